@@ -1,0 +1,3 @@
+"""Seatrial: sea trials for AI training clusters."""
+
+__version__ = "0.1.0"
