@@ -1,0 +1,91 @@
+"""A case: one fully resolved point of a study, named by the hash of its resolved content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from seatrial.config.base import Closed, PositiveInt, Slug
+from seatrial.config.target import Target
+from seatrial.config.training import LlmFinetune, PreparedModel
+from seatrial.config.workload import AnyWorkload
+from seatrial.errors import UnreadableFile
+from seatrial.paths import write_text
+
+NOT_IDENTITY = {"prices", "notes", "description"}
+"""Parts of a target that never change what is measured; they stay out of the hash."""
+SCHEDULING = {"account", "partition", "qos", "reservation", "exclude", "slurm_extra", "gpus_request"}
+"""Launcher words that say where a job queues, not what it measures; they stay out of the hash."""
+
+
+class Case(Closed):
+    """One point of a study; `axes` holds the swept values of this point by axis name."""
+
+    schema_version: int = 1
+    case_id: str
+    study: Slug
+    experiment: Slug
+    repeats: PositiveInt
+    base_seed: PositiveInt
+    axes: dict[str, Any] = {}
+    workload: AnyWorkload
+    target: Target
+
+    def seed(self, repeat: int) -> int:
+        """The seed of one repeat (0-based)."""
+        return self.base_seed + repeat
+
+    @property
+    def prepared_id(self) -> str | None:
+        """The id of the prepared base model that the case needs, or None."""
+        if isinstance(self.workload, LlmFinetune) and isinstance(self.workload.model, PreparedModel):
+            return prepared_id(self.workload.model)
+        return None
+
+    def to_json(self) -> str:
+        """Canonical text: sorted keys, two-space indent, newline at the end."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+    def write(self, path: Path) -> None:
+        write_text(path, self.to_json())
+
+    @classmethod
+    def read(cls, path: Path) -> Case:
+        """Read a case file and check that its id is the hash of its content.
+
+        Raises UnreadableFile where the file is not a case or was changed by hand.
+        """
+        try:
+            case = cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, ValidationError) as problem:
+            raise UnreadableFile(path, str(problem)) from problem
+        expected = case_id(case.experiment, case.workload, case.target)
+        if case.case_id != expected:
+            raise UnreadableFile(
+                path, f"case_id {case.case_id} is not the hash of its content ({expected}); was it edited?"
+            )
+        return case
+
+
+def content_hash(content: object) -> str:
+    """The first 16 hex digits of SHA-256 over the canonical JSON of `content`."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def case_id(experiment: str, workload: AnyWorkload, target: Target) -> str:
+    """The id of a case: the hash of everything that can change what is measured."""
+    facts = target.model_dump(mode="json", exclude=NOT_IDENTITY)
+    facts["launcher"] = {k: v for k, v in facts["launcher"].items() if k not in SCHEDULING}
+    return content_hash(
+        {"experiment": experiment, "workload": workload.model_dump(mode="json"), "target": facts}
+    )
+
+
+def prepared_id(model: PreparedModel) -> str:
+    """The id of a prepared base model: the hash of its specification."""
+    return content_hash(model.model_dump(mode="json"))

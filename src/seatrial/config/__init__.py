@@ -1,0 +1,1 @@
+"""Closed, frozen schemas of everything a user declares, and the loader that turns mistakes into one clear error."""

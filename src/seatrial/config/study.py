@@ -1,0 +1,130 @@
+"""A study: target, experiments, references, criteria, economics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
+from seatrial.config.metrics import METRICS
+from seatrial.config.target import Price, Target
+from seatrial.config.workload import AnyWorkload
+from seatrial.errors import nearest_name
+
+
+class Sweep(Closed):
+    """Named axes: dotted keys below `workload` or `target`, each a list or a sweep in Hydra's grammar."""
+
+    axes: dict[str, Any] = {}
+    zip: list[Annotated[list[str], Field(min_length=2)]] = []
+    """Groups of axes that advance together; all other axes form a product."""
+    exclude: list[Annotated[dict[str, Any], Field(min_length=1)]] = []
+    """Points to leave out: every named axis equal to the value (or in the list) given."""
+
+
+class Experiment(Closed):
+    """A workload, its sweep and how often every case is repeated."""
+
+    workload: AnyWorkload
+    sweep: Sweep = Sweep()
+    repeats: PositiveInt = 1
+
+
+class PublishedSubject(Closed):
+    """A published system that the study compares with the median of the other submitters."""
+
+    round: str = Field(pattern=r"^v\d+\.\d+$")
+    submitter: str = Field(min_length=1)
+    system: str = Field(min_length=1)
+    benchmarks: list[str] | None = None
+    """None: all benchmarks that the system was submitted to."""
+
+
+class Threshold(Closed):
+    """A rule of thumb with its source."""
+
+    value: PositiveFloat
+    source: str = Field(min_length=1)
+
+
+class References(Closed):
+    """What measurements are held against."""
+
+    round: str = Field(default="v5.1", pattern=r"^v\d+\.\d+$")
+    slower_than_median: Threshold = Threshold(
+        value=1.3, source="30 % slower than the median: the usual point at which to look for a cause"
+    )
+    subjects: list[PublishedSubject] = []
+
+
+class Criterion(Closed):
+    """An acceptance criterion: one metric, where it is measured, and what it must be."""
+
+    name: Slug
+    metric: str
+    where: dict[str, Any] = {}
+    """Equalities that select rows: experiment, workload, case_id, an axis name, a label, benchmark, submitter."""
+    at_least: float | None = None
+    at_most: float | None = None
+    unit_of: Literal["value", "ceiling"] = "value"
+    """`value`: the bound is in the metric's unit; `ceiling`: it is a fraction of the measurement's ceiling."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    minimum_repeats: PositiveInt = 1
+    source: str | None = None
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        allowed = [*METRICS, "comparison.ratio"]
+        if name not in allowed:
+            near = nearest_name(name, allowed)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ValueError(f"no such metric; allowed: {', '.join(allowed)}{hint}")
+        return name
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Criterion:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("give exactly one of at_least and at_most")
+        return self
+
+
+class Economics(Closed):
+    """Money: the price of an accelerator-hour; None takes the target's own."""
+
+    accelerator_hour: Price | None = None
+
+
+class Study(Closed):
+    """The user's unit of work, fully composed."""
+
+    name: Slug
+    title: str
+    description: str = ""
+    target: Target
+    experiments: dict[Slug, Experiment] = {}
+    references: References = References()
+    criteria: list[Criterion] = []
+    economics: Economics = Economics()
+    base_seed: PositiveInt = 1
+    """Repeat r of every case uses seed base_seed + r."""
+    max_accelerator_hours: Annotated[float, Field(ge=0)] | None = None
+    max_node_hours: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Study:
+        if not self.experiments and not self.references.subjects:
+            raise ValueError(
+                "a study needs at least one experiment or one published subject (references.subjects)"
+            )
+        names = [c.name for c in self.criteria]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"criteria must have different names; twice: {', '.join(twice)}")
+        return self
+
+    @property
+    def accelerator_hour(self) -> Price | None:
+        """The price that the study reckons with: its own, else the target's."""
+        return self.economics.accelerator_hour or self.target.prices.accelerator_hour

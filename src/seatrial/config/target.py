@@ -1,0 +1,166 @@
+"""The system under test: accelerators, nodes, fabric, launcher, prices; every figure with its source."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from seatrial.config.base import Closed, Fact, NonNegativeInt, PositiveInt, Slug
+from seatrial.units import parse_month
+
+
+class Accelerator(Closed):
+    """One accelerator. Peaks are dense (no structured sparsity)."""
+
+    name: str
+    vendor: str
+    family: str | None = None
+    """MLPerf family with form factor (`H100-SXM`, `B200`, `GB200`), or None where nothing published compares."""
+    peak_tflops: dict[Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"], Fact] = {}
+    achievable_tflops: dict[
+        Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"], Fact
+    ] = {}
+    memory_gb: Fact | None = None
+    memory_bandwidth_gbps: Fact | None = None
+    """GB/s (1e9 bytes per second)."""
+    power_w: Fact | None = None
+
+
+class ScaleUp(Closed):
+    """The links inside a node or rack, per accelerator, aggregate over its links, by direction."""
+
+    name: str
+    unidirectional_gbps: Fact
+    bidirectional_gbps: Fact
+    peer_unidirectional_gbps: Fact | None = None
+    """GB/s to one single peer, one direction."""
+    domain: PositiveInt | None = None
+    """Accelerators that share the fast fabric; None: those of one node."""
+
+
+class ScaleOut(Closed):
+    """The network between nodes: line rate per accelerator and direction in Gb/s."""
+
+    name: str
+    gbit_per_accelerator: Fact | None = None
+    gbit_per_node: Fact | None = None
+    nics: str | None = None
+
+
+class Node(Closed):
+    """One node without its accelerators."""
+
+    cpus: PositiveInt | None = None
+    """CPU cores that a job may use on a node."""
+    memory_mb: PositiveInt | None = None
+    power_kw: Fact | None = None
+    description: str | None = None
+
+
+class Container(Closed):
+    """The container in which every rank starts."""
+
+    runtime: Literal["pyxis", "apptainer"]
+    image: str = Field(min_length=1)
+    mounts: list[str] = []
+    workdir: str | None = None
+
+
+class Launcher(Closed):
+    """How jobs reach this target: scheduling words of Slurm, container, environment."""
+
+    account: str | None = None
+    partition: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    reservation: str | None = None
+    exclude: str | None = None
+    gpus_request: Literal["gres", "gpus", "none"] = "gres"
+    """Whether accelerators are asked for as `--gres=gpu:N`, as `--gpus-per-node` or not at all."""
+    slurm_extra: str | None = None
+    cpus_per_task: PositiveInt | None = None
+    memory_mb_per_node: PositiveInt | None = None
+    container: Container | None = None
+    environment: dict[str, str] = {}
+    """Variables set for every rank before torch starts (GLOO_SOCKET_IFNAME, NCCL_...)."""
+
+
+class Price(Closed):
+    """A price range with its date and source. `low` and `high` in `currency`; None: that end is not known."""
+
+    low: float | None = Field(default=None, ge=0)
+    high: float | None = Field(default=None, ge=0)
+    currency: str = "USD"
+    as_of: str
+    source: str = Field(min_length=1)
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _dated(cls, value: object) -> str:
+        text = str(value)
+        parse_month(text)
+        return text
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Price:
+        if self.low is None and self.high is None:
+            raise ValueError("a price needs low, high or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        return self
+
+    @property
+    def middle(self) -> float:
+        """The mean of both ends, or the one end that is known."""
+        ends = [end for end in (self.low, self.high) if end is not None]
+        return sum(ends) / len(ends)
+
+
+class Prices(Closed):
+    """What the target costs. Hours are hours of one accelerator, purchases of one accelerator or one node."""
+
+    accelerator_hour: Price | None = None
+    node_hour: Price | None = None
+    accelerator_purchase: Price | None = None
+    node_purchase: Price | None = None
+
+
+class Target(Closed):
+    """A system under test. `nodes` and `tasks_per_node` say how much of it a case uses."""
+
+    name: Slug
+    description: str
+    nodes: PositiveInt
+    accelerators_per_node: NonNegativeInt
+    tasks_per_node: PositiveInt
+    device: Literal["cuda", "cpu"]
+    """Where the work runs: `cuda` (also AMD's ROCm builds of torch) or `cpu`."""
+    accelerator: Accelerator | None = None
+    scale_up: ScaleUp | None = None
+    scale_out: ScaleOut | None = None
+    node: Node = Node()
+    launcher: Launcher = Launcher()
+    prices: Prices = Prices()
+    notes: list[str] = []
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Target:
+        if self.accelerators_per_node and self.accelerators_per_node % self.tasks_per_node:
+            raise ValueError(
+                f"accelerators_per_node ({self.accelerators_per_node}) is not divisible by "
+                f"tasks_per_node ({self.tasks_per_node}); every task must hold equally many accelerators"
+            )
+        if self.device == "cuda" and not self.accelerators_per_node:
+            raise ValueError("device is cuda but accelerators_per_node is 0")
+        return self
+
+    @property
+    def world_size(self) -> int:
+        """Ranks of a case: nodes x tasks_per_node."""
+        return self.nodes * self.tasks_per_node
+
+    @property
+    def accelerators(self) -> int:
+        """Accelerators of a case: nodes x accelerators_per_node."""
+        return self.nodes * self.accelerators_per_node

@@ -1,0 +1,12 @@
+"""The closed union of all kinds of work."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from seatrial.config.probe import Collective, Gemm, Memory
+from seatrial.config.training import LlmFinetune
+
+AnyWorkload = Annotated[Gemm | Memory | Collective | LlmFinetune, Field(discriminator="kind")]

@@ -1,0 +1,124 @@
+"""Where everything of a study lies; the only place that knows file names."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """All paths below `results/<study>/`."""
+
+    root: Path
+
+    @property
+    def study(self) -> Path:
+        """The composed study (JSON), as it was planned."""
+        return self.root / "study.json"
+
+    @property
+    def cases(self) -> Path:
+        return self.root / "cases"
+
+    def case(self, case_id: str) -> Path:
+        return self.cases / f"{case_id}.json"
+
+    @property
+    def prepared(self) -> Path:
+        """Base models and data that a rule of their own prepares once."""
+        return self.root / "prepared"
+
+    @property
+    def records(self) -> Path:
+        return self.root / "records"
+
+    def record(self, case_id: str, repeat: int) -> Path:
+        return self.records / case_id / f"{repeat}.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    def measure_log(self, case_id: str, repeat: int) -> Path:
+        return self.logs / "measure" / case_id / f"{repeat}.log"
+
+    def attempts(self, case_id: str, repeat: int) -> Path:
+        """Every attempt at a repeat (state, exit code, reason, nodes, times), as the executor left it."""
+        return self.measure_log(case_id, repeat).with_suffix(".attempts.json")
+
+    @property
+    def tables(self) -> Path:
+        return self.root / "tables"
+
+    @property
+    def measurements(self) -> Path:
+        return self.tables / "measurements.parquet"
+
+    @property
+    def repeats(self) -> Path:
+        return self.tables / "repeats.csv"
+
+    @property
+    def time_to_quality(self) -> Path:
+        return self.tables / "time_to_quality.csv"
+
+    @property
+    def comparison(self) -> Path:
+        return self.tables / "comparison.csv"
+
+    @property
+    def references_used(self) -> Path:
+        """The published results behind the references of the comparison, one row each."""
+        return self.tables / "references.csv"
+
+    @property
+    def verdicts(self) -> Path:
+        return self.root / "verdicts.json"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` and rename it into place at the end, so that no half file ever exists.
+
+    On an error inside the block nothing is left and `path` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        aside.chmod(0o666 & ~_umask())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, aside and renamed."""
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def _umask() -> int:
+    """The process's umask (there is no way to read it without setting it)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,200 @@
+"""The record: one JSON file per repeat, with provenance, outcome and measurements. Raw samples are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from seatrial.config.base import Closed
+from seatrial.config.metrics import METRICS
+from seatrial.errors import ERROR_KINDS, UnreadableFile
+from seatrial.paths import write_text, written_aside
+
+SCHEMA_VERSION = 1
+SERIES_LIMIT = 1000
+"""Longer sample lists go to the Parquet file beside the record."""
+
+Outcome = Literal["completed", "failed", "unsupported", "aborted"]
+
+
+class Error(Closed):
+    """Why a repeat did not complete; `rank` is the first rank that failed by itself, None where unknown."""
+
+    kind: str
+    message: str
+    rank: int | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Error:
+        if self.kind not in ERROR_KINDS:
+            raise ValueError(f"unknown error kind {self.kind!r}; allowed: {', '.join(ERROR_KINDS)}")
+        return self
+
+
+class Quality(Closed):
+    """A training's quality: the target, the evaluations on both sides of it, and where it was crossed.
+
+    `before` and `after` are evaluations {step, samples, minutes, value}; `crossing` holds the interpolated
+    {step, samples, minutes}; both None where the target was not reached.
+    """
+
+    metric: str
+    target: float
+    before: dict[str, float] | None = None
+    after: dict[str, float] | None = None
+    crossing: dict[str, float] | None = None
+
+
+class Measurement(Closed):
+    """One metric of one repeat: all samples, unit, direction; the ceiling and how it was found, if any.
+
+    `samples` is empty where the series went to `samples_file` (Parquet beside the record, columns
+    `series` and `value`), under `series`.
+    """
+
+    metric: str
+    labels: dict[str, str | int | float | bool] = {}
+    unit: str
+    direction: Literal["higher", "lower"]
+    samples: list[float]
+    samples_file: str | None = None
+    series: int | None = None
+    ceiling: float | None = Field(default=None, gt=0)
+    ceiling_basis: str | None = None
+
+    @model_validator(mode="after")
+    def _as_catalogued(self) -> Measurement:
+        known = METRICS.get(self.metric)
+        if known is None:
+            raise ValueError(f"unknown metric {self.metric!r}; allowed: {', '.join(METRICS)}")
+        if (self.unit, self.direction) != (known.unit, known.direction):
+            raise ValueError(f"{self.metric} is in {known.unit}, {known.direction} is better")
+        if (self.ceiling is None) != (self.ceiling_basis is None):
+            raise ValueError("ceiling and ceiling_basis go together")
+        if not self.samples and self.samples_file is None:
+            raise ValueError(
+                "a measurement needs at least one sample; what was not measured has no measurement"
+            )
+        return self
+
+
+def measurement(
+    metric: str,
+    samples: Sequence[float],
+    labels: dict[str, str | int | float | bool] | None = None,
+    ceiling: float | None = None,
+    ceiling_basis: str | None = None,
+) -> Measurement:
+    """A measurement with unit and direction from the catalogue of metrics.
+
+    Raises ValueError (pydantic's) for an unknown metric, no samples, or samples that are not finite.
+    """
+    known = METRICS[metric]
+    return Measurement(
+        metric=metric,
+        labels=labels or {},
+        unit=known.unit,
+        direction=known.direction,
+        samples=[float(s) for s in samples],
+        ceiling=ceiling,
+        ceiling_basis=ceiling_basis,
+    )
+
+
+class Record(Closed):
+    """What became of one repeat. Times are ISO 8601 in UTC."""
+
+    schema_version: Literal[1] = 1
+    study: str
+    case_id: str
+    repeat: int = Field(ge=0)
+    seed: int
+    workload: str
+    """The workload's kind."""
+    target: str
+    """The target's name."""
+    outcome: Outcome
+    error: Error | None = None
+    resumed: int = Field(default=0, ge=0)
+    """How often the repeat was taken up from a checkpoint."""
+    quality: Quality | None = None
+    started_at: str
+    finished_at: str
+    measurements: list[Measurement] = []
+    provenance: dict[str, Any] = {}
+    """hosts, slurm, git, versions, devices, driver, environment, container."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Record:
+        if (self.outcome == "completed") == (self.error is not None):
+            raise ValueError("a completed record has no error, every other one says why")
+        return self
+
+    def write(self, path: Path) -> None:
+        """Write the record (and its long series beside it), aside and renamed."""
+        kept, series = [], []
+        for m in self.measurements:
+            if len(m.samples) > SERIES_LIMIT:
+                name = f"{path.stem}.series.parquet"
+                kept.append(m.model_copy(update={"samples": [], "samples_file": name, "series": len(series)}))
+                series.append(m.samples)
+            else:
+                kept.append(m)
+        if series:
+            _write_series(path.with_name(f"{path.stem}.series.parquet"), series)
+        content = self.model_copy(update={"measurements": kept}).model_dump(mode="json")
+        write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Record:
+        """Read a record with all its samples.
+
+        Raises UnreadableFile for a truncated, foreign or inconsistent file.
+        """
+        try:
+            record = cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, ValidationError) as problem:
+            raise UnreadableFile(path, str(problem)) from problem
+        if any(m.samples_file for m in record.measurements):
+            return record.model_copy(update={"measurements": _with_series(path, record.measurements)})
+        return record
+
+
+def _write_series(path: Path, series: list[list[float]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    index = [i for i, values in enumerate(series) for _ in values]
+    table = pa.table(
+        {"series": pa.array(index, pa.int32()), "value": [v for values in series for v in values]}
+    )
+    with written_aside(path) as aside:
+        pq.write_table(table, aside)
+
+
+def _with_series(path: Path, measurements: list[Measurement]) -> list[Measurement]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = path.with_name(f"{path.stem}.series.parquet")
+    try:
+        table = pq.read_table(file)
+        index, values = table["series"].to_pylist(), table["value"].to_pylist()
+    except (OSError, pa.ArrowException, KeyError) as problem:
+        raise UnreadableFile(file, str(problem)) from problem
+    found: dict[int, list[float]] = {}
+    for i, value in zip(index, values, strict=True):
+        found.setdefault(i, []).append(value)
+    out = []
+    for m in measurements:
+        if m.samples_file is None or m.series is None:
+            out.append(m)
+        elif m.series in found:
+            out.append(m.model_copy(update={"samples": found[m.series]}))
+        else:
+            raise UnreadableFile(file, f"series {m.series} of {m.metric} is not in it")
+    return out
