@@ -81,9 +81,7 @@ def case_id(experiment: str, workload: AnyWorkload, target: Target) -> str:
     """The id of a case: the hash of everything that can change what is measured."""
     facts = target.model_dump(mode="json", exclude=NOT_IDENTITY)
     facts["launcher"] = {k: v for k, v in facts["launcher"].items() if k not in SCHEDULING}
-    return content_hash(
-        {"experiment": experiment, "workload": workload.model_dump(mode="json"), "target": facts}
-    )
+    return content_hash({"experiment": experiment, "workload": workload.model_dump(mode="json"), "target": facts})
 
 
 def prepared_id(model: PreparedModel) -> str:

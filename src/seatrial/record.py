@@ -76,9 +76,7 @@ class Measurement(Closed):
         if (self.ceiling is None) != (self.ceiling_basis is None):
             raise ValueError("ceiling and ceiling_basis go together")
         if not self.samples and self.samples_file is None:
-            raise ValueError(
-                "a measurement needs at least one sample; what was not measured has no measurement"
-            )
+            raise ValueError("a measurement needs at least one sample; what was not measured has no measurement")
         return self
 
 
@@ -136,7 +134,8 @@ class Record(Closed):
 
     def write(self, path: Path) -> None:
         """Write the record (and its long series beside it), aside and renamed."""
-        kept, series = [], []
+        kept: list[Measurement] = []
+        series: list[list[float]] = []
         for m in self.measurements:
             if len(m.samples) > SERIES_LIMIT:
                 name = f"{path.stem}.series.parquet"
@@ -169,9 +168,7 @@ def _write_series(path: Path, series: list[list[float]]) -> None:
     import pyarrow.parquet as pq
 
     index = [i for i, values in enumerate(series) for _ in values]
-    table = pa.table(
-        {"series": pa.array(index, pa.int32()), "value": [v for values in series for v in values]}
-    )
+    table = pa.table({"series": pa.array(index, pa.int32()), "value": [v for values in series for v in values]})
     with written_aside(path) as aside:
         pq.write_table(table, aside)
 

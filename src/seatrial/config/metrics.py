@@ -16,9 +16,7 @@ class Metric(NamedTuple):
 
 
 METRICS: dict[str, Metric] = {
-    "gemm.throughput": Metric(
-        "TFLOP/s", "higher", "2mnk floating-point operations over the time of one product"
-    ),
+    "gemm.throughput": Metric("TFLOP/s", "higher", "2mnk floating-point operations over the time of one product"),
     "memory.bandwidth": Metric("GB/s", "higher", "bytes read and written over the time of one pass"),
     "collective.time": Metric("s", "lower", "time of one collective, the maximum over ranks"),
     "collective.algorithm_bandwidth": Metric("GB/s", "higher", "size over time (algbw of nccl-tests)"),

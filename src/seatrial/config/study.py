@@ -115,9 +115,7 @@ class Study(Closed):
     @model_validator(mode="after")
     def _something_to_do(self) -> Study:
         if not self.experiments and not self.references.subjects:
-            raise ValueError(
-                "a study needs at least one experiment or one published subject (references.subjects)"
-            )
+            raise ValueError("a study needs at least one experiment or one published subject (references.subjects)")
         names = [c.name for c in self.criteria]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:

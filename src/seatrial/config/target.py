@@ -18,9 +18,7 @@ class Accelerator(Closed):
     family: str | None = None
     """MLPerf family with form factor (`H100-SXM`, `B200`, `GB200`), or None where nothing published compares."""
     peak_tflops: dict[Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"], Fact] = {}
-    achievable_tflops: dict[
-        Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"], Fact
-    ] = {}
+    achievable_tflops: dict[Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"], Fact] = {}
     memory_gb: Fact | None = None
     memory_bandwidth_gbps: Fact | None = None
     """GB/s (1e9 bytes per second)."""

@@ -34,9 +34,7 @@ class LlamaShape(Closed):
         if self.hidden_size % self.heads:
             raise ValueError(f"hidden_size ({self.hidden_size}) is not divisible by heads ({self.heads})")
         if self.heads % self.key_value_heads:
-            raise ValueError(
-                f"heads ({self.heads}) is not divisible by key_value_heads ({self.key_value_heads})"
-            )
+            raise ValueError(f"heads ({self.heads}) is not divisible by key_value_heads ({self.key_value_heads})")
         return self
 
 

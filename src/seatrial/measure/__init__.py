@@ -1,0 +1,1 @@
+"""Probes and the session that runs them on every rank."""
