@@ -1,0 +1,28 @@
+from snakemake.utils import min_version
+
+from seatrial.wiring import load_study
+
+min_version("9.0")
+
+study = load_study(config, workflow)
+
+
+include: "workflow/rules/plan.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        study.report,
+        study.verdicts,
+
+
+onstart:
+    study.hold()
+
+
+onerror:
+    shell(study.conclude)

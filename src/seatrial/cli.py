@@ -1,0 +1,149 @@
+"""The command line: the only place that parses arguments, prints and sets exit codes.
+
+0: done, or all criteria pass; 1: a criterion fails; 2: wrong usage or configuration; 3: not yet known;
+4: an internal fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from seatrial import __version__
+from seatrial.errors import EXIT_FAULT, EXIT_OK, SeatrialError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; every error meant for the user is words on standard error, without a traceback."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except SeatrialError as problem:
+        print(f"seatrial {parsed.command}: {problem}", file=sys.stderr)
+        return problem.exit_code
+    except BrokenPipeError:
+        # the reader (head, less) went away: not a fault; keep the interpreter from flushing again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return 130
+    except Exception:  # noqa: BLE001 - Python's own exit code for a fault is 1, which means "a criterion fails"
+        traceback.print_exc()
+        print(f"seatrial {parsed.command}: this is a fault in seatrial; please report it", file=sys.stderr)
+        return EXIT_FAULT
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="seatrial", description="Sea trials for AI training clusters.")
+    parser.add_argument("--version", action="version", version=f"seatrial {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    plan = commands.add_parser(
+        "plan", help="print what a study would run, how much it takes and what it costs; runs nothing"
+    )
+    plan.add_argument("words", nargs="*", metavar="KEY=VALUE", help="study=..., target=..., any Hydra override")
+    plan.add_argument("--conf", type=Path, default=Path("conf"), help="configuration folder (default: conf)")
+    plan.add_argument("--write", type=Path, metavar="DIR", help="write study.json and the cases to results DIR")
+    plan.set_defaults(run=_plan)
+
+    prepare = commands.add_parser("prepare", help="prepare the base model that a case needs")
+    prepare.add_argument("case", type=Path, metavar="CASE.json")
+    prepare.add_argument("--output", type=Path, required=True, metavar="DIR")
+    prepare.set_defaults(run=_prepare)
+
+    measure = commands.add_parser("measure", help="run one repeat of a case; the same command on every rank")
+    measure.add_argument("case", type=Path, metavar="CASE.json")
+    measure.add_argument("--repeat", type=int, default=0, help="which repeat (sets the seed); default 0")
+    measure.add_argument("--output", type=Path, required=True, metavar="RECORD.json")
+    measure.add_argument(
+        "--prepared", type=Path, metavar="DIR", help="the prepared base model, if the case needs one"
+    )
+    measure.set_defaults(run=_measure)
+
+    for name, run, words in (
+        ("collect", _collect, "gather records and attempts into tables"),
+        ("analyse", _analyse, "time to quality, comparison and verdicts from the tables"),
+        ("report", _report, "figures and report.html from the tables"),
+        ("verdict", _verdict, "print the verdict; exit code 0 pass, 1 fail, 3 not yet known"),
+    ):
+        stage = commands.add_parser(name, help=words)
+        stage.add_argument("folder", type=Path, metavar="results/STUDY")
+        stage.set_defaults(run=run)
+    return parser
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from seatrial.paths import StudyPaths
+    from seatrial.plan import make_plan
+    from seatrial.plan_text import print_plan
+
+    plan = make_plan(arguments.words, arguments.conf)
+    if arguments.write is None:
+        print_plan(plan)
+        plan.refuse_if_too_large()
+        return EXIT_OK
+    plan.refuse_if_too_large()
+    plan.write(StudyPaths(arguments.write))
+    return EXIT_OK
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    from seatrial.case import Case
+    from seatrial.train.prepare import prepare_case
+
+    prepare_case(Case.read(arguments.case), arguments.output)
+    return EXIT_OK
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    from seatrial.case import Case
+    from seatrial.measure.session import run_repeat
+    from seatrial.train.kinds import work_of
+
+    case = Case.read(arguments.case)
+    run_repeat(case, arguments.repeat, arguments.output, work_of(case.workload.kind), prepared=arguments.prepared)
+    return EXIT_OK
+
+
+def _collect(arguments: argparse.Namespace) -> int:
+    from seatrial.analysis.collect import collect
+    from seatrial.paths import StudyPaths
+
+    collect(StudyPaths(arguments.folder))
+    return EXIT_OK
+
+
+def _analyse(arguments: argparse.Namespace) -> int:
+    from seatrial.analysis.analyse import analyse
+    from seatrial.paths import StudyPaths
+
+    analyse(StudyPaths(arguments.folder))
+    return EXIT_OK
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from seatrial.paths import StudyPaths
+    from seatrial.report.page import report
+
+    report(StudyPaths(arguments.folder))
+    return EXIT_OK
+
+
+def _verdict(arguments: argparse.Namespace) -> int:
+    from seatrial.analysis.verdicts import exit_code, read_verdicts, verdict_lines
+    from seatrial.paths import StudyPaths
+
+    paths = StudyPaths(arguments.folder)
+    for line in verdict_lines(paths):
+        print(line)
+    return exit_code(read_verdicts(paths))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

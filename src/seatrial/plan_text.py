@@ -1,0 +1,80 @@
+"""A plan as people read it in a terminal."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seatrial.case import Case
+from seatrial.planned import Plan
+from seatrial.units import format_figure, format_minutes
+
+ROWS = 40
+"""Cases printed one by one; a larger plan says how many more there are."""
+
+
+def print_plan(plan: Plan, today: dt.date | None = None) -> None:
+    """Print cases, repeats, hours at most and, with a price, the cost."""
+    # rich folds to 80 columns where there is no terminal, and would cut the case ids in a log
+    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+    study = plan.study
+    console.print(Text(f"{study.title}  (study {study.name}, target {study.target.name})", style="bold"))
+    if plan.cases:
+        console.print(_table(plan.cases[:ROWS]))
+    if len(plan.cases) > ROWS:
+        console.print(Text(f"... and {len(plan.cases) - ROWS} more cases"))
+    for line in totals(plan, today or dt.date.today()):
+        console.print(Text(line))
+
+
+def totals(plan: Plan, today: dt.date) -> list[str]:
+    """The plan's totals, a line each; hours are upper bounds (every repeat at its time limit)."""
+    subjects = plan.study.references.subjects
+    lines = [f"{len(plan.cases)} cases, {plan.repeats} repeats"]
+    if subjects:
+        named = ", ".join(f"{s.submitter} {s.system} ({s.round})" for s in subjects)
+        lines.append(f"published subjects: {named}")
+    lines.append(
+        f"at most {format_figure(plan.node_hours)} node-hours and "
+        f"{format_figure(plan.accelerator_hours)} accelerator-hours"
+    )
+    if plan.accelerator_hours == 0:
+        lines.append("cost: none reckoned (no accelerators)")
+    elif plan.cost is None:
+        lines.append("cost: not known (the target and the study give no price)")
+    else:
+        cost = plan.cost
+        figures = sorted({round(cost.low, 2), round(cost.high, 2)})
+        age = cost.age(today)
+        lines.append(
+            f"cost: at most {' to '.join(f'{f:,.2f}' for f in figures)} {cost.currency} "
+            f"(price of {cost.as_of}{f', {age}' if age else ''}; {cost.source})"
+        )
+    return lines
+
+
+def _table(cases: tuple[Case, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("experiment", "workload", "axes", "nodes x tasks", "accelerators", "repeats", "limit", "case"):
+        table.add_column(name, overflow="fold", no_wrap=name == "case")
+    for case in cases:
+        table.add_row(
+            Text(case.experiment),
+            Text(case.workload.kind),
+            Text(_axes(case.axes)),
+            f"{case.target.nodes} x {case.target.tasks_per_node}",
+            str(case.target.accelerators),
+            str(case.repeats),
+            format_minutes(case.workload.time_limit_minutes),
+            case.case_id,
+        )
+    return table
+
+
+def _axes(axes: Mapping[str, object]) -> str:
+    return " ".join(f"{name.removeprefix('workload.')}={value}" for name, value in axes.items()) or "-"

@@ -1,0 +1,126 @@
+"""A plan: what a study will run, how much it takes at most, and what that costs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from seatrial.case import Case, content_hash
+from seatrial.config.study import Study
+from seatrial.config.training import LlmFinetune, PreparedModel
+from seatrial.errors import PlanRefused
+from seatrial.paths import StudyPaths, write_text
+from seatrial.units import age_in_words
+
+MINUTES_PER_HOUR = 60.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Money at most: the range that the price's range gives, with the price's date and source."""
+
+    low: float
+    high: float
+    currency: str
+    as_of: str
+    source: str
+
+    def age(self, today: dt.date) -> str | None:
+        """How old the price is, in words, where that is more than a year."""
+        return age_in_words(self.as_of, today)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A composed study and its cases. Hours count every repeat at its time limit: no plan takes longer."""
+
+    study: Study
+    cases: tuple[Case, ...]
+    words: tuple[str, ...] = ()
+
+    @property
+    def repeats(self) -> int:
+        return sum(case.repeats for case in self.cases)
+
+    @property
+    def prepared(self) -> dict[str, PreparedModel]:
+        """Base models to prepare, by id."""
+        found = {}
+        for case in self.cases:
+            if isinstance(case.workload, LlmFinetune) and isinstance(case.workload.model, PreparedModel):
+                found[str(case.prepared_id)] = case.workload.model
+        return found
+
+    @property
+    def node_hours(self) -> float:
+        """Nodes x time limit over all repeats and preparations, in hours."""
+        minutes = sum(c.repeats * c.workload.time_limit_minutes * c.target.nodes for c in self.cases)
+        return (minutes + self._preparing_minutes) / MINUTES_PER_HOUR
+
+    @property
+    def accelerator_hours(self) -> float:
+        """Accelerators x time limit over all repeats and preparations, in hours; 0 without accelerators."""
+        minutes = sum(c.repeats * c.workload.time_limit_minutes * c.target.accelerators for c in self.cases)
+        per_node = self.study.target.accelerators_per_node
+        return (minutes + self._preparing_minutes * per_node) / MINUTES_PER_HOUR
+
+    @property
+    def _preparing_minutes(self) -> float:
+        return sum(model.time_limit_minutes for model in self.prepared.values())
+
+    @property
+    def cost(self) -> Cost | None:
+        """Accelerator-hours times the price; None without a price or without accelerators."""
+        price = self.study.accelerator_hour
+        if price is None or not self.accelerator_hours:
+            return None
+        low = price.low if price.low is not None else price.middle
+        high = price.high if price.high is not None else price.middle
+        hours = self.accelerator_hours
+        return Cost(low * hours, high * hours, price.currency, price.as_of, price.source)
+
+    def refuse_if_too_large(self) -> None:
+        """Raise PlanRefused where the plan exceeds what the study allows."""
+        for key, hours in (
+            ("max_accelerator_hours", self.accelerator_hours),
+            ("max_node_hours", self.node_hours),
+        ):
+            limit = getattr(self.study, key)
+            if limit is not None and hours > limit:
+                raise PlanRefused(
+                    f"the plan takes up to {hours:.4g} {key.removeprefix('max_').replace('_', '-')}, "
+                    f"more than the study allows; nothing was submitted",
+                    key=key,
+                    value=limit,
+                    allowed=f"at least {hours:.4g}, or null for no limit (override {key}=null), or a smaller plan",
+                )
+
+    def to_json(self) -> str:
+        """The file study.json: the composed study, its cases in order and the plan's totals."""
+        cost = self.cost
+        content: dict[str, Any] = {
+            "schema_version": 1,
+            "study": self.study.model_dump(mode="json"),
+            "cases": [case.case_id for case in self.cases],
+            "plan": {
+                "repeats": self.repeats,
+                "accelerator_hours": self.accelerator_hours,
+                "node_hours": self.node_hours,
+                "cost": None if cost is None else vars(cost),
+            },
+            "command": list(self.words),
+        }
+        return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever study.json or a case file would change."""
+        return content_hash([self.to_json(), [case.to_json() for case in self.cases]])
+
+    def write(self, paths: StudyPaths) -> None:
+        """Write study.json and the case files."""
+        for case in self.cases:
+            case.write(paths.case(case.case_id))
+        write_text(paths.study, self.to_json())

@@ -1,0 +1,210 @@
+"""What the Snakefile asks of a study: file names, inputs and resources. No rule decides anything itself."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from seatrial.case import Case
+from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy
+from seatrial.paths import StudyPaths
+from seatrial.plan import make_plan
+from seatrial.planned import Plan
+
+CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun")
+RERUN = ("failed",)
+
+
+def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
+    """The study that `snakemake --config` names. Reads configuration only; writes nothing.
+
+    A mistake is printed as one error and ends Snakemake with exit code 2.
+    """
+    # rules call `seatrial`: the one beside the running interpreter, also where no environment was activated
+    own = str(Path(sys.executable).parent)
+    if own not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = own + os.pathsep + os.environ.get("PATH", "")
+    try:
+        words = words_of(config)
+        conf = Path(workflow.basedir) / "conf"
+        plan = make_plan(words, conf)
+        plan.refuse_if_too_large()
+        wiring = Wiring(plan, Path(str(config.get("results", "results"))), conf)
+        if config.get("rerun") == "failed":
+            wiring.force(workflow)
+    except SeatrialError as problem:
+        _give_up(problem)
+    return wiring
+
+
+def words_of(config: Mapping[str, Any]) -> list[str]:
+    """Snakemake's --config as override words.
+
+    Raises ConfigError for an unknown key, an override that YAML tore apart or an unknown `rerun`.
+    """
+    for key, value in config.items():
+        if key not in CONFIG_KEYS:
+            raise ConfigError(
+                "unknown key in --config", file="command line", key=key, value=value, allowed=CONFIG_KEYS
+            )
+    rerun = config.get("rerun")
+    if rerun is not None and rerun not in RERUN:
+        raise ConfigError("cannot rerun this", file="command line", key="rerun", value=rerun, allowed=RERUN)
+    words = [f"{key}={config[key]}" for key in ("study", "target", "economics") if config.get(key) is not None]
+    overrides = config.get("overrides") or []
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
+        raise ConfigError(
+            "an override is a quoted word, overrides a list of them",
+            file="command line",
+            key="overrides",
+            value=overrides,
+            allowed='--config \'overrides=["target.nodes=4","target.nodes=choice(1,2)"]\'',
+        )
+    return words + overrides
+
+
+def _give_up(problem: SeatrialError) -> NoReturn:
+    print(f"seatrial: {problem}", file=sys.stderr, flush=True)
+    sys.exit(EXIT_USAGE)
+
+
+class Wiring:
+    """File names, inputs and resources of one study, as Snakemake's rules want them."""
+
+    def __init__(self, plan: Plan, results: Path, conf: Path) -> None:
+        self.plan, self.conf = plan, str(conf)
+        self.paths = StudyPaths(results / plan.study.name)
+        self.words, self.digest = list(plan.words), plan.digest
+        self._cases = {case.case_id: case for case in plan.cases}
+        self._held: int | None = None
+
+        paths = self.paths
+        self.root, self.study_file, self.report = str(paths.root), str(paths.study), str(paths.report)
+        self.verdicts, self.comparison = str(paths.verdicts), str(paths.comparison)
+        self.time_to_quality, self.references = str(paths.time_to_quality), str(paths.references_used)
+        self.measurements, self.repeats = str(paths.measurements), str(paths.repeats)
+        self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
+        self.logs = str(paths.logs)
+        # patterns with wildcards
+        self.case, self.record = str(paths.case("{case}")), str(paths.records / "{case}" / "{repeat}.json")
+        self.measure_log = str(paths.logs / "measure" / "{case}" / "{repeat}.log")
+        self.prepared, self.prepare_log = (
+            str(paths.prepared / "{prepared}" / "prepared.json"),
+            str(paths.logs / "prepare" / "{prepared}.log"),
+        )
+
+    @property
+    def case_files(self) -> list[str]:
+        return [str(self.paths.case(case_id)) for case_id in self._cases]
+
+    @property
+    def records(self) -> list[str]:
+        return [str(self.paths.record(c.case_id, r)) for c in self.plan.cases for r in range(c.repeats)]
+
+    @property
+    def conclude(self) -> str:
+        """The command that makes tables, verdicts and page of whatever is there, after a failure."""
+        root = shlex.quote(self.root)
+        study = shlex.quote(self.study_file)
+        stages = " && ".join(f"seatrial {stage} {root}" for stage in ("collect", "analyse", "report"))
+        return f"if [ -e {study} ]; then {stages}; fi"
+
+    def _of(self, wildcards: Any) -> Case:
+        return self._cases[wildcards.case]
+
+    def prepared_of(self, wildcards: Any) -> list[str]:
+        """The prepared model that a case needs, as a list of no or one file."""
+        prepared = self._of(wildcards).prepared_id
+        return [self.prepared.format(prepared=prepared)] if prepared else []
+
+    def prepared_option(self, wildcards: Any) -> list[str]:
+        """`--prepared FOLDER` where the case needs one."""
+        return [word for file in self.prepared_of(wildcards) for word in ("--prepared", str(Path(file).parent))]
+
+    def case_to_prepare(self, wildcards: Any) -> str:
+        """A case that needs this prepared model; any will do."""
+        case = next(c for c in self.plan.cases if c.prepared_id == wildcards.prepared)
+        return str(self.paths.case(case.case_id))
+
+    def prepare_runtime(self, wildcards: Any) -> int:
+        return _minutes(self.plan.prepared[wildcards.prepared].time_limit_minutes)
+
+    def runtime(self, wildcards: Any) -> int:
+        """Minutes, whole, as the scheduler wants them."""
+        return _minutes(self._of(wildcards).workload.time_limit_minutes)
+
+    def nodes(self, wildcards: Any) -> int:
+        return self._of(wildcards).target.nodes
+
+    def tasks_per_node(self, wildcards: Any) -> int:
+        return self._of(wildcards).target.tasks_per_node
+
+    def launcher(self, key: str) -> Any:
+        """A resource function for one scheduling word of the target's launcher."""
+
+        def word(wildcards: Any) -> Any:
+            case = self._cases.get(getattr(wildcards, "case", ""))
+            return getattr((case.target if case else self.plan.study.target).launcher, key)
+
+        return word
+
+    def gres(self, wildcards: Any) -> str | None:
+        target = self._of(wildcards).target
+        wanted = target.accelerators_per_node and target.launcher.gpus_request == "gres"
+        return f"gpu:{target.accelerators_per_node}" if wanted else None
+
+    def gpus(self, wildcards: Any) -> int | None:
+        target = self._of(wildcards).target
+        wanted = target.accelerators_per_node and target.launcher.gpus_request == "gpus"
+        return target.accelerators if wanted else None
+
+    def container(self, key: str) -> Any:
+        """A resource function for one word of the target's container; mounts joined by commas."""
+
+        def word(wildcards: Any) -> str | None:
+            container = self._of(wildcards).target.launcher.container
+            value = getattr(container, key) if container else None
+            return ",".join(value) if isinstance(value, list) else value
+
+        return word
+
+    def force(self, workflow: Any) -> None:
+        """Make Snakemake run again every repeat whose record says failed, aborted or unsupported."""
+        again = [file for file in self.records if _ended_badly(Path(file))]
+        workflow.dag_settings.forcerun = frozenset(workflow.dag_settings.forcerun) | frozenset(again)
+
+    def hold(self) -> None:
+        """Hold the study until this process ends, however it ends; a second Snakemake is refused in words."""
+        self.paths.root.mkdir(parents=True, exist_ok=True)
+        self._held = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self.paths.lock.read_text(encoding="utf-8").strip() or "another process"
+            _give_up(StudyBusy(f"{self.root} is being worked on by {holder}; wait for it or stop it"))
+        os.ftruncate(self._held, 0)
+        os.write(self._held, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+
+def _minutes(value: float) -> int:
+    """Whole minutes, rounded up, at least one: Slurm's limits know no seconds."""
+    return max(1, -int(-value // 1))
+
+
+def _ended_badly(record: Path) -> bool:
+    """Whether a record is there and is not of a completed repeat (an unreadable one counts too)."""
+    try:
+        return json.loads(record.read_text(encoding="utf-8")).get("outcome") != "completed"
+    except FileNotFoundError:
+        return False
+    except (ValueError, AttributeError):
+        return True

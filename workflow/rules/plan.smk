@@ -1,0 +1,23 @@
+# Compose, validate, expand: study.json and one file per case.
+
+
+localrules:
+    plan,
+
+
+rule plan:
+    output:
+        study=study.study_file,
+        cases=study.case_files,
+    params:
+        # the digest changes whenever a file would: a changed study is planned again
+        digest=study.digest,
+        words=study.words,
+        conf=study.conf,
+        root=study.root,
+    log:
+        study.logs + "/plan.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "seatrial plan {params.words:q} --conf {params.conf:q} --write {params.root:q} > {log:q} 2>&1"

@@ -1,0 +1,26 @@
+# Tables to figures and page.
+
+
+localrules:
+    report,
+
+
+rule report:
+    input:
+        study=study.study_file,
+        repeats=study.repeats,
+        measurements=study.measurements,
+        time_to_quality=study.time_to_quality,
+        comparison=study.comparison,
+        verdicts=study.verdicts,
+    output:
+        page=study.report,
+        figures=directory(study.figures),
+    params:
+        root=study.root,
+    log:
+        study.logs + "/report.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "seatrial report {params.root:q} > {log:q} 2>&1"
