@@ -9,20 +9,34 @@ from pydantic import Field, field_validator, model_validator
 from seatrial.config.base import Closed, Fact, NonNegativeInt, PositiveInt, Slug
 from seatrial.units import parse_month
 
+Precision = Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"]
+
 
 class Accelerator(Closed):
     """One accelerator. Peaks are dense (no structured sparsity)."""
 
     name: str
     vendor: str
+    year: PositiveInt | None = None
+    """The year it came out."""
+    device_names: list[str] = []
+    """Patterns (`*` for any text, case ignored) of the names by which the driver's tool knows this accelerator."""
     family: str | None = None
     """MLPerf family with form factor (`H100-SXM`, `B200`, `GB200`), or None where nothing published compares."""
-    peak_tflops: dict[Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"], Fact] = {}
-    achievable_tflops: dict[Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"], Fact] = {}
+    peak_tflops: dict[Precision, Fact] = {}
+    achievable_tflops: dict[Precision, Fact] = {}
+    """The best that someone's matrix products reached, where that was published."""
     memory_gb: Fact | None = None
     memory_bandwidth_gbps: Fact | None = None
     """GB/s (1e9 bytes per second)."""
+    achievable_memory_bandwidth_gbps: Fact | None = None
+    """GB/s that someone's triad reached."""
     power_w: Fact | None = None
+    pcie_generation: Fact | None = None
+    host_link_unidirectional_gbps: Fact | None = None
+    """GB/s to a host processor on the same module (NVLink-C2C), one direction."""
+    usual_nic_gbit: Fact | None = None
+    """Gb/s, one direction: the NIC usually built in for each accelerator. A target's own network is `scale_out`."""
 
 
 class ScaleUp(Closed):
@@ -35,6 +49,15 @@ class ScaleUp(Closed):
     """GB/s to one single peer, one direction."""
     domain: PositiveInt | None = None
     """Accelerators that share the fast fabric; None: those of one node."""
+    switches: str | None = None
+    in_network_reduction: bool | None = None
+    """Whether the switches add up on the way (NVLink SHARP), which lifts the ceiling of all_reduce."""
+    aggregate_tbps: Fact | None = None
+    """TB/s of the whole domain, both directions, all accelerators at once."""
+    bisection_tbps: Fact | None = None
+    """TB/s between two halves of the domain."""
+    allreduce_tbps: Fact | None = None
+    """TB/s that the vendor states for all_reduce over the whole domain."""
 
 
 class ScaleOut(Closed):
@@ -53,7 +76,18 @@ class Node(Closed):
     """CPU cores that a job may use on a node."""
     memory_mb: PositiveInt | None = None
     power_kw: Fact | None = None
+    """Greatest power draw of one node with its accelerators."""
+    rack_units: PositiveInt | None = None
     description: str | None = None
+
+
+class Rack(Closed):
+    """A rack that is wired and sold as one system, such as an NVL72."""
+
+    nodes: PositiveInt
+    """Compute trays: what Slurm sees as nodes."""
+    switch_trays: PositiveInt | None = None
+    power_kw: Fact | None = None
 
 
 class Container(Closed):
@@ -116,12 +150,13 @@ class Price(Closed):
 
 
 class Prices(Closed):
-    """What the target costs. Hours are hours of one accelerator, purchases of one accelerator or one node."""
+    """What the target costs: an hour of one accelerator or node, one accelerator, node or rack to buy."""
 
     accelerator_hour: Price | None = None
     node_hour: Price | None = None
     accelerator_purchase: Price | None = None
     node_purchase: Price | None = None
+    rack_purchase: Price | None = None
 
 
 class Target(Closed):
@@ -132,12 +167,14 @@ class Target(Closed):
     nodes: PositiveInt
     accelerators_per_node: NonNegativeInt
     tasks_per_node: PositiveInt
-    device: Literal["cuda", "cpu"]
-    """Where the work runs: `cuda` (also AMD's ROCm builds of torch) or `cpu`."""
+    device: Literal["cuda", "cpu", "neuron"]
+    """Where the work runs: `cuda` (also AMD's ROCm builds of torch), `cpu`, or `neuron` (AWS Trainium, which can be
+    planned and compared but on which no workload runs: its repeats end as unsupported)."""
     accelerator: Accelerator | None = None
     scale_up: ScaleUp | None = None
     scale_out: ScaleOut | None = None
     node: Node = Node()
+    rack: Rack | None = None
     launcher: Launcher = Launcher()
     prices: Prices = Prices()
     notes: list[str] = []
@@ -149,8 +186,8 @@ class Target(Closed):
                 f"accelerators_per_node ({self.accelerators_per_node}) is not divisible by "
                 f"tasks_per_node ({self.tasks_per_node}); every task must hold equally many accelerators"
             )
-        if self.device == "cuda" and not self.accelerators_per_node:
-            raise ValueError("device is cuda but accelerators_per_node is 0")
+        if self.device != "cpu" and not self.accelerators_per_node:
+            raise ValueError(f"device is {self.device} but accelerators_per_node is 0")
         return self
 
     @property
