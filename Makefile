@@ -1,0 +1,59 @@
+# Two commands for users: `make demo` and `make test`. Each does all its own set-up.
+# Everything lives in .venv, pinned by constraints.txt; PYTHON picks another interpreter.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# the first of these that is 3.11 or newer and can make a virtual environment
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help demo test slurm lint setup setup-dev clean
+
+help:
+	@echo "make demo    run the demo study on this machine and name its report"
+	@echo "make test    run all tests"
+	@echo "make slurm   install Slurm's daemons (Debian or Ubuntu, root), for the tests on a real Slurm"
+	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
+	@echo "make setup   only make the environment (.venv)"
+
+# One stamp for each environment: installed again when the pins or the package's needs change.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer with venv is needed: apt-get install python3 python3-venv" >&2; exit 2; fi
+	@echo "making $(VENV) with $(PYTHON) (a few minutes the first time)"
+	@[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.installed
+
+setup-dev: $(VENV)/.installed-dev
+
+demo: setup
+	@snakemake --profile local --config study=demo
+	@echo
+	@echo "report: results/demo/report.html"
+	@seatrial verdict results/demo
+
+test: setup-dev
+	@python -m pytest
+
+slurm:
+	@tests/slurm/cluster/install-slurm
+
+lint: setup-dev
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	snakefmt --check Snakefile workflow
+	snakemake --lint --config study=demo
+
+clean:
+	rm -rf $(VENV) .snakemake results/demo

@@ -1,0 +1,59 @@
+"""The command line: what it prints, and its exit codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def seatrial(*words, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "seatrial.cli", *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_plan_prints_cases_repeats_hours_and_cost_and_writes_nothing(tmp_path):
+    done = seatrial("plan", "study=demo", "target=dgx_h100", "--conf", ROOT / "conf", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "accelerator-hours" in done.stdout
+    assert "cost: at most" in done.stdout
+    assert "USD" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_price_older_than_a_year_prints_its_age():
+    price = "+economics.accelerator_hour={low: 2, as_of: '2020-01', source: quote}"
+    done = seatrial("plan", "study=demo", "target=dgx_h100", price)
+    assert "price of 2020-01, 6." in done.stdout
+    assert "years old" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["study=nonesuch"], ["target.nodes=0"], ["a=choice(1"], ["max_accelerator_hours=0.001", "target=dgx_h100"]]
+)
+def test_a_mistake_is_one_error_without_traceback_exit_code_2_nothing_written(words, tmp_path):
+    done = seatrial("plan", *words, "--conf", ROOT / "conf", "--write", tmp_path / "out")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("seatrial plan: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_folder_is_a_mistake_not_a_fault(tmp_path):
+    for command in ("collect", "analyse", "report", "verdict"):
+        done = seatrial(command, tmp_path / "nothing")
+        assert done.returncode == 2, (command, done.stderr)
+        assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_usage_mistakes_end_with_2():
+    assert seatrial("no-such-command").returncode == 2
+    assert seatrial().returncode == 2
