@@ -1,0 +1,1 @@
+"""Statistics, comparison and verdicts: tables in, tables out."""

@@ -1,0 +1,126 @@
+"""What the executor noted about each attempt at a repeat, and what it says about a repeat without a record."""
+
+from __future__ import annotations
+
+import json
+import signal as signals
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ERROR_OF_STATE = {
+    "TIMEOUT": "timeout",
+    "DEADLINE": "timeout",
+    "OUT_OF_MEMORY": "out_of_memory",
+    "NODE_FAIL": "node_fail",
+    "BOOT_FAIL": "node_fail",
+    "CANCELLED": "cancelled",
+    "REVOKED": "cancelled",
+    "PREEMPTED": "preempted",
+    "FAILED": "crashed",
+}
+"""Slurm's final state -> error kind."""
+WORDS_OF_KIND = {
+    "timeout": "the time limit was reached",
+    "out_of_memory": "the memory limit was reached",
+    "node_fail": "a node failed",
+    "cancelled": "it was cancelled",
+    "preempted": "it was preempted",
+    "crashed": "the process died",
+}
+UNDER_WAY = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "RESIZING")
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """All attempts at one repeat, oldest first; `problem` says why the file could not be read."""
+
+    entries: list[dict[str, Any]]
+    problem: str | None = None
+
+    @property
+    def last(self) -> dict[str, Any] | None:
+        return self.entries[-1] if self.entries else None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a repeat has no record: kind of error (None where none is known), words, rank."""
+
+    kind: str | None
+    message: str
+    rank: int | None = None
+
+
+def read_attempts(path: Path) -> Attempts | None:
+    """The attempts noted in `path`, or None where there is no such file. Never raises for bad content."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+        return Attempts([], f"cannot read {path.name}: {problem}")
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+        return Attempts([], f"cannot read {path.name}: not a list of attempts")
+    return Attempts(content)
+
+
+def cause(attempts: Attempts | None, log_exists: bool) -> Cause:
+    """Why a repeat left no record, in words, from its attempts."""
+    if attempts is not None and attempts.problem:
+        return Cause(None, f"no record; {attempts.problem}")
+    last = attempts.last if attempts is not None else None
+    if last is None:
+        if log_exists:
+            return Cause("crashed", "no record, and no attempt was noted; its log says how far it came")
+        return Cause(None, "not started")
+    words = str(last.get("state") or "UNKNOWN").split()
+    state = words[0].rstrip("+").upper()
+    if state in UNDER_WAY:
+        return Cause(None, f"not finished: its job is {state}{_where(last)}")
+    if state == "COMPLETED":
+        return Cause("crashed", f"its job ended well but left no record{_where(last)}")
+    kind = ERROR_OF_STATE.get(state, "crashed")
+    rank = last.get("failing_rank")
+    return Cause(kind, _sentence(kind, state, last), rank if isinstance(rank, int) else None)
+
+
+def _sentence(kind: str, state: str, attempt: dict[str, Any]) -> str:
+    parts = [f"{WORDS_OF_KIND[kind]} ({state})"]
+    number = attempt.get("signal")
+    if isinstance(number, int) and number:
+        parts.append(f"killed by signal {number} ({_signal_name(number)})")
+    code = attempt.get("exit_code")
+    if code not in (None, 0, "0", "0:0", "", []):
+        parts.append(f"exit code {code}")
+    reason = attempt.get("reason")
+    if reason not in (None, "", "None"):
+        parts.append(str(reason).strip())
+    return "; ".join(parts) + _where(attempt)
+
+
+def _where(attempt: dict[str, Any]) -> str:
+    """Job and nodes of an attempt, as the end of a sentence."""
+    parts = []
+    if attempt.get("external_jobid"):
+        parts.append(f"job {attempt['external_jobid']}")
+    nodes = node_names(attempt.get("nodes"))
+    if nodes:
+        parts.append(f"on {nodes}")
+    return f"; {' '.join(parts)}" if parts else ""
+
+
+def node_names(nodes: object) -> str:
+    """Nodes as one text, whether they were noted as a list or as Slurm's node list."""
+    if isinstance(nodes, str):
+        return nodes
+    if isinstance(nodes, list):
+        return ",".join(str(node) for node in nodes)
+    return ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return "unknown"

@@ -1,0 +1,58 @@
+"""What the analysis starts from: the study as it was planned, and its cases."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from seatrial.case import Case
+from seatrial.config.base import Closed
+from seatrial.config.study import Study
+from seatrial.config.training import LlmFinetune
+from seatrial.errors import UnreadableFile
+from seatrial.paths import StudyPaths
+
+
+class PlanFigures(Closed):
+    """What the plan asks for: repeats, and hours at most (each repeat at its time limit)."""
+
+    repeats: int
+    accelerator_hours: float | None
+    node_hours: float
+    cost: dict[str, Any] | None
+
+
+class PlannedStudy(Closed):
+    """study.json: the composed study, the ids of its cases in plan order, and what the plan asks for."""
+
+    schema_version: Literal[1] = 1
+    study: Study
+    cases: list[str]
+    plan: PlanFigures
+    command: list[str]
+
+
+def read_plan(paths: StudyPaths) -> PlannedStudy:
+    """Read study.json.
+
+    Raises UnreadableFile where it is absent, truncated or foreign.
+    """
+    path = paths.study
+    try:
+        return PlannedStudy.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as problem:
+        raise UnreadableFile(path, str(problem)) from problem
+
+
+def read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
+    """All cases in plan order.
+
+    Raises UnreadableFile where a case file is absent, foreign or edited: without it nothing says what was planned.
+    """
+    return [Case.read(paths.case(case_id)) for case_id in plan.cases]
+
+
+def is_training(case: Case) -> bool:
+    """Whether the case trains to a quality target."""
+    return isinstance(case.workload, LlmFinetune)

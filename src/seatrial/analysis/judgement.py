@@ -1,0 +1,142 @@
+"""How one criterion is judged. A bound is met only where the one-sided confidence bound of the median meets it.
+
+pass          the bound on the bad side still satisfies the criterion
+fail          the bound on the good side already violates it
+inconclusive  neither; says how many repeats would settle it, where that can be known
+incomplete    something selected was not measured: missing, failed, unsupported, aborted, not a number, too few
+              repeats, no ceiling where a fraction of it is asked for, or nothing selected at all
+no_reference  a ratio to a reference that does not exist
+
+A criterion is judged on every case and set of labels that it selects, and its verdict is the first of
+incomplete, fail, no_reference, inconclusive, pass that any of them has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from seatrial.analysis.ratio import Ratio
+from seatrial.analysis.statistics import Bound, log_spread, median, median_bound, order_bound, repeats_needed
+from seatrial.config.study import Criterion
+from seatrial.units import format_figure
+
+Word = Literal["pass", "fail", "inconclusive", "incomplete", "no_reference"]
+PRECEDENCE: tuple[Word, ...] = ("incomplete", "fail", "no_reference", "inconclusive", "pass")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on one group; figures are None where there are none."""
+
+    verdict: Word
+    reason: str
+    measured: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    n_needed: int | None = None
+
+
+def required(criterion: Criterion) -> float:
+    """The criterion's bound."""
+    bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
+    assert bound is not None
+    return bound
+
+
+def incomplete(reason: str, n: int = 0, n_needed: int | None = None) -> Judgement:
+    """What was not measured is never passed."""
+    return Judgement("incomplete", reason, n=n, n_needed=n_needed)
+
+
+def judge_values(criterion: Criterion, values: Sequence[float], samples: Sequence[float], unit: str) -> Judgement:
+    """Judge the values of a group, one per repeat; with a single repeat, its `samples`."""
+    n = len(values)
+    if not all(math.isfinite(v) for v in (*values, *samples)):
+        return incomplete("a value is not a number", n)
+    if n < criterion.minimum_repeats:
+        reason = f"{_repeats(n)}, {criterion.minimum_repeats} are the least"
+        return incomplete(reason, n, criterion.minimum_repeats)
+    if n == 0:
+        return incomplete("not measured")
+    basis = f"n = {n} repeats"
+    if n == 1:
+        bounds = [order_bound(samples, side, criterion.confidence) for side in ("lower", "upper")]
+        basis = f"n = 1 repeat, interval over its {len(samples)} samples: says nothing about the next run"
+    else:
+        bounds = [median_bound(values, side, criterion.confidence) for side in ("lower", "upper")]
+    middle = median(values)
+    assert middle is not None
+    spread = log_spread(values) if n > 1 else None
+    return _decide(criterion, middle, bounds[0], bounds[1], n, spread, f"{unit}; {basis}")
+
+
+def judge_ratio(criterion: Criterion, ratio: Ratio, n: int, spread: float | None) -> Judgement:
+    """Judge a ratio to a reference of which `n` repeats or runs were measured."""
+    if n < criterion.minimum_repeats:
+        return incomplete(f"{_repeats(n)}, {criterion.minimum_repeats} are the least", n, criterion.minimum_repeats)
+    if not math.isfinite(ratio.value):
+        return incomplete("the ratio is not a number", n)
+    method = f"log-t {100 * criterion.confidence:.4g} %, both sides' spread combined"
+    low = Bound(ratio.bound("lower", criterion.confidence), method)
+    high = Bound(ratio.bound("upper", criterion.confidence), method)
+    return _decide(criterion, ratio.value, low, high, n, spread, f"of the reference; n = {n}")
+
+
+def worst(criterion: Criterion, judgements: Sequence[tuple[str, Judgement]]) -> Judgement:
+    """The judgement that decides among those of all selected groups (name, judgement), its name in the reason."""
+    if not judgements:
+        return incomplete("nothing that was planned is selected by it")
+    name, decisive = min(judgements, key=lambda pair: _urgency(criterion, pair[1]))
+    if len(judgements) == 1:
+        reason = f"{name}: {decisive.reason}"
+    else:
+        alike = sum(j.verdict == decisive.verdict for _, j in judgements)
+        reason = f"{name}, decisive of {len(judgements)} selected ({alike} {decisive.verdict}): {decisive.reason}"
+    return Judgement(**{**vars(decisive), "reason": reason})
+
+
+def _decide(
+    criterion: Criterion, middle: float, low: Bound, high: Bound, n: int, spread: float | None, basis: str
+) -> Judgement:
+    bound = required(criterion)
+    at_most = criterion.at_most is not None
+    safe, other = (high, low) if at_most else (low, high)
+    wanted = "at most" if at_most else "at least"
+    figures = (middle, low.value, high.value, n)
+    found = f"median {format_figure(middle)} {basis}"
+    if safe.value is None or other.value is None:
+        reason = f"{found}; no interval: {safe.method if safe.value is None else other.method}"
+        return Judgement("inconclusive", reason, *figures)
+    if _within(safe.value, bound, at_most):
+        reason = f"{found}; bound {format_figure(safe.value)} ({safe.method}) is {wanted} {format_figure(bound)}"
+        return Judgement("pass", reason, *figures)
+    if not _within(other.value, bound, at_most):
+        limit = f"{wanted} {format_figure(bound)}"
+        reason = f"{found}; bound {format_figure(other.value)} ({other.method}) is not {limit}"
+        return Judgement("fail", reason, *figures)
+    needed = repeats_needed(middle, bound, spread, criterion.confidence, n)
+    more = f"about {needed} repeats would settle it" if needed else "how many repeats would settle it is not known"
+    span = f"{format_figure(low.value)} to {format_figure(high.value)} ({safe.method})"
+    reason = f"{found}; {span} spans {wanted} {format_figure(bound)}; {more}"
+    return Judgement("inconclusive", reason, *figures, n_needed=needed)
+
+
+def _within(value: float, bound: float, at_most: bool) -> bool:
+    return value <= bound if at_most else value >= bound
+
+
+def _urgency(criterion: Criterion, judgement: Judgement) -> tuple[int, float]:
+    """Sorts judgements: by precedence, then by how far the measured value lies on the good side."""
+    margin = -math.inf
+    if judgement.measured is not None:
+        distance = judgement.measured - required(criterion)
+        margin = -distance if criterion.at_most is not None else distance
+    return PRECEDENCE.index(judgement.verdict), margin
+
+
+def _repeats(n: int) -> str:
+    return "1 repeat" if n == 1 else f"{n} repeats"

@@ -1,0 +1,48 @@
+"""Reading tables/measurements.parquet and tables/repeats.csv."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seatrial.analysis.tables import read_csv
+from seatrial.errors import UnreadableFile
+from seatrial.paths import StudyPaths
+
+REPEATS_TEXT = ("case_id", "error_message", "nodes", "log", "started_at", "finished_at")
+
+
+def read_measurements(paths: StudyPaths) -> pd.DataFrame:
+    """tables/measurements.parquet.
+
+    Raises UnreadableFile where it is absent or not a table.
+    """
+    try:
+        return pq.read_table(paths.measurements).to_pandas()
+    except (OSError, pa.ArrowException) as problem:
+        raise UnreadableFile(paths.measurements, str(problem)) from problem
+
+
+def read_repeats(paths: StudyPaths) -> pd.DataFrame:
+    """tables/repeats.csv.
+
+    Raises UnreadableFile where it is absent or not a table.
+    """
+    return read_csv(paths.repeats, REPEATS_TEXT)
+
+
+def medians_by_repeat(measurements: pd.DataFrame, case_id: str, metric: str) -> list[float]:
+    """The medians of one metric over a case's completed repeats, in order of repeat.
+
+    A repeat with several rows of the metric (labels) gives the median of its rows; what is not finite is left out.
+    """
+    chosen = measurements[
+        (measurements["case_id"] == case_id)
+        & (measurements["metric"] == metric)
+        & (measurements["outcome"] == "completed")
+    ]
+    grouped = chosen.groupby("repeat", sort=True)["median"].median()
+    return [float(value) for value in grouped if math.isfinite(value)]

@@ -1,0 +1,82 @@
+"""A ratio of two medians with an interval that combines the uncertainty of both sides, on the log scale.
+
+Assumes that times are log-normal about their medians: se^2 = se_measured^2 + se_reference^2, degrees of freedom
+after Welch and Satterthwaite. Where one side's spread is not known there is a ratio but no interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy import stats
+
+QUARTILE_RANGE = 1.349
+"""Distance of the quartiles of a normal distribution, in standard deviations."""
+LARGEST_LOG = 600.0
+"""Keeps the bound of an absurd spread finite."""
+INTERPOLATION_ERROR = 0.15
+"""Relative error (95 %) of a reference interpolated between counts, by leaving one count out (v3.1 to v5.1)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A median in minutes; `error` is the standard error of its logarithm, None where the spread is not known."""
+
+    minutes: float
+    error: float | None
+    degrees_of_freedom: float
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """measured / reference with the standard error of its logarithm."""
+
+    value: float
+    error: float | None
+    degrees_of_freedom: float | None
+
+    def bound(self, side: str, confidence: float) -> float | None:
+        """One-sided bound at `confidence`, `side` lower or upper; None where the spread is not known."""
+        if self.error is None or self.degrees_of_freedom is None:
+            return None
+        step = float(stats.t.ppf(confidence, self.degrees_of_freedom)) * self.error
+        return self.value * math.exp(min(step, LARGEST_LOG) if side == "upper" else -step)
+
+
+def estimate(minutes: float, spread: float | None, n: int) -> Estimate:
+    """The median of `n` log-normal times whose logs have standard deviation `spread`.
+
+    Its standard error is spread / sqrt(n) for n <= 2, where the median is the mean, and at most
+    sqrt(pi / 2) times that for larger n.
+    """
+    if spread is None or n < 2:
+        return Estimate(minutes, None, 0.0)
+    factor = 1.0 if n <= 2 else math.sqrt(math.pi / 2)
+    return Estimate(minutes, factor * spread / math.sqrt(n), n - 1.0)
+
+
+def reference_estimate(
+    minutes: float, quartiles: tuple[float, float] | None, submitters: int, interpolated: bool
+) -> Estimate:
+    """A published median. Its n is the number of submitters: results of one submitter are not independent."""
+    spread = None
+    if quartiles is not None and 0 < quartiles[0] <= quartiles[1]:
+        spread = math.log(quartiles[1] / quartiles[0]) / QUARTILE_RANGE
+    of_group = estimate(minutes, spread, submitters)
+    if not interpolated or of_group.error is None:
+        return of_group
+    extra = math.log1p(INTERPOLATION_ERROR) / float(stats.norm.ppf(0.975))
+    return Estimate(minutes, math.hypot(of_group.error, extra), of_group.degrees_of_freedom)
+
+
+def ratio(measured: Estimate, reference: Estimate) -> Ratio:
+    """measured / reference."""
+    value = measured.minutes / reference.minutes
+    if measured.error is None or reference.error is None:
+        return Ratio(value, None, None)
+    a, b = measured.error**2, reference.error**2
+    if a + b == 0:
+        return Ratio(value, 0.0, min(measured.degrees_of_freedom, reference.degrees_of_freedom))
+    weight = a**2 / measured.degrees_of_freedom + b**2 / reference.degrees_of_freedom
+    return Ratio(value, math.sqrt(a + b), (a + b) ** 2 / weight)

@@ -1,0 +1,101 @@
+"""Which measurements and which planned repeats an acceptance criterion is about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from seatrial.analysis.inputs import is_training
+from seatrial.case import Case
+
+
+@dataclass(frozen=True)
+class Group:
+    """One case and one set of labels: what a criterion is judged on. `rows` are those of completed repeats.
+
+    `labels` None: the case should have measured the metric, but no completed repeat has it.
+    """
+
+    case: Case
+    labels: str | None
+    rows: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The group in words: experiment, axes, labels."""
+        facts = {**self.case.axes, **(json.loads(self.labels) if self.labels else {})}
+        inner = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in sorted(facts.items()))
+        return f"{self.case.experiment} ({inner})" if inner else self.case.experiment
+
+
+def case_facts(case: Case) -> dict[str, Any]:
+    """Everything of a case that `where` can name: experiment, workload, target, axes, the workload's parameters.
+
+    An axis is known by its dotted name and by its last part.
+    """
+    parameters = case.workload.model_dump(mode="json")
+    facts: dict[str, Any] = {k: v for k, v in parameters.items() if not isinstance(v, dict | list)}
+    facts |= {f"workload.{name}": value for name, value in list(facts.items())}
+    facts |= {name.rpartition(".")[2]: value for name, value in case.axes.items()}
+    facts |= dict(case.axes)
+    facts |= {f"axis.{name}": value for name, value in case.axes.items()}
+    return facts | {
+        "study": case.study,
+        "experiment": case.experiment,
+        "workload": case.workload.kind,
+        "case_id": case.case_id,
+        "target": case.target.name,
+        "nodes": case.target.nodes,
+        "accelerators": case.target.accelerators,
+        "ranks": case.target.world_size,
+    }
+
+
+def produces(case: Case, metric: str) -> bool:
+    """Whether a completed repeat of the case should hold the metric's family."""
+    family = metric.partition(".")[0]
+    return is_training(case) if family == "train" else case.workload.kind == family
+
+
+def matches(where: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Every key of `where` is a fact and equal; numbers by value, everything else exactly."""
+    return all(key in facts and _equal(facts[key], value) for key, value in where.items())
+
+
+def select_groups(
+    metric: str, where: Mapping[str, Any], cases: Sequence[Case], measurements: pd.DataFrame
+) -> list[Group]:
+    """All groups that `where` selects, in plan order, then by labels.
+
+    A case without any row of the metric is selected on what is known of it beforehand: it was planned, and what
+    it would have measured cannot be ruled out.
+    """
+    of_metric = measurements[measurements["metric"] == metric]
+    groups: list[Group] = []
+    for case in cases:
+        rows = of_metric[of_metric["case_id"] == case.case_id]
+        facts = case_facts(case)
+        if rows.empty:
+            known = {key: value for key, value in where.items() if key in facts}
+            if produces(case, metric) and matches(known, facts):
+                groups.append(Group(case, None, rows))
+            continue
+        for labels in _distinct(rows["labels"]):
+            if matches(where, {**facts, **json.loads(labels)}):
+                chosen = rows[(rows["labels"] == labels) & (rows["outcome"] == "completed")]
+                groups.append(Group(case, labels, chosen.sort_values("repeat")))
+    return groups
+
+
+def _distinct(labels: Iterable[str]) -> list[str]:
+    return sorted(set(labels))
+
+
+def _equal(fact: object, value: object) -> bool:
+    if isinstance(fact, bool) or isinstance(value, bool):
+        return fact is value
+    return fact == value

@@ -1,0 +1,65 @@
+"""How the tables are written and read: CSV with fixed line ends, empty where there is no value, axes as columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seatrial.errors import UnreadableFile
+from seatrial.paths import write_text
+
+AXIS = "axis."
+"""Prefix of the column of a swept axis."""
+
+
+def canonical_json(content: object) -> str:
+    """Compact JSON with sorted keys: equal content gives equal text."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def axis_columns(axes: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The axis columns of one row: scalars as they are, lists and mappings as canonical JSON, else None."""
+    row: dict[str, Any] = {}
+    for name in names:
+        value = axes.get(name)
+        row[AXIS + name] = canonical_json(value) if isinstance(value, list | dict) else value
+    return row
+
+
+def axis_names(axes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All axis names of a study, sorted."""
+    return sorted({name for point in axes for name in point})
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `rows` with `columns`, aside and renamed; counts stay whole where others are missing."""
+    frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
+    text = StringIO()
+    frame.to_csv(text, index=False, lineterminator="\n")
+    write_text(path, text.getvalue())
+
+
+def read_csv(path: Path, text_columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a table of the analysis; `text_columns` stay text even where they look like numbers.
+
+    Raises UnreadableFile where the table is absent or not a table.
+    """
+    try:
+        kinds = dict.fromkeys(("case_id", *text_columns), "str")
+        return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
+        raise UnreadableFile(path, str(problem)) from problem
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain mappings, None where a cell is empty."""
+    columns = list(frame.columns)
+    return [
+        {name: None if pd.isna(value) else value for name, value in zip(columns, row, strict=True)}
+        for row in frame.itertuples(index=False, name=None)
+    ]

@@ -1,0 +1,229 @@
+"""Tables and criteria -> verdicts.json and junit.xml; and what `seatrial verdict` says of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.inputs import PlannedStudy, read_cases, read_plan
+from seatrial.analysis.judgement import (
+    PRECEDENCE,
+    Judgement,
+    incomplete,
+    judge_ratio,
+    judge_values,
+    required,
+    worst,
+)
+from seatrial.analysis.junit import junit_xml
+from seatrial.analysis.measurements import read_measurements, read_repeats
+from seatrial.analysis.ratio import Ratio
+from seatrial.analysis.selection import Group, matches, select_groups
+from seatrial.analysis.tables import canonical_json, read_csv, rows_of
+from seatrial.case import Case
+from seatrial.config.metrics import METRICS
+from seatrial.config.study import Criterion
+from seatrial.errors import EXIT_FAIL, EXIT_OK, EXIT_UNKNOWN, UnreadableFile
+from seatrial.paths import StudyPaths, write_text
+
+COMPARISON_TEXT = ("round", "system", "submitter", "note", "source", "axes")
+NO_CRITERIA = "no_criteria"
+"""What `overall` says of a study that declares no criterion."""
+Verdict = dict[str, Any]
+
+
+def verdicts(paths: StudyPaths) -> None:
+    """Write verdicts.json and junit.xml, one verdict per criterion in the study's order."""
+    plan = read_plan(paths)
+    judge = _Judge(paths, plan)
+    found = [_as_json(c, judge.judge(c)) for c in plan.study.criteria]
+    write_text(paths.verdicts, json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write_text(paths.verdicts.with_name("junit.xml"), junit_xml(plan.study.name, found))
+
+
+def read_verdicts(paths: StudyPaths) -> list[Verdict]:
+    """verdicts.json.
+
+    Raises UnreadableFile where it is absent or not a list of verdicts.
+    """
+    try:
+        found = json.loads(paths.verdicts.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnreadableFile(paths.verdicts, "it does not exist; run `seatrial analyse` first") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+        raise UnreadableFile(paths.verdicts, str(problem)) from problem
+    if not isinstance(found, list) or not all(_is_verdict(entry) for entry in found):
+        allowed = ", ".join(PRECEDENCE)
+        raise UnreadableFile(paths.verdicts, f"not a list of verdicts; a verdict is one of {allowed}")
+    return found
+
+
+def _is_verdict(entry: object) -> bool:
+    return isinstance(entry, dict) and entry.get("verdict") in PRECEDENCE
+
+
+def overall(found: Sequence[Mapping[str, Any]]) -> str:
+    """The study's verdict: fail where any criterion fails, pass where all pass, else what stands in the way."""
+    words = {verdict["verdict"] for verdict in found}
+    if not words:
+        return NO_CRITERIA
+    if "fail" in words:
+        return "fail"
+    return next(word for word in PRECEDENCE if word in words)
+
+
+def exit_code(found: Sequence[Mapping[str, Any]]) -> int:
+    """0 where all criteria pass or there are none, 1 where any fails, else 3."""
+    word = overall(found)
+    if word in ("pass", NO_CRITERIA):
+        return EXIT_OK
+    return EXIT_FAIL if word == "fail" else EXIT_UNKNOWN
+
+
+def verdict_lines(paths: StudyPaths) -> list[str]:
+    """What `seatrial verdict` prints: a line per criterion and one for the study.
+
+    Raises UnreadableFile where the study has not been analysed.
+    """
+    found = read_verdicts(paths)
+    lines = [f"{_words(v['verdict']):<12}  {v['criterion']}: {v['reason']}" for v in found]
+    return [*lines, f"verdict of {read_plan(paths).study.name}: {overall_in_words(found)}"]
+
+
+def overall_in_words(found: Sequence[Mapping[str, Any]]) -> str:
+    """'pass (2 of 2 criteria)', 'incomplete (1 pass, 1 incomplete)' or that there are no criteria."""
+    word = overall(found)
+    if word == NO_CRITERIA:
+        return "no criteria declared, so there is nothing to pass or fail"
+    counts = [(sum(v["verdict"] == w for v in found), w) for w in reversed(PRECEDENCE)]
+    if word == "pass":
+        return f"pass ({len(found)} of {len(found)} criteria)"
+    return f"{_words(word)} ({', '.join(f'{n} {_words(w)}' for n, w in counts if n)})"
+
+
+def _words(verdict: str) -> str:
+    return verdict.replace("_", " ")
+
+
+class _Judge:
+    """The tables of one study, read once, and what they say of a criterion."""
+
+    def __init__(self, paths: StudyPaths, plan: PlannedStudy) -> None:
+        self.paths = paths
+        self.cases = read_cases(paths, plan)
+        self.measurements = read_measurements(paths)
+        self.repeats = read_repeats(paths)
+        self.comparison = rows_of(read_csv(paths.comparison, COMPARISON_TEXT))
+
+    def judge(self, criterion: Criterion) -> Judgement:
+        if criterion.metric == "comparison.ratio":
+            return self._judge_comparison(criterion)
+        groups = select_groups(criterion.metric, criterion.where, self.cases, self.measurements)
+        return worst(criterion, [(group.name, self._judge_group(criterion, group)) for group in groups])
+
+    def _judge_group(self, criterion: Criterion, group: Group) -> Judgement:
+        n = group.rows["repeat"].nunique()
+        problem = self._not_completed(group.case.case_id)
+        if problem:
+            return incomplete(problem, n)
+        if n < group.case.repeats:
+            return incomplete(f"{group.case.repeats - n} of {group.case.repeats} repeats did not measure it", n)
+        column, unit = "median", METRICS[criterion.metric].unit
+        if criterion.unit_of == "ceiling":
+            if group.rows["ceiling"].isna().any():
+                return incomplete("no ceiling is known for it, so a fraction of the ceiling cannot be judged", n)
+            column, unit = "fraction_of_ceiling", "of the ceiling"
+        values = [float(np.median(rows)) for _, rows in group.rows.groupby("repeat", sort=True)[column]]
+        samples = self._samples(criterion, group) if n == 1 else []
+        return judge_values(criterion, values, samples, unit)
+
+    def _not_completed(self, case_id: str) -> str | None:
+        """What became of the planned repeats of a case that are not completed, in words, or None."""
+        bad = self.repeats[(self.repeats["case_id"] == case_id) & (self.repeats["outcome"] != "completed")]
+        if bad.empty:
+            return None
+        planned = int((self.repeats["case_id"] == case_id).sum())
+        words = [
+            f"repeat {row['repeat']} {row['outcome']}" + (f" ({row['error_kind']})" if row["error_kind"] else "")
+            for row in rows_of(bad)
+        ]
+        return f"{len(bad)} of {planned} repeats not completed: {', '.join(words)}"
+
+    def _samples(self, criterion: Criterion, group: Group) -> list[float]:
+        """The samples of a group's only repeat, as the criterion counts them, from its record."""
+        number = int(group.rows["repeat"].iloc[0])
+        record = read_repeat(self.paths, group.case, number).record
+        found = [
+            m
+            for m in (record.measurements if record is not None else [])
+            if m.metric == criterion.metric and canonical_json(m.labels) == group.labels
+        ]
+        if criterion.unit_of == "value":
+            return [s for m in found for s in m.samples]
+        return [
+            s / m.ceiling if m.direction == "higher" else m.ceiling / s
+            for m in found
+            for s in m.samples
+            if m.ceiling is not None and s
+        ]
+
+    def _judge_comparison(self, criterion: Criterion) -> Judgement:
+        by_id = {case.case_id: case for case in self.cases}
+        judged = []
+        for row in self.comparison:
+            facts = {**_axes(row), **{k: v for k, v in row.items() if v is not None}}
+            if matches(criterion.where, facts):
+                judged.append((_row_name(row, by_id), self._judge_row(criterion, row)))
+        return worst(criterion, judged)
+
+    def _judge_row(self, criterion: Criterion, row: Mapping[str, Any]) -> Judgement:
+        n = int(row["measured_n"] or 0)
+        problem = self._not_completed(row["case_id"]) if row["case_id"] else None
+        if problem:
+            return incomplete(problem, n)
+        if criterion.unit_of == "ceiling":
+            return incomplete("a ratio to a reference has no ceiling", n)
+        if row["basis"] == "undefined":
+            return Judgement("no_reference", row["note"] or "no reference", n=n)
+        if row["ratio"] is None:
+            return incomplete(row["note"] or "no ratio", n)
+        ratio = Ratio(row["ratio"], row["ratio_error"], row["ratio_degrees_of_freedom"])
+        return judge_ratio(criterion, ratio, n, row["spread"])
+
+
+def _axes(row: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(row["axes"])) if row["axes"] else {}
+
+
+def _row_name(row: Mapping[str, Any], cases: Mapping[str, Case]) -> str:
+    if row["case_id"] in cases:
+        return Group(cases[row["case_id"]], None, pd.DataFrame()).name
+    return f"{row['submitter']} {row['system']}, {row['benchmark']} {row['round']}"
+
+
+def _as_json(criterion: Criterion, judgement: Judgement) -> Verdict:
+    bound = "at_least" if criterion.at_least is not None else "at_most"
+    known = METRICS.get(criterion.metric)
+    return {
+        "criterion": criterion.name,
+        "metric": criterion.metric,
+        "where": criterion.where,
+        "verdict": judgement.verdict,
+        "measured": judgement.measured,
+        "low": judgement.low,
+        "high": judgement.high,
+        "required": required(criterion),
+        "n": judgement.n,
+        "n_needed": judgement.n_needed,
+        "reason": judgement.reason,
+        "bound": bound,
+        "unit": "of the ceiling" if criterion.unit_of == "ceiling" else known.unit if known else "ratio",
+        "confidence": criterion.confidence,
+        "minimum_repeats": criterion.minimum_repeats,
+        "source": criterion.source,
+    }
