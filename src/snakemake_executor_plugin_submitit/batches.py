@@ -1,0 +1,159 @@
+"""The one place where jobs are submitted, through submitit, and where submissions are found again.
+
+Each batch has a folder of its own, made before anything is submitted: Slurm opens a job's log when it starts
+the job, which may be before `sbatch` has told us the id.
+"""
+
+import os
+import pickle
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from . import processes, slurm
+from .ledger import Entry
+from .payload import RankCommand
+from .submission import Request, local_parameters, slurm_parameters
+
+_NAME_BYTES = 100
+
+
+class SubmissionFailed(RuntimeError):
+    """submitit could not submit; the message is the cluster's."""
+
+
+def which_cluster(setting: str) -> str:
+    """`setting`, with auto resolved: slurm where srun is found, else local."""
+    return submitit.AutoExecutor.which() if setting == "auto" else setting
+
+
+def job_name(run: str, number: int, rules: Sequence[str]) -> str:
+    """A name that no other user's or run's job has: it finds a batch whose id got lost."""
+    rule = rules[0] if len(set(rules)) == 1 else "mixed"
+    return f"smk-{run}-{number}-{rule}"[:_NAME_BYTES]
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _outside_of_allocations() -> Iterator[None]:
+    """Hide the variables of a Slurm job that Snakemake may itself run in; they would bend what is submitted."""
+    kept = {"SLURM_CONF", "SLURM_CLUSTERS"}
+    prefixes = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI")
+    hidden = {name: value for name, value in os.environ.items() if name.startswith(prefixes) and name not in kept}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def submit(
+    cluster: str,
+    folder: Path,
+    request: Request,
+    commands: Sequence[RankCommand],
+    name: str,
+    rule: str,
+    parallel: int,
+    delay: int,
+) -> list[submitit.Job[Any]]:
+    """Submit commands with equal requests: one array on Slurm. submitit's jobs, in the same order.
+
+    Raises SubmissionFailed with the cluster's own words; WorkflowError for what the cluster cannot do.
+    """
+    executor: submitit.Executor
+    if cluster == "debug":
+        executor = submitit.DebugExecutor(folder)
+    elif cluster == "local":
+        executor = submitit.LocalExecutor(folder)
+        executor.update_parameters(**local_parameters(request, rule, delay))
+    else:
+        executor = submitit.SlurmExecutor(folder)
+        executor.update_parameters(**slurm_parameters(request, name, rule, parallel, delay))
+    try:
+        with _outside_of_allocations():
+            return executor.submit_array(list(commands))
+    except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
+        raise SubmissionFailed(str(error)) from error
+
+
+def _submitted(folder: Path) -> dict[int, str]:
+    """Job ids by place in the batch, from the pickles that submitit has named after their jobs."""
+    found = {}
+    for path in folder.glob("*_submitted.pkl"):
+        command = _command(path)
+        if command is not None:
+            found[command.index] = path.name.removesuffix("_submitted.pkl")
+    return found
+
+
+def _command(path: Path) -> RankCommand | None:
+    try:
+        command = submitit.core.utils.DelayedSubmission.load(path).function
+    except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
+        return None
+    return command if isinstance(command, RankCommand) else None
+
+
+def find_lost(entry: Entry, timeout: float) -> str | None:
+    """The job id of a submission of which only the intent was written down; None if it never happened.
+
+    Snakemake may have been killed after the cluster took the batch and before submitit had given every pickle
+    its job's name: then this is done here, in time for jobs that wait for their pickle (they do for a minute).
+    Raises SlurmUnavailable where Slurm has to be asked and does not answer.
+    """
+    folder = Path(entry.folder)
+    found = _submitted(folder)
+    if entry.index in found:
+        return found[entry.index]
+    unnamed = {
+        command.index: path
+        for path in folder.glob("*.pkl")
+        if not path.name.endswith(("_submitted.pkl", "_result.pkl")) and (command := _command(path)) is not None
+    }
+    if entry.index not in unnamed:
+        return None
+    if entry.cluster == "local":
+        taken = set(found.values())
+        ids = [str(pid) for pid in processes.controllers_of(folder) if str(pid) not in taken]
+    else:
+        ids = sorted(slurm.ids_by_name(entry.name, timeout), key=int)
+    if not ids:
+        return None
+    for index, path in unnamed.items():
+        job_id = ids[0] if entry.cluster == "local" or entry.size == 1 else f"{ids[0]}_{index}"
+        path.rename(folder / f"{job_id}_submitted.pkl")
+        if entry.cluster == "local":
+            break
+    return _submitted(folder).get(entry.index)
+
+
+def run_in_process(job: submitit.Job[Any]) -> int:
+    """Run a debug job here and now; the return code of its command."""
+    returncode: int = job.results()[0]["returncode"]
+    return returncode
+
+
+def results(folder: Path, job_id: str, ranks: int) -> list[bool]:
+    """For every rank that has left a result, whether it was a success."""
+    found = []
+    for rank in range(ranks):
+        path = folder / f"{job_id}_{rank}_result.pkl"
+        try:
+            word, value = submitit.core.utils.pickle_load(path)
+        except (FileNotFoundError, EOFError):
+            continue
+        found.append(word == "success" and value.get("returncode") == 0)
+    return found

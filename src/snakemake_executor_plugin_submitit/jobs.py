@@ -1,0 +1,66 @@
+"""What the executor needs to know of a Snakemake job: how it must be run, and what it is called."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from snakemake.shell import shell
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.settings import DeploymentMethod, SharedFSUsage
+
+_NOT_YET_KNOWN = "<TBD>"  # how Snakemake prints a resource that only the compute node can evaluate
+
+
+@dataclass(frozen=True)
+class Label:
+    """How a job is spoken of: rule (or group), wildcards, outputs, first log."""
+
+    rule: str
+    wildcards: dict[str, str]
+    outputs: tuple[str, ...]
+    log: str | None
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name}={value}" for name, value in self.wildcards.items())
+        return f"{self.rule} ({values})" if values else self.rule
+
+
+def label_of(job: Any) -> Label:
+    """The label of a job or group job."""
+    wildcards = {} if job.is_group() else {name: str(value) for name, value in job.wildcards_dict.items()}
+    logs = [] if job.is_group() else [str(log) for log in job.log]
+    outputs = tuple(sorted(str(output) for output in job.output))
+    return Label(str(job.name), wildcards, outputs, logs[0] if logs else None)
+
+
+def runs_natively(job: Any, workflow: Any) -> bool:
+    """Whether a job's command can be started as it is, once per task, without a second Snakemake.
+
+    True for `shell:` rules that need nothing of what Snakemake does around a command on the node.
+    """
+    if job.is_group() or not job.is_shell or job.is_shadow or job.benchmark is not None:
+        return False
+    if job.is_pipe or job.is_service or job.rule.is_handover:
+        return False
+    methods = workflow.deployment_settings.deployment_method
+    deployed = (
+        (DeploymentMethod.CONDA in methods and job.conda_env)
+        or (DeploymentMethod.APPTAINER in methods and job.container_img_url)
+        or (DeploymentMethod.ENV_MODULES in methods and job.env_modules)
+    )
+    caching = workflow.workflow_settings.cache is not None and job.rule.cache
+    shared = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+    if deployed or caching or not shared or job.resources.get("shell_exec"):
+        return False
+    return _NOT_YET_KNOWN not in job.shellcmd
+
+
+def native_command(job: Any) -> tuple[str, tuple[str, ...]]:
+    """The command of a `shell:` rule as Snakemake would run it here, and the shell that runs it."""
+    executable = shell.get_executable() or "/bin/sh"
+    # what shell.prefix() and shell.suffix() in a Snakefile set has no public getter
+    prefix = shell._get_process_prefix()
+    words = (prefix.strip(), job.shellcmd, shell._process_suffix)
+    command = " ".join(word for word in words if word)
+    if "\0" in command:
+        raise WorkflowError(f"rule {job.name}: the shell command has a zero byte in it")
+    return command, (executable, "-c")

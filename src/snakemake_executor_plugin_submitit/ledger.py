@@ -1,0 +1,127 @@
+"""The ledger: which job of the workflow was submitted as which job of the cluster, written before and after.
+
+Snakemake records a job's external id only once `sbatch` has come back; a Snakemake that is killed in between
+would forget jobs that run. So the plugin writes an entry for a job *before* it submits it, with the folder and
+the name of the submission, and adds the id afterwards. A restarted Snakemake finds the job by either.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from .ranks import write_json
+
+SUBMITTED, SUCCEEDED, ENDED = "submitted", "succeeded", "ended"
+
+
+@dataclass
+class Entry:
+    """One submission of one job; `job_id` is None until it is known to have been accepted."""
+
+    key: str
+    run: str
+    cluster: str
+    folder: str
+    name: str
+    index: int
+    size: int
+    ranks: int
+    fingerprint: str | None
+    submitted_at: str
+    log: str | None = None
+    log_before: tuple[int, int] | None = None
+    job_id: str | None = None
+    status: str = SUBMITTED
+
+
+def job_key(rule: str, outputs: Iterable[str], wildcards: str) -> str:
+    """What stays the same about a job when Snakemake is started again: its outputs, or rule and wildcards."""
+    outputs = sorted(outputs)
+    words = outputs if outputs else ["", rule, wildcards]
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
+
+
+def private_folder(path: Path) -> Path:
+    """Make the submitit folder (mode 0700) or check the one that is there.
+
+    Results are pickles, which run code when they are read: raises WorkflowError for a folder of someone else.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise WorkflowError(
+            f"--submitit-folder {path} belongs to another user (uid {found.st_uid}); results in it are pickles "
+            "and would run that user's code here; choose a folder of your own"
+        )
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+class Ledger:
+    """The entries in a submitit folder, and which Snakemake each belongs to."""
+
+    def __init__(self, folder: Path, run: str) -> None:
+        self.run = run
+        self._entries = folder / "ledger"
+        self._runs = folder / "runs"
+        self._entries.mkdir(exist_ok=True)
+        self._runs.mkdir(exist_ok=True)
+        # held for as long as this process lives, however it ends
+        self._held: IO[str] = (self._runs / f"{run}.lock").open("w")
+        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._held.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        self._held.flush()
+
+    def write(self, entry: Entry) -> None:
+        """Write one entry, in place of an earlier one for the same job."""
+        write_json(self._entries / f"{entry.key}.json", asdict(entry))
+
+    def read(self, key: str) -> Entry | None:
+        """The entry of a job, or None.
+
+        Raises WorkflowError where the job belongs to another Snakemake that is alive.
+        """
+        path = self._entries / f"{key}.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        if content.get("log_before") is not None:
+            content["log_before"] = tuple(content["log_before"])
+        entry = Entry(**content)
+        if entry.run != self.run and entry.status == SUBMITTED:
+            owner = self._owner(entry.run)
+            if owner is not None:
+                raise WorkflowError(
+                    f"job {entry.name} ({entry.job_id or 'being submitted'}) belongs to another Snakemake that "
+                    f"is running in this folder ({owner}); let it finish or stop it first"
+                )
+        return entry
+
+    def close(self) -> None:
+        """Let go of this run; its entries are free for others."""
+        self._held.close()
+        (self._runs / f"{self.run}.lock").unlink(missing_ok=True)
+
+    def _owner(self, run: str) -> str | None:
+        """Who holds a run, in words; None where its process is gone."""
+        path = self._runs / f"{run}.lock"
+        try:
+            with path.open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            return path.read_text(encoding="utf-8").strip()
+        path.unlink(missing_ok=True)
+        return None

@@ -1,0 +1,46 @@
+"""What is written down when a job has ended: the attempts file, the rule's log, and the message of a failure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .attempts import append_attempt, attempts_path
+from .live import Live
+from .logs import failure_message, fill_rule_log, own_log
+from .outcomes import Outcome
+
+
+@dataclass(frozen=True)
+class Message:
+    """The text of a failure and the logs to look at."""
+
+    text: str
+    logs: list[str]
+
+
+def write_failure(live: Live, outcome: Outcome) -> Message:
+    """Fill the rule's log where the command did not, and say why the job failed (empty where it did not)."""
+    entry = live.entry
+    fill_rule_log(entry.log, entry.log_before, live.reports(), outcome, live.folder, live.job_id)
+    if outcome.success:
+        return Message("", [])
+    scheduler = {"slurm": "Slurm"}.get(entry.cluster, entry.cluster)
+    text = failure_message(str(live.label), scheduler, live.job_id, outcome, live.folder, entry.ranks, entry.name)
+    rank = outcome.failing_rank or 0
+    return Message(text, [str(own_log(live.folder, live.job_id, rank))])
+
+
+def record(live: Live, base: Path) -> None:
+    """Add how a job ended to its attempts file."""
+    if live.outcome is None:
+        raise RuntimeError(f"job {live.entry.name} has not ended")
+    append_attempt(
+        attempts_path(live.entry.log, base, live.entry.key),
+        live.outcome,
+        cluster=live.entry.cluster,
+        external_jobid=live.entry.job_id,
+        name=live.entry.name,
+        submitted_at=live.entry.submitted_at,
+        rule=live.label.rule,
+        wildcards=live.label.wildcards,
+        outputs=live.label.outputs,
+    )

@@ -1,0 +1,89 @@
+"""Slurm's client commands, each with a time-out. Jobs are submitted elsewhere, by submitit alone."""
+
+import os
+import subprocess
+from collections.abc import Iterable, Sequence
+
+from .status import SACCT_FIELDS, SQUEUE_FORMAT, Accounting, Queued, read_sacct, read_squeue
+
+_IDS_PER_CALL = 500
+
+
+class SlurmUnavailable(RuntimeError):
+    """A client command failed or did not answer in time; says nothing about any job."""
+
+
+def _run(words: Sequence[str], timeout: float) -> str:
+    try:
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            # times without a zone are this zone's
+            env={**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SlurmUnavailable(f"{words[0]} did not answer within {timeout:g} s") from error
+    except OSError as error:
+        raise SlurmUnavailable(f"{words[0]} could not be run: {error}") from error
+    if done.returncode:
+        raise SlurmUnavailable(f"{words[0]}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def accounting(job_ids: Iterable[str], timeout: float) -> dict[str, Accounting]:
+    """One sacct call for all jobs; those that accounting does not know (yet) are left out.
+
+    Raises SlurmUnavailable.
+    """
+    roots = sorted({job_id.split("_")[0] for job_id in job_ids}, key=int)
+    if not roots:
+        return {}
+    fields = ",".join(SACCT_FIELDS)
+    words = ["sacct", "--noheader", "--parsable2", f"--format={fields}", f"--jobs={','.join(roots)}"]
+    return read_sacct(_run(words, timeout))
+
+
+def queue(timeout: float, name: str | None = None) -> dict[str, Queued]:
+    """The user's jobs, also those that ended a short while ago; with `name`, only jobs of that name.
+
+    Raises SlurmUnavailable.
+    """
+    words = ["squeue", "--me", "--noheader", "--array", "--states=all", f"--format={SQUEUE_FORMAT}"]
+    return read_squeue(_run([*words, *([f"--name={name}"] if name else [])], timeout))
+
+
+def ids_by_name(name: str, timeout: float) -> set[str]:
+    """Ids (of whole arrays, without index) of the user's jobs of a name, queued or accounted for.
+
+    Raises SlurmUnavailable.
+    """
+    found = {job_id.split("_")[0] for job_id in queue(timeout, name)}
+    words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID", "--starttime=now-30days"]
+    listed = _run([*words, f"--name={name}"], timeout)
+    return found | {line.split("_")[0] for line in listed.split() if line.split("_")[0].isdigit()}
+
+
+def cancel(job_ids: Iterable[str], timeout: float) -> None:
+    """Cancel jobs in one call (whole arrays where all of ours are meant: pass the id without index).
+
+    Raises SlurmUnavailable. A job that has ended already is no error.
+    """
+    ids = sorted(set(job_ids))
+    for first in range(0, len(ids), _IDS_PER_CALL):
+        _run(["scancel", "--quiet", *ids[first : first + _IDS_PER_CALL]], timeout)
+
+
+def max_array_size(timeout: float) -> int | None:
+    """The number of jobs that one array may have, None where Slurm does not say.
+
+    Raises SlurmUnavailable.
+    """
+    for line in _run(["scontrol", "show", "config"], timeout).splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "MaxArraySize" and value.strip().isdigit():
+            # the highest index allowed is one less, and ours start at 0
+            return max(1, int(value))
+    return None

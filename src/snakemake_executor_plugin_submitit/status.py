@@ -1,0 +1,179 @@
+"""What Slurm's commands print, read into states. Pure: `slurm.py` calls the commands."""
+
+import re
+from dataclasses import dataclass
+
+SACCT_FIELDS = ("JobID", "State", "ExitCode", "NodeList", "Start", "End", "Submit", "Reason")
+SQUEUE_FORMAT = "%F|%K|%A|%T|%r|%j"
+
+ACTIVE = frozenset(
+    {
+        "PENDING",
+        "RUNNING",
+        "SUSPENDED",
+        "COMPLETING",
+        "CONFIGURING",
+        "REQUEUED",
+        "REQUEUE_HOLD",
+        "REQUEUE_FED",
+        "RESIZING",
+        "RESV_DEL_HOLD",
+        "SIGNALING",
+        "SPECIAL_EXIT",
+        "STAGE_OUT",
+        "STOPPED",
+    }
+)
+# States that other words of the attempts file stand for.
+_SAME = {
+    "BOOT_FAIL": "NODE_FAIL",
+    "DEADLINE": "TIMEOUT",
+    "LAUNCH_FAILED": "NODE_FAIL",
+    "RECONFIG_FAIL": "NODE_FAIL",
+    "REVOKED": "CANCELLED",
+}
+ENDED = frozenset(["COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED", "PREEMPTED"])
+
+IN_WORDS = {
+    "COMPLETED": "it completed",
+    "FAILED": "a process of it failed",
+    "TIMEOUT": "it reached its time limit",
+    "OUT_OF_MEMORY": "it used more memory than it had asked for",
+    "NODE_FAIL": "a node of it failed",
+    "CANCELLED": "it was cancelled",
+    "PREEMPTED": "it was preempted by another job",
+}
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """What Slurm says about one job; times are ISO 8601 in UTC, None where unknown."""
+
+    state: str
+    exit_code: int | None = None
+    signal: int | None = None
+    nodes: tuple[str, ...] = ()
+    submitted_at: str | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    reason: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the job waits or runs, or may come back."""
+        return self.state in ACTIVE
+
+
+def plain_state(text: str) -> str:
+    """One word for a state as sacct prints it ("CANCELLED by 1000", "CANCELLED+")."""
+    word = text.split()[0].rstrip("+") if text.split() else ""
+    word = _SAME.get(word, word)
+    return word if word in ACTIVE or word in ENDED else "FAILED"
+
+
+def expand_ids(text: str) -> list[str]:
+    """Job ids from one that may name several elements of an array: 7_[1-2,5%3] is 7_1, 7_2, 7_5."""
+    match = re.fullmatch(r"(\d+)_\[([\d,:-]+)(?:%\d+)?\]", text)
+    if match is None:
+        return [text]
+    found = []
+    for part in match[2].split(","):
+        span, _, step = part.partition(":")
+        first, _, last = span.partition("-")
+        found += [f"{match[1]}_{index}" for index in range(int(first), int(last or first) + 1, int(step or 1))]
+    return found
+
+
+def expand_nodes(text: str) -> tuple[str, ...]:
+    """Node names from Slurm's short form: gpu[01-03,7],login is gpu01, gpu02, gpu03, gpu7, login."""
+    if not text or text in ("None assigned", "Unknown", "(null)"):
+        return ()
+    names: list[str] = []
+    for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
+        names += _expand_name(part)
+    return tuple(names)
+
+
+def _expand_name(part: str) -> list[str]:
+    match = re.search(r"\[([^\]]*)\]", part)
+    if match is None:
+        return [part]
+    names = []
+    for span in match[1].split(","):
+        first, _, last = span.partition("-")
+        for number in range(int(first), int(last or first) + 1):
+            names += _expand_name(f"{part[: match.start()]}{number:0{len(first)}d}{part[match.end() :]}")
+    return names
+
+
+def _time(text: str) -> str | None:
+    """sacct's time, asked for in UTC."""
+    return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text) else None
+
+
+def _exit(text: str) -> tuple[int | None, int | None]:
+    """Exit code and signal from sacct's CODE:SIGNAL."""
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if match is None:
+        return None, None
+    return int(match[1]), int(match[2]) or None
+
+
+def read_sacct(text: str) -> dict[str, Accounting]:
+    """Jobs by id from `sacct --parsable2 --noheader --format=<SACCT_FIELDS>`.
+
+    Steps are looked at for one thing: memory, which can show there alone. Lines that are not understood are
+    passed over, for a job that is not known is asked for again.
+    """
+    found: dict[str, Accounting] = {}
+    out_of_memory: set[str] = set()
+    for line in text.splitlines():
+        fields = dict(zip(SACCT_FIELDS, line.split("|"), strict=False))
+        if len(fields) < len(SACCT_FIELDS):
+            continue
+        job_id, _, step = fields["JobID"].partition(".")
+        state = plain_state(fields["State"])
+        if step:
+            if state == "OUT_OF_MEMORY":
+                out_of_memory.add(job_id)
+            continue
+        exit_code, number = _exit(fields["ExitCode"])
+        reason = fields["Reason"] if fields["Reason"] not in ("", "None") else None
+        for single in expand_ids(job_id):
+            found[single] = Accounting(
+                state=state,
+                exit_code=exit_code,
+                signal=number,
+                nodes=expand_nodes(fields["NodeList"]),
+                submitted_at=_time(fields["Submit"]),
+                started_at=_time(fields["Start"]),
+                ended_at=_time(fields["End"]),
+                reason=reason,
+            )
+    for job_id in out_of_memory & found.keys():
+        if found[job_id].state == "FAILED":
+            found[job_id] = Accounting(**{**vars(found[job_id]), "state": "OUT_OF_MEMORY"})
+    return found
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One job as squeue shows it."""
+
+    job_id: str
+    state: str
+    reason: str
+    name: str
+
+
+def read_squeue(text: str) -> dict[str, Queued]:
+    """Jobs by id from `squeue --noheader --array --format=<SQUEUE_FORMAT>`."""
+    found: dict[str, Queued] = {}
+    for line in text.splitlines():
+        fields = line.split("|", 5)
+        if len(fields) < 6:
+            continue
+        array_id, index, job_id, state, reason, name = fields
+        for single in expand_ids(job_id if index == "N/A" else f"{array_id}_{index}"):
+            found[single] = Queued(single, plain_state(state), reason, name.strip())
+    return found
