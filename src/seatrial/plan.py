@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -142,6 +143,12 @@ def _composed(words: _Words, conf: Path) -> tuple[DictConfig, Origins]:
             config = compose("config", overrides=words.groups, return_hydra_config=True)
     except MissingConfigException as problem:
         raise _missing_option(problem, conf) from None
+    except yaml.MarkedYAMLError as problem:
+        place = problem.problem_mark
+        raise ConfigError(
+            f"not YAML: {problem.problem}{f' (line {place.line + 1})' if place else ''}",
+            file=place.name if place else conf,
+        ) from None
     except (HydraException, OmegaConfBaseException) as problem:
         text = str(problem).replace("\n", " ")
         raise ConfigError(f"cannot compose: {text}", file=conf, value=" ".join(words.groups) or None) from None

@@ -36,7 +36,8 @@ def test_a_price_older_than_a_year_prints_its_age():
 
 
 @pytest.mark.parametrize(
-    "words", [["study=nonesuch"], ["target.nodes=0"], ["a=choice(1"], ["max_accelerator_hours=0.001", "target=dgx_h100"]]
+    "words",
+    [["study=nonesuch"], ["target.nodes=0"], ["a=choice(1"], ["max_accelerator_hours=0.001", "target=dgx_h100"]],
 )
 def test_a_mistake_is_one_error_without_traceback_exit_code_2_nothing_written(words, tmp_path):
     done = seatrial("plan", *words, "--conf", ROOT / "conf", "--write", tmp_path / "out")

@@ -1,0 +1,232 @@
+"""Studies run by Snakemake on this machine, through submitit's local executor: the same code as on a cluster."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+ONLY_GEMM = ["~experiments.memory", "~experiments.all_reduce", "~experiments.finetune"]
+SMALL = [
+    *ONLY_GEMM,
+    "experiments.gemm.sweep.axes={workload: {m: [32, 48]}}",
+    "experiments.gemm.sweep.zip=[]",
+    "criteria=[]",
+]
+
+
+def command(results, overrides, *words, study="demo"):
+    return [
+        str(BIN / "snakemake"),
+        "--profile",
+        "local",
+        *words,
+        "--config",
+        f"study={study}",
+        f"results={results}",
+        f"overrides={json.dumps(overrides)}",
+    ]
+
+
+def snakemake(results, overrides, *words, timeout=240, **config):
+    extra = [f"{key}={value}" for key, value in config.items()]
+    return subprocess.run(
+        [*command(results, overrides, *words), *extra], cwd=ROOT, capture_output=True, text=True, timeout=timeout
+    )
+
+
+def files(folder):
+    return {
+        str(p.relative_to(folder)): p.stat().st_mtime_ns
+        for p in folder.rglob("*")
+        if p.is_file() and not set(p.relative_to(folder).parts) & {".snakemake", ".git", ".venv", "__pycache__"}
+    }
+
+
+def repeats(results):
+    with (results / "demo" / "tables" / "repeats.csv").open() as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_a_dry_run_shows_the_plan_imports_no_torch_and_writes_nothing_outside_snakemakes_folder(tmp_path):
+    before = files(ROOT)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-m",
+            "snakemake",
+            "-n",
+            "--profile",
+            "local",
+            "--config",
+            "study=demo",
+            f"results={tmp_path}",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert re.search(r"^measure\s+\d+$", done.stdout + done.stderr, re.MULTILINE)
+    imported = {
+        line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")
+    }
+    assert "hydra" in imported
+    assert not imported & {"torch", "pandas", "transformers", "matplotlib"}
+    assert list(tmp_path.iterdir()) == []
+    assert files(ROOT).items() ^ before.items() == set()
+
+
+def test_a_study_runs_to_its_page_and_a_second_run_finds_nothing_to_do(tmp_path):
+    first = snakemake(tmp_path, SMALL)
+    assert first.returncode == 0, first.stderr[-3000:]
+    study = tmp_path / "demo"
+    assert "<svg" in (study / "report.html").read_text()
+    assert [row["outcome"] for row in repeats(tmp_path)] == ["completed", "completed"]
+    before = files(study)
+    second = snakemake(tmp_path, SMALL)
+    assert second.returncode == 0
+    assert "Nothing to be done" in second.stdout + second.stderr
+    assert {k: v for k, v in files(study).items() if k != ".lock"} == {
+        k: v for k, v in before.items() if k != ".lock"
+    }
+
+
+def test_a_further_repeat_runs_alone_and_a_changed_criterion_measures_nothing_again(tmp_path):
+    assert snakemake(tmp_path, SMALL).returncode == 0
+    records = {k: v for k, v in files(tmp_path / "demo").items() if k.startswith("records/")}
+    assert len(records) == 2
+    more = snakemake(tmp_path, [*SMALL, "experiments.gemm.repeats=2"])
+    assert more.returncode == 0, more.stderr[-3000:]
+    after = {k: v for k, v in files(tmp_path / "demo").items() if k.startswith("records/")}
+    assert len(after) == 4
+    assert {k: after[k] for k in records} == records
+    criterion = "criteria=[{name: some, metric: gemm.throughput, where: {experiment: gemm}, at_least: 1e-6}]"
+    judged = snakemake(tmp_path, [*SMALL[:-1], "experiments.gemm.repeats=2", criterion])
+    assert judged.returncode == 0, judged.stderr[-3000:]
+    assert {k: v for k, v in files(tmp_path / "demo").items() if k.startswith("records/")} == after
+    verdicts = json.loads((tmp_path / "demo" / "verdicts.json").read_text())
+    assert [(v["criterion"], v["verdict"]) for v in verdicts] == [("some", "pass")]
+
+
+def test_a_repeat_that_fails_in_words_is_on_the_page_and_rerun_failed_runs_it_again(tmp_path):
+    # a collective needs two ranks: on one it cannot be run, and says so
+    overrides = [
+        "~experiments.gemm",
+        "~experiments.memory",
+        "~experiments.finetune",
+        "criteria=[]",
+        "experiments.all_reduce.sweep.axes={target: {tasks_per_node: [1]}}",
+        "experiments.all_reduce.sweep.zip=[]",
+    ]
+    first = snakemake(tmp_path, overrides)
+    assert first.returncode == 0, first.stderr[-3000:]
+    (row,) = repeats(tmp_path)
+    assert row["outcome"] == "unsupported"
+    assert row["error_message"]
+    assert row["error_message"][:40] in (tmp_path / "demo" / "report.html").read_text()
+    assert "Nothing to be done" in (done := snakemake(tmp_path, overrides)).stdout + done.stderr
+    again = snakemake(tmp_path, overrides, "-n", rerun="failed")
+    assert re.search(r"^measure\s+1$", again.stdout + again.stderr, re.MULTILINE)
+
+
+def test_a_repeat_whose_process_is_killed_leaves_a_page_that_says_so(tmp_path):
+    overrides = [
+        *SMALL,
+        "experiments.gemm.workload.iterations=2000000000",
+        "experiments.gemm.sweep.axes={workload: {m: [2000]}}",
+    ]
+    log = (tmp_path / "out").open("w")
+    process = subprocess.Popen(
+        command(tmp_path, overrides, "--retries", "0"), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+    )
+    try:
+        _wait_for(lambda: _measuring(process.pid), 60)
+        time.sleep(3)
+        for victim in _measuring(process.pid):
+            victim.send_signal(signal.SIGKILL)
+        assert process.wait(timeout=120) != 0
+    finally:
+        _stop(process)
+    (row,) = repeats(tmp_path)
+    assert (row["outcome"], row["error_kind"]) == ("missing", "crashed")
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "missing" in page
+    assert "SIGKILL" in row["error_message"] or "signal 9" in row["error_message"]
+
+
+def test_a_second_snakemake_on_the_same_study_is_refused_in_words(tmp_path):
+    overrides = [
+        *SMALL,
+        "experiments.gemm.workload.iterations=2000000000",
+        "experiments.gemm.sweep.axes={workload: {m: [2000]}}",
+    ]
+    with (tmp_path / "out").open("w") as log:
+        process = subprocess.Popen(command(tmp_path, overrides), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait_for(lambda: _measuring(process.pid), 60)
+            second = snakemake(tmp_path, overrides, timeout=60)
+            assert second.returncode != 0
+            assert f"process {process.pid}" in second.stderr + second.stdout
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+            assert _measuring(process.pid) == []
+        finally:
+            _stop(process)
+
+
+@pytest.mark.parametrize(
+    "words", [["study=nonesuch"], ["tarjet=local"], ["overrides=[a=choice(1,2)]"], ["rerun=all"]]
+)
+def test_a_mistake_ends_snakemake_with_2_one_error_and_nothing_written(words, tmp_path):
+    done = subprocess.run(
+        [str(BIN / "snakemake"), "--profile", "local", "--config", f"results={tmp_path}", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "seatrial: " in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def _measuring(parent):
+    """The processes of `seatrial measure` below `parent`, wherever submitit's own session put them."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words = process.info["cmdline"] or []
+        if "measure" in words and any(Path(word).name == "seatrial" for word in words):
+            ancestors = {p.pid for p in process.parents()}
+            if parent in ancestors or not psutil.pid_exists(parent):
+                found.append(process)
+    return found
+
+
+def _wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.2)
+
+
+def _stop(process):
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=30)
