@@ -89,6 +89,8 @@ def _amd_smi() -> list[str]:
 
 def _rocm_smi() -> list[str]:
     cards = _json_output("rocm-smi", "--showproductname", "--json")
+    if not isinstance(cards, dict):
+        raise _ToolFailed("its answer is not a mapping of cards")
     names = []
     for _, card in sorted((k, c) for k, c in cards.items() if re.fullmatch(r"card\d+", k)):
         lower = {k.lower(): v for k, v in card.items()}  # `Card series` became `Card Series`

@@ -1,0 +1,64 @@
+"""What MLCommons asks of whoever shows MLPerf results: the words for own results and the citation of others'.
+
+The wording follows MLCommons' MLPerf Results Messaging Guidelines (github.com/mlcommons/policies).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from seatrial.reference.names import PUBLISHED_ON
+from seatrial.reference.published import PublishedResult
+
+TRADEMARK = (
+    "The MLPerf™ name and logo are trademarks of MLCommons Association in the United States and other countries. "
+    "All rights reserved. Unauthorized use strictly prohibited. See www.mlcommons.org for more information."
+)
+UNVERIFIED = "Result not verified by MLCommons Association."
+"""Must stand with every own result of an MLPerf benchmark, whose score is called `unverified`."""
+UNVERIFIED_BESIDE_VERIFIED = (
+    "Unverified results have not been through an MLPerf™ review and may use measurement methodologies and/or "
+    "workload implementations that are inconsistent with the MLPerf™ specification for verified results."
+)
+"""Must stand where an own result is compared with a published one."""
+DERIVED = (
+    "Medians, quartiles and ratios are derived by Seatrial from published MLPerf™ Training scores. They are not "
+    "MLPerf™ scores and are not sanctioned by MLCommons Association."
+)
+LICENCE = (
+    "The published figures were computed from the result logs in MLCommons' result repositories "
+    "(Apache License 2.0, MLCommons and submitters)."
+)
+TABLE_DATE = dt.date(2026, 11, 22)
+"""The day on which the shipped table was put together."""
+ORIGIN = {
+    "official": "score computed from the published logs, equal to MLCommons' own tool",
+    "submitter": "score from the submitter's own summary file",
+    "recomputed": "score recomputed from a public copy of the logs",
+    "rounded": "rounded figure of a public claim",
+}
+
+
+def notice(own_results: bool) -> tuple[str, ...]:
+    """The sentences that a page with published results must carry; `own_results`: it shows own ones beside them."""
+    own = (UNVERIFIED, UNVERIFIED_BESIDE_VERIFIED) if own_results else ()
+    return (*own, DERIVED, LICENCE, TRADEMARK)
+
+
+def cite(result: PublishedResult, retrieved: dt.date = TABLE_DATE) -> str:
+    """The citation of one published result: submitter, system, benchmark, round, division, score, date and source.
+
+    The result repositories do not hold MLCommons' result ids, and the citation says so.
+    """
+    published = PUBLISHED_ON.get(result.round)
+    dated = f"published {_day(published)}; " if published is not None else ""
+    return (
+        f"{result.submitter}, {result.system} ({result.accelerators} x {result.accelerator_family}): "
+        f"MLPerf™ Training {result.round} {result.division.capitalize()} {result.benchmark}, "
+        f"{result.minutes:.4g} minutes; {ORIGIN[result.confidence]}; {dated}retrieved from {result.source} "
+        f"on {_day(retrieved)}; result id not in the repository."
+    )
+
+
+def _day(date: dt.date) -> str:
+    return f"{date.day} {date:%B %Y}"
