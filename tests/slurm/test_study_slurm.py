@@ -1,0 +1,207 @@
+"""Whole studies on a real Slurm of four nodes (one machine plays them all)."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from seatrial.record import Record
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+NOT_GEMM = ["~experiments.memory", "~experiments.all_reduce", "~experiments.finetune", "criteria=[]"]
+ONE_RANK = ["target.nodes=1", "target.tasks_per_node=1"]
+
+
+@pytest.fixture
+def site(tmp_path, slurm_cluster):
+    """A copy of the project as a user has it, on the test Slurm; yields (folder, environment)."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("conf", "workflow"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("slurm", "local"):
+        (folder / name).symlink_to((ROOT / name).readlink())
+    environment = {**os.environ, **slurm_cluster}
+    environment["PATH"] = f"{BIN}:{environment['PATH']}"
+    return folder, environment
+
+
+def start(site, words, log):
+    folder, environment = site
+    return subprocess.Popen(
+        ["snakemake", "--profile", "slurm", *words],
+        cwd=folder,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def run(site, *words, timeout=500):
+    folder, _ = site
+    with (folder / "out").open("w") as log:
+        process = start(site, words, log)
+        try:
+            code = process.wait(timeout=timeout)
+        finally:
+            _stop(process)
+    return code, (folder / "out").read_text()
+
+
+def overridden(*overrides):
+    return ["--config", "study=demo", "target=mini_slurm", f"overrides={json.dumps(list(overrides))}"]
+
+
+def repeats(folder):
+    with (folder / "results" / "demo" / "tables" / "repeats.csv").open() as handle:
+        return list(csv.DictReader(handle))
+
+
+def started_jobs(environment, since):
+    """Allocations that sacct says were started since then, every restart and array element counted."""
+    done = subprocess.run(
+        ["sacct", "-n", "-P", "-X", "-D", "-S", since, "-o", "JobID,JobName,Start,State"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    rows = [line.split("|") for line in done.stdout.splitlines()]
+    return [row for row in rows if row[2] not in ("Unknown", "None", "")]
+
+
+def queue(environment):
+    done = subprocess.run(
+        ["squeue", "-h", "-r", "-o", "%T"], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.split()
+
+
+def now():
+    time.sleep(1.1)  # sacct's clock has whole seconds: jobs of an earlier test must not fall into this one
+    return time.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def test_the_demo_runs_on_slurm_as_typed(site):
+    code, out = run(site, "--config", "study=demo", "target=mini_slurm")
+    folder, environment = site
+    assert code == 0, out[-4000:]
+    assert {row["outcome"] for row in repeats(folder)} == {"completed"}
+    assert "<svg" in (folder / "results" / "demo" / "report.html").read_text()
+    assert queue(environment) == []
+
+
+def test_all_reduce_and_finetune_run_across_two_nodes_of_two_tasks(site):
+    words = overridden(
+        "~experiments.gemm",
+        "~experiments.memory",
+        "criteria=[]",
+        "experiments.finetune.repeats=1",
+        "target.nodes=2",
+        "target.tasks_per_node=2",
+    )
+    code, out = run(site, *words)
+    folder, _ = site
+    assert code == 0, out[-4000:]
+    records = [Record.read(p) for p in sorted((folder / "results" / "demo" / "records").glob("*/*.json"))]
+    assert {r.workload for r in records} == {"collective", "llm_finetune"}
+    for record in records:
+        assert record.outcome == "completed", record.error
+        assert len(set(record.provenance["hosts"])) == 2
+        assert len(record.provenance["hosts"]) == 4
+
+
+def test_snakemake_killed_and_started_again_runs_every_repeat_once(site):
+    folder, environment = site
+    since = now()
+    words = overridden(*NOT_GEMM, *ONE_RANK, "experiments.gemm.repeats=4")  # 12 repeats on 8 places
+    with (folder / "first").open("w") as log:
+        process = start(site, words, log)
+        try:
+            _wait_for(lambda: {"RUNNING", "PENDING"} <= set(queue(environment)), 120)
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=30)
+        finally:
+            _stop(process)
+    assert "PENDING" in queue(environment) or "RUNNING" in queue(environment)
+    code, out = run(site, *words)
+    assert code == 0, out[-4000:]
+    rows = repeats(folder)
+    assert len(rows) == 12
+    assert {row["outcome"] for row in rows} == {"completed"}
+    _wait_for(lambda: len(started_jobs(environment, since)) >= 12, 30)
+    assert len(started_jobs(environment, since)) == 12
+
+
+def test_a_killed_repeat_and_one_that_fails_in_words_are_both_on_the_page(site):
+    folder, environment = site
+    words = overridden(
+        "~experiments.memory",
+        "~experiments.finetune",
+        "criteria=[]",
+        *ONE_RANK,
+        # the collective has one rank, which it says it cannot run on; the product would take for ever, and is killed
+        "experiments.all_reduce.sweep.axes={workload: {size_bytes: [1024]}}",
+        "experiments.gemm.sweep.axes={workload: {m: [1500]}}",
+        "experiments.gemm.sweep.zip=[]",
+        "experiments.gemm.workload.iterations=2000000000",
+    )
+    with (folder / "out").open("w") as log:
+        process = start(site, ["--retries", "0", *words], log)
+        try:
+            _wait_for(lambda: _gemm_processes(folder), 120)
+            time.sleep(5)
+            for victim in _gemm_processes(folder):
+                victim.send_signal(signal.SIGKILL)
+            assert process.wait(timeout=180) != 0
+        finally:
+            _stop(process)
+    rows = {row["experiment"]: row for row in repeats(folder)}
+    assert rows["all_reduce"]["outcome"] == "unsupported"
+    assert (rows["gemm"]["outcome"], rows["gemm"]["error_kind"]) == ("missing", "crashed")
+    page = (folder / "results" / "demo" / "report.html").read_text()
+    assert rows["all_reduce"]["error_message"][:40] in page
+    assert "missing" in page
+    assert queue(environment) == []
+
+
+def _gemm_processes(folder):
+    """Processes of `seatrial measure` on the one gemm case, whatever node they run on."""
+    cases = folder / "results" / "demo" / "cases"
+    gemm = {p.name for p in cases.glob("*.json") if json.loads(p.read_text())["experiment"] == "gemm"}
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "measure" in words and any(Path(w).name == "seatrial" for w in words):
+            found += [process] if any(Path(w).name in gemm for w in words) else []
+    return found
+
+
+def _wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.3)
+
+
+def _stop(process):
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=30)
