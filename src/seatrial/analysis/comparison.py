@@ -18,8 +18,11 @@ from seatrial.analysis.tables import canonical_json, write_csv
 from seatrial.case import Case
 from seatrial.config.study import References
 from seatrial.config.training import LlmFinetune
+from seatrial.errors import ConfigError
 from seatrial.paths import StudyPaths
-from seatrial.reference.equivalent import PublishedResult, Reference, find_reference, subject_results
+from seatrial.reference.citation import cite
+from seatrial.reference.equivalent import Reference, find_reference, subject_results
+from seatrial.reference.published import PublishedResult
 
 CONFIDENCE = 0.95
 COLUMNS = (
@@ -71,6 +74,7 @@ REFERENCE_COLUMNS = (
     "minutes",
     "n_runs",
     "source",
+    "citation",
 )
 Row = dict[str, Any]
 
@@ -107,6 +111,7 @@ def _add(rows: list[Row], behind: list[Row], row: Row, reference: Reference | No
                 "minutes": result.minutes,
                 "n_runs": result.n_runs,
                 "source": result.source,
+                "citation": cite(result),
             }
         )
 
@@ -141,7 +146,11 @@ def _training(case: Case, minutes: list[float], references: References) -> tuple
     if why:
         return row | _undefined(why), None
     assert case.workload.benchmark is not None and family is not None
-    reference = find_reference(case.workload.benchmark, references.round, family, case.target.accelerators)
+    try:
+        reference = find_reference(case.workload.benchmark, references.round, family, case.target.accelerators)
+    except ConfigError as unknown:
+        # what was measured must not be lost over a name that nothing was published under
+        return row | _undefined(f"{unknown.problem}: {unknown.value}"), None
     spread = log_spread(minutes)
     measured = None if not minutes else estimate(row["measured_minutes"], spread, len(minutes))
     return row | _judged(row, measured, spread, reference), reference
@@ -212,9 +221,7 @@ def _judged(row: Mapping[str, Any], measured: Estimate | None, spread: float | N
     }
     if measured is None:
         return found | {"standing": "inconclusive", "note": _notes(reference.note, "no repeat reached the quality")}
-    against = reference_estimate(
-        reference.minutes, reference.quartiles, reference.submitters, reference.basis == "interpolated"
-    )
+    against = reference_estimate(reference.minutes, reference.quartiles, reference.submitters)
     result = ratio(measured, against)
     bounds = {
         "ratio": result.value,

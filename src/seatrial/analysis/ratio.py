@@ -15,8 +15,6 @@ QUARTILE_RANGE = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 LARGEST_LOG = 600.0
 """Keeps the bound of an absurd spread finite."""
-INTERPOLATION_ERROR = 0.15
-"""Relative error (95 %) of a reference interpolated between counts, by leaving one count out (v3.1 to v5.1)."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +54,12 @@ def estimate(minutes: float, spread: float | None, n: int) -> Estimate:
     return Estimate(minutes, factor * spread / math.sqrt(n), n - 1.0)
 
 
-def reference_estimate(
-    minutes: float, quartiles: tuple[float, float] | None, submitters: int, interpolated: bool
-) -> Estimate:
+def reference_estimate(minutes: float, quartiles: tuple[float, float] | None, submitters: int) -> Estimate:
     """A published median. Its n is the number of submitters: results of one submitter are not independent."""
     spread = None
     if quartiles is not None and 0 < quartiles[0] <= quartiles[1]:
         spread = math.log(quartiles[1] / quartiles[0]) / QUARTILE_RANGE
-    of_group = estimate(minutes, spread, submitters)
-    if not interpolated or of_group.error is None:
-        return of_group
-    extra = math.log1p(INTERPOLATION_ERROR) / float(stats.norm.ppf(0.975))
-    return Estimate(minutes, math.hypot(of_group.error, extra), of_group.degrees_of_freedom)
+    return estimate(minutes, spread, submitters)
 
 
 def ratio(measured: Estimate, reference: Estimate) -> Ratio:
@@ -78,5 +70,6 @@ def ratio(measured: Estimate, reference: Estimate) -> Ratio:
     a, b = measured.error**2, reference.error**2
     if a + b == 0:
         return Ratio(value, 0.0, min(measured.degrees_of_freedom, reference.degrees_of_freedom))
-    weight = a**2 / measured.degrees_of_freedom + b**2 / reference.degrees_of_freedom
-    return Ratio(value, math.sqrt(a + b), (a + b) ** 2 / weight)
+    share, rest = a / (a + b), b / (a + b)
+    inverse = share**2 / measured.degrees_of_freedom + rest**2 / reference.degrees_of_freedom
+    return Ratio(value, math.sqrt(a + b), 1 / inverse)

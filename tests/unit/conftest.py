@@ -1,0 +1,20 @@
+"""Fixtures of the unit tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study_on_disk import StudyOnDisk
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> Callable[..., StudyOnDisk]:
+    """Makes a study folder; words are the study's own keys."""
+
+    def make(folder: str = "trial", **study: Any) -> StudyOnDisk:
+        return StudyOnDisk(tmp_path / folder, **study)
+
+    return make

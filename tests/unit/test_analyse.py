@@ -1,0 +1,99 @@
+"""time_to_quality.csv: medians over completed repeats, counts of planned ones."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from study_on_disk import FINETUNE, GEMM, training_measurements
+
+from seatrial.analysis.analyse import analyse
+from seatrial.errors import UnreadableFile
+
+DESIGN_COLUMNS = [
+    "target",
+    "workload",
+    "accelerators",
+    "repeats",
+    "converged",
+    "quality_metric",
+    "quality_target",
+    "median_minutes",
+    "low_minutes",
+    "high_minutes",
+    "interval_method",
+    "olympic_minutes",
+    "samples_to_quality",
+    "throughput",
+    "throughput_unit",
+]
+
+
+def row_of(paths):
+    return pd.read_csv(paths.time_to_quality, dtype={"case_id": str}).iloc[0]
+
+
+def test_medians_over_completed_repeats(make_study):
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE, 4)
+    study.trained(case, [1.0, 2.0, 4.0])
+    study.failed(case, 3, "target_not_reached", "budget spent")
+    row = row_of(study.analyse())
+    assert set(DESIGN_COLUMNS) <= set(row.index)
+    assert (row["repeats"], row["converged"]) == (4, 3)
+    assert row["median_minutes"] == 2.0
+    assert row["interval_method"] == "log-t 95 %"
+    assert row["low_minutes"] < 1.0 < 4.0 < row["high_minutes"]
+    assert row["olympic_minutes"] == 3.0  # the run that did not converge is the slowest that is dropped
+    assert row["samples_to_quality"] == 200.0
+    assert (row["throughput"], row["throughput_unit"]) == (6400.0, "tokens/s")
+    assert (row["quality_metric"], row["quality_target"]) == ("evaluation_loss", 2.5)
+
+
+def test_a_failed_repeat_that_left_a_time_does_not_count(make_study):
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE, 2)
+    study.trained(case, [1.0])
+    from seatrial.record import Error
+
+    error = Error(kind="crashed", message="after the crossing")
+    study.record(case, 1, *training_measurements(0.1), outcome="failed", error=error)
+    row = row_of(study.analyse())
+    assert (row["converged"], row["median_minutes"]) == (1, 1.0)
+    assert math.isnan(row["low_minutes"])
+    assert row["interval_method"] == "none (n < 2)"
+
+
+def test_a_crash_leaves_no_olympic_mean(make_study):
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE, 4)
+    study.trained(case, [1.0, 2.0, 4.0])
+    study.failed(case, 3, "crashed")
+    assert math.isnan(row_of(study.analyse())["olympic_minutes"])
+
+
+def test_no_record_at_all_is_no_figure_and_not_zero(make_study):
+    study = make_study()
+    study.experiment("finetune", FINETUNE, 3)
+    row = row_of(study.analyse())
+    assert (row["repeats"], row["converged"]) == (3, 0)
+    assert math.isnan(row["median_minutes"])
+    assert math.isnan(row["throughput"])
+
+
+def test_axes_are_columns_and_probes_are_left_out(make_study):
+    study = make_study()
+    study.experiment("gemm", GEMM, 1, {"workload.m": [64]})
+    study.experiment("finetune", FINETUNE, 1, {"workload.batch_size": [2, 8]})
+    study.analyse()
+    table = pd.read_csv(study.paths.time_to_quality)
+    assert list(table["axis.workload.batch_size"]) == [2, 8]
+    assert table["axis.workload.m"].isna().all()
+
+
+def test_analyse_before_collect_names_the_table(make_study):
+    study = make_study()
+    study.experiment("gemm", GEMM)
+    with pytest.raises(UnreadableFile, match=r"measurements\.parquet"):
+        analyse(study.paths)

@@ -1,0 +1,175 @@
+"""Comparison: like with like, both sides' spread in the interval, and words where nothing compares."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from study_on_disk import B200, FINETUNE, GEMM
+
+from seatrial.analysis.ratio import estimate, ratio, reference_estimate
+from seatrial.errors import ConfigError
+from seatrial.reference.equivalent import find_reference
+
+DESIGN_COLUMNS = [
+    "benchmark",
+    "round",
+    "accelerator_family",
+    "accelerators",
+    "measured_minutes",
+    "measured_n",
+    "reference_minutes",
+    "reference_n",
+    "reference_submitters",
+    "basis",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "threshold",
+    "standing",
+    "note",
+]
+LORA = FINETUNE | {"benchmark": "llama2_70b_lora"}
+DELL = {"round": "v5.1", "submitter": "Dell", "system": "1xXE9680Lx8B200-SXM-180GB"}
+MEDIAN = find_reference("llama2_70b_lora", "v5.1", "B200", 8).minutes
+
+
+def table_of(paths):
+    return pd.read_csv(paths.comparison, dtype={"case_id": str})
+
+
+def compared(make_study, minutes, repeats=None, target=B200, workload=LORA):
+    study = make_study(target=target)
+    (case,) = study.experiment("finetune", workload, repeats or len(minutes))
+    study.trained(case, minutes)
+    return table_of(study.analyse()).iloc[0]
+
+
+def test_the_table_has_the_columns_of_the_design_even_when_empty(make_study):
+    study = make_study()
+    study.experiment("gemm", GEMM)
+    table = table_of(study.analyse())
+    assert len(table) == 0
+    assert list(table.columns)[: len(DESIGN_COLUMNS)] == DESIGN_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("factors", "standing"),
+    [
+        ([1.99, 2.0, 2.01], "slower"),
+        ([0.99, 1.0, 1.01], "not_slower"),
+        ([1.0, 1.3, 1.7], "inconclusive"),
+        ([1.5], "inconclusive"),
+    ],
+)
+def test_own_training_against_the_median_of_its_equals(make_study, factors, standing):
+    row = compared(make_study, [MEDIAN * f for f in factors])
+    assert row["standing"] == standing
+    assert row["basis"] == "exact"
+    assert row["reference_minutes"] == MEDIAN
+    assert row["reference_submitters"] >= 3
+    assert row["ratio"] == pytest.approx(sorted(factors)[len(factors) // 2])
+    assert row["result_status"] == "unverified"
+    if len(factors) == 1:
+        assert math.isnan(row["ratio_low"])
+        assert "spread is not known" in row["note"]
+    else:
+        assert row["ratio_low"] < row["ratio"] < row["ratio_high"]
+
+
+def test_a_median_of_only_the_repeats_that_converged_is_never_not_slower(make_study):
+    row = compared(make_study, [MEDIAN * f for f in (0.99, 1.0, 1.01)], repeats=4)
+    assert row["standing"] == "inconclusive"
+    assert "3 of 4 repeats reached the quality" in row["note"]
+    slow = compared(make_study, [MEDIAN * f for f in (1.99, 2.0, 2.01)], repeats=5)
+    assert slow["standing"] == "slower"
+
+
+@pytest.mark.parametrize(
+    ("workload", "target", "words"),
+    [
+        (FINETUNE, B200, "not an MLPerf benchmark"),
+        (LORA, None, "no accelerator of a published family"),
+        (LORA, B200 | {"accelerator": {"name": "X", "vendor": "Y"}}, "no accelerator of a published family"),
+        (LORA, B200 | {"accelerators_per_node": 24}, "undefined"),
+        (FINETUNE | {"benchmark": "llama9"}, B200, "llama9"),
+    ],
+)
+def test_where_nothing_compares_basis_and_standing_are_undefined_in_words(make_study, workload, target, words):
+    from study_on_disk import LAPTOP
+
+    row = compared(make_study, [1.0, 1.1, 1.2], target=target or LAPTOP, workload=workload)
+    assert (row["basis"], row["standing"]) == ("undefined", "undefined")
+    assert words in row["note"]
+    assert math.isnan(row["ratio"])
+    assert math.isnan(row["reference_minutes"])
+    assert row["measured_minutes"] == 1.1
+
+
+def test_a_training_that_never_converged_has_a_reference_but_no_ratio(make_study):
+    study = make_study(target=B200)
+    (case,) = study.experiment("finetune", LORA, 2)
+    study.failed(case, 0, "target_not_reached", "budget spent")
+    row = table_of(study.analyse()).iloc[0]
+    assert row["standing"] == "inconclusive"
+    assert row["reference_minutes"] == MEDIAN
+    assert math.isnan(row["ratio"])
+    assert "no repeat reached the quality" in row["note"]
+
+
+def test_a_published_subject_is_compared_with_the_other_submitters(make_study):
+    study = make_study(references={"subjects": [DELL]})
+    study.write()
+    paths = study.analyse()
+    row = table_of(paths).set_index("benchmark").loc["llama2_70b_lora"]
+    others = find_reference("llama2_70b_lora", "v5.1", "B200", 8, exclude_submitter="Dell")
+    assert row["result_status"] == "published"
+    assert row["reference_minutes"] == others.minutes
+    assert row["reference_n"] == others.n
+    assert row["standing"] == "not_slower"
+    assert row["ratio_low"] < row["ratio"] < row["ratio_high"] < 1.3
+    behind = pd.read_csv(paths.references_used)
+    assert "Dell" not in set(behind["submitter"])
+    assert len(behind[behind["benchmark"] == "llama2_70b_lora"]) == others.n
+    assert behind["source"].notna().all()
+    assert behind["citation"].str.contains("v5.1").all()
+
+
+def test_a_subject_that_does_not_exist_is_a_clear_error(make_study):
+    study = make_study(references={"subjects": [DELL | {"submitter": "Dall"}]})
+    study.write()
+    with pytest.raises(ConfigError, match="did you mean 'Dell'"):
+        study.analyse()
+
+
+def test_the_ratio_combines_both_sides_by_hand():
+    """se^2 = (sqrt(pi/2) s / sqrt(n))^2 on either side, degrees of freedom after Welch and Satterthwaite."""
+    measured = estimate(12.0, 0.1, 4)
+    against = reference_estimate(10.0, (9.0, 10.0), 9)
+    a = (math.sqrt(math.pi / 2) * 0.1 / 2) ** 2
+    b = (math.sqrt(math.pi / 2) * math.log(10 / 9) / 1.349 / 3) ** 2
+    df = (a + b) ** 2 / (a**2 / 3 + b**2 / 8)
+    found = ratio(measured, against)
+    assert found.value == pytest.approx(1.2)
+    assert found.error == pytest.approx(math.sqrt(a + b))
+    expected = 1.2 * math.exp(stats.t.ppf(0.95, df) * math.sqrt(a + b))
+    assert found.bound("upper", 0.95) == pytest.approx(expected)
+
+
+def test_an_unknown_spread_on_either_side_leaves_no_interval():
+    known, unknown = estimate(1.0, 0.1, 3), estimate(1.0, None, 1)
+    for pair in ((known, unknown), (unknown, known)):
+        assert ratio(*pair).bound("upper", 0.95) is None
+
+
+@given(st.floats(0.1, 1e3), st.floats(0, 0.5), st.integers(2, 20), st.floats(0, 0.3))
+def test_the_interval_holds_the_ratio_and_grows_with_the_references_spread(minutes, spread, n, reference_spread):
+    measured = estimate(minutes, spread, n)
+    narrow, wide = (ratio(measured, estimate(10.0, s, 5)) for s in (reference_spread, reference_spread + 0.2))
+    low, high = narrow.bound("lower", 0.95), narrow.bound("upper", 0.95)
+    assert low <= narrow.value <= high
+    assert wide.error > narrow.error

@@ -1,0 +1,149 @@
+"""Intervals: known values, coverage that holds at small n, and what is never given."""
+
+from __future__ import annotations
+
+import math
+from statistics import mean
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seatrial.analysis.statistics import (
+    expected_range,
+    median_bound,
+    median_interval,
+    olympic_mean,
+    order_bound,
+    repeats_needed,
+    spread_from_range,
+)
+
+positive = st.floats(min_value=1e-6, max_value=1e6)
+samples = st.lists(positive, min_size=2, max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("n", "ranks", "method"),
+    [
+        (5, (1, 5), "order statistics 93.75 %"),
+        (6, (1, 6), "order statistics 96.88 %"),
+        (10, (2, 9), "order statistics 97.85 %"),
+        (20, (6, 15), "order statistics 95.86 %"),
+    ],
+)
+def test_order_statistics_are_the_textbook_ranks(n, ranks, method):
+    values = [float(i) for i in range(1, n + 1)]
+    assert median_interval(values[::-1]) == (*(float(r) for r in ranks), method)
+
+
+def test_log_t_is_the_t_interval_of_the_logs():
+    # by hand: logs 0, ln 2, ln 4: mean ln 2, sd ln 2, t(0.975, 2) = 4.30265
+    low, high, method = median_interval([1.0, 2.0, 4.0])
+    half = 4.302652729911275 * math.log(2) / math.sqrt(3)
+    assert low == pytest.approx(2 * math.exp(-half))
+    assert high == pytest.approx(2 * math.exp(half))
+    assert method == "log-t 95 %"
+
+
+def test_one_value_has_no_interval_and_no_bound():
+    assert median_interval([3.0]) == (None, None, "none (n < 2)")
+    assert median_bound([3.0], "upper").value is None
+    assert median_interval([]).low is None
+
+
+def test_values_that_are_not_finite_are_refused():
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="not finite"):
+            median_interval([1.0, bad])
+
+
+def test_a_bound_that_order_statistics_cannot_reach_falls_back_and_says_so():
+    assert median_bound([1.0, 2.0, 3.0, 4.0, 5.0], "upper", 0.95) == (5.0, "order statistics 96.88 %")
+    assert median_bound([1.0, 2.0, 3.0, 4.0, 5.0], "upper", 0.99).method == "log-t 99 %"
+    assert order_bound([1.0, 2.0, 3.0, 4.0, 5.0], "upper", 0.99).value is None
+
+
+@given(samples)
+def test_the_interval_holds_the_median_and_scales_with_the_unit(values):
+    low, high, _ = median_interval(values)
+    slack = 1 + 1e-9
+    assert low / slack <= np.median(values) <= high * slack
+    scaled = median_interval([60 * v for v in values])
+    assert scaled.low == pytest.approx(60 * low)
+    assert scaled.method == median_interval(values).method
+
+
+@given(samples)
+def test_bounds_do_not_depend_on_the_order_and_stay_on_their_side(values):
+    upper, lower = median_bound(values, "upper").value, median_bound(values, "lower").value
+    assert lower <= upper
+    assert median_bound(values[::-1], "upper").value == upper
+
+
+@given(samples)
+def test_more_confidence_never_narrows_a_bound_of_order_statistics(values):
+    loose, tight = (order_bound(values, "upper", c).value for c in (0.9, 0.99))
+    if tight is not None:
+        assert tight >= loose
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 7, 10])
+def test_one_sided_bounds_cover_at_least_their_confidence(n):
+    """Log-normal samples of coefficient of variation 10 %: coverage of the true median, 4,000 seeded trials."""
+    rng = np.random.default_rng(20260101 + n)
+    trials = np.exp(0.1 * rng.standard_normal((4000, n)))
+    covered = np.mean([median_bound(list(row), "upper").value >= 1.0 for row in trials])
+    assert covered >= 0.94
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 6, 11])
+def test_two_sided_intervals_cover_what_they_name(n):
+    rng = np.random.default_rng(42 + n)
+    trials = np.exp(0.05 * rng.standard_normal((3000, n)))
+    found = [median_interval(list(row)) for row in trials]
+    named = float(found[0].method.split()[-2]) / 100
+    assert np.mean([i.low <= 1.0 <= i.high for i in found]) >= named - 0.015
+
+
+def test_olympic_mean_is_mlperfs():
+    assert olympic_mean([9.0, 1.0, 2.0]) == 2.0
+    assert olympic_mean([1.0, 2.0, 3.0, 10.0]) == 2.5
+    assert olympic_mean([1.0, 2.0]) is None
+    assert olympic_mean([1.0, 2.0], not_converged=1) == 2.0
+    assert olympic_mean([1.0, 2.0, 3.0], not_converged=2) is None
+
+
+@given(st.lists(positive, min_size=3, max_size=20))
+def test_olympic_mean_lies_within_the_values_and_ignores_the_extremes(values):
+    score = olympic_mean(values)
+    assert min(values) * (1 - 1e-12) <= score <= max(values) * (1 + 1e-12)
+    ordered = sorted(values)
+    assert olympic_mean([*ordered[:-1], ordered[-1] * 1000]) == pytest.approx(mean(ordered[1:-1]))
+
+
+def test_expected_range_is_tippetts_table():
+    assert [round(expected_range(n), 3) for n in (2, 3, 5, 10)] == [1.128, 1.693, 2.326, 3.078]
+    assert spread_from_range(1.0, math.exp(0.3078), 10) == pytest.approx(0.1, rel=1e-3)
+    assert spread_from_range(1.0, 2.0, 1) is None
+
+
+def test_repeats_needed_are_more_for_a_nearer_bound_and_none_on_it():
+    near = repeats_needed(1.2, 1.3, 0.1, 0.95, 3)
+    far = repeats_needed(1.0, 1.3, 0.1, 0.95, 3)
+    assert far is not None and near is not None
+    assert 3 < far < near
+    assert repeats_needed(1.3, 1.3, 0.1, 0.95, 3) is None
+    assert repeats_needed(1.2, 1.3, None, 0.95, 3) is None
+    assert repeats_needed(1.2999999, 1.3, 0.5, 0.95, 3) is None
+
+
+def test_repeats_needed_would_settle_it():
+    """With that many repeats at that spread the log-t bound reaches the limit; with one fewer it does not."""
+    from scipy import stats
+
+    m = repeats_needed(1.2, 1.3, 0.1, 0.95, 3)
+    gap = math.log(1.3 / 1.2)
+    assert stats.t.ppf(0.95, m - 1) * 0.1 / math.sqrt(m) <= gap
+    assert stats.t.ppf(0.95, m - 2) * 0.1 / math.sqrt(m - 1) > gap
