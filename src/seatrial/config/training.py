@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
+from seatrial.config.base import Closed, NonNegativeInt, PositiveFloat, PositiveInt, Slug
 from seatrial.config.probe import Workload
 
 
@@ -26,13 +26,19 @@ class LlamaShape(Closed):
     layers: PositiveInt
     heads: PositiveInt
     key_value_heads: PositiveInt
-    vocabulary: PositiveInt
+    vocabulary: Annotated[int, Field(ge=257, strict=True)]
+    """Tokens: 256 bytes, one end-of-text token, and the byte pairs that the corpus shows most often."""
     context: PositiveInt
+    """Longest sequence in tokens; the pre-training's sequence length too."""
 
     @model_validator(mode="after")
-    def _divisible(self) -> LlamaShape:
+    def _divisible(self) -> Self:
         if self.hidden_size % self.heads:
             raise ValueError(f"hidden_size ({self.hidden_size}) is not divisible by heads ({self.heads})")
+        if self.hidden_size // self.heads % 2:
+            raise ValueError(
+                f"hidden_size / heads ({self.hidden_size // self.heads}) must be even: positions rotate pairs"
+            )
         if self.heads % self.key_value_heads:
             raise ValueError(f"heads ({self.heads}) is not divisible by key_value_heads ({self.key_value_heads})")
         return self
@@ -61,11 +67,22 @@ class PretrainedModel(Closed):
 
 
 class StdlibDataset(Closed):
-    """Python's standard-library sources: a stated, sorted selection of modules, split by module."""
+    """Python's standard-library sources: a stated selection of modules, split by module."""
 
     source: Literal["stdlib"]
     modules: Annotated[list[str], Field(min_length=2)]
     evaluation_modules: Annotated[list[str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _stated_once(self) -> Self:
+        for key in ("modules", "evaluation_modules"):
+            names = getattr(self, key)
+            if names != sorted(set(names)):
+                raise ValueError(f"{key} must be sorted, every module named once")
+        both = sorted(set(self.modules) & set(self.evaluation_modules))
+        if both:
+            raise ValueError(f"trained and evaluated on the same modules: {', '.join(both)}")
+        return self
 
 
 class TextDataset(Closed):
@@ -74,6 +91,13 @@ class TextDataset(Closed):
     source: Literal["files"]
     train: Annotated[list[str], Field(min_length=1)]
     evaluation: Annotated[list[str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        both = sorted(set(self.train) & set(self.evaluation))
+        if both:
+            raise ValueError(f"trained and evaluated on the same files: {', '.join(both)}")
+        return self
 
 
 class Lora(Closed):
@@ -96,11 +120,14 @@ class LlmFinetune(Workload):
     lora: Lora
     quality: QualityTarget
     sequence_length: PositiveInt
+    """Tokens of one sequence that are predicted; text is packed, so none is padding."""
     batch_size: PositiveInt
     """Sequences per rank and micro-batch."""
     gradient_accumulation: PositiveInt = 1
     learning_rate: PositiveFloat
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    """After the warm-up: constant, or a half cosine down to zero at max_steps."""
+    warmup_steps: NonNegativeInt = 0
     max_steps: PositiveInt
     """The budget: a run that has not reached its target by then fails with kind target_not_reached."""
     evaluation_interval_steps: PositiveInt
@@ -109,3 +136,17 @@ class LlmFinetune(Workload):
     gradient_clip_norm: PositiveFloat = 1.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     dtype: Literal["float32", "bfloat16"] = "float32"
+    activation_checkpointing: bool = False
+    """Recompute activations in the backward pass instead of keeping them."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.model, PreparedModel) and self.sequence_length > self.model.shape.context:
+            raise ValueError(
+                f"sequence_length ({self.sequence_length}) is longer than "
+                f"model.shape.context ({self.model.shape.context})"
+            )
+        for key in ("evaluation_interval_steps", "warmup_steps"):
+            if getattr(self, key) > self.max_steps:
+                raise ValueError(f"{key} ({getattr(self, key)}) is above max_steps ({self.max_steps})")
+        return self

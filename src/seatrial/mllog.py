@@ -1,0 +1,180 @@
+"""MLPerf logs: the one module that writes and reads `:::MLLOG` lines.
+
+Two clocks meet here. MLPerf's runs from `run_start` to `run_stop` and includes evaluations (and, after a
+restart, the time lost); Seatrial's training clock stops around evaluation and checkpointing. Both are
+kept: the first as the two lines' `time_ms`, the second as `training_minutes` in the metadata of
+`eval_accuracy` and `run_stop`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from seatrial.errors import UnreadableFile
+
+TOKEN = ":::MLLOG"
+EVENT_TYPES = ("POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END")
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One parsed line; `time_ms` is milliseconds since 1970."""
+
+    number: int
+    """1-based line number in the file."""
+    time_ms: float
+    event_type: str
+    key: str
+    value: Any
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    namespace: str = ""
+
+
+@dataclass(frozen=True)
+class BrokenLine:
+    """A line that carries the token but cannot be parsed: truncated, or not what the format says."""
+
+    number: int
+    text: str
+    problem: str
+
+
+def read_lines(path: Path) -> Iterator[LogLine | BrokenLine]:
+    """Every line with the token, in file order; other text and prefixes before the token are skipped.
+
+    Bytes are read as latin-1 (published logs hold such bytes), so that no byte can stop the reading.
+    Raises UnreadableFile where the file cannot be opened.
+    """
+    try:
+        with path.open(encoding="latin-1", newline="\n") as lines:
+            for number, text in enumerate(lines, start=1):
+                _, token, rest = text.partition(TOKEN)
+                if token:
+                    yield _parse(number, rest.strip())
+    except OSError as problem:
+        raise UnreadableFile(path, problem.strerror or str(problem)) from problem
+
+
+def _parse(number: int, text: str) -> LogLine | BrokenLine:
+    try:
+        content = json.loads(text)
+    except ValueError as problem:
+        return BrokenLine(number, text, f"not JSON: {problem}")
+    if not isinstance(content, dict):
+        return BrokenLine(number, text, "not a JSON object")
+    missing = [name for name in ("time_ms", "event_type", "key") if name not in content]
+    if missing:
+        return BrokenLine(number, text, f"without {', '.join(missing)}")
+    try:
+        time_ms = float(content["time_ms"])
+    except (TypeError, ValueError):
+        return BrokenLine(number, text, f"time_ms is {content['time_ms']!r}")
+    if content["event_type"] not in EVENT_TYPES or not isinstance(content["key"], str):
+        return BrokenLine(number, text, f"event_type {content['event_type']!r} or key {content['key']!r}")
+    metadata = content.get("metadata")
+    return LogLine(
+        number=number,
+        time_ms=time_ms,
+        event_type=content["event_type"],
+        key=content["key"].strip(),
+        value=content.get("value"),
+        metadata=metadata if isinstance(metadata, dict) else {},
+        namespace=str(content.get("namespace") or ""),
+    )
+
+
+class TrainingLog:
+    """The MLPerf log of one training, written line by line on rank 0.
+
+    A training that is taken up from a checkpoint passes the log's length at that checkpoint as `keep`:
+    lines after it belong to work that is done again and are cut off.
+    """
+
+    def __init__(self, path: Path, keep: int = 0) -> None:
+        from mlperf_logging.mllog.mllog import MLLogger
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.truncate(keep)
+        self.path = path
+        self._handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+        # A logger of its own, not from logging.getLogger: two logs of one process must not share handlers.
+        logger = logging.Logger(f"seatrial.mllog.{path}", logging.INFO)
+        logger.addHandler(self._handler)
+        self._mllogger = MLLogger(logger=logger, default_stack_offset=2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._handler.close()
+
+    @property
+    def length(self) -> int:
+        """Bytes written so far."""
+        return self.path.stat().st_size
+
+    def event(self, key: str, value: object = None, **metadata: object) -> None:
+        """A point in time."""
+        self._mllogger.event(key, value, metadata=metadata or None)
+
+    def start(self, key: str, value: object = None, time_ms: int | None = None, **metadata: object) -> None:
+        """The start of an interval, now or at `time_ms`."""
+        self._mllogger.start(key, value, metadata=metadata or None, time_ms=time_ms)
+
+    @staticmethod
+    def now() -> int:
+        """The time as the log writes it: milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def end(self, key: str, value: object = None, **metadata: object) -> None:
+        """The end of an interval."""
+        self._mllogger.end(key, value, metadata=metadata or None)
+
+    def submission(self, benchmark: str, platform: str) -> None:
+        """Who ran what. MLPerf knows the divisions closed and open only; no run of ours is a submission."""
+        self.event("submission_benchmark", benchmark)
+        self.event("submission_org", "unverified")
+        self.event("submission_division", "open")
+        self.event("submission_status", "unverified: not an MLPerf result")
+        self.event("submission_platform", platform)
+
+    def parameters(self, values: Mapping[str, object]) -> None:
+        """Hyperparameters and sizes, one line each."""
+        for key, value in values.items():
+            self.event(key, value)
+
+    def block_start(self, samples: int, step: int) -> None:
+        """Training goes on, `samples` sequences seen."""
+        self.start("block_start", samples_count=samples, step=step)
+
+    def block_stop(self, samples: int, step: int, tracked: Mapping[str, float]) -> None:
+        """Training pauses; `tracked` are the speeds of the block that ends (`tracked_stats`)."""
+        self.event("tracked_stats", dict(tracked), samples_count=samples, step=step)
+        self.end("block_stop", samples_count=samples, step=step)
+
+    def evaluation_start(self, samples: int, step: int) -> None:
+        self.start("eval_start", samples_count=samples, step=step)
+
+    def evaluation_stop(self, value: float, samples: int, step: int, training_minutes: float) -> None:
+        """The quality after `samples` sequences; MLPerf calls it accuracy also where it is a loss."""
+        self.event("eval_accuracy", value, samples_count=samples, step=step, training_minutes=training_minutes)
+        self.end("eval_stop", samples_count=samples, step=step)
+
+    def run_stop(
+        self, status: Literal["success", "aborted"], samples: int, step: int, training_minutes: float
+    ) -> None:
+        """The end of MLPerf's clock, with the training clock beside it."""
+        self.end("run_stop", status=status, samples_count=samples, step=step, training_minutes=training_minutes)

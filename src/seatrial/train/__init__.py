@@ -1,0 +1,1 @@
+"""Trainings to a stated quality: one loop, one module per workload."""

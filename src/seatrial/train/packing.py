@@ -1,0 +1,69 @@
+"""Packed sequences, and which of them every rank sees at every step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from seatrial.errors import MeasurementFailed
+from seatrial.train.corpus import Corpus
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def pack(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, length: int) -> torch.Tensor:
+    """All documents, an end-of-text token after each, cut into windows [n, length + 1] of int64.
+
+    Neighbouring windows share one token, so that every token but the first is predicted exactly once;
+    what does not fill the last window is dropped.
+    """
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    tokens: list[int] = []
+    for text in corpus.documents:
+        # verbose: the whole text is longer than the model's context, which is what packing is for.
+        tokens.extend(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        tokens.extend(end)
+    count = (len(tokens) - 1) // length
+    if count < 1:
+        raise MeasurementFailed(
+            "wrong_result",
+            f"{corpus.origin}: {len(tokens)} tokens do not fill one sequence of {length}; nothing to train on",
+        )
+    return torch.tensor(tokens[: count * length + 1], dtype=torch.int64).unfold(0, length + 1, length)
+
+
+def spread(windows: torch.Tensor, count: int) -> torch.Tensor:
+    """`count` windows spread evenly over all of them, so that every document has its share."""
+    if count > len(windows):
+        raise MeasurementFailed(
+            "wrong_result",
+            f"evaluation_sequences is {count}, but the evaluation text fills only {len(windows)} sequences",
+        )
+    return windows[torch.arange(count) * len(windows) // count]
+
+
+class BatchOrder:
+    """The order in which sequences are seen: every epoch a permutation of its own, from the seed alone.
+
+    It depends on nothing but (seed, position): ranks and restarts need no state to agree on it, and any
+    number of ranks with the same global batch sees the same sequences at the same step.
+    """
+
+    def __init__(self, sequences: int, seed: int) -> None:
+        self.sequences, self.seed = sequences, seed
+        self._epoch, self._permutation = -1, torch.empty(0, dtype=torch.int64)
+
+    def positions(self, first: int, count: int) -> torch.Tensor:
+        """Indices [count] of the sequences at positions first ... first + count - 1 of the whole run."""
+        return torch.tensor([self._at(position) for position in range(first, first + count)])
+
+    def _at(self, position: int) -> int:
+        epoch, offset = divmod(position, self.sequences)
+        if epoch != self._epoch:
+            # Distinct for every (seed, epoch) of fewer than 100,000 epochs.
+            generator = torch.Generator().manual_seed(self.seed * 100_000 + epoch)
+            self._permutation = torch.randperm(self.sequences, generator=generator)
+            self._epoch = epoch
+        return int(self._permutation[offset])

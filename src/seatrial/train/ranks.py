@@ -1,0 +1,81 @@
+"""What the ranks of a training tell each other. With one rank nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The data-parallel group (the default process group) as one rank sees it."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        if self.size > 1:
+            dist.barrier()
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """The sum over ranks of each value, in float64; the same on every rank."""
+        return self._reduced(values, dist.ReduceOp.SUM)
+
+    def greatest(self, values: Sequence[float]) -> list[float]:
+        """The maximum over ranks of each value; the same on every rank."""
+        return self._reduced(values, dist.ReduceOp.MAX)
+
+    def agree(self, value: float) -> float:
+        """Rank 0's value, on every rank: decisions follow it, so that no rank goes on alone."""
+        if self.size == 1:
+            return value
+        message = torch.tensor([value], dtype=torch.float64, device=self.device)
+        dist.broadcast(message, src=0)
+        return float(message.item())
+
+    def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replace every gradient by its mean over ranks, in one all_reduce.
+
+        One message is right for adapters (megabytes): its latency is paid once per step, and gradients of
+        accumulated micro-batches travel once.
+        """
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in gradients])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def same_parameters(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Give every rank rank 0's values."""
+        if self.size == 1:
+            return
+        with torch.no_grad():
+            for parameter in parameters:
+                dist.broadcast(parameter, src=0)
+
+    def gathered(self, value: object) -> list[object]:
+        """Every rank's value, by rank."""
+        if self.size == 1:
+            return [value]
+        values: list[object] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def _reduced(self, values: Sequence[float], operation: dist.ReduceOp.RedOpType) -> list[float]:
+        if self.size == 1:
+            return list(values)
+        message = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(message, op=operation)
+        return [float(v) for v in message.tolist()]
