@@ -1,14 +1,12 @@
 """The executor: Snakemake hands it jobs that are ready, it hands them to submitit and says how they ended."""
 
 import asyncio
-import hashlib
 import signal
 import threading
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from . import batches, slurm
-from .jobs import Label, label_of, native_command, runs_natively
+from .jobs import Label, Prepared, label_of, native_command, runs_natively
 from .ledger import ENDED, SUCCEEDED, Entry, Ledger, job_key, private_folder
 from .live import Live, Watcher
 from .logs import stat_of
@@ -26,35 +24,11 @@ from .outcomes import Outcome
 from .payload import RankCommand
 from .ranks import now
 from .reporting import record, write_failure
+from .resuming import EarlierRuns
 from .stopping import stop_jobs
 from .submission import Request, request_from_resources
 
 _ARRAY_WITHOUT_ANSWER = 1000  # jobs per array where Slurm does not say how many it takes
-_SECONDS_TO_GO = 60.0
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A job that is ready to be submitted."""
-
-    job: Any
-    label: Label
-    key: str
-    request: Request
-    native: bool
-    command: str
-    shell: tuple[str, ...]
-
-    @property
-    def fingerprint(self) -> str | None:
-        """What must be equal for a job of an earlier run to count as this one; None: not to be compared.
-
-        The command of a nested Snakemake names temporary files of the Snakemake that made it.
-        """
-        if not self.native:
-            return None
-        words = f"{self.request.nodes} {self.request.tasks_per_node} {self.command}"
-        return hashlib.sha256(words.encode()).hexdigest()
 
 
 class Executor(RemoteExecutor):
@@ -68,6 +42,9 @@ class Executor(RemoteExecutor):
         self.run = uuid.uuid4().hex[:8]
         self.ledger = Ledger(self.base, self.run)
         self.watcher = Watcher(settings.status_interval, settings.command_timeout, self.logger.warning)
+        self.earlier = EarlierRuns(
+            self.cluster, self.base, self.ledger, self.watcher, settings.command_timeout, self.logger.info
+        )
         self._live: dict[str, Live] = {}
         self._submitting: list[Entry] = []
         self._guard = threading.Lock()
@@ -91,7 +68,13 @@ class Executor(RemoteExecutor):
         for job in jobs:
             self.run_job_pre(job)
         groups: dict[Request, list[Prepared]] = defaultdict(list)
-        for prepared in self._not_taken_up([self._describe(job) for job in jobs]):
+        taken, fresh = self.earlier.take_up([self._describe(job) for job in jobs], self.workflow.persistence)
+        for prepared, live in taken:
+            self._follow(prepared.job, live)
+        limit = self.workflow.resource_settings.nodes
+        if self.cluster == "local" and fresh and limit is not None:
+            self.earlier.let_others_end(set(self._live), limit - len(self._live) - len(fresh))
+        for prepared in fresh:
             if self._make_ready(prepared):
                 groups[prepared.request].append(prepared)
         for request, members in groups.items():
@@ -200,7 +183,7 @@ class Executor(RemoteExecutor):
     ) -> None:
         """sbatch reported an error; a call that timed out may have been accepted all the same."""
         for member, entry in zip(members, entries, strict=True):
-            entry.job_id = self._lost_id(entry)
+            entry.job_id = self.earlier.lost_id(entry)
             if entry.job_id is not None:
                 self.ledger.write(entry)
                 self._follow(member.job, Live(entry, member.label))
@@ -216,72 +199,6 @@ class Executor(RemoteExecutor):
         with self._guard:
             self._live[live.entry.key] = live
         self.report_job_submission(SubmittedJobInfo(job, external_jobid=live.entry.job_id, aux={"live": live}))
-
-    # -- taking up jobs of an earlier Snakemake --------------------------------------------------------------
-
-    def _not_taken_up(self, prepared: Sequence[Prepared]) -> list[Prepared]:
-        """Take up jobs that an earlier Snakemake submitted; the rest, in the same order."""
-        candidates: list[tuple[Prepared, Live]] = []
-        for member in prepared:
-            entry = self._earlier(member)
-            if entry is not None:
-                candidates.append((member, Live(entry, member.label)))
-        if candidates:
-            self.watcher.look([live for _, live in candidates], ask=True)
-        taken = {member.key for member, live in candidates if self._take_up(member, live)}
-        return [member for member in prepared if member.key not in taken]
-
-    def _earlier(self, member: Prepared) -> Entry | None:
-        """The entry of a job that was submitted and that Snakemake does not know the end of."""
-        entry = self.ledger.read(member.key)
-        if entry is None or entry.status == ENDED:
-            return None
-        if entry.status == SUCCEEDED and entry.job_id not in self.workflow.persistence.external_jobids(member.job):
-            return None  # Snakemake took note of its end: it is run again for another reason
-        if entry.job_id is None:
-            entry.job_id = self._lost_id(entry)
-        return entry if entry.job_id is not None else None
-
-    def _lost_id(self, entry: Entry) -> str | None:
-        try:
-            return batches.find_lost(entry, self.settings.command_timeout)
-        except slurm.SlurmUnavailable as error:
-            raise WorkflowError(
-                f"Slurm does not say whether job {entry.name} was submitted ({error}); "
-                "start Snakemake again when Slurm answers, so that the job does not run twice"
-            ) from error
-
-    def _take_up(self, member: Prepared, live: Live) -> bool:
-        entry, outcome = live.entry, live.outcome
-        different = entry.cluster != self.cluster or (
-            None not in (entry.fingerprint, member.fingerprint) and entry.fingerprint != member.fingerprint
-        )
-        if different or (outcome is not None and not outcome.success):
-            if outcome is None:
-                self.logger.info(f"{member.label}: job {live.job_id} runs an earlier command, it is cancelled")
-                self._wait_for_end(live)
-            else:
-                self.logger.info(
-                    f"{member.label}: job {live.job_id} ended as {outcome.state} meanwhile, it is submitted again"
-                )
-            record(live, self.base)
-            entry.status = ENDED
-            self.ledger.write(entry)
-            return False
-        how = "has completed meanwhile" if outcome else "is still there"
-        self.logger.info(f"{member.label}: job {live.job_id} of an earlier run {how} and is taken up again")
-        entry.run = self.run
-        self.ledger.write(entry)
-        self._follow(member.job, live)
-        return True
-
-    def _wait_for_end(self, live: Live) -> None:
-        deadline = time.monotonic() + _SECONDS_TO_GO
-        stop_jobs([live], self.settings.command_timeout)
-        while not self.watcher.look([live], ask=True):
-            if time.monotonic() > deadline:
-                raise WorkflowError(f"job {live.job_id} ({live.label}) was cancelled but does not end")
-            time.sleep(0.5)
 
     # -- watching --------------------------------------------------------------------------------------------
 
@@ -324,7 +241,7 @@ class Executor(RemoteExecutor):
         self._cancelled = True
         for entry in self._submitting:
             if entry.job_id is None:
-                entry.job_id = self._lost_id(entry)
+                entry.job_id = self.earlier.lost_id(entry)
             if entry.job_id is not None and entry.key not in self._live:
                 self._live[entry.key] = Live(entry, Label(entry.name, {}, (), entry.log))
         with self._guard:

@@ -1,11 +1,14 @@
 """What the executor needs to know of a Snakemake job: how it must be run, and what it is called."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from snakemake.shell import shell
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import DeploymentMethod, SharedFSUsage
+
+from .submission import Request
 
 _NOT_YET_KNOWN = "<TBD>"  # how Snakemake prints a resource that only the compute node can evaluate
 
@@ -22,6 +25,30 @@ class Label:
     def __str__(self) -> str:
         values = ", ".join(f"{name}={value}" for name, value in self.wildcards.items())
         return f"{self.rule} ({values})" if values else self.rule
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that is ready to be submitted."""
+
+    job: Any
+    label: Label
+    key: str
+    request: Request
+    native: bool
+    command: str
+    shell: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What must be equal for a job of an earlier run to count as this one; None: not to be compared.
+
+        The command of a nested Snakemake names temporary files of the Snakemake that made it.
+        """
+        if not self.native:
+            return None
+        words = f"{self.request.nodes} {self.request.tasks_per_node} {self.command}"
+        return hashlib.sha256(words.encode()).hexdigest()
 
 
 def label_of(job: Any) -> Label:

@@ -91,15 +91,8 @@ class Ledger:
 
         Raises WorkflowError where the job belongs to another Snakemake that is alive.
         """
-        path = self._entries / f"{key}.json"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        if content.get("log_before") is not None:
-            content["log_before"] = tuple(content["log_before"])
-        entry = Entry(**content)
-        if entry.run != self.run and entry.status == SUBMITTED:
+        entry = self._load(self._entries / f"{key}.json")
+        if entry is not None and entry.run != self.run and entry.status == SUBMITTED:
             owner = self._owner(entry.run)
             if owner is not None:
                 raise WorkflowError(
@@ -108,10 +101,31 @@ class Ledger:
                 )
         return entry
 
+    def orphans(self) -> list[Entry]:
+        """Jobs that were submitted by runs that have gone, and of whose end nothing is known."""
+        found = []
+        for path in sorted(self._entries.glob("*.json")):
+            entry = self._load(path)
+            if entry is None or entry.status != SUBMITTED or entry.run == self.run:
+                continue
+            if self._owner(entry.run) is None:
+                found.append(entry)
+        return found
+
     def close(self) -> None:
         """Let go of this run; its entries are free for others."""
         self._held.close()
         (self._runs / f"{self.run}.lock").unlink(missing_ok=True)
+
+    @staticmethod
+    def _load(path: Path) -> Entry | None:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        if content.get("log_before") is not None:
+            content["log_before"] = tuple(content["log_before"])
+        return Entry(**content)
 
     def _owner(self, run: str) -> str | None:
         """Who holds a run, in words; None where its process is gone."""

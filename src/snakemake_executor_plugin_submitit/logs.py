@@ -15,10 +15,12 @@ def submitit_files(folder: Path, job_id: str, ranks: int, suffix: str) -> list[P
     return [folder / f"{job_id}_{rank}_{suffix}" for rank in range(ranks)]
 
 
-def own_log(folder: Path, job_id: str, rank: int) -> Path:
-    """The log of a rank: its command's output; submitit's error file where the command never started."""
+def own_log(folder: Path, job_id: str, rank: int, reports: Sequence[RankReport]) -> Path:
+    """The log of a rank: its command's output; submitit's error file where it died unheard."""
     path = output_path(folder, job_id, rank)
-    return path if path.exists() and path.stat().st_size else folder / f"{job_id}_{rank}_log.err"
+    ended = any(report.rank == rank and report.ended_at for report in reports)
+    written = path.exists() and path.stat().st_size > 0
+    return path if ended or written else folder / f"{job_id}_{rank}_log.err"
 
 
 def last_lines(path: Path, count: int = _TAIL_LINES) -> list[str]:
@@ -27,14 +29,14 @@ def last_lines(path: Path, count: int = _TAIL_LINES) -> list[str]:
 
 
 def failure_message(
-    label: str, scheduler: str, job_id: str, outcome: Outcome, folder: Path, ranks: int, run: str
+    label: str, scheduler: str, job_id: str, outcome: Outcome, log: Path, ranks: int, run: str
 ) -> str:
     """Why a job failed, for a person: job, id, state in words, failing rank, the end of its log, where logs are.
 
-    `label` names the job, `scheduler` is Slurm or local, `run` the name under which it was submitted.
+    `label` names the job, `scheduler` is Slurm or local, `log` the failing rank's (else rank 0's) log, `run` the
+    name under which the job was submitted.
     """
     rank = outcome.failing_rank if outcome.failing_rank is not None else 0
-    log = own_log(folder, job_id, rank)
     lines = [f"{label}: {scheduler} job {job_id} ({run}) ended as {outcome.state}: {outcome.reason}."]
     tail = last_lines(log)
     whose = f"rank {rank}'s log" if outcome.failing_rank is not None else f"the log of rank {rank}"
@@ -43,7 +45,7 @@ def failure_message(
         lines += [f"    {line}" for line in tail]
     elif outcome.failing_rank is not None:
         lines.append(f"Rank {rank} wrote nothing to its log ({log}).")
-    lines.append(f"Logs of all {ranks} rank(s): {folder}/{job_id}_*")
+    lines.append(f"Logs of all {ranks} rank(s): {log.parent}/{job_id}_*")
     return "\n".join(lines) + "\n"
 
 
@@ -82,7 +84,7 @@ def fill_rule_log(
         report = by_rank.get(rank)
         where = f" on {report.node} {report.ending()}" if report else " did not start its command"
         parts.append(f"==== rank {rank}{where} ====\n")
-        parts.append(tail_text(own_log(folder, job_id, rank), _COPIED_BYTES))
+        parts.append(tail_text(own_log(folder, job_id, rank, reports), _COPIED_BYTES))
         if not parts[-1].endswith("\n"):
             parts.append("\n")
     if not outcome.success:

@@ -27,6 +27,7 @@ _FIRST_PORT, _PORTS = 20000, 12000
 _LONGEST_ARGUMENT = 100_000  # bytes; Linux takes 131,072 for one argument
 _SECONDS_TO_STOP = {signal.SIGTERM: 5.0, signal.SIGINT: 0.6}
 _SIBLING_INTERVAL = 0.5
+_SIGNAL_LAG = 0.3
 
 
 class RankFailed(RuntimeError):
@@ -142,8 +143,9 @@ class RankCommand:
     def _words(self, log: Path) -> list[str]:
         command = self.command
         if self.spmd:
-            # the shell itself must outlive the signals that its group gets, or it leaves its program alone
-            command = f"trap : USR2; trap 'exit 143' TERM; {command}"
+            # Slurm sends USR2 to every process, up to a minute too early: it must not end those that do not
+            # expect it. On TERM the shell waits for its program before it ends.
+            command = f"trap '' USR2; trap 'exit 143' TERM; {command}"
         if len(command.encode()) > _LONGEST_ARGUMENT:
             script = log.with_suffix(".sh")
             script.write_text(command, encoding="utf-8")
@@ -193,6 +195,10 @@ class _Watch:
             ready, _, _ = select.select([wake], [], [], self._pause())
             if ready:
                 os.read(wake, 4096)
+        if _stopped_by(returncode) and not self.report.told_to_stop:
+            # Slurm signals every process of a job at once: ours may be a moment later than the command's
+            select.select([wake], [], [], _SIGNAL_LAG)
+        self._note_signals()
         return returncode
 
     def _pause(self) -> float | None:
@@ -204,29 +210,35 @@ class _Watch:
 
     def _pass_on(self, child: "subprocess.Popen[bytes]") -> None:
         current = time.monotonic()
-        while self.received:
-            number = self.received.pop(0)
-            self.report.signals.append(signal.Signals(number).name)
+        for number in self._note_signals():
             if number == signal.SIGUSR2:
                 self.warning_due = max(current, self.warn_at)
             else:
-                self._stop(child, signal.Signals(number))
+                self._stop(child, number)
         if self.warning_due is not None and current >= self.warning_due:
             self.warning_due = None
-            self.report.told_to_stop = self.report.time_limit = True
-            write_report(self.folder, self.job_id, self.report)
             _signal_group(child, signal.SIGUSR2)
         if self.kill_due is not None and current >= self.kill_due:
             self.kill_due = None
             _signal_group(child, signal.SIGKILL)
         if self.siblings > 1 and not self.report.told_to_stop and self._sibling_failed():
             self.report.signals.append("another rank failed")
+            self.report.told_to_stop = True
+            write_report(self.folder, self.job_id, self.report)
             self._stop(child, signal.SIGINT)
+
+    def _note_signals(self) -> list[signal.Signals]:
+        """Take what has been received into the report; the signals."""
+        numbers = [signal.Signals(self.received.pop(0)) for _ in range(len(self.received))]
+        if numbers:
+            self.report.signals += [number.name for number in numbers]
+            self.report.told_to_stop = True
+            self.report.time_limit |= signal.SIGUSR2 in numbers
+            write_report(self.folder, self.job_id, self.report)
+        return numbers
 
     def _stop(self, child: "subprocess.Popen[bytes]", cause: signal.Signals) -> None:
         """Ask the command to end. On Slurm, Slurm decides how long it may take; on one machine we do."""
-        self.report.told_to_stop = True
-        write_report(self.folder, self.job_id, self.report)
         _signal_group(child, signal.SIGTERM)
         if self.siblings:
             due = time.monotonic() + _SECONDS_TO_STOP[cause]
@@ -262,6 +274,11 @@ class _Watch:
 
     def _receive(self, number: int, frame: object) -> None:
         self.received.append(number)
+
+
+def _stopped_by(returncode: int) -> bool:
+    """Whether a return code says that a signal to stop ended the command."""
+    return (-returncode if returncode < 0 else returncode - 128) in (signal.SIGTERM, signal.SIGUSR2)
 
 
 def _signal_group(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

@@ -20,13 +20,14 @@ class Message:
 def write_failure(live: Live, outcome: Outcome) -> Message:
     """Fill the rule's log where the command did not, and say why the job failed (empty where it did not)."""
     entry = live.entry
-    fill_rule_log(entry.log, entry.log_before, live.reports(), outcome, live.folder, live.job_id)
+    reports = live.reports()
+    fill_rule_log(entry.log, entry.log_before, reports, outcome, live.folder, live.job_id)
     if outcome.success:
         return Message("", [])
     scheduler = {"slurm": "Slurm"}.get(entry.cluster, entry.cluster)
-    text = failure_message(str(live.label), scheduler, live.job_id, outcome, live.folder, entry.ranks, entry.name)
-    rank = outcome.failing_rank or 0
-    return Message(text, [str(own_log(live.folder, live.job_id, rank))])
+    log = own_log(live.folder, live.job_id, outcome.failing_rank or 0, reports)
+    text = failure_message(str(live.label), scheduler, live.job_id, outcome, log, entry.ranks, entry.name)
+    return Message(text, [str(log)])
 
 
 def record(live: Live, base: Path) -> None:

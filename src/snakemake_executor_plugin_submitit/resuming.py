@@ -1,0 +1,139 @@
+"""Taking up jobs that an earlier Snakemake submitted, so that nothing runs twice.
+
+What the ledger says of a job that is to be run decides:
+
+- no entry, or an ended one: the job is submitted;
+- a success that Snakemake's own records do not know of (it was killed in between): reported as success;
+- a success that they know of: Snakemake wants the job again for a reason of its own, it is submitted;
+- submitted: taken up again if it is still there or has completed; submitted anew if it failed meanwhile, or if
+  it is gone. A job that runs a different command than the one asked for now is cancelled and submitted anew.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from . import batches, processes, slurm
+from .jobs import Prepared
+from .ledger import ENDED, SUCCEEDED, Entry, Ledger
+from .live import Live, Watcher
+from .reporting import record
+from .stopping import stop_jobs
+
+_SECONDS_TO_GO = 60.0
+
+
+class EarlierRuns:
+    """Finds jobs of earlier runs in the ledger, and on the cluster."""
+
+    def __init__(
+        self,
+        cluster: str,
+        base: Path,
+        ledger: Ledger,
+        watcher: Watcher,
+        timeout: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._base = base
+        self._ledger = ledger
+        self._watcher = watcher
+        self._timeout = timeout
+        self._tell = tell
+
+    def take_up(
+        self, prepared: Sequence[Prepared], persistence: Any
+    ) -> tuple[list[tuple[Prepared, Live]], list[Prepared]]:
+        """Jobs that are taken up again, and those that must be submitted (in the same order).
+
+        `persistence` is Snakemake's. Raises WorkflowError where a job belongs to another Snakemake that is
+        alive, or where Slurm does not say whether a job was submitted.
+        """
+        found: dict[str, Live] = {}
+        for member in prepared:
+            entry = self._earlier(member, persistence)
+            if entry is not None:
+                found[member.key] = Live(entry, member.label)
+        if found:
+            self._watcher.look(list(found.values()), ask=True)
+        taken = [
+            (member, found[member.key])
+            for member in prepared
+            if member.key in found and self._usable(member, found[member.key])
+        ]
+        keys = {member.key for member, _ in taken}
+        return taken, [member for member in prepared if member.key not in keys]
+
+    def let_others_end(self, mine: set[str], room: int) -> None:
+        """Wait until no more than `room` local jobs of runs that have gone are left, beside those in `mine`.
+
+        A measurement that a killed Snakemake left running would disturb the one that starts now.
+        """
+        told = False
+        while True:
+            others = [
+                entry
+                for entry in self._ledger.orphans()
+                if entry.cluster == "local" and entry.key not in mine and entry.job_id is not None
+            ]
+            alive = [e for e in others if processes.controller(str(e.job_id), Path(e.folder)) is not None]
+            if len(alive) <= max(0, room):
+                return
+            if not told:
+                ids = ", ".join(f"{entry.job_id} ({entry.name})" for entry in alive)
+                self._tell(f"Waiting for local jobs of an earlier run to end: processes {ids}")
+                told = True
+            time.sleep(1.0)
+
+    def lost_id(self, entry: Entry) -> str | None:
+        """The id of a job of which only the intent to submit it is known, or None if it never was."""
+        try:
+            return batches.find_lost(entry, self._timeout)
+        except slurm.SlurmUnavailable as error:
+            raise WorkflowError(
+                f"Slurm does not say whether job {entry.name} was submitted ({error}); "
+                "start Snakemake again when Slurm answers, so that the job does not run twice"
+            ) from error
+
+    def _earlier(self, member: Prepared, persistence: Any) -> Entry | None:
+        """The entry of a job that was submitted and that Snakemake does not know the end of."""
+        entry = self._ledger.read(member.key)
+        if entry is None or entry.status == ENDED or entry.cluster == "debug":
+            return None
+        if entry.status == SUCCEEDED and entry.job_id not in persistence.external_jobids(member.job):
+            return None
+        if entry.job_id is None:
+            entry.job_id = self.lost_id(entry)
+        return entry if entry.job_id is not None else None
+
+    def _usable(self, member: Prepared, live: Live) -> bool:
+        entry, outcome = live.entry, live.outcome
+        comparable = entry.fingerprint is not None and member.fingerprint is not None
+        different = comparable and entry.fingerprint != member.fingerprint
+        if not different and entry.cluster == self._cluster and (outcome is None or outcome.success):
+            how = "has completed meanwhile" if outcome else "is still there"
+            self._tell(f"{member.label}: job {live.job_id} of an earlier run {how} and is taken up again")
+            entry.run = self._ledger.run
+            self._ledger.write(entry)
+            return True
+        if outcome is None:
+            self._tell(f"{member.label}: job {live.job_id} of an earlier run is another one, it is cancelled")
+            self._wait_for_end(live)
+        else:
+            self._tell(f"{member.label}: job {live.job_id} of an earlier run ended as {outcome.state}")
+        record(live, self._base)
+        entry.status = ENDED
+        self._ledger.write(entry)
+        return False
+
+    def _wait_for_end(self, live: Live) -> None:
+        deadline = time.monotonic() + _SECONDS_TO_GO
+        stop_jobs([live], self._timeout)
+        while not self._watcher.look([live], ask=True):
+            if time.monotonic() > deadline:
+                raise WorkflowError(f"job {live.job_id} ({live.label}) was cancelled but does not end")
+            time.sleep(0.5)
