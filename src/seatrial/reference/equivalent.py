@@ -134,7 +134,9 @@ def subject_results(
     _known(f"{key}.system", system, [*rows["system"], *rows["system_id"].dropna()], shown=rows["system"])
     rows = without_twins(rows[(rows["system"] == system) | (rows["system_id"] == system)])
     for wanted in benchmarks or ():
-        _known(f"{key}.benchmarks", wanted, [*rows["benchmark"], *rows["benchmark"].map(canonical_benchmark)])
+        known = rows["benchmark"].map(canonical_benchmark)
+        if canonical_benchmark(wanted) not in set(known):
+            _known(f"{key}.benchmarks", wanted, rows["benchmark"])
     if benchmarks is not None:
         wanted_names = {canonical_benchmark(b) for b in benchmarks}
         rows = rows[rows["benchmark"].map(canonical_benchmark).isin(wanted_names)]
@@ -225,7 +227,7 @@ def _in_words(nearest: tuple[PublishedResult, ...]) -> str:
 
 
 def _same_runs(results: tuple[PublishedResult, ...]) -> str:
-    """A remark on results of one submitter that are equal to the last digit: perhaps one set of runs, listed twice."""
+    """A remark on results of one submitter that are equal to the last digit: perhaps the same runs listed twice."""
     seen: dict[tuple[str, float], int] = {}
     for r in results:
         key = (canonical_submitter(r.submitter), r.minutes)

@@ -58,8 +58,8 @@ FIGURES = (
     "samples_to_quality",
 )
 CONFIDENCES = ("official", "submitter", "recomputed", "rounded")
-"""official: from raw logs, equal to the official tool; submitter: the submitter's own summary; recomputed: from logs,
-with the factor recomputed from the reference convergence points; rounded: a claim, never part of a median."""
+"""official: from raw logs, equal to the official tool. submitter: the submitter's own summary. recomputed: from
+logs, with the factor recomputed from the reference convergence points. rounded: a claim, never part of a median."""
 DIVISIONS = ("closed", "open")
 SHIPPED = Path(__file__).with_name("published.csv")
 
