@@ -40,11 +40,17 @@ class Case(Closed):
         return self.base_seed + repeat
 
     @property
+    def model_to_prepare(self) -> PreparedModel | None:
+        """The base model that has to be pre-trained before the case can run, or None."""
+        if isinstance(self.workload, LlmFinetune) and isinstance(self.workload.model, PreparedModel):
+            return self.workload.model
+        return None
+
+    @property
     def prepared_id(self) -> str | None:
         """The id of the prepared base model that the case needs, or None."""
-        if isinstance(self.workload, LlmFinetune) and isinstance(self.workload.model, PreparedModel):
-            return prepared_id(self.workload.model)
-        return None
+        model = self.model_to_prepare
+        return None if model is None else prepared_id(model)
 
     def to_json(self) -> str:
         """Canonical text: sorted keys, two-space indent, newline at the end."""

@@ -95,9 +95,13 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     from seatrial.case import Case
-    from seatrial.train.prepare import prepare_case
+    from seatrial.errors import ConfigError
+    from seatrial.train.prepare import prepare_model
 
-    prepare_case(Case.read(arguments.case), arguments.output)
+    model = Case.read(arguments.case).model_to_prepare
+    if model is None:
+        raise ConfigError("this case needs no prepared model", file=arguments.case, key="workload.model.source")
+    prepare_model(model, arguments.output)
     return EXIT_OK
 
 

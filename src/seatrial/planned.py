@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.case import Case, content_hash
+from seatrial.case import Case, content_hash, prepared_id
 from seatrial.config.study import Study
-from seatrial.config.training import LlmFinetune, PreparedModel
+from seatrial.config.training import PreparedModel
 from seatrial.errors import PlanRefused
 from seatrial.paths import StudyPaths, write_text
 from seatrial.units import age_in_words
@@ -47,11 +47,8 @@ class Plan:
     @property
     def prepared(self) -> dict[str, PreparedModel]:
         """Base models to prepare, by id."""
-        found = {}
-        for case in self.cases:
-            if isinstance(case.workload, LlmFinetune) and isinstance(case.workload.model, PreparedModel):
-                found[str(case.prepared_id)] = case.workload.model
-        return found
+        wanted = (case.model_to_prepare for case in self.cases)
+        return {prepared_id(model): model for model in wanted if model is not None}
 
     @property
     def node_hours(self) -> float:

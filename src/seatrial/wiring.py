@@ -8,11 +8,12 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from seatrial.case import Case
+from seatrial.config.target import Target
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy
 from seatrial.paths import StudyPaths
 from seatrial.plan import make_plan
@@ -135,47 +136,31 @@ class Wiring:
         case = next(c for c in self.plan.cases if c.prepared_id == wildcards.prepared)
         return str(self.paths.case(case.case_id))
 
-    def prepare_runtime(self, wildcards: Any) -> int:
+    @property
+    def measure_resources(self) -> dict[str, Callable[[Any], int | str]]:
+        """What a repeat asks the scheduler for, by the executor's resource names: one function each.
+
+        Only what some case of the study states is asked for at all: Snakemake knows no absent resource.
+        """
+        names = {name for case in self.plan.cases for name, value in _asked(case).items() if value is not None}
+        return {name: self._resource(name) for name in sorted(names)}
+
+    @property
+    def prepare_resources(self) -> dict[str, Any]:
+        """One task on one node of the study's target, for as long as the model's preparation may take."""
+        launcher = _scheduling(self.plan.study.target)
+        stated = {name: value for name, value in launcher.items() if value is not None}
+        return {"nodes": 1, "tasks_per_node": 1, "runtime": self._prepare_runtime, **stated}
+
+    def _prepare_runtime(self, wildcards: Any) -> int:
         return _minutes(self.plan.prepared[wildcards.prepared].time_limit_minutes)
 
-    def runtime(self, wildcards: Any) -> int:
-        """Minutes, whole, as the scheduler wants them."""
-        return _minutes(self._of(wildcards).workload.time_limit_minutes)
+    def _resource(self, name: str) -> Callable[[Any], int | str]:
+        def value(wildcards: Any) -> int | str:
+            asked = _asked(self._of(wildcards))[name]
+            return "" if asked is None else asked
 
-    def nodes(self, wildcards: Any) -> int:
-        return self._of(wildcards).target.nodes
-
-    def tasks_per_node(self, wildcards: Any) -> int:
-        return self._of(wildcards).target.tasks_per_node
-
-    def launcher(self, key: str) -> Any:
-        """A resource function for one scheduling word of the target's launcher."""
-
-        def word(wildcards: Any) -> Any:
-            case = self._cases.get(getattr(wildcards, "case", ""))
-            return getattr((case.target if case else self.plan.study.target).launcher, key)
-
-        return word
-
-    def gres(self, wildcards: Any) -> str | None:
-        target = self._of(wildcards).target
-        wanted = target.accelerators_per_node and target.launcher.gpus_request == "gres"
-        return f"gpu:{target.accelerators_per_node}" if wanted else None
-
-    def gpus(self, wildcards: Any) -> int | None:
-        target = self._of(wildcards).target
-        wanted = target.accelerators_per_node and target.launcher.gpus_request == "gpus"
-        return target.accelerators if wanted else None
-
-    def container(self, key: str) -> Any:
-        """A resource function for one word of the target's container; mounts joined by commas."""
-
-        def word(wildcards: Any) -> str | None:
-            container = self._of(wildcards).target.launcher.container
-            value = getattr(container, key) if container else None
-            return ",".join(value) if isinstance(value, list) else value
-
-        return word
+        return value
 
     def force(self, workflow: Any) -> None:
         """Make Snakemake run again every repeat whose record says failed, aborted or unsupported."""
@@ -193,6 +178,40 @@ class Wiring:
             _give_up(StudyBusy(f"{self.root} is being worked on by {holder}; wait for it or stop it"))
         os.ftruncate(self._held, 0)
         os.write(self._held, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+
+def _asked(case: Case) -> dict[str, int | str | None]:
+    """Everything a case may ask the scheduler for; None: not stated."""
+    target = case.target
+    gpus, how = target.accelerators_per_node, target.launcher.gpus_request
+    container = target.launcher.container
+    return {
+        "nodes": target.nodes,
+        "tasks_per_node": target.tasks_per_node,
+        "runtime": _minutes(case.workload.time_limit_minutes),
+        **_scheduling(target),
+        "gres": f"gpu:{gpus}" if gpus and how == "gres" else None,
+        "gpus": target.accelerators if gpus and how == "gpus" else None,
+        "container_runtime": container.runtime if container else None,
+        "container_image": container.image if container else None,
+        "container_mounts": ",".join(container.mounts) or None if container else None,
+        "container_workdir": container.workdir if container else None,
+    }
+
+
+def _scheduling(target: Target) -> dict[str, int | str | None]:
+    launcher = target.launcher
+    return {
+        "mem_mb": launcher.memory_mb_per_node,
+        "cpus_per_task": launcher.cpus_per_task,
+        "slurm_account": launcher.account,
+        "slurm_partition": launcher.partition,
+        "qos": launcher.qos,
+        "constraint": launcher.constraint,
+        "reservation": launcher.reservation,
+        "exclude": launcher.exclude,
+        "slurm_extra": launcher.slurm_extra,
+    }
 
 
 def _minutes(value: float) -> int:

@@ -153,7 +153,7 @@ def test_a_killed_repeat_and_one_that_fails_in_words_are_both_on_the_page(site):
         "~experiments.finetune",
         "criteria=[]",
         *ONE_RANK,
-        # the collective has one rank, which it says it cannot run on; the product would take for ever, and is killed
+        # the collective has one rank, which it cannot run on; the product takes for ever, and is killed
         "experiments.all_reduce.sweep.axes={workload: {size_bytes: [1024]}}",
         "experiments.gemm.sweep.axes={workload: {m: [1500]}}",
         "experiments.gemm.sweep.zip=[]",

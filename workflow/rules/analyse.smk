@@ -14,7 +14,7 @@ rule collect:
         measurements=study.measurements,
         repeats=study.repeats,
     params:
-        root=study.root,
+        root=subpath(input.study, parent=True),
     log:
         study.logs + "/collect.log",
     conda:
@@ -35,7 +35,7 @@ rule analyse:
         verdicts=study.verdicts,
         junit=study.junit,
     params:
-        root=study.root,
+        root=subpath(input.study, parent=True),
     log:
         study.logs + "/analyse.log",
     conda:

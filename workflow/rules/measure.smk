@@ -20,14 +20,7 @@ rule prepare:
     conda:
         "../../environment.yml"
     resources:
-        nodes=1,
-        tasks_per_node=1,
-        runtime=study.prepare_runtime,
-        mem_mb=study.launcher("memory_mb_per_node"),
-        cpus_per_task=study.launcher("cpus_per_task"),
-        slurm_account=study.launcher("account"),
-        slurm_partition=study.launcher("partition"),
-        qos=study.launcher("qos"),
+        **study.prepare_resources,
     shell:
         "seatrial prepare {input.case:q} --output {params.folder:q}"
 
@@ -45,24 +38,7 @@ rule measure:
     conda:
         "../../environment.yml"
     resources:
-        nodes=study.nodes,
-        tasks_per_node=study.tasks_per_node,
-        runtime=study.runtime,
-        mem_mb=study.launcher("memory_mb_per_node"),
-        cpus_per_task=study.launcher("cpus_per_task"),
-        gres=study.gres,
-        gpus=study.gpus,
-        slurm_account=study.launcher("account"),
-        slurm_partition=study.launcher("partition"),
-        qos=study.launcher("qos"),
-        constraint=study.launcher("constraint"),
-        reservation=study.launcher("reservation"),
-        exclude=study.launcher("exclude"),
-        slurm_extra=study.launcher("slurm_extra"),
-        container_runtime=study.container("runtime"),
-        container_image=study.container("image"),
-        container_mounts=study.container("mounts"),
-        container_workdir=study.container("workdir"),
+        **study.measure_resources,
     shell:
         "seatrial measure {input.case:q} --repeat {wildcards.repeat}"
         " --output {output.record:q} {params.prepared:q}"

@@ -14,7 +14,7 @@ rule plan:
         digest=study.digest,
         words=study.words,
         conf=study.conf,
-        root=study.root,
+        root=subpath(output.study, parent=True),
     log:
         study.logs + "/plan.log",
     conda:

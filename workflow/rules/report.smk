@@ -17,7 +17,7 @@ rule report:
         page=study.report,
         figures=directory(study.figures),
     params:
-        root=study.root,
+        root=subpath(input.study, parent=True),
     log:
         study.logs + "/report.log",
     conda:
