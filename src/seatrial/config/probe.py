@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seatrial.config.base import Closed, NonNegativeInt, PositiveFloat, PositiveInt
 
 Dtype = Literal["float32", "tf32", "float16", "bfloat16"]
+ELEMENT_BYTES: dict[str, int] = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
 
 
 class Workload(Closed):
@@ -37,22 +38,34 @@ class Gemm(Probe):
     dtype: Dtype = "float32"
 
 
-class Memory(Probe):
+class Buffer(Probe):
+    """A probe that moves buffers of `size_bytes`, whole elements of `dtype`."""
+
+    size_bytes: Annotated[int, Field(ge=4, strict=True)]
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+
+    @model_validator(mode="after")
+    def _whole_elements(self) -> Self:
+        element = ELEMENT_BYTES[self.dtype]
+        if self.size_bytes % element:
+            raise ValueError(
+                f"size_bytes ({self.size_bytes}) is not a multiple of {element}, the bytes of one {self.dtype}"
+            )
+        return self
+
+
+class Memory(Buffer):
     """Device-memory bandwidth: copy (a = b) or triad (a = b + s c) over arrays of `size_bytes` each."""
 
     kind: Literal["memory"]
     operation: Literal["copy", "triad"]
-    size_bytes: PositiveInt
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
 
-class Collective(Probe):
+class Collective(Buffer):
     """A collective over all ranks. `size_bytes` as nccl-tests counts it: the buffer per rank for all_reduce."""
 
     kind: Literal["collective"]
     operation: Literal["all_reduce"]
-    size_bytes: Annotated[int, Field(ge=4, strict=True)]
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     backend: Literal["auto", "gloo", "nccl"] = "auto"
     """auto: nccl (RCCL on AMD) on accelerators, gloo on CPUs."""
     timeout_seconds: PositiveFloat = 120.0

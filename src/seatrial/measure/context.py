@@ -35,6 +35,8 @@ class RankContext:
     measurements: list[Measurement] = field(default_factory=list)
     quality: Quality | None = None
     resumed: int = 0
+    devices: list[str] = field(default_factory=list)
+    """Every rank's device (`cpu`, `cuda:0`), by rank; filled on rank 0 only, for the labels."""
 
     def beside(self, suffix: str) -> Path:
         """The path `<repeat>.<suffix>` beside the record."""

@@ -1,0 +1,113 @@
+"""The timed region of every probe, and how the ranks' samples come together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from seatrial.measure.context import RankContext
+from seatrial.record import measurement
+
+if TYPE_CHECKING:
+    import torch
+
+
+def time_iterations(
+    device: torch.device,
+    operation: Callable[[], object],
+    warmup: int,
+    iterations: int,
+    before: Callable[[], object] = lambda: None,
+    on_host: bool | None = None,
+) -> list[float]:
+    """Seconds that each of `iterations` runs of `operation` took, after `warmup` untimed ones.
+
+    `before` runs untimed before every one of them. An accelerator is timed by events on its stream, so that
+    the host's launches stay outside; a CPU (or `on_host`, for work that the host waits for) by the host's clock.
+    """
+    import torch
+
+    for _ in range(warmup):
+        before()
+        operation()
+    if on_host is None:
+        on_host = device.type == "cpu"
+    if on_host:
+        return [_host_seconds(device, operation, before) for _ in range(iterations)]
+    events = []
+    for _ in range(iterations):
+        before()
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        operation()
+        end.record()
+        events.append((start, end))
+    torch.cuda.synchronize(device)
+    return [start.elapsed_time(end) / 1e3 for start, end in events]
+
+
+def _host_seconds(device: torch.device, operation: Callable[[], object], before: Callable[[], object]) -> float:
+    before()
+    synchronize(device)
+    start = time.perf_counter_ns()
+    operation()
+    synchronize(device)
+    return (time.perf_counter_ns() - start) / 1e9
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until an accelerator has done all that was asked of it; nothing on a CPU."""
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def wait_for_all(ctx: RankContext) -> None:
+    """Start together: what ranks measure at the same time is what a machine delivers under full load."""
+    if ctx.world_size > 1:
+        import torch.distributed as dist
+
+        dist.barrier()
+
+
+def gather_samples(ctx: RankContext, samples: list[float]) -> list[list[float]]:
+    """Every rank's samples (equally many on each), by rank; on ranks other than 0 an empty list."""
+    if ctx.world_size == 1:
+        return [samples]
+    import torch
+    import torch.distributed as dist
+
+    mine = torch.tensor(samples, dtype=torch.float64, device=ctx.device)
+    everyone = [torch.empty_like(mine) for _ in range(ctx.world_size)] if ctx.rank == 0 else None
+    dist.gather(mine, everyone, dst=0)
+    return [theirs.tolist() for theirs in everyone or []]
+
+
+def slowest_rank(ctx: RankContext, seconds: list[float]) -> list[float]:
+    """The maximum over ranks of each iteration's time: a collective is done when its last rank is."""
+    if ctx.world_size == 1:
+        return seconds
+    import torch
+    import torch.distributed as dist
+
+    slowest = torch.tensor(seconds, dtype=torch.float64, device=ctx.device)
+    dist.all_reduce(slowest, op=dist.ReduceOp.MAX)
+    return slowest.tolist()
+
+
+def add_per_rank(
+    ctx: RankContext,
+    metric: str,
+    samples: list[float],
+    labels: dict[str, str | int | float | bool],
+    bound: tuple[float, str] | None,
+) -> None:
+    """Add one measurement of `metric` for each rank to rank 0's, labelled with rank and device."""
+    value, basis = bound if bound else (None, None)
+    for rank, theirs in enumerate(gather_samples(ctx, samples)):
+        device = ctx.devices[rank] if ctx.devices else str(ctx.device)
+        ctx.measurements.append(
+            measurement(metric, theirs, {"rank": rank, "device": device, **labels}, value, basis)
+        )
