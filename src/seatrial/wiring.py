@@ -94,7 +94,8 @@ class Wiring:
         self.time_to_quality, self.references = str(paths.time_to_quality), str(paths.references_used)
         self.measurements, self.repeats = str(paths.measurements), str(paths.repeats)
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
-        self.logs = str(paths.logs)
+        self.plan_log, self.collect_log = str(paths.logs / "plan.log"), str(paths.logs / "collect.log")
+        self.analyse_log, self.report_log = str(paths.logs / "analyse.log"), str(paths.logs / "report.log")
         # patterns with wildcards
         self.case, self.record = str(paths.case("{case}")), str(paths.records / "{case}" / "{repeat}.json")
         self.measure_log = str(paths.logs / "measure" / "{case}" / "{repeat}.log")

@@ -13,12 +13,12 @@ rule collect:
     output:
         measurements=study.measurements,
         repeats=study.repeats,
-    params:
-        root=subpath(input.study, parent=True),
     log:
-        study.logs + "/collect.log",
+        study.collect_log,
     conda:
         "../../environment.yml"
+    params:
+        root=subpath(input.study, parent=True),
     shell:
         "seatrial collect {params.root:q} > {log:q} 2>&1"
 
@@ -34,11 +34,11 @@ rule analyse:
         references=study.references,
         verdicts=study.verdicts,
         junit=study.junit,
-    params:
-        root=subpath(input.study, parent=True),
     log:
-        study.logs + "/analyse.log",
+        study.analyse_log,
     conda:
         "../../environment.yml"
+    params:
+        root=subpath(input.study, parent=True),
     shell:
         "seatrial analyse {params.root:q} > {log:q} 2>&1"

@@ -13,14 +13,14 @@ rule prepare:
         case=ancient(study.case_to_prepare),
     output:
         prepared=study.prepared,
-    params:
-        folder=subpath(output.prepared, parent=True),
     log:
         study.prepare_log,
     conda:
         "../../environment.yml"
     resources:
         **study.prepare_resources,
+    params:
+        folder=subpath(output.prepared, parent=True),
     shell:
         "seatrial prepare {input.case:q} --output {params.folder:q}"
 
@@ -31,14 +31,14 @@ rule measure:
         prepared=ancient(study.prepared_of),
     output:
         record=study.record,
-    params:
-        prepared=study.prepared_option,
     log:
         study.measure_log,
     conda:
         "../../environment.yml"
     resources:
         **study.measure_resources,
+    params:
+        prepared=study.prepared_option,
     shell:
         "seatrial measure {input.case:q} --repeat {wildcards.repeat}"
         " --output {output.record:q} {params.prepared:q}"

@@ -9,15 +9,15 @@ rule plan:
     output:
         study=study.study_file,
         cases=study.case_files,
+    log:
+        study.plan_log,
+    conda:
+        "../../environment.yml"
     params:
         # the digest changes whenever a file would: a changed study is planned again
         digest=study.digest,
         words=study.words,
         conf=study.conf,
         root=subpath(output.study, parent=True),
-    log:
-        study.logs + "/plan.log",
-    conda:
-        "../../environment.yml"
     shell:
         "seatrial plan {params.words:q} --conf {params.conf:q} --write {params.root:q} > {log:q} 2>&1"

@@ -16,11 +16,11 @@ rule report:
     output:
         page=study.report,
         figures=directory(study.figures),
-    params:
-        root=subpath(input.study, parent=True),
     log:
-        study.logs + "/report.log",
+        study.report_log,
     conda:
         "../../environment.yml"
+    params:
+        root=subpath(input.study, parent=True),
     shell:
         "seatrial report {params.root:q} > {log:q} 2>&1"
