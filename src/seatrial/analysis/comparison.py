@@ -25,6 +25,7 @@ from seatrial.reference.equivalent import Reference, find_reference, subject_res
 from seatrial.reference.published import PublishedResult
 
 CONFIDENCE = 0.95
+INTERVAL_METHOD = "log-t, both sides' spread, each bound one-sided 95 %"
 COLUMNS = (
     "benchmark",
     "round",
@@ -53,6 +54,7 @@ COLUMNS = (
     "repeats",
     "reference_low_quartile",
     "reference_high_quartile",
+    "interval_method",
     "ratio_error",
     "ratio_degrees_of_freedom",
     "spread",
@@ -227,6 +229,7 @@ def _judged(row: Mapping[str, Any], measured: Estimate | None, spread: float | N
         "ratio": result.value,
         "ratio_low": result.bound("lower", CONFIDENCE),
         "ratio_high": result.bound("upper", CONFIDENCE),
+        "interval_method": "none" if result.error is None else INTERVAL_METHOD,
         "ratio_error": result.error,
         "ratio_degrees_of_freedom": result.degrees_of_freedom,
     }
@@ -250,7 +253,8 @@ def _standing(row: Mapping[str, Any], result: Ratio, spread: float | None, refer
         return {"standing": "slower", "note": _notes(reference.note, remark)}
     if high <= threshold and not short:
         return {"standing": "not_slower", "note": _notes(reference.note)}
-    needed = repeats_needed(result.value, threshold, spread, CONFIDENCE, n)
+    # nobody can repeat what somebody else published
+    needed = repeats_needed(result.value, threshold, spread, CONFIDENCE, n) if planned is not None else None
     return {"standing": "inconclusive", "note": _notes(reference.note, remark), "n_needed": needed}
 
 

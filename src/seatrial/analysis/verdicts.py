@@ -193,7 +193,7 @@ class _Judge:
         if row["ratio"] is None:
             return incomplete(row["note"] or "no ratio", n)
         ratio = Ratio(row["ratio"], row["ratio_error"], row["ratio_degrees_of_freedom"])
-        return judge_ratio(criterion, ratio, n, row["spread"])
+        return judge_ratio(criterion, ratio, n, row["spread"] if row["case_id"] else None)
 
 
 def _axes(row: Mapping[str, Any]) -> dict[str, Any]:

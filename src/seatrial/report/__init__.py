@@ -1,0 +1,1 @@
+"""Figures and the page; the only place that imports a plotting library."""

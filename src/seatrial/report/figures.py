@@ -1,0 +1,323 @@
+"""The figures of the page. Each takes the study and gives a Figure, or None where there is nothing to draw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from seatrial.report.palette import GRID, INK, OF_STANDING, REFERENCE, SERIES
+from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.svg import settings, to_svg
+from seatrial.report.table import MULTIPLY, count, span
+from seatrial.units import format_bytes, format_figure
+
+MOST_ROWS = 40
+"""More rows than this are left to the tables."""
+MOST_LINES = len(SERIES)
+WIDTH = 7.6
+MARKERS = {"slower": "s", "not_slower": "o", "inconclusive": "D"}
+WORDS = {"slower": "slower", "not_slower": "not slower", "inconclusive": "not yet known"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One figure: its file's name, title, caption for people who cannot see it, and the SVG."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+
+def draw_all(study: StudyTables) -> list[Drawn]:
+    """All figures for which there is something to draw, always in the same order and with the same bytes."""
+    drawers: tuple[Callable[[StudyTables], tuple[Figure, str, str] | None], ...] = (
+        comparison,
+        time_to_quality,
+        loss,
+        bus_bandwidth,
+        gemm,
+        memory,
+    )
+    drawn = []
+    for drawer in drawers:
+        with settings():
+            found = drawer(study)
+            if found is not None:
+                figure, title, caption = found
+                name = drawer.__name__
+                drawn.append(Drawn(name, title, caption, to_svg(figure, name.replace("_", "-"), title, caption)))
+    return drawn
+
+
+def comparison(study: StudyTables) -> tuple[Figure, str, str] | None:
+    """Ratio to the published median with its interval, the median and the threshold as lines."""
+    rows = [row for row in study.comparison if row["ratio"] is not None][:MOST_ROWS]
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows)
+    frame["place"] = range(len(rows))
+    figure, ax = _rows_figure(len(rows), [_comparison_label(study, row) for row in rows])
+    ends = [end for row in rows for end in (row["ratio"], row["ratio_low"], row["ratio_high"]) if end is not None]
+    threshold = max(row["threshold"] for row in rows)
+    low, high = min(*ends, 1.0), max(*ends, threshold)
+    for row, place in zip(rows, frame["place"], strict=True):
+        if row["ratio_low"] is not None:
+            ax.hlines(place, row["ratio_low"], row["ratio_high"], color=OF_STANDING[row["standing"]], linewidth=2)
+    order = [standing for standing in WORDS if standing in set(frame["standing"])]
+    sns.scatterplot(
+        frame,
+        x="ratio",
+        y="place",
+        hue="standing",
+        style="standing",
+        hue_order=order,
+        style_order=order,
+        palette=OF_STANDING,
+        markers=MARKERS,
+        s=64,
+        linewidth=0,
+        zorder=3,
+        legend=False,
+        ax=ax,
+    )
+    margin = 0.06 * (high - low)
+    ax.set_xlim(low - margin, high + margin)
+    if high / low > 8:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_figure(x, 3)))
+    _line(ax, 1.0, "median", "-")
+    _line(ax, threshold, f"threshold {format_figure(threshold)}", "--")
+    _values_at_right(ax, [_ratio_words(row) for row in rows])
+    ax.set(xlabel="time to train over the published median (left is faster)", ylabel="")
+    caption = "; ".join(
+        f"{_comparison_label(study, row).replace(chr(10), ' ')}: {_ratio_words(row)}, {WORDS[row['standing']]}"
+        for row in rows
+    )
+    return figure, "Against the median of equivalent published results", caption
+
+
+def _comparison_label(study: StudyTables, row: Row) -> str:
+    what = f"{row['benchmark']}\n{int(row['accelerators'])} {MULTIPLY} {row['accelerator_family']}"
+    return f"{what}, own" if row["subject"] == "training" else f"{what}, {row['submitter']}"
+
+
+def _ratio_words(row: Row) -> str:
+    interval = span(row["ratio_low"], row["ratio_high"])
+    return f"{format_figure(row['ratio'], 3)} ({interval or 'no interval'})"
+
+
+def time_to_quality(study: StudyTables) -> tuple[Figure, str, str] | None:
+    """Minutes to quality of every repeat, the median and its interval, a row per case."""
+    rows = [row for row in study.time_to_quality if row["median_minutes"] is not None][:MOST_ROWS]
+    if not rows:
+        return None
+    places = {row["case_id"]: place for place, row in enumerate(rows)}
+    frame = study.measurements
+    chosen = frame[(frame["metric"] == "train.time_to_quality") & (frame["outcome"] == "completed")]
+    chosen = chosen[chosen["case_id"].isin(places)]
+    seconds = max(row["high_minutes"] or row["median_minutes"] for row in rows) < 3
+    scale, unit = (60.0, "s") if seconds else (1.0, "min")
+    figure, ax = _rows_figure(len(rows), [case_label(study.cases[row["case_id"]]) for row in rows])
+    for place, row in enumerate(rows):
+        if row["low_minutes"] is not None:
+            ends = (scale * row["low_minutes"], scale * row["high_minutes"])
+            ax.hlines(place, *ends, color=SERIES[0], linewidth=7, alpha=0.28)
+        middle = scale * row["median_minutes"]
+        ax.vlines(middle, place - 0.2, place + 0.2, color=SERIES[0], linewidth=2.4)
+    points = pd.DataFrame({"x": scale * chosen["median"], "y": chosen["case_id"].map(places)})
+    sns.scatterplot(points, x="x", y="y", color=SERIES[1], s=40, linewidth=0, zorder=3, legend=False, ax=ax)
+    words = [_time_words(row, scale, unit) for row in rows]
+    _values_at_right(ax, words)
+    ax.set_xlim(left=0)
+    ax.set(xlabel=f"time to quality, {unit}: one dot per repeat, bar the median, band its interval", ylabel="")
+    caption = "; ".join(f"{case_label(study.cases[r['case_id']])}: {w}" for r, w in zip(rows, words, strict=True))
+    return figure, "Time to quality by repeat", caption
+
+
+def _time_words(row: Row, scale: float, unit: str) -> str:
+    words = f"{format_figure(scale * row['median_minutes'], 3)} {unit}, n = {row['converged']}"
+    lost = row["repeats"] - row["converged"]
+    return f"{words} ({lost} not reached)" if lost else words
+
+
+def loss(study: StudyTables) -> tuple[Figure, str, str] | None:
+    """Evaluation loss by step, a line per repeat, with the quality target."""
+    frame = study.measurements
+    chosen = frame[frame["metric"] == "train.evaluation_loss"].copy()
+    chosen["step"] = [json.loads(labels).get("step") for labels in chosen["labels"]]
+    chosen = chosen[chosen["step"].notna()].copy()
+    case_ids = [case_id for case_id in study.cases if case_id in set(chosen["case_id"])][:MOST_LINES]
+    chosen = chosen[chosen["case_id"].isin(case_ids)].sort_values(["case_id", "repeat", "step"])
+    if chosen.empty:
+        return None
+    labels = {case_id: case_label(study.cases[case_id]) for case_id in case_ids}
+    figure, ax = _figure(3.4)
+    sns.lineplot(
+        chosen.assign(case=chosen["case_id"].map(labels)),
+        x="step",
+        y="median",
+        hue="case",
+        hue_order=list(labels.values()),
+        palette=list(SERIES[: len(labels)]),
+        units="repeat",
+        estimator=None,
+        errorbar=None,
+        marker="o",
+        markersize=4,
+        markeredgewidth=0,
+        alpha=0.85,
+        legend=len(labels) > 1,
+        ax=ax,
+    )
+    targets = sorted({row["quality_target"] for row in study.time_to_quality if row["case_id"] in case_ids})
+    for target in targets:
+        ax.axhline(target, color=REFERENCE, linewidth=1.2, linestyle="--", zorder=1)
+        words = f"quality target {format_figure(target)}"
+        ax.annotate(
+            words, (1, target), (-2, 3), ax.get_yaxis_transform(), "offset points", ha="right", color=REFERENCE
+        )
+    ax.grid(axis="y")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="training step", ylabel="evaluation loss, nats/token")
+    _legend(ax)
+    n = chosen.groupby("case_id")["repeat"].nunique().sum()
+    ends = f"target {' and '.join(format_figure(t) for t in targets)}" if targets else "no target"
+    return (
+        figure,
+        "Evaluation loss while training",
+        f"{count(int(n), 'repeat')} of {', '.join(labels.values())}; {ends}",
+    )
+
+
+def bus_bandwidth(study: StudyTables) -> tuple[Figure, str, str] | None:
+    """Bus bandwidth by message size, a line per operation, dtype and number of ranks, with its ceiling."""
+    frame = study.measurements
+    chosen = frame[(frame["metric"] == "collective.bus_bandwidth") & (frame["outcome"] == "completed")].copy()
+    if chosen.empty:
+        return None
+    facts = [{**study.cases[c].workload.model_dump(), **json.loads(t)} for c, t in _keys(chosen)]
+    chosen["size"] = [fact["size_bytes"] for fact in facts]
+    ranks = [
+        fact.get("ranks", study.cases[c].target.world_size)
+        for fact, (c, _) in zip(facts, _keys(chosen), strict=True)
+    ]
+    chosen["line"] = [
+        f"{fact['operation']} {fact['dtype']}, {count(int(n), 'rank')}"
+        for fact, n in zip(facts, ranks, strict=True)
+    ]
+    lines = list(dict.fromkeys(chosen["line"]))[:MOST_LINES]
+    chosen = chosen[chosen["line"].isin(lines)].sort_values(["line", "size", "repeat"])
+    figure, ax = _figure(3.4)
+    colours = dict(zip(lines, SERIES, strict=False))
+    sns.lineplot(
+        chosen, x="size", y="median", hue="line", hue_order=lines, palette=colours, estimator="median",
+        errorbar=None, marker="o", markersize=5, markeredgewidth=0, ax=ax,
+    )  # fmt: skip
+    for line in lines:
+        ceiling = chosen[(chosen["line"] == line) & chosen["ceiling"].notna()]
+        if len(ceiling):
+            means = ceiling.groupby("size")["ceiling"].median()
+            ax.plot(means.index, means.values, color=colours[line], linestyle=":", linewidth=1.4)
+    ax.set_xscale("log", base=2)
+    sizes = sorted(set(chosen["size"]))
+    ax.set_xticks(sizes[:: max(1, len(sizes) // 8)], minor=False)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_bytes(int(x))))
+    ax.set_ylim(bottom=0)
+    ax.grid(axis="y")
+    ax.set(xlabel="message size for each rank", ylabel="bus bandwidth, GB/s")
+    _legend(ax)
+    best = chosen.groupby("line", sort=True)["median"].max()
+    dotted = "; dotted: ceiling" if chosen["ceiling"].notna().any() else "; no ceiling is known"
+    words = ", ".join(f"{line} up to {format_figure(value, 3)} GB/s" for line, value in best.items())
+    return figure, "Collective bus bandwidth by message size", words + dotted
+
+
+def gemm(study: StudyTables) -> tuple[Figure, str, str] | None:
+    """Matrix-product throughput by shape, a dot per repeat and rank, with the ceiling."""
+    return _dots(study, "gemm.throughput", "Matrix-product throughput by shape")
+
+
+def memory(study: StudyTables) -> tuple[Figure, str, str] | None:
+    """Memory bandwidth by operation, a dot per repeat and rank, with the ceiling."""
+    return _dots(study, "memory.bandwidth", "Memory bandwidth by operation")
+
+
+def _dots(study: StudyTables, metric: str, title: str) -> tuple[Figure, str, str] | None:
+    frame = study.measurements
+    chosen = frame[(frame["metric"] == metric) & (frame["outcome"] == "completed")]
+    case_ids = [case_id for case_id in study.cases if case_id in set(chosen["case_id"])][:MOST_ROWS]
+    if not case_ids:
+        return None
+    chosen = chosen[chosen["case_id"].isin(case_ids)]
+    places = {case_id: place for place, case_id in enumerate(case_ids)}
+    labels = [case_label(study.cases[case_id]) for case_id in case_ids]
+    figure, ax = _rows_figure(len(case_ids), labels)
+    y = chosen["case_id"].map(places)
+    ax.hlines(y, chosen["p05"], chosen["p95"], color=SERIES[0], linewidth=5, alpha=0.28)
+    points = pd.DataFrame({"x": chosen["median"], "y": y})
+    sns.scatterplot(points, x="x", y="y", color=SERIES[0], s=44, linewidth=0, zorder=3, legend=False, ax=ax)
+    ceilings = chosen.dropna(subset=["ceiling"]).groupby("case_id")["ceiling"].max()
+    for case_id, ceiling in ceilings.items():
+        place = places[str(case_id)]
+        ax.vlines(ceiling, place - 0.32, place + 0.32, color=SERIES[1], linewidth=2.4)
+    unit = chosen["unit"].iloc[0]
+    medians = chosen.groupby("case_id")["median"].median()
+    words = [f"{format_figure(medians[case_id], 3)} {unit}" for case_id in case_ids]
+    _values_at_right(ax, words)
+    ax.set_xlim(left=0)
+    bar = ", upright bar the ceiling" if len(ceilings) else "; no ceiling is known"
+    ax.set(xlabel=f"{unit}: dot a repeat's median, band its 5th to 95th percentile{bar}", ylabel="")
+    return figure, title, "; ".join(f"{label}: {word}" for label, word in zip(labels, words, strict=True))
+
+
+def _keys(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(frame["case_id"], frame["labels"], strict=True))
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _rows_figure(n: int, labels: Sequence[str]) -> tuple[Figure, Axes]:
+    """A figure with one labelled row per entry, first on top."""
+    lines = max(label.count("\n") + 1 for label in labels)
+    figure, ax = _figure(1.15 + n * (0.26 + 0.16 * lines))
+    ax.set_yticks(range(n), labels)
+    ax.set_ylim(n - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x")
+    return figure, ax
+
+
+def _values_at_right(ax: Axes, words: Sequence[str]) -> None:
+    """Each row's figure in words, right of the axes."""
+    twin = ax.secondary_yaxis("right")
+    twin.set_yticks(range(len(words)), words)
+    twin.tick_params(axis="y", length=0, labelcolor=INK)
+    twin.spines["right"].set_visible(False)
+
+
+def _line(ax: Axes, x: float, words: str, style: str) -> None:
+    """A vertical line of reference with its name above the axes."""
+    ax.axvline(x, color=REFERENCE if style == "--" else GRID, linewidth=1.3, linestyle=style, zorder=1)
+    ax.annotate(words, (x, 1), (0, 3), ax.get_xaxis_transform(), "offset points", ha="center", color=REFERENCE)
+
+
+def _legend(ax: Axes) -> None:
+    """The legend below the axes, where lines cannot run through it; none for a single line."""
+    handles, labels = ax.get_legend_handles_labels()
+    drawn = ax.get_legend()
+    if drawn is not None:
+        drawn.remove()
+    if len(labels) > 1:
+        ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)

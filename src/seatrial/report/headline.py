@@ -1,0 +1,122 @@
+"""The first screen: the verdict in words and the few figures that answer the question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
+from seatrial.report.sections import WORDS_OF_STANDING, outcome_counts
+from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.table import count, span
+from seatrial.units import age_in_words, format_figure, format_minutes, parse_month
+
+SENTENCES = {
+    "pass": "All criteria pass.",
+    "fail": "A criterion fails.",
+    "inconclusive": "Not yet known: what was measured does not settle every criterion.",
+    "incomplete": "Incomplete: something that a criterion needs was not measured.",
+    "no_reference": "Not yet known: nothing published compares with what was measured.",
+    NO_CRITERIA: "No criteria were declared, so there is nothing to pass or fail.",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One headline figure: what it is, its value, what qualifies it, how it stands."""
+
+    name: str
+    value: str
+    under: str
+    kind: str = ""
+
+
+def verdict(study: StudyTables) -> tuple[str, str, str]:
+    """The study's verdict: its class, its word and a sentence."""
+    word = overall(study.verdicts)
+    shown = "no criteria" if word == NO_CRITERIA else word.replace("_", " ")
+    sentence = SENTENCES[word]
+    return (
+        word,
+        shown,
+        sentence if word == NO_CRITERIA else f"{sentence} {overall_in_words(study.verdicts).capitalize()}.",
+    )
+
+
+def headline(study: StudyTables) -> list[Figure]:
+    """The headline figures; what was not measured says so."""
+    figures = [_repeats(study)] if study.repeats else []
+    if study.time_to_quality:
+        figures.append(_time(study))
+    if study.comparison:
+        figures.append(_ratio(study))
+    return [*figures, _hours(study)]
+
+
+def _repeats(study: StudyTables) -> Figure:
+    done = sum(row["outcome"] == "completed" for row in study.repeats)
+    complete = done == len(study.repeats)
+    return Figure(
+        "Repeats completed", f"{done} of {len(study.repeats)}", outcome_counts(study), "" if complete else "wait"
+    )
+
+
+def _time(study: StudyTables) -> Figure:
+    row = study.time_to_quality[0]
+    more = len(study.time_to_quality) - 1
+    where = case_label(study.cases[row["case_id"]]) + (f", first of {more + 1} cases" if more else "")
+    if row["median_minutes"] is None:
+        return Figure("Time to quality", "not measured", f"{where}: no repeat reached the target", "wait")
+    interval = span(row["low_minutes"], row["high_minutes"])
+    parts = [f"{interval} min ({row['interval_method']})" if interval else row["interval_method"]]
+    parts += [f"{row['converged']} of {count(row['repeats'], 'repeat')}", where, "unverified"]
+    return Figure("Time to quality", format_minutes(row["median_minutes"]), ", ".join(parts))
+
+
+def _ratio(study: StudyTables) -> Figure:
+    """The own training's ratio where there is one, else the slowest of the published subject's."""
+    known = [row for row in study.comparison if row["ratio"] is not None]
+    own = [row for row in known if row["subject"] == "training"]
+    if not known:
+        note = study.comparison[0]["note"] or ""
+        return Figure("Against the published median", "undefined", note)
+    row = max(own or known, key=lambda r: r["ratio"])
+    many = len(own or known)
+    slowest = f"slowest of {many}: " if many > 1 else ""
+    interval = span(row["ratio_low"], row["ratio_high"])
+    bounds = f"{interval}, " if interval else "no interval, "
+    who = "own training, unverified" if own else f"{row['submitter']}, published"
+    standing = f"{WORDS_OF_STANDING[row['standing']]} at {format_figure(row['threshold'])}"
+    under = f"{bounds}{standing}; {slowest}{row['benchmark']}, {who}"
+    kind = {"slower": "fail", "not_slower": "pass"}.get(row["standing"], "wait")
+    return Figure("Against the published median", f"{format_figure(row['ratio'], 3)} \u00d7", under, kind)
+
+
+def _hours(study: StudyTables) -> Figure:
+    plan = study.plan.plan
+    if plan.accelerator_hours:
+        value, unit = plan.accelerator_hours, "accelerator-hours"
+    else:
+        value, unit = plan.node_hours, "node-hours"
+    cost = cost_in_words(study)
+    return Figure("Planned, at most", f"{format_figure(value, 3)} {unit}", cost or "no price, so no cost")
+
+
+def cost_in_words(study: StudyTables) -> str:
+    """What the plan costs at most, with the price's date; its age where that is more than a year."""
+    cost = study.plan.plan.cost
+    if cost is None:
+        return ""
+    low, high = format_figure(cost["low"], 3), format_figure(cost["high"], 3)
+    amount = low if low == high else f"{low} to {high}"
+    age = _age(cost["as_of"], study.repeats)
+    dated = f"price of {cost['as_of']}, {age}" if age else f"price of {cost['as_of']}"
+    return f"at most {amount} {cost['currency']}, {dated}: {cost['source']}"
+
+
+def _age(as_of: str, repeats: list[Row]) -> str | None:
+    """How old the price was when the last repeat ended (never today: the same records give the same page)."""
+    ends = [str(row["finished_at"])[:10] for row in repeats if row["finished_at"]]
+    try:
+        return age_in_words(as_of, parse_month(max(ends))) if ends else None
+    except ValueError:
+        return None

@@ -1,0 +1,84 @@
+"""tables -> figures/*.svg and report.html: one page that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from jinja2 import Environment, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from seatrial import __version__
+from seatrial.paths import StudyPaths, write_text
+from seatrial.reference.citation import notice
+from seatrial.report import headline, sections
+from seatrial.report.figures import Drawn, draw_all
+from seatrial.report.provenance import provenance_table
+from seatrial.report.study_tables import StudyTables, read_study
+from seatrial.report.svg import inline
+from seatrial.units import format_figure
+
+
+def report(paths: StudyPaths) -> None:
+    """Write the figures and the page. The same records give the same bytes; no record at all still gives a page.
+
+    Raises UnreadableFile where collect or analyse has not run.
+    """
+    study = read_study(paths)
+    figures = draw_all(study)
+    paths.figures.mkdir(parents=True, exist_ok=True)
+    for stale in set(paths.figures.glob("*.svg")) - {paths.figures / f"{f.name}.svg" for f in figures}:
+        stale.unlink()
+    for figure in figures:
+        write_text(paths.figures / f"{figure.name}.svg", figure.svg)
+    write_text(paths.report, page(study, figures))
+
+
+def page(study: StudyTables, figures: list[Drawn]) -> str:
+    """The HTML of the page. Every text is escaped; only our own style sheet and figures are not."""
+    files = resources.files("seatrial.report")
+    environment = Environment(
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.from_string(files.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    kind, word, sentence = headline.verdict(study)
+    plan = study.plan
+    return template.render(
+        style=Markup(files.joinpath("page.css").read_text(encoding="utf-8")),
+        version=__version__,
+        study=plan.study,
+        target=plan.study.target,
+        command=" ".join(plan.command),
+        verdict_kind=kind,
+        verdict=word,
+        sentence=sentence,
+        headline=headline.headline(study),
+        accelerator_hours=format_figure(plan.plan.accelerator_hours) if plan.plan.accelerator_hours else None,
+        node_hours=format_figure(plan.plan.node_hours),
+        cost=headline.cost_in_words(study),
+        dates=_dates(study),
+        outcome_counts=sections.outcome_counts(study),
+        figures={figure.name: figure for figure in figures},
+        svg={figure.name: Markup(inline(figure.svg)) for figure in figures},
+        plan=sections.plan_table(study),
+        criteria=sections.criteria_table(study),
+        time_to_quality=sections.time_to_quality_table(study),
+        inside_training=sections.measurements_table(study, training=True),
+        comparison=sections.comparison_table(study),
+        references=sections.references_table(study),
+        outcomes=sections.outcomes_table(study),
+        probes=sections.measurements_table(study, training=False),
+        provenance=provenance_table(study),
+        notices=notice(study.has_own_results) if study.comparison else (),
+    )
+
+
+def _dates(study: StudyTables) -> str:
+    """The days of the first and the last repeat, from the records."""
+    starts = sorted(str(row["started_at"])[:10] for row in study.repeats if row["started_at"])
+    ends = sorted(str(row["finished_at"])[:10] for row in study.repeats if row["finished_at"])
+    if not starts or not ends:
+        return ""
+    return starts[0] if starts[0] == ends[-1] else f"{starts[0]} to {ends[-1]}"

@@ -1,0 +1,47 @@
+"""What the repeats ran on and with, from their records; what differs between repeats shows all its values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seatrial.analysis.collect import read_repeat
+from seatrial.report.study_tables import StudyTables
+from seatrial.report.table import Cell, Table, table
+
+NAMED = ("hosts", "devices", "cpu", "kernel", "driver", "container", "git", "versions")
+MOST_VALUES = 8
+
+
+def provenance_table(study: StudyTables) -> Table:
+    """One row per fact of the provenance, with its distinct values."""
+    facts: dict[str, set[str]] = {}
+    records = 0
+    for case in study.cases.values():
+        for number in range(case.repeats):
+            record = read_repeat(study.paths, case, number).record
+            if record is None:
+                continue
+            records += 1
+            for name in NAMED:
+                for key, value in _leaves(name, record.provenance.get(name)):
+                    facts.setdefault(key, set()).add(value)
+    rows = [[Cell(key), Cell(_shown(values))] for key, values in facts.items()]
+    columns = [("Fact", False), ("Value", False)]
+    return table("provenance", f"What the {records} records say they ran on", columns, rows, "records/")
+
+
+def _leaves(name: str, value: Any) -> list[tuple[str, str]]:
+    """Name and text of every fact below `value`."""
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        return [leaf for key in sorted(value) for leaf in _leaves(f"{name} {key}", value[key])]
+    if isinstance(value, list):
+        return [leaf for entry in value for leaf in _leaves(name, entry)]
+    return [(name, "yes" if value is True else "no" if value is False else str(value))]
+
+
+def _shown(values: set[str]) -> str:
+    ordered = sorted(values)
+    more = len(ordered) - MOST_VALUES
+    return ", ".join(ordered[:MOST_VALUES]) + (f" and {more} more" if more > 0 else "")

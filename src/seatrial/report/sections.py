@@ -1,0 +1,282 @@
+"""The tables of the page, from the tables of the study."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+from seatrial.analysis.tables import canonical_json
+from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.table import MULTIPLY, Cell, Table, count, span, table
+from seatrial.units import format_figure, format_minutes
+
+WORDS_OF_STANDING = {
+    "slower": "slower",
+    "not_slower": "not slower",
+    "inconclusive": "not yet known",
+    "undefined": "undefined",
+}
+INSIDE_TRAINING = ("train.throughput", "train.step_time", "train.evaluation_time", "train.checkpoint_time")
+
+
+def plan_table(study: StudyTables) -> Table:
+    """What was planned: a row per experiment."""
+    rows = []
+    for name, experiment in study.plan.study.experiments.items():
+        cases = [case for case in study.cases.values() if case.experiment == name]
+        axes = [f"{axis}: {_values(cases, axis)}" for axis in sorted({a for case in cases for a in case.axes})]
+        rows.append(
+            [
+                Cell(name),
+                Cell(experiment.workload.kind),
+                Cell("; ".join(axes) or "none"),
+                Cell(str(len(cases))),
+                Cell(str(sum(case.repeats for case in cases))),
+                Cell(f"{experiment.workload.time_limit_minutes:g} min"),
+            ]
+        )
+    columns = [
+        ("Experiment", False),
+        ("Workload", False),
+        ("Swept axes", False),
+        ("Cases", True),
+        ("Repeats", True),
+        ("Time limit each", True),
+    ]
+    return table("plan", "What was planned", columns, rows, "study.json")
+
+
+def _values(cases: list[Any], axis: str) -> str:
+    values = list(dict.fromkeys(canonical_json(case.axes[axis]) for case in cases if axis in case.axes))
+    shown = ", ".join(value.strip('"') for value in values[:8])
+    return f"{shown}, ... ({len(values)} values)" if len(values) > 8 else shown
+
+
+def criteria_table(study: StudyTables) -> Table:
+    """The acceptance criteria with their verdicts."""
+    rows = []
+    for verdict in study.verdicts:
+        word = verdict["verdict"].replace("_", " ")
+        where = ", ".join(f"{key} = {value}" for key, value in sorted(verdict["where"].items()))
+        bound = verdict["bound"].replace("_", " ")
+        unit = "" if verdict["unit"] == "ratio" else f" {verdict['unit']}"
+        rows.append(
+            [
+                Cell(verdict["criterion"], verdict["source"] or ""),
+                Cell(word, kind=f"verdict {verdict['verdict']}"),
+                Cell(verdict["metric"], where),
+                Cell(
+                    f"{bound} {format_figure(verdict['required'])}{unit}", f"{100 * verdict['confidence']:g} % sure"
+                ),
+                Cell(format_figure(verdict["measured"]), span(verdict["low"], verdict["high"])),
+                Cell(str(verdict["n"]), f"{verdict['n_needed']} needed" if verdict["n_needed"] else ""),
+                Cell(verdict["reason"]),
+            ]
+        )
+    columns = [
+        ("Criterion", False),
+        ("Verdict", False),
+        ("Measured where", False),
+        ("Required", False),
+        ("Median", True),
+        ("n", True),
+        ("Why", False),
+    ]
+    caption = "Under each median its two one-sided bounds: a criterion passes only where the bound does"
+    return table("criteria", caption, columns, rows, "verdicts.json")
+
+
+def time_to_quality_table(study: StudyTables) -> Table:
+    """Time to quality, a row per training case."""
+    rows = []
+    for row in study.time_to_quality:
+        case = study.cases[row["case_id"]]
+        where = f"{row['accelerators']} accelerators" if row["accelerators"] else count(row["ranks"], "CPU rank")
+        interval = span(row["low_minutes"], row["high_minutes"])
+        rows.append(
+            [
+                Cell(case_label(case), f"{row['target']}, {where}"),
+                Cell(f"{row['converged']} of {row['repeats']}"),
+                Cell(f"{row['quality_metric'].replace('_', ' ')} {format_figure(row['quality_target'])}"),
+                Cell(format_minutes(row["median_minutes"]), "unverified" if row["median_minutes"] else ""),
+                Cell(f"{interval} min" if interval else "-", row["interval_method"]),
+                Cell(format_minutes(row["olympic_minutes"])),
+                Cell(format_figure(row["samples_to_quality"])),
+                Cell(format_figure(row["throughput"]), row["throughput_unit"] if row["throughput"] else ""),
+            ]
+        )
+    columns = [
+        ("Training", False),
+        ("Reached it", True),
+        ("Quality target", False),
+        ("Median time", True),
+        ("Interval", True),
+        ("Olympic mean", True),
+        ("Samples to quality", True),
+        ("Throughput", True),
+    ]
+    caption = "Time to quality: median over the repeats that reached the target"
+    return table("time-to-quality", caption, columns, rows, "tables/time_to_quality.csv")
+
+
+def comparison_table(study: StudyTables) -> Table:
+    """Trainings and published subjects beside the published median."""
+    rows = []
+    for row in study.comparison:
+        own = row["subject"] == "training"
+        who = case_label(study.cases[row["case_id"]]) if own else f"{row['submitter']} {row['system']}"
+        hardware = _hardware(row)
+        reference = row["reference_minutes"]
+        behind = (
+            f"{_int(row['reference_n'])} results, {_int(row['reference_submitters'])} submitters"
+            if reference
+            else ""
+        )
+        kind = f"standing {row['standing']}"
+        rows.append(
+            [
+                Cell(who, "own result, unverified" if own else "published result"),
+                Cell(row["benchmark"] or "none", f"{row['round']}, {hardware}"),
+                Cell(format_minutes(row["measured_minutes"]), count(_int(row["measured_n"]), "run")),
+                Cell(format_minutes(reference), behind),
+                Cell(row["basis"]),
+                Cell(f"{format_figure(row['ratio'], 3)}", span(row["ratio_low"], row["ratio_high"])),
+                Cell(WORDS_OF_STANDING[row["standing"]], f"threshold {format_figure(row['threshold'])}", kind),
+                Cell(row["note"] or "", row["source"] or ""),
+            ]
+        )
+    columns = [
+        ("Subject", False),
+        ("Benchmark", False),
+        ("Time to train", True),
+        ("Reference median", True),
+        ("Basis", False),
+        ("Ratio", True),
+        ("Standing", False),
+        ("What it rests on", False),
+    ]
+    caption = (
+        "Against the median of equivalent published results: same benchmark, round, accelerator family and count. "
+        "Under each ratio its two one-sided 95 % bounds, with both sides' spread."
+    )
+    return table("comparison", caption, columns, rows, "tables/comparison.csv")
+
+
+def _hardware(row: Row) -> str:
+    if not row["accelerators"]:
+        return "no accelerators"
+    return f"{_int(row['accelerators'])} {MULTIPLY} {row['accelerator_family'] or 'unpublished family'}"
+
+
+def _int(value: Any) -> int:
+    return int(value or 0)
+
+
+def references_table(study: StudyTables) -> Table:
+    """The published results behind the references."""
+    seen: dict[str, list[Cell]] = {}
+    for row in study.references:
+        seen[row["citation"]] = [
+            Cell(row["submitter"], row["system"]),
+            Cell(row["benchmark"], row["round"]),
+            Cell(f"{_int(row['accelerators'])} {MULTIPLY} {row['accelerator_family']}"),
+            Cell(format_minutes(row["minutes"])),
+            Cell(str(_int(row["n_runs"])) if row["n_runs"] else "-"),
+            Cell(row["citation"]),
+        ]
+    columns = [
+        ("Submitter", False),
+        ("Benchmark", False),
+        ("Hardware", False),
+        ("Score", True),
+        ("Runs", True),
+        ("Citation", False),
+    ]
+    caption = "The published results behind the medians"
+    return table("references", caption, columns, list(seen.values()), "tables/references.csv")
+
+
+def outcomes_table(study: StudyTables) -> Table:
+    """Every planned repeat that did not complete, and why."""
+    rows = []
+    for row in study.repeats:
+        if row["outcome"] == "completed":
+            continue
+        rank = f"rank {int(row['error_rank'])}" if row["error_rank"] is not None else ""
+        where = ", ".join(part for part in (row["nodes"], rank) if part)
+        tries = count(int(row["attempts"]), "attempt") if row["attempts"] is not None else ""
+        rows.append(
+            [
+                Cell(f"{row['experiment']}, repeat {row['repeat']}", case_label(study.cases[row["case_id"]])),
+                Cell(row["outcome"], tries, f"outcome {row['outcome']}"),
+                Cell((row["error_kind"] or "-").replace("_", " ")),
+                Cell(row["error_message"] or "-", where),
+                Cell(row["log"] or "-"),
+            ]
+        )
+    columns = [("Repeat", False), ("Outcome", False), ("Kind", False), ("Why", False), ("Log", False)]
+    caption = "Planned repeats that did not complete"
+    return table("outcomes", caption, columns, rows, "tables/repeats.csv")
+
+
+def outcome_counts(study: StudyTables) -> str:
+    """'9 of 9 repeats completed' or '7 of 9 repeats completed, 1 failed, 1 missing'."""
+    counts = Counter(row["outcome"] for row in study.repeats)
+    planned = len(study.repeats)
+    if not planned:
+        return "no repeats planned"
+    rest = [f"{n} {outcome}" for outcome, n in sorted(counts.items()) if outcome != "completed"]
+    return ", ".join([f"{counts['completed']} of {count(planned, 'repeat')} completed", *rest])
+
+
+def measurements_table(study: StudyTables, training: bool) -> Table:
+    """The probes, or what was measured inside the trainings: medians over completed repeats."""
+    frame = study.measurements
+    inside = frame["metric"].isin(INSIDE_TRAINING)
+    chosen = frame[
+        (frame["outcome"] == "completed") & (inside if training else ~frame["metric"].str.startswith("train."))
+    ]
+    rows = [
+        _measurement_cells(study, case_id, metric, labels, group)
+        for (case_id, metric, labels), group in _in_plan_order(study, chosen)
+    ]
+    columns = [
+        ("Case", False),
+        ("Metric", False),
+        ("Median", True),
+        ("5th to 95th percentile", True),
+        ("Repeats", True),
+        ("Samples", True),
+        ("Of its ceiling", True),
+    ]
+    name, caption = ("inside-training", "Inside the training") if training else ("probes", "Probes")
+    return table(name, caption, columns, rows, "tables/measurements.parquet")
+
+
+def _in_plan_order(study: StudyTables, chosen: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
+    order = {case_id: i for i, case_id in enumerate(study.cases)}
+    groups = chosen.groupby(["case_id", "metric", "labels"], sort=True)
+    return sorted(groups, key=lambda pair: (order[pair[0][0]], *pair[0][1:]))
+
+
+def _measurement_cells(
+    study: StudyTables, case_id: str, metric: str, labels: str, group: pd.DataFrame
+) -> list[Cell]:
+    extra = {k: v for k, v in json.loads(labels).items() if k in ("rank", "device", "pair", "layer")}
+    ceiling, fraction = group["ceiling"].median(), group["fraction_of_ceiling"].median()
+    basis = group["ceiling_basis"].dropna()
+    return [
+        Cell(case_label(study.cases[case_id]), ", ".join(f"{k} {v}" for k, v in sorted(extra.items()))),
+        Cell(metric),
+        Cell(format_figure(group["median"].median(), 3), group["unit"].iloc[0]),
+        Cell(span(group["p05"].median(), group["p95"].median()) or "-"),
+        Cell(str(group["repeat"].nunique())),
+        Cell(str(int(group["n"].sum()))),
+        Cell(
+            f"{100 * fraction:.3g} %" if fraction == fraction else "-",
+            f"{format_figure(ceiling, 3)}: {basis.iloc[0]}" if len(basis) else "no ceiling known",
+        ),
+    ]

@@ -1,0 +1,81 @@
+"""Everything the page is made from, read once: the plan, the cases and the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from seatrial.analysis.inputs import PlannedStudy, read_cases, read_plan
+from seatrial.analysis.measurements import read_measurements, read_repeats
+from seatrial.analysis.tables import read_csv, rows_of
+from seatrial.analysis.verdicts import COMPARISON_TEXT, read_verdicts
+from seatrial.case import Case
+from seatrial.paths import StudyPaths
+from seatrial.report.table import MULTIPLY
+from seatrial.units import format_bytes
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """One study as planned, measured and judged."""
+
+    paths: StudyPaths
+    plan: PlannedStudy
+    cases: dict[str, Case]
+    measurements: pd.DataFrame
+    repeats: list[Row]
+    time_to_quality: list[Row]
+    comparison: list[Row]
+    references: list[Row]
+    verdicts: list[Row]
+
+    @property
+    def has_own_results(self) -> bool:
+        """Whether own trainings stand beside published results."""
+        return any(row["subject"] == "training" for row in self.comparison)
+
+
+def read_study(paths: StudyPaths) -> StudyTables:
+    """Read everything.
+
+    Raises UnreadableFile where a stage before the report has not run.
+    """
+    plan = read_plan(paths)
+    cases = read_cases(paths, plan)
+    return StudyTables(
+        paths=paths,
+        plan=plan,
+        cases={case.case_id: case for case in cases},
+        measurements=read_measurements(paths),
+        repeats=rows_of(read_repeats(paths)),
+        time_to_quality=rows_of(read_csv(paths.time_to_quality)),
+        comparison=rows_of(read_csv(paths.comparison, COMPARISON_TEXT)),
+        references=rows_of(read_csv(paths.references_used, ("for_case_id", *COMPARISON_TEXT))),
+        verdicts=read_verdicts(paths),
+    )
+
+
+def case_label(case: Case) -> str:
+    """A case in few words: what it is and its axes."""
+    work = case.workload
+    named = {name.rpartition(".")[2]: _axis_value(name, value) for name, value in case.axes.items()}
+    if work.kind == "gemm":
+        head = f"{MULTIPLY.join(f' {n} ' for n in (work.m, work.n, work.k)).strip()} {work.dtype}"
+        named = {key: value for key, value in named.items() if key not in ("m", "n", "k", "dtype")}
+    elif work.kind in ("memory", "collective"):
+        head = f"{work.operation} {format_bytes(work.size_bytes)} {work.dtype}"
+        named = {key: value for key, value in named.items() if key not in ("operation", "size_bytes", "dtype")}
+    else:
+        head = case.experiment
+    rest = ", ".join(f"{key} {value}" for key, value in named.items())
+    return f"{head}, {rest}" if rest else head
+
+
+def _axis_value(name: str, value: object) -> str:
+    if name.endswith("_bytes") and isinstance(value, int):
+        return format_bytes(value)
+    return str(value)

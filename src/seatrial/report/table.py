@@ -1,0 +1,57 @@
+"""A table of the page: caption, columns, rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from seatrial.units import format_figure
+
+MOST_ROWS = 200
+"""Longer tables are cut on the page, which says so; the CSV has them all."""
+MULTIPLY = "\u00d7"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of one cell, a second, smaller line under it, and how it stands (a class of the style sheet)."""
+
+    text: str
+    under: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """`columns` are (heading, is it a figure); the first cell of a row is the row's heading."""
+
+    name: str
+    caption: str
+    columns: Sequence[tuple[str, bool]]
+    rows: Sequence[Sequence[Cell]] = field(default_factory=list)
+    total: int = 0
+    file: str = ""
+    """The file that has all rows."""
+
+    @property
+    def cut(self) -> bool:
+        return self.total > len(self.rows)
+
+
+def table(
+    name: str, caption: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[Cell]], file: str
+) -> Table:
+    """A table of at most MOST_ROWS rows that knows how many there are."""
+    return Table(name, caption, columns, rows[:MOST_ROWS], len(rows), file)
+
+
+def span(low: float | None, high: float | None, digits: int = 3) -> str:
+    """'1.2 to 1.4', or nothing where there is no interval."""
+    if low is None or high is None or low != low or high != high:
+        return ""
+    return f"{format_figure(low, digits)} to {format_figure(high, digits)}"
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """'1 repeat', '3 repeats'."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
