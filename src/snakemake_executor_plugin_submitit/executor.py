@@ -28,6 +28,7 @@ from .resuming import EarlierRuns
 from .stopping import stop_jobs
 from .submission import Request, request_from_resources
 
+_SHORTEST_PAUSE = 0.25  # seconds between two looks at results, whatever is asked for
 _ARRAY_WITHOUT_ANSWER = 1000  # jobs per array where Slurm does not say how many it takes
 
 
@@ -230,7 +231,7 @@ class Executor(RemoteExecutor):
 
     async def sleep(self) -> None:
         """Wait for the next status check, but not when the workflow has ended."""
-        due = time.monotonic() + self.next_seconds_between_status_checks
+        due = time.monotonic() + max(_SHORTEST_PAUSE, self.next_seconds_between_status_checks)
         while self.wait and (left := due - time.monotonic()) > 0:
             await asyncio.sleep(min(0.2, left))
 

@@ -44,6 +44,7 @@ class EarlierRuns:
         self._watcher = watcher
         self._timeout = timeout
         self._tell = tell
+        self._orphans: list[Entry] | None = None
 
     def take_up(
         self, prepared: Sequence[Prepared], persistence: Any
@@ -74,10 +75,12 @@ class EarlierRuns:
         A measurement that a killed Snakemake left running would disturb the one that starts now.
         """
         told = False
+        if self._orphans is None:  # nobody adds to them while this run lives
+            self._orphans = self._ledger.orphans()
         while True:
             others = [
                 entry
-                for entry in self._ledger.orphans()
+                for entry in self._orphans
                 if entry.cluster == "local" and entry.key not in mine and entry.job_id is not None
             ]
             alive = [e for e in others if processes.controller(str(e.job_id), Path(e.folder)) is not None]
