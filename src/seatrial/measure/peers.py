@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from seatrial.errors import EXIT_FAULT, EXIT_OK, MeasurementFailed, SeatrialError
-from seatrial.measure.failure import Failure
+from seatrial.errors import EXIT_FAULT, EXIT_OK, SeatrialError
+from seatrial.measure.failure import Failure, MissingRanks, in_words
 from seatrial.measure.launch import Launch
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Peers:
             what = "listen on" if launch.rank == 0 else "reach rank 0 at"
             raise Unreachable(
                 f"rank {launch.rank} cannot {what} {launch.address} port {launch.port} "
-                f"(MASTER_ADDR, MASTER_PORT): {problem}"
+                f"(MASTER_ADDR, MASTER_PORT): {in_words(problem)}"
             ) from problem
         # The prefix keeps apart the ranks of another repeat that were led to this port by mistake.
         self.store: Store = dist.PrefixStore(name, store)
@@ -98,7 +98,7 @@ class Peers:
     def introduce(self, facts: dict[str, Any], reply: Callable[[list[dict[str, Any]]], Any]) -> Any:
         """Wait until every rank has said its `facts`; what rank 0 makes of them all (`reply`) is returned to each.
 
-        Raises MeasurementFailed (timeout) on rank 0, naming the ranks that did not come in time.
+        Raises MissingRanks on rank 0, naming the ranks that did not come in time.
         """
         from torch.distributed import DistStoreError
 
@@ -106,15 +106,14 @@ class Peers:
         self.store.set(f"rank/{rank}", json.dumps(facts))
         if rank != 0:
             # Rank 0 speaks first: it can name those that are missing.
-            self.store.wait(["reply"], self.timeout + GRACE)
+            self.store.wait(["reply"], self.timeout + 3 * GRACE)
             return json.loads(self.store.get("reply"))
         keys = [f"rank/{r}" for r in range(size)]
         try:
             self.store.wait(keys, self.timeout)
         except DistStoreError as problem:
             missing = [str(r) for r, key in enumerate(keys) if not self.store.check([key])]
-            raise MeasurementFailed(
-                "timeout",
+            raise MissingRanks(
                 f"{len(missing)} of {size} ranks did not start within {self.timeout.total_seconds():g} s: "
                 f"rank {', '.join(missing[:20])}",
             ) from problem
@@ -128,15 +127,15 @@ class Peers:
         A rank whose peer vanished (`lost_peer`), or that waited in vain, gives the others time to say why. Ends
         the process: code 0 where somebody said why (rank 0 then wrote the record), else EXIT_FAULT.
         """
-        end = End(failure=failure)
+        end, rank = End(failure=failure), self.launch.rank
         try:
             if lost_peer or failure.kind == "timeout":
                 told = self._heard(GRACE)
                 if not told and lost_peer:
-                    end = End(lost=f"rank {failure.rank} lost a peer, which did not say why: {failure.message}")
+                    end = End(lost=f"rank {rank} lost a peer, which did not say why: {failure.message}")
             end = End.from_json(self.store.compare_set("end", "", end.to_json()).decode())
         except RuntimeError as problem:
-            end = End(lost=f"rank 0 is gone ({problem}); before that, on rank {failure.rank}: {failure.message}")
+            end = End(lost=f"rank 0 is gone ({in_words(problem)}); before that, on rank {rank}: {failure.message}")
         self._end_process(end, self.store)
 
     def finish(self, write: Callable[[], None]) -> None:
@@ -154,7 +153,7 @@ class Peers:
                 write()
             self._listener.join(self.timeout.total_seconds())
         except RuntimeError as problem:
-            self._end_process(End(lost=f"rank 0 is gone: {problem}"), self.store)
+            self._end_process(End(lost=f"rank 0 is gone: {in_words(problem)}"), self.store)
         if self._listener.is_alive():
             self._end_process(End(lost="rank 0 did not end the repeat in time"), self.store)
         self._say_goodbye(self.store)
@@ -165,16 +164,15 @@ class Peers:
         while (finished := self.store.add("finished", 0)) < size:
             if time.monotonic() > deadline:
                 words = f"only {finished} of {size} ranks finished within {self.timeout.total_seconds():g} s"
-                self.leave(Failure("failed", "timeout", words, 0), lost_peer=False)
+                self.leave(Failure("failed", "timeout", words, None), lost_peer=False)
             time.sleep(0.01)
 
     def _heard(self, within: timedelta) -> bool:
-        from torch.distributed import DistStoreError
-
-        try:
-            self.store.wait(["end"], within)
-        except DistStoreError:
-            return False
+        deadline = time.monotonic() + within.total_seconds()
+        while not self.store.check(["end"]):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
         return True
 
     def _listen(self, store: Store) -> None:
@@ -188,7 +186,7 @@ class Peers:
             except DistStoreError:
                 continue
             except RuntimeError as problem:
-                end = End(lost=f"rank 0 is gone: {problem}")
+                end = End(lost=f"rank 0 is gone: {in_words(problem)}")
                 break
         if end != End():
             self._end_process(end, store)

@@ -23,7 +23,7 @@ from seatrial.measure.device import (
     rank_facts,
     seed_everything,
 )
-from seatrial.measure.failure import Failure, failure_of, is_lost_peer
+from seatrial.measure.failure import Failure, failure_of, in_words, is_lost_peer
 from seatrial.measure.launch import Launch, check_world_size, host_name, read_launch
 from seatrial.measure.peers import Peers
 from seatrial.record import Error, Record
@@ -177,7 +177,7 @@ class _Session:
         if self.launch.rank == 0:
             self._write(failure)
         else:
-            log.warning("ends because rank %d said: %s", failure.rank, failure.message)
+            log.warning("ends because of what was told: %s", _in_words(failure))
 
     def _write(self, failure: Failure | None) -> Record:
         """Write the record with all that was measured so far."""
@@ -222,7 +222,7 @@ def _attempt(step: Callable[[], None]) -> Exception | None:
     # The one boundary of a repeat: a workload may fail in any way, and its record must be written all the same.
     except Exception as problem:
         if is_lost_peer(problem):
-            log.warning("lost a peer: %s", problem)
+            log.warning("lost a peer: %s", in_words(problem))
         else:
             log.exception("the repeat failed")
         return problem
@@ -232,7 +232,8 @@ def _attempt(step: Callable[[], None]) -> Exception | None:
 def _in_words(failure: Failure | None) -> str:
     if failure is None:
         return "completed"
-    return f"{failure.outcome} on rank {failure.rank} ({failure.kind}): {failure.message}"
+    where = "" if failure.rank is None else f" on rank {failure.rank}"
+    return f"{failure.outcome}{where} ({failure.kind}): {failure.message}"
 
 
 def _now() -> str:
