@@ -27,8 +27,9 @@ class Group:
     @property
     def name(self) -> str:
         """The group in words: experiment, axes, labels."""
-        facts = {**self.case.axes, **(json.loads(self.labels) if self.labels else {})}
-        inner = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in sorted(facts.items()))
+        facts = {name.rpartition(".")[2]: value for name, value in self.case.axes.items()}
+        facts |= json.loads(self.labels) if self.labels else {}
+        inner = ", ".join(f"{name} {value}" for name, value in sorted(facts.items()))
         return f"{self.case.experiment} ({inner})" if inner else self.case.experiment
 
 

@@ -21,9 +21,20 @@ from seatrial.units import format_bytes, format_figure
 MOST_ROWS = 40
 """More rows than this are left to the tables."""
 MOST_LINES = len(SERIES)
-WIDTH = 7.6
+HALF, WHOLE = 6.2, 9.4
+"""Widths in inches: beside another figure, or alone."""
 MARKERS = {"slower": "s", "not_slower": "o", "inconclusive": "D"}
 WORDS = {"slower": "slower", "not_slower": "not slower", "inconclusive": "not yet known"}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure before it is written; `caption` gives its figures to people who cannot see it."""
+
+    figure: Figure
+    title: str
+    reading: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -32,13 +43,15 @@ class Drawn:
 
     name: str
     title: str
+    reading: str
+    """How to read it."""
     caption: str
     svg: str
 
 
 def draw_all(study: StudyTables) -> list[Drawn]:
     """All figures for which there is something to draw, always in the same order and with the same bytes."""
-    drawers: tuple[Callable[[StudyTables], tuple[Figure, str, str] | None], ...] = (
+    drawers: tuple[Callable[[StudyTables], Drawing | None], ...] = (
         comparison,
         time_to_quality,
         loss,
@@ -51,20 +64,20 @@ def draw_all(study: StudyTables) -> list[Drawn]:
         with settings():
             found = drawer(study)
             if found is not None:
-                figure, title, caption = found
                 name = drawer.__name__
-                drawn.append(Drawn(name, title, caption, to_svg(figure, name.replace("_", "-"), title, caption)))
+                svg = to_svg(found.figure, name.replace("_", "-"), found.title, found.caption)
+                drawn.append(Drawn(name, found.title, found.reading, found.caption, svg))
     return drawn
 
 
-def comparison(study: StudyTables) -> tuple[Figure, str, str] | None:
+def comparison(study: StudyTables) -> Drawing | None:
     """Ratio to the published median with its interval, the median and the threshold as lines."""
     rows = [row for row in study.comparison if row["ratio"] is not None][:MOST_ROWS]
     if not rows:
         return None
     frame = pd.DataFrame(rows)
     frame["place"] = range(len(rows))
-    figure, ax = _rows_figure(len(rows), [_comparison_label(study, row) for row in rows])
+    figure, ax = _rows_figure(len(rows), [_comparison_label(study, row) for row in rows], WHOLE)
     ends = [end for row in rows for end in (row["ratio"], row["ratio_low"], row["ratio_high"]) if end is not None]
     threshold = max(row["threshold"] for row in rows)
     low, high = min(*ends, 1.0), max(*ends, threshold)
@@ -96,12 +109,13 @@ def comparison(study: StudyTables) -> tuple[Figure, str, str] | None:
     _line(ax, 1.0, "median", "-")
     _line(ax, threshold, f"threshold {format_figure(threshold)}", "--")
     _values_at_right(ax, [_ratio_words(row) for row in rows])
-    ax.set(xlabel="time to train over the published median (left is faster)", ylabel="")
+    ax.set(xlabel="time to train over the published median", ylabel="")
     caption = "; ".join(
         f"{_comparison_label(study, row).replace(chr(10), ' ')}: {_ratio_words(row)}, {WORDS[row['standing']]}"
         for row in rows
     )
-    return figure, "Against the median of equivalent published results", caption
+    reading = "Left is faster. Each bar spans two one-sided 95 % bounds, with both sides' spread."
+    return Drawing(figure, "Against the median of equivalent published results", reading, caption)
 
 
 def _comparison_label(study: StudyTables, row: Row) -> str:
@@ -114,7 +128,7 @@ def _ratio_words(row: Row) -> str:
     return f"{format_figure(row['ratio'], 3)} ({interval or 'no interval'})"
 
 
-def time_to_quality(study: StudyTables) -> tuple[Figure, str, str] | None:
+def time_to_quality(study: StudyTables) -> Drawing | None:
     """Minutes to quality of every repeat, the median and its interval, a row per case."""
     rows = [row for row in study.time_to_quality if row["median_minutes"] is not None][:MOST_ROWS]
     if not rows:
@@ -137,9 +151,10 @@ def time_to_quality(study: StudyTables) -> tuple[Figure, str, str] | None:
     words = [_time_words(row, scale, unit) for row in rows]
     _values_at_right(ax, words)
     ax.set_xlim(left=0)
-    ax.set(xlabel=f"time to quality, {unit}: one dot per repeat, bar the median, band its interval", ylabel="")
+    ax.set(xlabel=f"time to quality, {unit}", ylabel="")
     caption = "; ".join(f"{case_label(study.cases[r['case_id']])}: {w}" for r, w in zip(rows, words, strict=True))
-    return figure, "Time to quality by repeat", caption
+    reading = "A dot is one repeat, the bar the median, the band its interval."
+    return Drawing(figure, "Time to quality by repeat", reading, caption)
 
 
 def _time_words(row: Row, scale: float, unit: str) -> str:
@@ -148,7 +163,7 @@ def _time_words(row: Row, scale: float, unit: str) -> str:
     return f"{words} ({lost} not reached)" if lost else words
 
 
-def loss(study: StudyTables) -> tuple[Figure, str, str] | None:
+def loss(study: StudyTables) -> Drawing | None:
     """Evaluation loss by step, a line per repeat, with the quality target."""
     frame = study.measurements
     chosen = frame[frame["metric"] == "train.evaluation_loss"].copy()
@@ -181,23 +196,18 @@ def loss(study: StudyTables) -> tuple[Figure, str, str] | None:
     for target in targets:
         ax.axhline(target, color=REFERENCE, linewidth=1.2, linestyle="--", zorder=1)
         words = f"quality target {format_figure(target)}"
-        ax.annotate(
-            words, (1, target), (-2, 3), ax.get_yaxis_transform(), "offset points", ha="right", color=REFERENCE
-        )
+        ax.annotate(words, (0, target), (4, 4), ax.get_yaxis_transform(), "offset points", color=REFERENCE)
     ax.grid(axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="training step", ylabel="evaluation loss, nats/token")
     _legend(ax)
     n = chosen.groupby("case_id")["repeat"].nunique().sum()
     ends = f"target {' and '.join(format_figure(t) for t in targets)}" if targets else "no target"
-    return (
-        figure,
-        "Evaluation loss while training",
-        f"{count(int(n), 'repeat')} of {', '.join(labels.values())}; {ends}",
-    )
+    caption = f"{count(int(n), 'repeat')} of {', '.join(labels.values())}; {ends}"
+    return Drawing(figure, "Evaluation loss while training", "A line is one repeat, a dot one evaluation.", caption)
 
 
-def bus_bandwidth(study: StudyTables) -> tuple[Figure, str, str] | None:
+def bus_bandwidth(study: StudyTables) -> Drawing | None:
     """Bus bandwidth by message size, a line per operation, dtype and number of ranks, with its ceiling."""
     frame = study.measurements
     chosen = frame[(frame["metric"] == "collective.bus_bandwidth") & (frame["outcome"] == "completed")].copy()
@@ -235,22 +245,23 @@ def bus_bandwidth(study: StudyTables) -> tuple[Figure, str, str] | None:
     ax.set(xlabel="message size for each rank", ylabel="bus bandwidth, GB/s")
     _legend(ax)
     best = chosen.groupby("line", sort=True)["median"].max()
-    dotted = "; dotted: ceiling" if chosen["ceiling"].notna().any() else "; no ceiling is known"
+    known = chosen["ceiling"].notna().any()
+    reading = f"Median over repeats. {'Dotted: the ceiling.' if known else 'No ceiling is known.'}"
     words = ", ".join(f"{line} up to {format_figure(value, 3)} GB/s" for line, value in best.items())
-    return figure, "Collective bus bandwidth by message size", words + dotted
+    return Drawing(figure, "Collective bus bandwidth by message size", reading, words)
 
 
-def gemm(study: StudyTables) -> tuple[Figure, str, str] | None:
+def gemm(study: StudyTables) -> Drawing | None:
     """Matrix-product throughput by shape, a dot per repeat and rank, with the ceiling."""
     return _dots(study, "gemm.throughput", "Matrix-product throughput by shape")
 
 
-def memory(study: StudyTables) -> tuple[Figure, str, str] | None:
+def memory(study: StudyTables) -> Drawing | None:
     """Memory bandwidth by operation, a dot per repeat and rank, with the ceiling."""
     return _dots(study, "memory.bandwidth", "Memory bandwidth by operation")
 
 
-def _dots(study: StudyTables, metric: str, title: str) -> tuple[Figure, str, str] | None:
+def _dots(study: StudyTables, metric: str, title: str) -> Drawing | None:
     frame = study.measurements
     chosen = frame[(frame["metric"] == metric) & (frame["outcome"] == "completed")]
     case_ids = [case_id for case_id in study.cases if case_id in set(chosen["case_id"])][:MOST_ROWS]
@@ -273,24 +284,26 @@ def _dots(study: StudyTables, metric: str, title: str) -> tuple[Figure, str, str
     words = [f"{format_figure(medians[case_id], 3)} {unit}" for case_id in case_ids]
     _values_at_right(ax, words)
     ax.set_xlim(left=0)
-    bar = ", upright bar the ceiling" if len(ceilings) else "; no ceiling is known"
-    ax.set(xlabel=f"{unit}: dot a repeat's median, band its 5th to 95th percentile{bar}", ylabel="")
-    return figure, title, "; ".join(f"{label}: {word}" for label, word in zip(labels, words, strict=True))
+    ax.set(xlabel=unit, ylabel="")
+    ceiling_words = "The upright bar is the ceiling." if len(ceilings) else "No ceiling is known."
+    reading = f"A dot is the median of one repeat and rank, the band its 5th to 95th percentile. {ceiling_words}"
+    caption = "; ".join(f"{label}: {word}" for label, word in zip(labels, words, strict=True))
+    return Drawing(figure, title, reading, caption)
 
 
 def _keys(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(frame["case_id"], frame["labels"], strict=True))
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+def _figure(height: float, width: float = HALF) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
-def _rows_figure(n: int, labels: Sequence[str]) -> tuple[Figure, Axes]:
+def _rows_figure(n: int, labels: Sequence[str], width: float = HALF) -> tuple[Figure, Axes]:
     """A figure with one labelled row per entry, first on top."""
     lines = max(label.count("\n") + 1 for label in labels)
-    figure, ax = _figure(1.15 + n * (0.26 + 0.16 * lines))
+    figure, ax = _figure(0.95 + n * (0.26 + 0.16 * lines), width)
     ax.set_yticks(range(n), labels)
     ax.set_ylim(n - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
 from seatrial.report.sections import WORDS_OF_STANDING, outcome_counts
 from seatrial.report.study_tables import Row, StudyTables, case_label
-from seatrial.report.table import count, span
+from seatrial.report.table import MULTIPLY, count, span, span_of_minutes
 from seatrial.units import age_in_words, format_figure, format_minutes, parse_month
 
 SENTENCES = {
     "pass": "All criteria pass.",
     "fail": "A criterion fails.",
     "inconclusive": "Not yet known: what was measured does not settle every criterion.",
-    "incomplete": "Incomplete: something that a criterion needs was not measured.",
+    "incomplete": "Something that a criterion needs was not measured.",
     "no_reference": "Not yet known: nothing published compares with what was measured.",
     NO_CRITERIA: "No criteria were declared, so there is nothing to pass or fail.",
 }
@@ -28,6 +28,7 @@ class Figure:
     value: str
     under: str
     kind: str = ""
+    unit: str = ""
 
 
 def verdict(study: StudyTables) -> tuple[str, str, str]:
@@ -35,11 +36,8 @@ def verdict(study: StudyTables) -> tuple[str, str, str]:
     word = overall(study.verdicts)
     shown = "no criteria" if word == NO_CRITERIA else word.replace("_", " ")
     sentence = SENTENCES[word]
-    return (
-        word,
-        shown,
-        sentence if word == NO_CRITERIA else f"{sentence} {overall_in_words(study.verdicts).capitalize()}.",
-    )
+    counts = overall_in_words(study.verdicts).partition("(")[2].rstrip(")")
+    return word, shown, f"{sentence} {counts[:1].upper()}{counts[1:]}." if counts else sentence
 
 
 def headline(study: StudyTables) -> list[Figure]:
@@ -65,9 +63,14 @@ def _time(study: StudyTables) -> Figure:
     more = len(study.time_to_quality) - 1
     where = case_label(study.cases[row["case_id"]]) + (f", first of {more + 1} cases" if more else "")
     if row["median_minutes"] is None:
-        return Figure("Time to quality", "not measured", f"{where}: no repeat reached the target", "wait")
-    interval = span(row["low_minutes"], row["high_minutes"])
-    parts = [f"{interval} min ({row['interval_method']})" if interval else row["interval_method"]]
+        return Figure(
+            "Time to quality",
+            "not measured",
+            f"{where}: {row['converged']} of {count(row['repeats'], 'repeat')} reached the target",
+            "wait",
+        )
+    interval = span_of_minutes(row["low_minutes"], row["high_minutes"])
+    parts = [f"{interval} ({row['interval_method']})" if interval else row["interval_method"]]
     parts += [f"{row['converged']} of {count(row['repeats'], 'repeat')}", where, "unverified"]
     return Figure("Time to quality", format_minutes(row["median_minutes"]), ", ".join(parts))
 
@@ -87,8 +90,9 @@ def _ratio(study: StudyTables) -> Figure:
     who = "own training, unverified" if own else f"{row['submitter']}, published"
     standing = f"{WORDS_OF_STANDING[row['standing']]} at {format_figure(row['threshold'])}"
     under = f"{bounds}{standing}; {slowest}{row['benchmark']}, {who}"
+    name = "Against the published median" if own else f"{row['submitter']} against the published median"
     kind = {"slower": "fail", "not_slower": "pass"}.get(row["standing"], "wait")
-    return Figure("Against the published median", f"{format_figure(row['ratio'], 3)} \u00d7", under, kind)
+    return Figure(name, format_figure(row["ratio"], 3), under, kind, MULTIPLY)
 
 
 def _hours(study: StudyTables) -> Figure:
@@ -98,7 +102,7 @@ def _hours(study: StudyTables) -> Figure:
     else:
         value, unit = plan.node_hours, "node-hours"
     cost = cost_in_words(study)
-    return Figure("Planned, at most", f"{format_figure(value, 3)} {unit}", cost or "no price, so no cost")
+    return Figure("Planned, at most", format_figure(value, 3), cost or "no price, so no cost", unit=unit)
 
 
 def cost_in_words(study: StudyTables) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from seatrial.analysis.collect import read_repeat
 from seatrial.report.study_tables import StudyTables
-from seatrial.report.table import Cell, Table, table
+from seatrial.report.table import PROSE, TEXT, Cell, Table, table
 
 NAMED = ("hosts", "devices", "cpu", "kernel", "driver", "container", "git", "versions")
 MOST_VALUES = 8
@@ -26,7 +26,7 @@ def provenance_table(study: StudyTables) -> Table:
                 for key, value in _leaves(name, record.provenance.get(name)):
                     facts.setdefault(key, set()).add(value)
     rows = [[Cell(key), Cell(_shown(values))] for key, values in facts.items()]
-    columns = [("Fact", False), ("Value", False)]
+    columns = [("Fact", TEXT), ("Value", PROSE)]
     return table("provenance", f"What the {records} records say they ran on", columns, rows, "records/")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from seatrial.analysis.tables import canonical_json
 from seatrial.report.study_tables import Row, StudyTables, case_label
-from seatrial.report.table import MULTIPLY, Cell, Table, count, span, table
+from seatrial.report.table import MULTIPLY, NUMBER, PROSE, TEXT, Cell, Table, count, span, span_of_minutes, table
 from seatrial.units import format_figure, format_minutes
 
 WORDS_OF_STANDING = {
@@ -39,12 +39,12 @@ def plan_table(study: StudyTables) -> Table:
             ]
         )
     columns = [
-        ("Experiment", False),
-        ("Workload", False),
-        ("Swept axes", False),
-        ("Cases", True),
-        ("Repeats", True),
-        ("Time limit each", True),
+        ("Experiment", TEXT),
+        ("Workload", TEXT),
+        ("Swept axes", TEXT),
+        ("Cases", NUMBER),
+        ("Repeats", NUMBER),
+        ("Time limit each", NUMBER),
     ]
     return table("plan", "What was planned", columns, rows, "study.json")
 
@@ -77,13 +77,13 @@ def criteria_table(study: StudyTables) -> Table:
             ]
         )
     columns = [
-        ("Criterion", False),
-        ("Verdict", False),
-        ("Measured where", False),
-        ("Required", False),
-        ("Median", True),
-        ("n", True),
-        ("Why", False),
+        ("Criterion", TEXT),
+        ("Verdict", TEXT),
+        ("Measured where", TEXT),
+        ("Required", TEXT),
+        ("Median", NUMBER),
+        ("n", NUMBER),
+        ("Why", PROSE),
     ]
     caption = "Under each median its two one-sided bounds: a criterion passes only where the bound does"
     return table("criteria", caption, columns, rows, "verdicts.json")
@@ -95,28 +95,28 @@ def time_to_quality_table(study: StudyTables) -> Table:
     for row in study.time_to_quality:
         case = study.cases[row["case_id"]]
         where = f"{row['accelerators']} accelerators" if row["accelerators"] else count(row["ranks"], "CPU rank")
-        interval = span(row["low_minutes"], row["high_minutes"])
+        interval = span_of_minutes(row["low_minutes"], row["high_minutes"])
         rows.append(
             [
                 Cell(case_label(case), f"{row['target']}, {where}"),
                 Cell(f"{row['converged']} of {row['repeats']}"),
                 Cell(f"{row['quality_metric'].replace('_', ' ')} {format_figure(row['quality_target'])}"),
                 Cell(format_minutes(row["median_minutes"]), "unverified" if row["median_minutes"] else ""),
-                Cell(f"{interval} min" if interval else "-", row["interval_method"]),
+                Cell(interval or "-", row["interval_method"]),
                 Cell(format_minutes(row["olympic_minutes"])),
                 Cell(format_figure(row["samples_to_quality"])),
                 Cell(format_figure(row["throughput"]), row["throughput_unit"] if row["throughput"] else ""),
             ]
         )
     columns = [
-        ("Training", False),
-        ("Reached it", True),
-        ("Quality target", False),
-        ("Median time", True),
-        ("Interval", True),
-        ("Olympic mean", True),
-        ("Samples to quality", True),
-        ("Throughput", True),
+        ("Training", TEXT),
+        ("Reached it", NUMBER),
+        ("Quality target", TEXT),
+        ("Median time", NUMBER),
+        ("Interval", NUMBER),
+        ("Olympic mean", NUMBER),
+        ("Samples to quality", NUMBER),
+        ("Throughput", NUMBER),
     ]
     caption = "Time to quality: median over the repeats that reached the target"
     return table("time-to-quality", caption, columns, rows, "tables/time_to_quality.csv")
@@ -130,33 +130,28 @@ def comparison_table(study: StudyTables) -> Table:
         who = case_label(study.cases[row["case_id"]]) if own else f"{row['submitter']} {row['system']}"
         hardware = _hardware(row)
         reference = row["reference_minutes"]
-        behind = (
-            f"{_int(row['reference_n'])} results, {_int(row['reference_submitters'])} submitters"
-            if reference
-            else ""
-        )
+        behind = f"n = {_int(row['reference_n'])}, {_int(row['reference_submitters'])} submitters"
+        basis = f"basis {row['basis']}" + (f", {behind}" if reference else "")
         kind = f"standing {row['standing']}"
         rows.append(
             [
                 Cell(who, "own result, unverified" if own else "published result"),
                 Cell(row["benchmark"] or "none", f"{row['round']}, {hardware}"),
-                Cell(format_minutes(row["measured_minutes"]), count(_int(row["measured_n"]), "run")),
-                Cell(format_minutes(reference), behind),
-                Cell(row["basis"]),
+                Cell(_minutes(row["measured_minutes"]), count(_int(row["measured_n"]), "run")),
+                Cell(_minutes(reference), basis),
                 Cell(f"{format_figure(row['ratio'], 3)}", span(row["ratio_low"], row["ratio_high"])),
                 Cell(WORDS_OF_STANDING[row["standing"]], f"threshold {format_figure(row['threshold'])}", kind),
                 Cell(row["note"] or "", row["source"] or ""),
             ]
         )
     columns = [
-        ("Subject", False),
-        ("Benchmark", False),
-        ("Time to train", True),
-        ("Reference median", True),
-        ("Basis", False),
-        ("Ratio", True),
-        ("Standing", False),
-        ("What it rests on", False),
+        ("Subject", TEXT),
+        ("Benchmark", TEXT),
+        ("Time to train", NUMBER),
+        ("Reference median", NUMBER),
+        ("Ratio", NUMBER),
+        ("Standing", TEXT),
+        ("What it rests on", PROSE),
     ]
     caption = (
         "Against the median of equivalent published results: same benchmark, round, accelerator family and count. "
@@ -171,6 +166,10 @@ def _hardware(row: Row) -> str:
     return f"{_int(row['accelerators'])} {MULTIPLY} {row['accelerator_family'] or 'unpublished family'}"
 
 
+def _minutes(value: float | None) -> str:
+    return "-" if value is None else f"{format_figure(value)} min"
+
+
 def _int(value: Any) -> int:
     return int(value or 0)
 
@@ -183,17 +182,17 @@ def references_table(study: StudyTables) -> Table:
             Cell(row["submitter"], row["system"]),
             Cell(row["benchmark"], row["round"]),
             Cell(f"{_int(row['accelerators'])} {MULTIPLY} {row['accelerator_family']}"),
-            Cell(format_minutes(row["minutes"])),
+            Cell(_minutes(row["minutes"])),
             Cell(str(_int(row["n_runs"])) if row["n_runs"] else "-"),
             Cell(row["citation"]),
         ]
     columns = [
-        ("Submitter", False),
-        ("Benchmark", False),
-        ("Hardware", False),
-        ("Score", True),
-        ("Runs", True),
-        ("Citation", False),
+        ("Submitter", TEXT),
+        ("Benchmark", TEXT),
+        ("Hardware", TEXT),
+        ("Score", NUMBER),
+        ("Runs", NUMBER),
+        ("Citation", PROSE),
     ]
     caption = "The published results behind the medians"
     return table("references", caption, columns, list(seen.values()), "tables/references.csv")
@@ -206,7 +205,8 @@ def outcomes_table(study: StudyTables) -> Table:
         if row["outcome"] == "completed":
             continue
         rank = f"rank {int(row['error_rank'])}" if row["error_rank"] is not None else ""
-        where = ", ".join(part for part in (row["nodes"], rank) if part)
+        nodes = row["nodes"] if row["nodes"] and row["nodes"] not in (row["error_message"] or "") else ""
+        where = ", ".join(part for part in (nodes, rank) if part)
         tries = count(int(row["attempts"]), "attempt") if row["attempts"] is not None else ""
         rows.append(
             [
@@ -217,7 +217,7 @@ def outcomes_table(study: StudyTables) -> Table:
                 Cell(row["log"] or "-"),
             ]
         )
-    columns = [("Repeat", False), ("Outcome", False), ("Kind", False), ("Why", False), ("Log", False)]
+    columns = [("Repeat", TEXT), ("Outcome", TEXT), ("Kind", TEXT), ("Why", PROSE), ("Log", TEXT)]
     caption = "Planned repeats that did not complete"
     return table("outcomes", caption, columns, rows, "tables/repeats.csv")
 
@@ -244,13 +244,13 @@ def measurements_table(study: StudyTables, training: bool) -> Table:
         for (case_id, metric, labels), group in _in_plan_order(study, chosen)
     ]
     columns = [
-        ("Case", False),
-        ("Metric", False),
-        ("Median", True),
-        ("5th to 95th percentile", True),
-        ("Repeats", True),
-        ("Samples", True),
-        ("Of its ceiling", True),
+        ("Case", TEXT),
+        ("Metric", TEXT),
+        ("Median", NUMBER),
+        ("5th to 95th percentile", NUMBER),
+        ("Repeats", NUMBER),
+        ("Samples", NUMBER),
+        ("Of its ceiling", TEXT),
     ]
     name, caption = ("inside-training", "Inside the training") if training else ("probes", "Probes")
     return table(name, caption, columns, rows, "tables/measurements.parquet")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from seatrial.analysis.inputs import PlannedStudy, read_cases, read_plan
 from seatrial.analysis.measurements import read_measurements, read_repeats
-from seatrial.analysis.tables import read_csv, rows_of
+from seatrial.analysis.tables import canonical_json, read_csv, rows_of
 from seatrial.analysis.verdicts import COMPARISON_TEXT, read_verdicts
 from seatrial.case import Case
 from seatrial.paths import StudyPaths
@@ -78,4 +78,4 @@ def case_label(case: Case) -> str:
 def _axis_value(name: str, value: object) -> str:
     if name.endswith("_bytes") and isinstance(value, int):
         return format_bytes(value)
-    return str(value)
+    return canonical_json(value) if isinstance(value, list | dict) else str(value)

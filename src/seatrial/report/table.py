@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seatrial.units import format_figure
+from seatrial.units import format_figure, format_minutes
 
 MOST_ROWS = 200
 """Longer tables are cut on the page, which says so; the CSV has them all."""
+TEXT, NUMBER, PROSE = "text", "number", "prose"
+"""Kinds of columns: words, figures (to the right), sentences (wide)."""
 MULTIPLY = "\u00d7"
 
 
@@ -23,11 +25,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """`columns` are (heading, is it a figure); the first cell of a row is the row's heading."""
+    """`columns` are (heading, kind of column); the first cell of a row is the row's heading."""
 
     name: str
     caption: str
-    columns: Sequence[tuple[str, bool]]
+    columns: Sequence[tuple[str, str]]
     rows: Sequence[Sequence[Cell]] = field(default_factory=list)
     total: int = 0
     file: str = ""
@@ -39,7 +41,7 @@ class Table:
 
 
 def table(
-    name: str, caption: str, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[Cell]], file: str
+    name: str, caption: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Cell]], file: str
 ) -> Table:
     """A table of at most MOST_ROWS rows that knows how many there are."""
     return Table(name, caption, columns, rows[:MOST_ROWS], len(rows), file)
@@ -50,6 +52,13 @@ def span(low: float | None, high: float | None, digits: int = 3) -> str:
     if low is None or high is None or low != low or high != high:
         return ""
     return f"{format_figure(low, digits)} to {format_figure(high, digits)}"
+
+
+def span_of_minutes(low: float | None, high: float | None) -> str:
+    """'31.4 s to 43.4 s', or nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    return f"{format_minutes(low)} to {format_minutes(high)}"
 
 
 def count(n: int, one: str, many: str | None = None) -> str:

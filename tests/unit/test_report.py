@@ -1,0 +1,222 @@
+"""The page: made whatever is missing, the same bytes each time, self-contained, and text stays text."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib import resources
+
+import pytest
+from study_on_disk import COLLECTIVE, FINETUNE, GEMM, training_measurements
+
+from seatrial.record import measurement
+from seatrial.report.page import report
+
+SCRIPT = "<script>alert('x')</script>"
+DELL = {"round": "v5.1", "submitter": "Dell", "system": "1xXE9680Lx8B200-SXM-180GB"}
+
+
+class Page(HTMLParser):
+    """Tags, ids, addresses and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        found = dict(attrs)
+        self.attributes.append((tag, found))
+        if "id" in found:
+            self.ids.append(found["id"])
+        self.addresses += [
+            found[k] for k in ("href", "src", "xlink:href", "action", "srcset", "data") if k in found
+        ]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def full_study(make_study, folder="trial", **words):
+    """A study with probes, a training, a failed and a missing repeat, a published subject and criteria."""
+    study = make_study(folder, references={"subjects": [DELL]}, **words)
+    for i, case in enumerate(study.experiment("gemm", GEMM, 2, {"workload.m": [64, 128]})):
+        study.gemm(case, [1.0 + i, 1.1 + i], ceiling=4.0)
+    for case in study.experiment("reduce", COLLECTIVE, 1, {"workload.size_bytes": [1024, 4096]}):
+        labels = {"operation": "all_reduce", "dtype": "float32", "size_bytes": case.workload.size_bytes, "ranks": 2}
+        study.record(case, 0, measurement("collective.bus_bandwidth", [1.0, 1.1], labels))
+    (case,) = study.experiment("finetune", FINETUNE, 4)
+    for repeat, minutes in enumerate((1.0, 1.2)):
+        losses = [measurement("train.evaluation_loss", [3.0 - s / 50], {"step": s}) for s in (0, 20, 40)]
+        study.record(case, repeat, *training_measurements(minutes), *losses)
+    study.failed(case, 2, "diverged", f"loss is infinite {SCRIPT}")
+    study.criterion("fast", "gemm.throughput", at_least=0.5)
+    return study
+
+
+def made(study) -> Page:
+    paths = study.analyse()
+    report(paths)
+    return Page(paths.report.read_text(encoding="utf-8"))
+
+
+def test_the_page_shows_verdict_tables_figures_and_what_is_missing(make_study):
+    page = made(full_study(make_study))
+    for words in (
+        "All criteria pass",
+        "2 of 4",
+        "diverged",
+        "not started",
+        "unverified",
+        "not slower",
+        "n = 8, 5 submitters",
+        "Result not verified by MLCommons Association",
+        "mlcommons/training_results_v5.1",
+        "node-hours",
+    ):
+        assert words in page.text, words
+    assert page.tags.count("svg") == 5
+
+
+@pytest.mark.parametrize("records", ["none", "no study tables of trainings"])
+def test_without_any_record_there_is_still_a_page(make_study, records):
+    study = make_study()
+    study.experiment("gemm", GEMM, 3)
+    if records == "none":
+        study.experiment("finetune", FINETUNE, 2)
+    study.criterion("fast", "gemm.throughput", at_least=0.5)
+    page = made(study)
+    assert "not started" in page.text
+    assert "incomplete" in page.text
+    assert "svg" not in page.tags
+    assert not list(study.paths.figures.glob("*.svg"))
+
+
+def test_a_study_of_a_published_subject_alone_has_a_page(make_study):
+    study = make_study(references={"subjects": [DELL]})
+    study.write()
+    page = made(study)
+    assert "This study plans no work of its own" in page.text
+    assert "Dell against the published median" in page.text
+    assert "Result not verified" not in page.text
+
+
+def test_planted_markup_stays_text_wherever_it_comes_from(make_study):
+    target = {
+        "name": "laptop",
+        "description": f"a laptop {SCRIPT}",
+        "nodes": 1,
+        "accelerators_per_node": 0,
+        "tasks_per_node": 1,
+        "device": "cpu",
+    }
+    study = full_study(make_study, title=f"Trial {SCRIPT}", description=SCRIPT, target=target)
+    study.criterion("other", "gemm.throughput", at_least=0.5, where={"dtype": SCRIPT}, source=SCRIPT)
+    (case,) = study.experiment("other", GEMM | {"m": 7}, 1, {"workload.dtype": ["float16"]})
+    study.record(case, 0, measurement("gemm.throughput", [1.0], {"device": SCRIPT, "x": "$\\frac{"}))
+    study.attempts(study.planned[4], 3, {"state": "FAILED", "reason": SCRIPT, "nodes": [SCRIPT]})
+    study.write()
+    page = made(study)
+    assert "script" not in page.tags
+    assert page.text.count(SCRIPT) >= 6
+    for figure in study.paths.figures.glob("*.svg"):
+        assert "<script" not in figure.read_text()
+
+
+def test_the_page_asks_for_nothing_from_outside(make_study):
+    page = made(full_study(make_study))
+    assert not set(page.tags) & {"script", "img", "iframe", "object", "embed", "audio", "video"}
+    assert [tag for tag, _ in page.attributes if tag == "link"] == ["link"]  # the empty icon
+    assert all(address.startswith(("#", "data:,")) for address in page.addresses), page.addresses
+    text = resources.files("seatrial.report").joinpath("page.css").read_text()
+    assert "url(" not in text and "@import" not in text
+
+
+def test_ids_are_unique_and_links_lead_somewhere(make_study):
+    page = made(full_study(make_study))
+    assert len(page.ids) == len(set(page.ids))
+    assert {a[1:] for a in page.addresses if a.startswith("#")} <= set(page.ids)
+
+
+def test_tables_and_figures_can_be_read_aloud(make_study):
+    page = made(full_study(make_study))
+    assert page.tags.count("caption") == page.tags.count("table") > 5
+    assert all(found.get("scope") in ("col", "row") for tag, found in page.attributes if tag == "th")
+    for found in (found for tag, found in page.attributes if tag == "svg"):
+        assert found["role"] == "img"
+        assert set(found["aria-labelledby"].split()) <= set(page.ids)
+    assert ("html", {"lang": "en"}) in page.attributes
+
+
+def test_the_same_records_give_the_same_bytes_in_another_process(make_study):
+    study = full_study(make_study)
+    made(study)
+    files = [study.paths.report, *sorted(study.paths.figures.iterdir())]
+    before = [file.read_bytes() for file in files]
+    program = (
+        "import sys; from pathlib import Path; from seatrial.paths import StudyPaths; "
+        "from seatrial.analysis.collect import collect; from seatrial.analysis.analyse import analyse; "
+        "from seatrial.report.page import report; "
+        "p = StudyPaths(Path(sys.argv[1])); collect(p); analyse(p); report(p)"
+    )
+    environment = {"PYTHONHASHSEED": "12345", "SOURCE_DATE_EPOCH": "1", "PATH": "/usr/bin:/bin", "TZ": "Asia/Tokyo"}
+    command = [sys.executable, "-c", program, str(study.paths.root)]
+    subprocess.run(command, check=True, timeout=120, env=environment, cwd=study.paths.root)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_figure_that_is_no_longer_drawn_is_removed(make_study):
+    study = full_study(make_study)
+    study.paths.figures.mkdir(parents=True)
+    stale = study.paths.figures / "stale.svg"
+    stale.write_text("<svg/>")
+    made(study)
+    assert not stale.exists()
+
+
+def test_a_long_table_is_cut_and_says_so(make_study):
+    study = make_study()
+    study.experiment("gemm", GEMM, 230)
+    page = made(study)
+    assert "the first 200 of 230 rows; all are in tables/repeats.csv" in page.text
+
+
+def colours(css: str) -> list[dict[str, str]]:
+    """The variables of the light and of the dark scheme."""
+    light, dark = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)[:2]
+    return [dict(re.findall(r"(--[\w-]+): (#[0-9a-f]{6})", part)) for part in (light, dark)]
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast ratio of two colours."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    bright, dim = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+def test_text_has_contrast_in_light_and_dark():
+    css = resources.files("seatrial.report").joinpath("page.css").read_text()
+    for scheme in colours(css):
+        for name in ("--ink", "--muted", "--link", "--figure-ink", "--figure-reference"):
+            assert contrast(scheme[name], scheme["--ground"]) >= 4.5, name
+        assert contrast(scheme["--muted"], scheme["--card"]) >= 4.5
+        for name in ("pass", "fail", "wait", "none"):
+            assert contrast(scheme[f"--{name}"], scheme[f"--{name}-ground"]) >= 4.5, name
+        for i in range(1, 7):
+            assert contrast(scheme[f"--series-{i}"], scheme["--ground"]) >= 3, i
