@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,9 +66,11 @@ class Checkpoint:
         # Rank 0 looks and the others follow, so that all do the same while a file system catches up.
         if not self.ranks.agree(float(self.path.exists())):
             return False
+        if not zipfile.is_zipfile(self.path):
+            raise UnreadableFile(self.path, "not a checkpoint; delete it to start afresh")
         try:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as problem:
+        except (OSError, RuntimeError, pickle.UnpicklingError) as problem:
             raise UnreadableFile(self.path, f"not a checkpoint ({problem}); delete it to start afresh") from problem
         if content["run"] != self.run:
             raise UnreadableFile(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,15 +73,18 @@ def train_to_quality(
     history: History,
     log: TrainingLog | None = None,
     saver: Saver | None = None,
+    keep: Callable[[], None] = lambda: None,
 ) -> None:
     """Train until an evaluation meets `history.target`; `history` holds all that was measured, also on failure.
 
-    A history with evaluations in it is continued. `log` is given on rank 0 only. Raises MeasurementFailed:
-    diverged (a loss that is not finite), target_not_reached (the budget is spent), wrong_result (the target
-    is met before the first step, so that nothing would be measured).
+    A history with evaluations in it is continued. `log` is given on rank 0 only. `keep` is called at every pause,
+    after `history` has grown, so that nothing is lost where another rank ends this process. Raises
+    MeasurementFailed: diverged (a loss that is not finite), target_not_reached (the budget is spent),
+    wrong_result (the target is met before the first step, so that nothing would be measured).
     """
     if not history.evaluations:
         _evaluate(task, ranks, history, log)
+        keep()
         if history.reached:
             raise MeasurementFailed(
                 "wrong_result",
@@ -91,6 +95,7 @@ def train_to_quality(
         _train_stretch(task, ranks, history, log, schedule.next_pause(history.step))
         if schedule.evaluates(history.step):
             _evaluate(task, ranks, history, log)
+            keep()
             if history.reached:
                 return
         if saver is not None and schedule.saves(history.step):

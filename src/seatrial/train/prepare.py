@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seatrial.config.training import LlamaShape, PreparedModel
-from seatrial.errors import MeasurementFailed
+from seatrial.case import Case
+from seatrial.config.training import LlamaShape, LlmFinetune, PreparedModel
+from seatrial.errors import ConfigError, MeasurementFailed
 from seatrial.train import causal_lm, packing
 from seatrial.train.corpus import Corpus, documentation
 
@@ -68,6 +69,22 @@ def prepare_model(spec: PreparedModel, folder: Path, library: Path | None = None
         "seconds": round(time.perf_counter() - started, 3),
     }
     _save(folder, model, tokenizer, summary)
+
+
+def prepare_case(case: Case, folder: Path) -> None:
+    """Prepare in `folder` the base model that `case` needs.
+
+    Raises ConfigError where it needs none, and as `prepare_model` does.
+    """
+    workload = case.workload
+    if not isinstance(workload, LlmFinetune) or not isinstance(workload.model, PreparedModel):
+        raise ConfigError(
+            f"case {case.case_id} needs no prepared model",
+            key="workload.model.source",
+            value=workload.model.source if isinstance(workload, LlmFinetune) else workload.kind,
+            allowed="a llm_finetune whose model.source is prepared",
+        )
+    prepare_model(workload.model, folder)
 
 
 def train_tokenizer(text: Corpus, shape: LlamaShape) -> PreTrainedTokenizerFast:
@@ -140,6 +157,9 @@ def _save(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, summary: dict[str, Any]
 ) -> None:
     """Write everything aside, the summary last, and rename the whole folder into place."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
