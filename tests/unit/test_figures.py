@@ -93,3 +93,12 @@ def test_text_that_looks_like_a_formula_is_text(make_study):
     assert any(
         '"name":"$\\frac{"' in word.replace("\\\\", "\\") for word in words_of(drawn(study)["time_to_quality"].svg)
     )
+
+
+def test_an_absurd_interval_does_not_squeeze_the_points_together(make_study):
+    """Two repeats that differ a lot have an interval of many orders of magnitude; the axis ends at a few times."""
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE, 2)
+    study.trained(case, [1.0, 50.0])
+    ticks = [float(word) for word in words_of(drawn(study)["time_to_quality"].svg) if word.replace(".", "").isdigit()]
+    assert 50 <= max(ticks) <= 250

@@ -34,6 +34,8 @@ from seatrial.paths import StudyPaths, write_text
 COMPARISON_TEXT = ("round", "system", "submitter", "note", "source", "axes")
 NO_CRITERIA = "no_criteria"
 """What `overall` says of a study that declares no criterion."""
+MOST_NAMED = 5
+"""Repeats that a reason names; tables/repeats.csv has them all."""
 Verdict = dict[str, Any]
 
 
@@ -150,9 +152,10 @@ class _Judge:
         planned = int((self.repeats["case_id"] == case_id).sum())
         words = [
             f"repeat {row['repeat']} {row['outcome']}" + (f" ({row['error_kind']})" if row["error_kind"] else "")
-            for row in rows_of(bad)
+            for row in rows_of(bad.head(MOST_NAMED))
         ]
-        return f"{len(bad)} of {planned} repeats not completed: {', '.join(words)}"
+        more = f" and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
+        return f"{len(bad)} of {planned} repeats not completed: {', '.join(words)}{more}"
 
     def _samples(self, criterion: Criterion, group: Group) -> list[float]:
         """The samples of a group's only repeat, as the criterion counts them, from its record."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -12,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from seatrial.report.palette import GRID, INK, OF_STANDING, REFERENCE, SERIES
+from seatrial.report.axes import WHOLE, legend_below, new_figure, reference_line, rows_figure, values_at_right
+from seatrial.report.palette import OF_STANDING, REFERENCE, SERIES
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.svg import settings, to_svg
 from seatrial.report.table import MULTIPLY, count, span
@@ -21,8 +23,8 @@ from seatrial.units import format_bytes, format_figure
 MOST_ROWS = 40
 """More rows than this are left to the tables."""
 MOST_LINES = len(SERIES)
-HALF, WHOLE = 6.2, 9.4
-"""Widths in inches: beside another figure, or alone."""
+CLIP = 4.0
+"""Intervals that reach further than this many times beyond the points run off the edge; their ends are in words."""
 MARKERS = {"slower": "s", "not_slower": "o", "inconclusive": "D"}
 WORDS = {"slower": "slower", "not_slower": "not slower", "inconclusive": "not yet known"}
 
@@ -77,38 +79,20 @@ def comparison(study: StudyTables) -> Drawing | None:
         return None
     frame = pd.DataFrame(rows)
     frame["place"] = range(len(rows))
-    figure, ax = _rows_figure(len(rows), [_comparison_label(study, row) for row in rows], WHOLE)
-    ends = [end for row in rows for end in (row["ratio"], row["ratio_low"], row["ratio_high"]) if end is not None]
+    figure, ax = rows_figure(len(rows), [_comparison_label(study, row) for row in rows], WHOLE)
     threshold = max(row["threshold"] for row in rows)
-    low, high = min(*ends, 1.0), max(*ends, threshold)
     for row, place in zip(rows, frame["place"], strict=True):
         if row["ratio_low"] is not None:
             ax.hlines(place, row["ratio_low"], row["ratio_high"], color=OF_STANDING[row["standing"]], linewidth=2)
     order = [standing for standing in WORDS if standing in set(frame["standing"])]
     sns.scatterplot(
-        frame,
-        x="ratio",
-        y="place",
-        hue="standing",
-        style="standing",
-        hue_order=order,
-        style_order=order,
-        palette=OF_STANDING,
-        markers=MARKERS,
-        s=64,
-        linewidth=0,
-        zorder=3,
-        legend=False,
-        ax=ax,
-    )
-    margin = 0.06 * (high - low)
-    ax.set_xlim(low - margin, high + margin)
-    if high / low > 8:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_figure(x, 3)))
-    _line(ax, 1.0, "median", "-")
-    _line(ax, threshold, f"threshold {format_figure(threshold)}", "--")
-    _values_at_right(ax, [_ratio_words(row) for row in rows])
+        frame, x="ratio", y="place", hue="standing", style="standing", hue_order=order, style_order=order,
+        palette=OF_STANDING, markers=MARKERS, s=64, linewidth=0, zorder=3, legend=False, ax=ax,
+    )  # fmt: skip
+    _scale_ratios(ax, rows, threshold)
+    reference_line(ax, 1.0, "median", "-")
+    reference_line(ax, threshold, f"threshold {format_figure(threshold)}", "--")
+    values_at_right(ax, [_ratio_words(row) for row in rows])
     ax.set(xlabel="time to train over the published median", ylabel="")
     caption = "; ".join(
         f"{_comparison_label(study, row).replace(chr(10), ' ')}: {_ratio_words(row)}, {WORDS[row['standing']]}"
@@ -116,6 +100,21 @@ def comparison(study: StudyTables) -> Drawing | None:
     )
     reading = "Left is faster. Each bar spans two one-sided 95 % bounds, with both sides' spread."
     return Drawing(figure, "Against the median of equivalent published results", reading, caption)
+
+
+def _scale_ratios(ax: Axes, rows: list[Row], threshold: float) -> None:
+    """Limits that hold every ratio, the median and the threshold, and intervals up to CLIP times beyond."""
+    ratios = [row["ratio"] for row in rows]
+    ends = [row[name] for row in rows for name in ("ratio_low", "ratio_high") if row[name] is not None]
+    low = min(*ratios, 1.0, max(min(ends, default=1.0), min(ratios) / CLIP))
+    high = max(*ratios, threshold, min(max(ends, default=1.0), max(ratios) * CLIP))
+    if high / low > 8:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_figure(x, 3)))
+        ax.set_xlim(low / 1.2, high * 1.2)
+    else:
+        margin = 0.06 * (high - low)
+        ax.set_xlim(low - margin, high + margin)
 
 
 def _comparison_label(study: StudyTables, row: Row) -> str:
@@ -139,7 +138,7 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     chosen = chosen[chosen["case_id"].isin(places)]
     seconds = max(row["high_minutes"] or row["median_minutes"] for row in rows) < 3
     scale, unit = (60.0, "s") if seconds else (1.0, "min")
-    figure, ax = _rows_figure(len(rows), [case_label(study.cases[row["case_id"]]) for row in rows])
+    figure, ax = rows_figure(len(rows), [case_label(study.cases[row["case_id"]]) for row in rows])
     for place, row in enumerate(rows):
         if row["low_minutes"] is not None:
             ends = (scale * row["low_minutes"], scale * row["high_minutes"])
@@ -149,8 +148,9 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     points = pd.DataFrame({"x": scale * chosen["median"], "y": chosen["case_id"].map(places)})
     sns.scatterplot(points, x="x", y="y", color=SERIES[1], s=40, linewidth=0, zorder=3, legend=False, ax=ax)
     words = [_time_words(row, scale, unit) for row in rows]
-    _values_at_right(ax, words)
-    ax.set_xlim(left=0)
+    values_at_right(ax, words)
+    furthest, widest = max(points["x"]), scale * max(row["high_minutes"] or 0 for row in rows)
+    ax.set_xlim(0, 1.04 * max(furthest, min(widest, CLIP * furthest)))
     ax.set(xlabel=f"time to quality, {unit}", ylabel="")
     caption = "; ".join(f"{case_label(study.cases[r['case_id']])}: {w}" for r, w in zip(rows, words, strict=True))
     reading = "A dot is one repeat, the bar the median, the band its interval."
@@ -174,24 +174,13 @@ def loss(study: StudyTables) -> Drawing | None:
     if chosen.empty:
         return None
     labels = {case_id: case_label(study.cases[case_id]) for case_id in case_ids}
-    figure, ax = _figure(3.4)
+    figure, ax = new_figure(3.4)
     sns.lineplot(
         chosen.assign(case=chosen["case_id"].map(labels)),
-        x="step",
-        y="median",
-        hue="case",
-        hue_order=list(labels.values()),
-        palette=list(SERIES[: len(labels)]),
-        units="repeat",
-        estimator=None,
-        errorbar=None,
-        marker="o",
-        markersize=4,
-        markeredgewidth=0,
-        alpha=0.85,
-        legend=len(labels) > 1,
-        ax=ax,
-    )
+        x="step", y="median", hue="case", hue_order=list(labels.values()), palette=list(SERIES[: len(labels)]),
+        units="repeat", estimator=None, errorbar=None, marker="o", markersize=4, markeredgewidth=0, alpha=0.85,
+        legend=len(labels) > 1, ax=ax,
+    )  # fmt: skip
     targets = sorted({row["quality_target"] for row in study.time_to_quality if row["case_id"] in case_ids})
     for target in targets:
         ax.axhline(target, color=REFERENCE, linewidth=1.2, linestyle="--", zorder=1)
@@ -200,7 +189,7 @@ def loss(study: StudyTables) -> Drawing | None:
     ax.grid(axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="training step", ylabel="evaluation loss, nats/token")
-    _legend(ax)
+    legend_below(ax)
     n = chosen.groupby("case_id")["repeat"].nunique().sum()
     ends = f"target {' and '.join(format_figure(t) for t in targets)}" if targets else "no target"
     caption = f"{count(int(n), 'repeat')} of {', '.join(labels.values())}; {ends}"
@@ -213,19 +202,12 @@ def bus_bandwidth(study: StudyTables) -> Drawing | None:
     chosen = frame[(frame["metric"] == "collective.bus_bandwidth") & (frame["outcome"] == "completed")].copy()
     if chosen.empty:
         return None
-    facts = [{**study.cases[c].workload.model_dump(), **json.loads(t)} for c, t in _keys(chosen)]
+    facts = [_collective_facts(study, case_id, labels) for case_id, labels in _keys(chosen)]
     chosen["size"] = [fact["size_bytes"] for fact in facts]
-    ranks = [
-        fact.get("ranks", study.cases[c].target.world_size)
-        for fact, (c, _) in zip(facts, _keys(chosen), strict=True)
-    ]
-    chosen["line"] = [
-        f"{fact['operation']} {fact['dtype']}, {count(int(n), 'rank')}"
-        for fact, n in zip(facts, ranks, strict=True)
-    ]
+    chosen["line"] = [f"{f['operation']} {f['dtype']}, {count(int(f['ranks']), 'rank')}" for f in facts]
     lines = list(dict.fromkeys(chosen["line"]))[:MOST_LINES]
     chosen = chosen[chosen["line"].isin(lines)].sort_values(["line", "size", "repeat"])
-    figure, ax = _figure(3.4)
+    figure, ax = new_figure(3.4)
     colours = dict(zip(lines, SERIES, strict=False))
     sns.lineplot(
         chosen, x="size", y="median", hue="line", hue_order=lines, palette=colours, estimator="median",
@@ -243,12 +225,17 @@ def bus_bandwidth(study: StudyTables) -> Drawing | None:
     ax.set_ylim(bottom=0)
     ax.grid(axis="y")
     ax.set(xlabel="message size for each rank", ylabel="bus bandwidth, GB/s")
-    _legend(ax)
+    legend_below(ax)
     best = chosen.groupby("line", sort=True)["median"].max()
     known = chosen["ceiling"].notna().any()
     reading = f"Median over repeats. {'Dotted: the ceiling.' if known else 'No ceiling is known.'}"
     words = ", ".join(f"{line} up to {format_figure(value, 3)} GB/s" for line, value in best.items())
     return Drawing(figure, "Collective bus bandwidth by message size", reading, words)
+
+
+def _collective_facts(study: StudyTables, case_id: str, labels: str) -> dict[str, Any]:
+    case = study.cases[case_id]
+    return {"ranks": case.target.world_size, **case.workload.model_dump(), **json.loads(labels)}
 
 
 def gemm(study: StudyTables) -> Drawing | None:
@@ -270,7 +257,7 @@ def _dots(study: StudyTables, metric: str, title: str) -> Drawing | None:
     chosen = chosen[chosen["case_id"].isin(case_ids)]
     places = {case_id: place for place, case_id in enumerate(case_ids)}
     labels = [case_label(study.cases[case_id]) for case_id in case_ids]
-    figure, ax = _rows_figure(len(case_ids), labels)
+    figure, ax = rows_figure(len(case_ids), labels)
     y = chosen["case_id"].map(places)
     ax.hlines(y, chosen["p05"], chosen["p95"], color=SERIES[0], linewidth=5, alpha=0.28)
     points = pd.DataFrame({"x": chosen["median"], "y": y})
@@ -282,7 +269,7 @@ def _dots(study: StudyTables, metric: str, title: str) -> Drawing | None:
     unit = chosen["unit"].iloc[0]
     medians = chosen.groupby("case_id")["median"].median()
     words = [f"{format_figure(medians[case_id], 3)} {unit}" for case_id in case_ids]
-    _values_at_right(ax, words)
+    values_at_right(ax, words)
     ax.set_xlim(left=0)
     ax.set(xlabel=unit, ylabel="")
     ceiling_words = "The upright bar is the ceiling." if len(ceilings) else "No ceiling is known."
@@ -293,44 +280,3 @@ def _dots(study: StudyTables, metric: str, title: str) -> Drawing | None:
 
 def _keys(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(frame["case_id"], frame["labels"], strict=True))
-
-
-def _figure(height: float, width: float = HALF) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _rows_figure(n: int, labels: Sequence[str], width: float = HALF) -> tuple[Figure, Axes]:
-    """A figure with one labelled row per entry, first on top."""
-    lines = max(label.count("\n") + 1 for label in labels)
-    figure, ax = _figure(0.95 + n * (0.26 + 0.16 * lines), width)
-    ax.set_yticks(range(n), labels)
-    ax.set_ylim(n - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.grid(axis="x")
-    return figure, ax
-
-
-def _values_at_right(ax: Axes, words: Sequence[str]) -> None:
-    """Each row's figure in words, right of the axes."""
-    twin = ax.secondary_yaxis("right")
-    twin.set_yticks(range(len(words)), words)
-    twin.tick_params(axis="y", length=0, labelcolor=INK)
-    twin.spines["right"].set_visible(False)
-
-
-def _line(ax: Axes, x: float, words: str, style: str) -> None:
-    """A vertical line of reference with its name above the axes."""
-    ax.axvline(x, color=REFERENCE if style == "--" else GRID, linewidth=1.3, linestyle=style, zorder=1)
-    ax.annotate(words, (x, 1), (0, 3), ax.get_xaxis_transform(), "offset points", ha="center", color=REFERENCE)
-
-
-def _legend(ax: Axes) -> None:
-    """The legend below the axes, where lines cannot run through it; none for a single line."""
-    handles, labels = ax.get_legend_handles_labels()
-    drawn = ax.get_legend()
-    if drawn is not None:
-        drawn.remove()
-    if len(labels) > 1:
-        ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)

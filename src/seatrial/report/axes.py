@@ -1,0 +1,55 @@
+"""Empty figures of the page's two widths, and what is drawn around the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seatrial.report.palette import GRID, INK, REFERENCE
+
+HALF, WHOLE = 6.2, 9.4
+"""Widths in inches: beside another figure, or alone."""
+
+
+def new_figure(height: float, width: float = HALF) -> tuple[Figure, Axes]:
+    """A figure of `height` x `width` inches with its axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def rows_figure(n: int, labels: Sequence[str], width: float = HALF) -> tuple[Figure, Axes]:
+    """A figure with one labelled row per entry, first on top."""
+    lines = max(label.count("\n") + 1 for label in labels)
+    figure, ax = new_figure(0.95 + n * (0.26 + 0.16 * lines), width)
+    ax.set_yticks(range(n), labels)
+    ax.set_ylim(n - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x")
+    return figure, ax
+
+
+def values_at_right(ax: Axes, words: Sequence[str]) -> None:
+    """Each row's figure in words, right of the axes."""
+    twin = ax.secondary_yaxis("right")
+    twin.set_yticks(range(len(words)), words)
+    twin.tick_params(axis="y", length=0, labelcolor=INK)
+    twin.spines["right"].set_visible(False)
+
+
+def reference_line(ax: Axes, x: float, words: str, style: str) -> None:
+    """A vertical line of reference with its name above the axes."""
+    ax.axvline(x, color=REFERENCE if style == "--" else GRID, linewidth=1.3, linestyle=style, zorder=1)
+    ax.annotate(words, (x, 1), (0, 3), ax.get_xaxis_transform(), "offset points", ha="center", color=REFERENCE)
+
+
+def legend_below(ax: Axes) -> None:
+    """The legend below the axes, where lines cannot run through it; none for a single line."""
+    handles, labels = ax.get_legend_handles_labels()
+    drawn = ax.get_legend()
+    if drawn is not None:
+        drawn.remove()
+    if len(labels) > 1:
+        ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
