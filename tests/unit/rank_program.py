@@ -102,6 +102,21 @@ def one_sum_wrong(ctx: RankContext) -> None:
     collective.run(ctx)
 
 
+def second_rank_is_slow(ctx: RankContext) -> None:
+    """Every timed operation takes 0.1 s longer on rank 1."""
+    from seatrial.measure import collective, gemm
+
+    def slowed(right):  # type: ignore[no-untyped-def]
+        def operation(*tensors):  # type: ignore[no-untyped-def]
+            right(*tensors)
+            time.sleep(0.1 if ctx.rank == 1 else 0)
+
+        return operation
+
+    collective.reduce, gemm.multiply = slowed(collective.reduce), slowed(gemm.multiply)
+    probe(ctx)
+
+
 def environment(ctx: RankContext) -> None:
     print(os.environ.get("GLOO_SOCKET_IFNAME"), flush=True)
 

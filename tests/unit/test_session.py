@@ -45,6 +45,21 @@ def test_all_reduce_on_several_ranks_is_measured_once_for_all(tmp_path: Path, ra
     assert len(ended.record.provenance["hosts"]) == ranks
 
 
+def test_time_of_a_collective_is_that_of_its_slowest_rank(tmp_path: Path) -> None:
+    ended = run_ranks(case(collective(), 3), "second_rank_is_slow", tmp_path)
+    assert ended.record is not None and ended.record.outcome == "completed", ended.errors
+    times = next(m.samples for m in ended.record.measurements if m.metric == "collective.time")
+    assert min(times) >= 0.1, "rank 1 alone takes 0.1 s"
+    assert min(times) < 0.2, "a rank that starts late is not charged to the others"
+
+
+def test_slow_rank_is_the_one_that_its_label_names(tmp_path: Path) -> None:
+    ended = run_ranks(case(GEMM, 3), "second_rank_is_slow", tmp_path)
+    assert ended.record is not None and ended.record.outcome == "completed", ended.errors
+    fastest = {m.labels["rank"]: max(m.samples) for m in ended.record.measurements}
+    assert fastest[1] < 2 * 96 * 80 * 64 / 0.1 / 1e12 < min(fastest[0], fastest[2])
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_all_reduce_of_half_precision_is_exact(tmp_path: Path, dtype: str) -> None:
     ended = run_ranks(case(collective(dtype=dtype), 2), "probe", tmp_path)
