@@ -241,10 +241,7 @@ class Executor(RemoteExecutor):
         """Cancel every job of this run, also those that are just being looked at or submitted."""
         self._cancelled = True
         for entry in self._submitting:
-            if entry.job_id is None:
-                entry.job_id = self.earlier.lost_id(entry)
-            if entry.job_id is not None and entry.key not in self._live:
-                self._live[entry.key] = Live(entry, Label(entry.name, {}, (), entry.log))
+            self._cancel_too(entry)
         with self._guard:
             live = list(self._live.values())
         try:
@@ -259,6 +256,17 @@ class Executor(RemoteExecutor):
             record(job, self.base)
             job.entry.status = ENDED
             self.ledger.write(job.entry)
+
+    def _cancel_too(self, entry: Entry) -> None:
+        """Find a job that was being submitted when the interrupt came, so that it is cancelled with the others."""
+        try:
+            entry.job_id = entry.job_id or self.earlier.lost_id(entry)
+        except WorkflowError as error:
+            self.logger.error(f"Job {entry.name} may have been submitted; look for it by its name: {error}")
+            return
+        if entry.job_id is not None:
+            with self._guard:
+                self._live.setdefault(entry.key, Live(entry, Label(entry.name, {}, (), entry.log)))
 
     def shutdown(self) -> None:
         """Stop watching and let go of the ledger."""

@@ -107,8 +107,10 @@ class EarlierRuns:
         entry = self._ledger.read(member.key)
         if entry is None or entry.status == ENDED or entry.cluster == "debug":
             return None
-        if entry.status == SUCCEEDED and entry.job_id not in persistence.external_jobids(member.job):
-            return None
+        if entry.status == SUCCEEDED:
+            noted = entry.run == self._ledger.run or entry.job_id not in persistence.external_jobids(member.job)
+            if noted:
+                return None
         if entry.job_id is None:
             entry.job_id = self.lost_id(entry)
         return entry if entry.job_id is not None else None

@@ -267,7 +267,7 @@ def test_a_killed_snakemake_is_started_again_and_every_job_has_started_once(fold
     """24 jobs of 2 CPUs on 16 CPUs: at the kill some have ended, some run and some wait."""
     count = 24
     folder.write(WORK.format(count=count, wait="sleep 4"))
-    first = folder.start()
+    first = folder.start("--submitit-max-array-size", "10")
     until(lambda: len(list(folder.path.glob("out/*"))) >= 1)
     first.kill()
     first.wait(30)
@@ -281,6 +281,7 @@ def test_a_killed_snakemake_is_started_again_and_every_job_has_started_once(fold
     assert len(list(folder.path.glob("out/*"))) == count
     until(lambda: folder.starts() >= count, seconds=30)  # accounting lags behind
     assert folder.starts() == count
+    assert sorted(map(folder.names().count, set(folder.names()))) == [4, 10, 10], "arrays of at most ten"
     assert all(len(folder.attempts(f"logs/{i}.attempts.json")) == 1 for i in range(count))
 
 
@@ -321,6 +322,42 @@ def test_an_interrupt_leaves_the_queue_empty(folder: Folder, number: signal.Sign
     assert snakemake.returncode != 0
     until(lambda: not folder.queued(), seconds=20)
     assert {folder.attempts(f"logs/{i}.attempts.json")[0]["state"] for i in range(12)} == {"CANCELLED"}
+
+
+def test_a_preempted_job_and_one_whose_node_fails_say_so(folder: Folder) -> None:
+    folder.write("""
+rule all:
+    input: "preempted", "node"
+rule preempted:
+    output: "preempted"
+    log: "preempted.log"
+    resources: nodelist="node[1-2]", nodes=2, exclusive=True, runtime=5
+    shell: "touch begun.{output}.$RANK; sleep 100"
+rule node:
+    output: "node"
+    log: "node.log"
+    resources: nodelist="node[3-4]", nodes=2, runtime=5
+    shell: "touch begun.{output}.$RANK; sleep 100"
+""")
+    node = [str(Path(__file__).parent / "cluster" / "slurm-node")]
+    base = ["--base", folder.env["SLURM_BASE"]]
+    snakemake = folder.start("--retries", "0")
+    try:
+        until(lambda: len(list(folder.path.glob("begun.*"))) == 4)
+        folder.slurm(
+            "sbatch", "-p", "high", "-N2", "-w", "node[1-2]", "--exclusive", "-o", "/dev/null", "--wrap", "true"
+        )
+        folder.slurm(*node, "off", "node4", *base)
+        output, _ = snakemake.communicate(timeout=120)
+    finally:
+        folder.slurm(*node, "on", "node4", *base)
+        until(lambda: "node4 idle" in folder.slurm("sinfo", "-hN", "-p", "main", "-o", "%N %T"))
+    assert re.search(r"preempted: Slurm job \d+ \(\S+\) ended as PREEMPTED", output)
+    assert re.search(
+        r"node: Slurm job \d+ \(\S+\) ended as NODE_FAIL: .*rank 1 on node4 died without a word", output
+    )
+    states = {name: folder.attempts(f"{name}.attempts.json")[0]["state"] for name in ("preempted", "node")}
+    assert states == {"preempted": "PREEMPTED", "node": "NODE_FAIL"}
 
 
 def test_accounting_that_does_not_answer_is_no_failure(folder: Folder) -> None:

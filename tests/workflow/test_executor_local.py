@@ -23,6 +23,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.env = dict(os.environ)
         self.started: list[subprocess.Popen[str]] = []
 
     def write(self, text: str) -> None:
@@ -32,6 +33,7 @@ class Folder:
         process = subprocess.Popen(
             [sys.executable, *program, "--profile", str(PROFILE), *options],
             cwd=self.path,
+            env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -367,6 +369,26 @@ def test_a_job_of_a_living_snakemake_is_not_started_by_another(folder: Folder) -
     assert code != 0
     assert "belongs to another Snakemake that is running in this folder" in output
     assert len((folder.path / "starts.1").read_text().splitlines()) == 1
+
+
+def test_an_apptainer_image_wraps_the_command_on_every_task_without_runtime(folder: Folder) -> None:
+    """A stand-in for apptainer notes its arguments and runs the rest; no real one has run this."""
+    folder.write("""
+rule inside:
+    output: "done"
+    resources: tasks=2, container_image="my image.sif", container_mounts="/a b:/c", container_runtime="apptainer"
+    shell: "echo '$HOME' \\"$INSIDE\\" > in.$RANK; touch {output}"
+""")
+    stand_in = folder.path / "bin" / "apptainer"
+    stand_in.parent.mkdir()
+    stand_in.write_text('#!/bin/bash\nprintf "%s|" "${@:1:4}" > args.$RANK\nINSIDE=yes exec "${@:5}"\n')
+    stand_in.chmod(0o755)
+    folder.env["PATH"] = f"{stand_in.parent}:{folder.env['PATH']}"
+    code, output = folder.finish("done")
+    assert code == 0, output
+    for rank in range(2):
+        assert (folder.path / f"args.{rank}").read_text() == "exec|--bind|/a b:/c|my image.sif|"
+        assert (folder.path / f"in.{rank}").read_text() == "$HOME yes\n"
 
 
 def test_more_than_one_node_is_one_clear_error(folder: Folder) -> None:
