@@ -121,6 +121,12 @@ def environment(ctx: RankContext) -> None:
     print(os.environ.get("GLOO_SOCKET_IFNAME"), flush=True)
 
 
+def threads(ctx: RankContext) -> None:
+    import torch
+
+    print(torch.get_num_threads(), flush=True)
+
+
 def modules(ctx: RankContext) -> None:
     probe(ctx)
     print(" ".join(sys.modules), flush=True)

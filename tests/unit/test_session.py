@@ -203,6 +203,8 @@ def test_bare_shell_is_a_single_rank(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
 def test_ranks_of_a_node_share_its_cpus(tmp_path: Path) -> None:
-    ended = run_ranks(case(GEMM, 2), "probe", tmp_path, OMP_NUM_THREADS="")
+    ended = run_ranks(case(GEMM, 2), "threads", tmp_path, OMP_NUM_THREADS="")
+    fair = len(os.sched_getaffinity(0)) // 2
+    assert ended.output == [f"{fair}\n"] * 2
     assert ended.record is not None
-    assert ended.record.provenance["threads"] == [len(os.sched_getaffinity(0)) // 2] * 2
+    assert ended.record.provenance["threads"] == [fair] * 2
