@@ -62,7 +62,8 @@ def test_the_table_has_the_columns_of_the_design_even_when_empty(make_study):
     [
         ([1.99, 2.0, 2.01], "slower"),
         ([0.99, 1.0, 1.01], "not_slower"),
-        ([1.0, 1.3, 1.7], "inconclusive"),
+        ([1.1, 1.4, 1.9], "inconclusive"),
+        ([0.9, 1.2, 1.5], "inconclusive"),
         ([1.5], "inconclusive"),
     ],
 )

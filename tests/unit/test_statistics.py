@@ -29,6 +29,7 @@ samples = st.lists(positive, min_size=2, max_size=30)
     [
         (5, (1, 5), "order statistics 93.75 %"),
         (6, (1, 6), "order statistics 96.88 %"),
+        (8, (1, 8), "order statistics 99.22 %"),
         (10, (2, 9), "order statistics 97.85 %"),
         (20, (6, 15), "order statistics 95.86 %"),
     ],

@@ -52,6 +52,8 @@ def test_truth_table_of_complete_and_short_measurements(make_study, values, word
     found = gemm_verdict(make_study, values, **words)
     assert found["verdict"] == verdict, found
     assert set(found) >= DESIGN_KEYS
+    if words.get("unit_of") == "ceiling":
+        assert "no ceiling is known" in found["reason"]
     assert found["reason"]
 
 
@@ -70,7 +72,7 @@ def test_one_repeat_that_was_not_measured_makes_it_incomplete(make_study, what, 
     study.gemm(case, others)
     found = measurement("gemm.throughput", [12.0] * 1001, {"dtype": "float32"})
     if what in ("failed", "unsupported", "aborted"):
-        study.record(case, bad, outcome=what, error=Error(kind="crashed", message="no"))
+        study.record(case, bad, found, outcome=what, error=Error(kind="crashed", message="no"))
     elif what == "truncated":
         path = study.record(case, bad, found)
         path.write_text(path.read_text()[:200])
@@ -82,6 +84,9 @@ def test_one_repeat_that_was_not_measured_makes_it_incomplete(make_study, what, 
     verdict = read_verdicts(study.analyse())[0]
     assert verdict["verdict"] == "incomplete", verdict
     assert exit_code([verdict]) == 3
+    if what in ("missing", "failed", "unsupported", "aborted"):
+        assert f"1 of {bad + 1} repeats not completed: repeat {bad} {what}" in verdict["reason"]
+        assert verdict["n"] == len(others)
 
 
 def test_a_misspelt_where_selects_nothing_and_passes_nothing(make_study):

@@ -17,7 +17,7 @@ from seatrial.report.axes import WHOLE, legend_below, new_figure, reference_line
 from seatrial.report.palette import OF_STANDING, REFERENCE, SERIES
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.svg import settings, to_svg
-from seatrial.report.table import MULTIPLY, count, span
+from seatrial.report.table import MULTIPLY, count, ratio_words, span_of_ratios
 from seatrial.units import format_bytes, format_figure
 
 MOST_ROWS = 40
@@ -123,8 +123,8 @@ def _comparison_label(study: StudyTables, row: Row) -> str:
 
 
 def _ratio_words(row: Row) -> str:
-    interval = span(row["ratio_low"], row["ratio_high"])
-    return f"{format_figure(row['ratio'], 3)} ({interval or 'no interval'})"
+    interval = span_of_ratios(row["ratio_low"], row["ratio_high"])
+    return f"{ratio_words(row['ratio'])} ({interval or 'no interval'})"
 
 
 def time_to_quality(study: StudyTables) -> Drawing | None:

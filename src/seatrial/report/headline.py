@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
-from seatrial.report.sections import WORDS_OF_STANDING, outcome_counts
+from seatrial.report.sections import WORDS_OF_STANDING, not_completed
 from seatrial.report.study_tables import Row, StudyTables, case_label
-from seatrial.report.table import MULTIPLY, count, span, span_of_minutes
+from seatrial.report.table import MULTIPLY, count, ratio_words, span_of_minutes, span_of_ratios
 from seatrial.units import age_in_words, format_figure, format_minutes, parse_month
 
 SENTENCES = {
@@ -52,10 +52,9 @@ def headline(study: StudyTables) -> list[Figure]:
 
 def _repeats(study: StudyTables) -> Figure:
     done = sum(row["outcome"] == "completed" for row in study.repeats)
-    complete = done == len(study.repeats)
-    return Figure(
-        "Repeats completed", f"{done} of {len(study.repeats)}", outcome_counts(study), "" if complete else "wait"
-    )
+    lost = not_completed(study)
+    words = ", ".join(lost) or "nothing failed, nothing is missing"
+    return Figure("Repeats completed", f"{done} of {len(study.repeats)}", words, "wait" if lost else "")
 
 
 def _time(study: StudyTables) -> Figure:
@@ -85,14 +84,14 @@ def _ratio(study: StudyTables) -> Figure:
     row = max(own or known, key=lambda r: r["ratio"])
     many = len(own or known)
     slowest = f"slowest of {many}: " if many > 1 else ""
-    interval = span(row["ratio_low"], row["ratio_high"])
+    interval = span_of_ratios(row["ratio_low"], row["ratio_high"])
     bounds = f"{interval}, " if interval else "no interval, "
     who = "own training, unverified" if own else f"{row['submitter']}, published"
     standing = f"{WORDS_OF_STANDING[row['standing']]} at {format_figure(row['threshold'])}"
     under = f"{bounds}{standing}; {slowest}{row['benchmark']}, {who}"
     name = "Against the published median" if own else f"{row['submitter']} against the published median"
     kind = {"slower": "fail", "not_slower": "pass"}.get(row["standing"], "wait")
-    return Figure(name, format_figure(row["ratio"], 3), under, kind, MULTIPLY)
+    return Figure(name, ratio_words(row["ratio"]), under, kind, MULTIPLY)
 
 
 def _hours(study: StudyTables) -> Figure:

@@ -25,9 +25,13 @@ def provenance_table(study: StudyTables) -> Table:
             for name in NAMED:
                 for key, value in _leaves(name, record.provenance.get(name)):
                     facts.setdefault(key, set()).add(value)
-    rows = [[Cell(key), Cell(_shown(values))] for key, values in facts.items()]
+    rows = [[Cell(key), Cell(_shown(values))] for key, values in sorted(facts.items(), key=_by_name)]
     columns = [("Fact", TEXT), ("Value", PROSE)]
     return table("provenance", f"What the {records} records say they ran on", columns, rows, "records/")
+
+
+def _by_name(fact: tuple[str, set[str]]) -> tuple[int, str]:
+    return NAMED.index(fact[0].split()[0]), fact[0]
 
 
 def _leaves(name: str, value: Any) -> list[tuple[str, str]]:

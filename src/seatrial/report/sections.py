@@ -10,7 +10,20 @@ import pandas as pd
 
 from seatrial.analysis.tables import canonical_json
 from seatrial.report.study_tables import Row, StudyTables, case_label
-from seatrial.report.table import MULTIPLY, NUMBER, PROSE, TEXT, Cell, Table, count, span, span_of_minutes, table
+from seatrial.report.table import (
+    MULTIPLY,
+    NUMBER,
+    PROSE,
+    TEXT,
+    Cell,
+    Table,
+    count,
+    ratio_words,
+    span,
+    span_of_minutes,
+    span_of_ratios,
+    table,
+)
 from seatrial.units import format_figure, format_minutes
 
 WORDS_OF_STANDING = {
@@ -139,7 +152,7 @@ def comparison_table(study: StudyTables) -> Table:
                 Cell(row["benchmark"] or "none", f"{row['round']}, {hardware}"),
                 Cell(_minutes(row["measured_minutes"]), count(_int(row["measured_n"]), "run")),
                 Cell(_minutes(reference), basis),
-                Cell(f"{format_figure(row['ratio'], 3)}", span(row["ratio_low"], row["ratio_high"])),
+                Cell(ratio_words(row["ratio"]), span_of_ratios(row["ratio_low"], row["ratio_high"])),
                 Cell(WORDS_OF_STANDING[row["standing"]], f"threshold {format_figure(row['threshold'])}", kind),
                 Cell(row["note"] or "", row["source"] or ""),
             ]
@@ -228,8 +241,13 @@ def outcome_counts(study: StudyTables) -> str:
     planned = len(study.repeats)
     if not planned:
         return "no repeats planned"
-    rest = [f"{n} {outcome}" for outcome, n in sorted(counts.items()) if outcome != "completed"]
-    return ", ".join([f"{counts['completed']} of {count(planned, 'repeat')} completed", *rest])
+    return ", ".join([f"{counts['completed']} of {count(planned, 'repeat')} completed", *not_completed(study)])
+
+
+def not_completed(study: StudyTables) -> list[str]:
+    """'1 failed', '2 missing': how many repeats had each outcome other than completed."""
+    counts = Counter(row["outcome"] for row in study.repeats)
+    return [f"{n} {outcome}" for outcome, n in sorted(counts.items()) if outcome != "completed"]
 
 
 def measurements_table(study: StudyTables, training: bool) -> Table:

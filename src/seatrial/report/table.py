@@ -54,6 +54,20 @@ def span(low: float | None, high: float | None, digits: int = 3) -> str:
     return f"{format_figure(low, digits)} to {format_figure(high, digits)}"
 
 
+def ratio_words(value: float | None) -> str:
+    """A ratio to two decimals: '1.10'."""
+    if value is None or value != value:
+        return "-"
+    return f"{value:.2f}" if 0.1 <= abs(value) < 100 else format_figure(value, 3)
+
+
+def span_of_ratios(low: float | None, high: float | None) -> str:
+    """'0.87 to 0.94', or nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    return f"{ratio_words(low)} to {ratio_words(high)}"
+
+
 def span_of_minutes(low: float | None, high: float | None) -> str:
     """'31.4 s to 43.4 s', or nothing where there is no interval."""
     if low is None or high is None:
