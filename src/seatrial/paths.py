@@ -40,6 +40,10 @@ class StudyPaths:
     def record(self, case_id: str, repeat: int) -> Path:
         return self.records / case_id / f"{repeat}.json"
 
+    def failed_record(self, case_id: str, repeat: int, rerun: int) -> Path:
+        """Where the record of a failed repeat is kept when the repeat is run again."""
+        return self.records / case_id / f"{repeat}.failed-{rerun}.json"
+
     @property
     def logs(self) -> Path:
         return self.root / "logs"
@@ -87,6 +91,11 @@ class StudyPaths:
     @property
     def report(self) -> Path:
         return self.root / "report.html"
+
+    @property
+    def reruns(self) -> Path:
+        """How often each repeat was run again on demand (`rerun=failed`)."""
+        return self.root / "reruns.json"
 
     @property
     def lock(self) -> Path:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -14,8 +15,8 @@ from typing import Any, NoReturn
 
 from seatrial.case import Case
 from seatrial.config.target import Target
-from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy
-from seatrial.paths import StudyPaths
+from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile
+from seatrial.paths import StudyPaths, write_text
 from seatrial.plan import make_plan
 from seatrial.planned import Plan
 
@@ -39,7 +40,7 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
         plan.refuse_if_too_large()
         wiring = Wiring(plan, Path(str(config.get("results", "results"))), conf)
         if config.get("rerun") == "failed":
-            wiring.force(workflow)
+            wiring.ask_for_failed()
     except SeatrialError as problem:
         _give_up(problem)
     return wiring
@@ -87,6 +88,8 @@ class Wiring:
         self.words, self.digest = list(plan.words), plan.digest
         self._cases = {case.case_id: case for case in plan.cases}
         self._held: int | None = None
+        self._reruns = _read_reruns(self.paths.reruns)
+        self._asked_again: list[tuple[str, int, int]] = []
 
         paths = self.paths
         self.root, self.study_file, self.report = str(paths.root), str(paths.study), str(paths.report)
@@ -163,10 +166,18 @@ class Wiring:
 
         return value
 
-    def force(self, workflow: Any) -> None:
-        """Make Snakemake run again every repeat whose record says failed, aborted or unsupported."""
-        again = [file for file in self.records if _ended_badly(Path(file))]
-        workflow.dag_settings.forcerun = frozenset(workflow.dag_settings.forcerun) | frozenset(again)
+    def rerun_of(self, wildcards: Any) -> int:
+        """How often this repeat was asked to run again; a change makes Snakemake run it."""
+        return self._reruns.get(f"{wildcards.case}/{wildcards.repeat}", 0)
+
+    def ask_for_failed(self) -> None:
+        """Ask for every repeat again whose record says failed, aborted or unsupported."""
+        for case in self.plan.cases:
+            for repeat in range(case.repeats):
+                if _ended_badly(self.paths.record(case.case_id, repeat)):
+                    key = f"{case.case_id}/{repeat}"
+                    self._reruns[key] = self._reruns.get(key, 0) + 1
+                    self._asked_again.append((case.case_id, repeat, self._reruns[key]))
 
     def hold(self) -> None:
         """Hold the study until this process ends, however it ends; a second Snakemake is refused in words."""
@@ -179,6 +190,27 @@ class Wiring:
             _give_up(StudyBusy(f"{self.root} is being worked on by {holder}; wait for it or stop it"))
         os.ftruncate(self._held, 0)
         os.write(self._held, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        self._keep_failed()
+
+    def _keep_failed(self) -> None:
+        """Put the records of what is run again aside (Snakemake removes them), and note the demand."""
+        for case_id, repeat, rerun in self._asked_again:
+            shutil.copy2(self.paths.record(case_id, repeat), self.paths.failed_record(case_id, repeat, rerun))
+        if self._asked_again:
+            write_text(self.paths.reruns, json.dumps(self._reruns, indent=1, sort_keys=True) + "\n")
+
+
+def _read_reruns(path: Path) -> dict[str, int]:
+    """Raises UnreadableFile where the file is there but is not what was written."""
+    try:
+        counts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as problem:
+        raise UnreadableFile(path, str(problem)) from problem
+    if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
+        raise UnreadableFile(path, "not counts by repeat")
+    return counts
 
 
 def _asked(case: Case) -> dict[str, int | str | None]:

@@ -17,8 +17,8 @@ BIN = Path(sys.executable).parent
 ONLY_GEMM = ["~experiments.memory", "~experiments.all_reduce", "~experiments.finetune"]
 SMALL = [
     *ONLY_GEMM,
-    "experiments.gemm.sweep.axes={workload: {m: [32, 48]}}",
-    "experiments.gemm.sweep.zip=[]",
+    "~experiments.gemm.sweep",
+    "+experiments.gemm.sweep.axes={workload: {m: [32, 48]}}",
     "criteria=[]",
 ]
 
@@ -127,8 +127,8 @@ def test_a_repeat_that_fails_in_words_is_on_the_page_and_rerun_failed_runs_it_ag
         "~experiments.memory",
         "~experiments.finetune",
         "criteria=[]",
-        "experiments.all_reduce.sweep.axes={target: {tasks_per_node: [1]}}",
-        "experiments.all_reduce.sweep.zip=[]",
+        "~experiments.all_reduce.sweep",
+        "+experiments.all_reduce.sweep.axes={target: {tasks_per_node: [1]}}",
     ]
     first = snakemake(tmp_path, overrides)
     assert first.returncode == 0, first.stderr[-3000:]
@@ -137,15 +137,23 @@ def test_a_repeat_that_fails_in_words_is_on_the_page_and_rerun_failed_runs_it_ag
     assert row["error_message"]
     assert row["error_message"][:40] in (tmp_path / "demo" / "report.html").read_text()
     assert "Nothing to be done" in (done := snakemake(tmp_path, overrides)).stdout + done.stderr
-    again = snakemake(tmp_path, overrides, "-n", rerun="failed")
-    assert re.search(r"^measure\s+1$", again.stdout + again.stderr, re.MULTILINE)
+    shown = snakemake(tmp_path, overrides, "-n", rerun="failed")
+    assert re.search(r"^measure\s+1$", shown.stdout + shown.stderr, re.MULTILINE)
+    (record,) = (tmp_path / "demo" / "records").glob("*/0.json")
+    before = record.read_text()
+    again = snakemake(tmp_path, overrides, rerun="failed")
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert record.read_text() != before
+    assert record.with_name("0.failed-1.json").read_text() == before
+    assert "Nothing to be done" in (done := snakemake(tmp_path, overrides)).stdout + done.stderr
 
 
 def test_a_repeat_whose_process_is_killed_leaves_a_page_that_says_so(tmp_path):
     overrides = [
         *SMALL,
         "experiments.gemm.workload.iterations=2000000000",
-        "experiments.gemm.sweep.axes={workload: {m: [2000]}}",
+        "~experiments.gemm.sweep",
+        "+experiments.gemm.sweep.axes={workload: {m: [2000]}}",
     ]
     log = (tmp_path / "out").open("w")
     process = subprocess.Popen(
@@ -170,7 +178,8 @@ def test_a_second_snakemake_on_the_same_study_is_refused_in_words(tmp_path):
     overrides = [
         *SMALL,
         "experiments.gemm.workload.iterations=2000000000",
-        "experiments.gemm.sweep.axes={workload: {m: [2000]}}",
+        "~experiments.gemm.sweep",
+        "+experiments.gemm.sweep.axes={workload: {m: [2000]}}",
     ]
     with (tmp_path / "out").open("w") as log:
         process = subprocess.Popen(command(tmp_path, overrides), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)

@@ -39,6 +39,8 @@ rule measure:
         **study.measure_resources,
     params:
         prepared=study.prepared_option,
+        # a repeat that was asked for again (rerun=failed) runs again
+        rerun=study.rerun_of,
     shell:
         "seatrial measure {input.case:q} --repeat {wildcards.repeat}"
         " --output {output.record:q} {params.prepared:q}"
