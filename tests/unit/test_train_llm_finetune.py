@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,23 @@ def test_failed_preparation_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(MeasurementFailed, match="guessing evenly"):
         prepare_model(spec, tmp_path / "prepared" / "bad")
     assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_preparation_that_breaks_while_writing_leaves_the_old_model(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(prepared, folder)
+
+    def full_disk(*arguments: object, **options: object) -> None:
+        assert not list(folder.parent.glob(".tiny.*/prepared.json")), "the summary is written last"
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("transformers.PreTrainedTokenizerFast.save_pretrained", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        prepare_model(prepared_spec().model_copy(update={"seed": 2}), folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny"]
+    assert (folder / "prepared.json").read_bytes() == (prepared / "prepared.json").read_bytes()
 
 
 def test_training_reaches_its_target_and_measures_it(prepared: Path, tmp_path: Path) -> None:
