@@ -17,6 +17,7 @@ from .status import Accounting
 
 _URGENT_INTERVAL = 1.0  # seconds between questions while a rank is known to have failed
 _UNKNOWN_SECONDS = 120.0  # accounting may take this long to hear of a job
+_UNSEEN_SECONDS = 60.0  # a result may take this long to be seen from here
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Live:
     entry: Entry
     label: Label
     outcome: Outcome | None = None
+    unseen_since: float | None = None
 
     @property
     def folder(self) -> Path:
@@ -132,12 +134,23 @@ class Watcher:
             return
         for job in jobs:
             shown = queue.get(job.job_id)
-            if shown is None and why is None:
-                lost = Accounting(state="FAILED", reason="neither the queue nor accounting knows the job")
-                job.outcome = self._judge(job, lost, completed=False)
-            elif shown is not None and Accounting(shown.state).active is False:
+            if shown is None:
+                self._note_unseen(job, why)
+                continue
+            job.unseen_since = None
+            if not Accounting(shown.state).active:
                 facts = Accounting(state=shown.state, reason=None if shown.reason == "None" else shown.reason)
                 job.outcome = self._judge(job, facts, completed=False)
+
+    def _note_unseen(self, job: Live, why: str | None) -> None:
+        """A job that has been gone from the queue for a while, and left no result, has ended."""
+        current = time.monotonic()
+        if job.unseen_since is None:
+            job.unseen_since = current
+        if job.age() > _UNKNOWN_SECONDS and (why is None or current - job.unseen_since > _UNSEEN_SECONDS):
+            accounting = "accounting does not answer" if why else "accounting does not know it"
+            lost = Accounting(state="FAILED", reason=f"it is not in the queue and {accounting}")
+            job.outcome = self._judge(job, lost, completed=False)
 
     def _judge(self, job: Live, facts: Accounting | None, completed: bool) -> Outcome:
         memory = None
