@@ -86,12 +86,12 @@ def test_colours_read_on_white_and_on_black_and_become_variables_in_the_page(mak
 def test_text_that_looks_like_a_formula_is_text(make_study):
     study = make_study()
     (case,) = study.experiment("finetune", FINETUNE | {"model": {"source": "pretrained", "name": "x"}}, 2)
-    model = {"source": "pretrained", "name": "$\\frac{"}
+    model = {"source": "pretrained", "name": "$\\frac{$"}
     (other,) = study.experiment("other", FINETUNE, 2, {"workload.model": [model]})
     study.trained(case, [1.0, 1.1])
     study.trained(other, [1.0, 1.1])
     assert any(
-        '"name":"$\\frac{"' in word.replace("\\\\", "\\") for word in words_of(drawn(study)["time_to_quality"].svg)
+        '"name":"$\\frac{$"' in word.replace("\\\\", "\\") for word in words_of(drawn(study)["time_to_quality"].svg)
     )
 
 

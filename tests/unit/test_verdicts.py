@@ -12,9 +12,19 @@ from seatrial.analysis.verdicts import NO_CRITERIA, exit_code, overall, read_ver
 from seatrial.errors import UnreadableFile
 from seatrial.record import Error, measurement
 
-DESIGN_KEYS = set(
-    ["criterion", "metric", "where", "verdict", "measured", "low", "high", "required", "n", "n_needed", "reason"]
-)
+DESIGN_KEYS = {
+    "criterion",
+    "metric",
+    "where",
+    "verdict",
+    "measured",
+    "low",
+    "high",
+    "required",
+    "n",
+    "n_needed",
+    "reason",
+}
 
 
 def gemm_verdict(make_study, values, repeats=None, ceiling=None, **words):
