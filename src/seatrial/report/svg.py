@@ -46,6 +46,8 @@ SETTINGS: dict[Any, Any] = {
     "savefig.dpi": 72.0,
 }
 PIXELS_PER_POINT = 96 / 72
+LEAST_SCALE = 0.72
+"""A narrow page scrolls a figure rather than shrink it below this."""
 PAGE_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
@@ -88,4 +90,5 @@ def inline(svg: str) -> str:
 
 
 def _fluid(found: re.Match[str]) -> str:
-    return f'style="max-width:{float(found.group(1)) * PIXELS_PER_POINT:.0f}px"'
+    width = float(found.group(1)) * PIXELS_PER_POINT
+    return f'style="max-width:{width:.0f}px;min-width:{LEAST_SCALE * width:.0f}px"'
