@@ -136,6 +136,17 @@ def test_same_seed_gives_the_same_losses_bit_for_bit(prepared: Path, tmp_path: P
     assert list(runs[0].values())[1:3] != list(runs[2].values())[1:3]
 
 
+def test_stated_threads_give_the_same_losses_whatever_the_machine_has(prepared: Path, tmp_path: Path) -> None:
+    runs = []
+    for available in (1, 3):
+        torch.set_num_threads(available)
+        ctx = context(case(finetune(cpu_threads=1)), tmp_path / str(available), prepared)
+        llm_finetune.run(ctx)
+        assert torch.get_num_threads() == available
+        runs.append(losses(ctx))
+    assert runs[0] == runs[1]
+
+
 def test_accumulated_micro_batches_make_the_same_step(prepared: Path, tmp_path: Path) -> None:
     runs = []
     for name, more in (("whole", {}), ("parts", {"batch_size": 2, "gradient_accumulation": 4})):

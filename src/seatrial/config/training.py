@@ -138,6 +138,8 @@ class LlmFinetune(Workload):
     dtype: Literal["float32", "bfloat16"] = "float32"
     activation_checkpointing: bool = False
     """Recompute activations in the backward pass instead of keeping them."""
+    cpu_threads: PositiveInt | None = None
+    """CPU threads that a rank computes with at most; None: its whole share of the node's."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

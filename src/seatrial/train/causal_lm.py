@@ -5,6 +5,7 @@ Neither brings pandas or scikit-learn with it (a test holds that), so that ranks
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +64,13 @@ def with_adapters(model: PreTrainedModel, lora: Lora, activation_checkpointing: 
         target_modules=list(lora.target_modules),
         task_type="CAUSAL_LM",
     )
-    if activation_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     try:
-        return get_peft_model(model, config)
+        with warnings.catch_warnings():
+            # peft, and the name that every transformers knows, use what newer ones call activation checkpointing.
+            warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+            if activation_checkpointing:
+                model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            return get_peft_model(model, config)
     except ValueError as problem:
         layers = {name.split(".")[-1] for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
         raise ConfigError(

@@ -18,6 +18,7 @@ from seatrial.train.checkpoint import Checkpoint
 from seatrial.train.history import History
 from seatrial.train.loop import Schedule, train_to_quality
 from seatrial.train.ranks import Ranks
+from seatrial.train.threads import at_most_threads
 
 ADAM_BETAS = (0.9, 0.999)
 ADAM_EPSILON = 1e-8
@@ -101,6 +102,12 @@ def run(ctx: RankContext) -> None:
     """
     workload = ctx.case.workload
     assert isinstance(workload, LlmFinetune)
+    with at_most_threads(workload.cpu_threads):
+        _fine_tune(ctx, workload)
+
+
+def _fine_tune(ctx: RankContext, workload: LlmFinetune) -> None:
+    """Set up, train, and keep what was measured."""
     ranks = Ranks(ctx.rank, ctx.world_size, ctx.device)
     started = TrainingLog.now()
     torch.manual_seed(ctx.seed)

@@ -11,8 +11,6 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ from seatrial.config.training import LlamaShape, LlmFinetune, PreparedModel
 from seatrial.errors import ConfigError, MeasurementFailed
 from seatrial.train import causal_lm, packing
 from seatrial.train.corpus import Corpus, documentation
+from seatrial.train.threads import at_most_threads
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -43,7 +42,7 @@ def prepare_model(spec: PreparedModel, folder: Path, library: Path | None = None
     """
     started = time.perf_counter()
     text = documentation(library)
-    with _one_thread():
+    with at_most_threads(1):
         torch.manual_seed(spec.seed)
         tokenizer = train_tokenizer(text, spec.shape)
         windows = packing.pack(text, tokenizer, spec.shape.context)
@@ -173,14 +172,3 @@ def _save(
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread inside, the caller's number after: sums of several threads depend on how many there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
