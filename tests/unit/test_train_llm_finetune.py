@@ -136,15 +136,22 @@ def test_same_seed_gives_the_same_losses_bit_for_bit(prepared: Path, tmp_path: P
     assert list(runs[0].values())[1:3] != list(runs[2].values())[1:3]
 
 
-def test_stated_threads_give_the_same_losses_whatever_the_machine_has(prepared: Path, tmp_path: Path) -> None:
-    runs = []
-    for available in (1, 3):
-        torch.set_num_threads(available)
-        ctx = context(case(finetune(cpu_threads=1)), tmp_path / str(available), prepared)
-        llm_finetune.run(ctx)
-        assert torch.get_num_threads() == available
-        runs.append(losses(ctx))
-    assert runs[0] == runs[1]
+def test_stated_threads_are_what_the_training_computes_with(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, seen = llm_finetune.LlmFinetuneTask.train_step, set()
+
+    def watched(self: llm_finetune.LlmFinetuneTask, step: int) -> torch.Tensor:
+        seen.add(torch.get_num_threads())
+        return right(self, step)
+
+    monkeypatch.setattr(llm_finetune.LlmFinetuneTask, "train_step", watched)
+    for stated, expected in ((2, 2), (8, 3), (None, 3)):
+        torch.set_num_threads(3)
+        seen.clear()
+        llm_finetune.run(context(case(finetune(cpu_threads=stated)), tmp_path / str(stated), prepared))
+        assert seen == {expected}
+        assert torch.get_num_threads() == 3
 
 
 def test_accumulated_micro_batches_make_the_same_step(prepared: Path, tmp_path: Path) -> None:
