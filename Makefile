@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV := .venv
+# a progress bar where someone watches; a log keeps every message
+PROGRESS := $(shell [ -t 2 ] && echo --logger rich)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help demo test slurm lint setup setup-dev clean
@@ -36,7 +38,7 @@ setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
 
 demo: setup
-	@snakemake --profile local --config study=demo
+	@snakemake --profile local $(PROGRESS) --config study=demo
 	@echo
 	@echo "report: results/demo/report.html"
 	@seatrial verdict results/demo

@@ -82,8 +82,10 @@ def _plan(arguments: argparse.Namespace) -> int:
     from seatrial.paths import StudyPaths
     from seatrial.plan import make_plan
     from seatrial.plan_text import print_plan
+    from seatrial.reference.check import check_references
 
     plan = make_plan(arguments.words, arguments.conf)
+    check_references(plan.study, plan.file_of)
     if arguments.write is None:
         print_plan(plan)
         plan.refuse_if_too_large()
@@ -95,31 +97,28 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     from seatrial.case import Case
-    from seatrial.errors import ConfigError
-    from seatrial.train.prepare import prepare_model
+    from seatrial.train.prepare import prepare_case
 
-    model = Case.read(arguments.case).model_to_prepare
-    if model is None:
-        raise ConfigError("this case needs no prepared model", file=arguments.case, key="workload.model.source")
-    prepare_model(model, arguments.output)
+    prepare_case(Case.read(arguments.case), arguments.output)
     return EXIT_OK
 
 
 def _measure(arguments: argparse.Namespace) -> int:
     from seatrial.case import Case
     from seatrial.measure.session import run_repeat
-    from seatrial.train.kinds import work_of
+    from seatrial.train.kinds import WORK
 
     case = Case.read(arguments.case)
-    run_repeat(case, arguments.repeat, arguments.output, work_of(case.workload.kind), prepared=arguments.prepared)
+    run_repeat(case, arguments.repeat, arguments.output, WORK[case.workload.kind], prepared=arguments.prepared)
     return EXIT_OK
 
 
 def _collect(arguments: argparse.Namespace) -> int:
-    from seatrial.analysis.collect import collect
+    from seatrial.analysis.collect import collect, outcome_lines
     from seatrial.paths import StudyPaths
 
-    collect(StudyPaths(arguments.folder))
+    for line in outcome_lines(collect(StudyPaths(arguments.folder))):
+        print(line)
     return EXIT_OK
 
 

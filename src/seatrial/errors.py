@@ -31,6 +31,7 @@ ERROR_KINDS = (
     "target_not_reached",
     "wrong_result",
     "crashed",
+    "unsupported",
 )
 """Allowed values of a record's `error.kind`."""
 

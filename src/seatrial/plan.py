@@ -64,7 +64,7 @@ def make_plan(words: Sequence[str], conf: Path) -> Plan:
     for name, experiment in study.experiments.items():
         cases += _expand(name, experiment, study, raw, extra_axes.get(name, {}), origins)
     _refuse_twins(cases)
-    return Plan(study=study, cases=tuple(cases), words=tuple(words))
+    return Plan(study=study, cases=tuple(cases), words=tuple(words), origins=origins)
 
 
 def parse_word(word: str) -> Override:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case, content_hash, prepared_id
+from seatrial.config.loader import Origins
 from seatrial.config.study import Study
 from seatrial.config.training import PreparedModel
 from seatrial.errors import PlanRefused
@@ -39,6 +41,11 @@ class Plan:
     study: Study
     cases: tuple[Case, ...]
     words: tuple[str, ...] = ()
+    origins: Origins | None = field(default=None, compare=False, repr=False)
+
+    def file_of(self, key: str) -> Path | str | None:
+        """The file (or the command line) that set a key of the study."""
+        return self.origins.of(key) if self.origins else None
 
     @property
     def repeats(self) -> int:
@@ -89,6 +96,7 @@ class Plan:
                 raise PlanRefused(
                     f"the plan takes up to {hours:.4g} {key.removeprefix('max_').replace('_', '-')}, "
                     f"more than the study allows; nothing was submitted",
+                    file=self.file_of(key),
                     key=key,
                     value=limit,
                     allowed=f"at least {hours:.4g}, or null for no limit (override {key}=null), or a smaller plan",

@@ -164,13 +164,19 @@ class Record(Closed):
 
 
 def _write_series(path: Path, series: list[list[float]]) -> None:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    index = [i for i, values in enumerate(series) for _ in values]
-    table = pa.table({"series": pa.array(index, pa.int32()), "value": [v for values in series for v in values]})
+    index = np.repeat(np.arange(len(series), dtype=np.int32), [len(values) for values in series])
+    value = np.array([v for values in series for v in values], dtype=np.float64)
+    # from buffers: pa.array() of a list or an array imports pandas, which a rank must not pay for
+    columns = [
+        pa.Array.from_buffers(pa.int32(), len(index), [None, pa.py_buffer(index)]),
+        pa.Array.from_buffers(pa.float64(), len(value), [None, pa.py_buffer(value)]),
+    ]
     with written_aside(path) as aside:
-        pq.write_table(table, aside)
+        pq.write_table(pa.Table.from_arrays(columns, names=["series", "value"]), aside)
 
 
 def _with_series(path: Path, measurements: list[Measurement]) -> list[Measurement]:

@@ -19,6 +19,7 @@ from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, U
 from seatrial.paths import StudyPaths, write_text
 from seatrial.plan import make_plan
 from seatrial.planned import Plan
+from seatrial.reference.check import check_references
 
 CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun")
 RERUN = ("failed",)
@@ -37,6 +38,7 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
         words = words_of(config)
         conf = Path(workflow.basedir) / "conf"
         plan = make_plan(words, conf)
+        check_references(plan.study, plan.file_of)
         plan.refuse_if_too_large()
         wiring = Wiring(plan, Path(str(config.get("results", "results"))), conf)
         if config.get("rerun") == "failed":

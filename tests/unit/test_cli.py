@@ -47,6 +47,22 @@ def test_a_mistake_is_one_error_without_traceback_exit_code_2_nothing_written(wo
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("word", "key", "near"),
+    [
+        ("references.subjects.0.system=hpg.dgxb200x8.n11", "references.subjects.0.system", "hpg.dgxb200x8.n1"),
+        ("references.subjects.0.submitter=Universty-of-Florida", "references.subjects.0.submitter", "University"),
+        ("experiments.finetune.workload.benchmark=llama2_70b_lorra", "workload.benchmark", "llama2_70b_lora"),
+    ],
+)
+def test_a_reference_that_the_published_results_do_not_have_is_found_before_anything_runs(word, key, near):
+    done = seatrial("plan", "study=demo", word)
+    assert done.returncode == 2
+    assert "command line" in done.stderr
+    assert key in done.stderr
+    assert near in done.stderr
+
+
 def test_a_missing_folder_is_a_mistake_not_a_fault(tmp_path):
     for command in ("collect", "analyse", "report", "verdict"):
         done = seatrial(command, tmp_path / "nothing")

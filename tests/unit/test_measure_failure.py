@@ -18,7 +18,7 @@ GLOO_TIMEOUT = "[unbound_buffer.cc:78] Timed out waiting 3000ms for recv operati
     [
         (MeasurementFailed("diverged", "loss is NaN"), "failed", "diverged", 2),
         (MissingRanks("rank 3 did not come"), "failed", "timeout", None),
-        (Unsupported("no tf32"), "unsupported", "crashed", 2),
+        (Unsupported("no tf32"), "unsupported", "unsupported", 2),
         (ConfigError("no such model"), "failed", "crashed", 2),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "failed", "out_of_memory", 2),
         (MemoryError(), "failed", "out_of_memory", 2),

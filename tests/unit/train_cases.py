@@ -20,11 +20,11 @@ import sys
 from pathlib import Path
 from seatrial.case import Case
 from seatrial.measure.session import run_repeat
-from seatrial.train.kinds import work_of
+from seatrial.train.kinds import WORK
 case, record, prepared = map(Path, sys.argv[1:])
 what = Case.read(case)
 assert not {"torch", "transformers"} & set(sys.modules)
-run_repeat(what, 0, record, work_of(what.workload.kind), prepared=prepared)
+run_repeat(what, 0, record, WORK[what.workload.kind], prepared=prepared)
 print(" ".join(m for m in ("pandas", "hydra", "snakemake", "sklearn", "matplotlib", "peft") if m in sys.modules))
 """
 

@@ -83,7 +83,7 @@ def test_a_dry_run_shows_the_plan_imports_no_torch_and_writes_nothing_outside_sn
         line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")
     }
     assert "hydra" in imported
-    assert not imported & {"torch", "pandas", "transformers", "matplotlib"}
+    assert not imported & {"torch", "transformers", "peft", "matplotlib"}
     assert list(tmp_path.iterdir()) == []
     assert files(ROOT).items() ^ before.items() == set()
 

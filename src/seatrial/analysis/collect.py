@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,8 @@ class Repeat:
     attempts: Attempts | None
 
 
-def collect(paths: StudyPaths) -> None:
-    """Write both tables. A record that is absent, truncated or foreign is a row with outcome `missing`.
+def collect(paths: StudyPaths) -> list[dict[str, Any]]:
+    """Write both tables; the rows of repeats.csv. A record that is absent, truncated or foreign is `missing`.
 
     Raises UnreadableFile where study.json or a case file cannot be read.
     """
@@ -93,6 +93,18 @@ def collect(paths: StudyPaths) -> None:
                 measured += _measurement_rows(repeat.record, case, names)
     _write_measurements(paths.measurements, measured, names)
     write_csv(paths.repeats, REPEAT_COLUMNS, rows)
+    return rows
+
+
+def outcome_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What became of the repeats: how many completed, and a line for every other one."""
+    others = [row for row in rows if row["outcome"] != "completed"]
+    lines = [f"{len(rows) - len(others)} of {len(rows)} repeats completed"]
+    for row in others:
+        what = f"{row['experiment']} case {row['case_id']} repeat {row['repeat']}: {row['outcome']}"
+        why = " ".join(str(row["error_message"] or "no reason recorded").split())
+        lines.append(f"  {what}: {row['error_kind'] or 'no kind'}: {why} (log: {row['log'] or 'none'})")
+    return lines
 
 
 def read_repeat(paths: StudyPaths, case: Case, number: int) -> Repeat:

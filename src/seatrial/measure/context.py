@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.case import Case
 from seatrial.record import Measurement, Quality
@@ -37,6 +37,9 @@ class RankContext:
     resumed: int = 0
     devices: list[str] = field(default_factory=list)
     """Every rank's device (`cpu`, `cuda:0`), by rank; filled on rank 0 only, for the labels."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the work adds to the record's provenance (the data it read, with version and hash)."""
 
     def beside(self, suffix: str) -> Path:
         """The path `<repeat>.<suffix>` beside the record."""

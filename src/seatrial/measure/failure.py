@@ -59,7 +59,7 @@ def failure_of(problem: Exception, rank: int) -> Failure:
         return Failure("failed", problem.kind, str(problem), rank)
     if isinstance(problem, Unsupported):
         # The outcome says what happened; no kind of error fits a machine that lacks a feature better.
-        return Failure("unsupported", "crashed", str(problem), rank)
+        return Failure("unsupported", "unsupported", str(problem), rank)
     words = in_words(problem)
     if isinstance(problem, SeatrialError):
         return Failure("failed", "crashed", str(problem), rank)

@@ -184,6 +184,7 @@ class _Session:
         # A repeat that fails before the ranks meet knows its own host only.
         content = self.provenance or self._provenance([{"host": host_name(os.environ)}])
         content["versions"] = version_facts(sys.modules.get("torch"))  # the work may have imported more
+        content |= self.ctx.facts if self.ctx else {}
         record = Record(
             study=self.case.study,
             case_id=self.case.case_id,

@@ -73,7 +73,7 @@ def find_reference(
     table = load_published() if table is None else table
     _known("division", division, DIVISIONS)
     _known("round", round_, table["round"])
-    _known("benchmark", benchmark, [*table["benchmark"], *table["benchmark"].map(canonical_benchmark)])
+    check_benchmark(benchmark, table)
     same = _of_benchmark(table[(table["round"] == round_) & (table["division"] == division)], benchmark)
     like = same[(same["accelerator_family"] == family) & (same["confidence"] != "rounded")]
     if exclude_submitter is not None:
@@ -234,6 +234,12 @@ def _same_runs(results: tuple[PublishedResult, ...]) -> str:
         seen[key] = seen.get(key, 0) + 1
     repeated = [f"{count} of {name} are equal to the last digit" for (name, _), count in seen.items() if count > 1]
     return ", ".join(repeated)
+
+
+def check_benchmark(benchmark: str, table: pd.DataFrame | None = None) -> None:
+    """Raise ConfigError where no round of the table (None: the shipped one) has this benchmark."""
+    table = load_published() if table is None else table
+    _known("benchmark", benchmark, [*table["benchmark"], *table["benchmark"].map(canonical_benchmark)])
 
 
 def _known(key: str, value: str, names: Iterable[str], shown: Iterable[str] | None = None) -> None:

@@ -1,4 +1,8 @@
-"""Which piece of work a kind of workload is. Imported on demand: a probe never loads transformers."""
+"""Which piece of work a kind of workload is.
+
+Nothing is imported before the work begins: a probe never loads transformers, and the session sets the target's
+environment before torch is there.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,34 @@ from collections.abc import Callable
 from seatrial.measure.context import RankContext
 
 
-def work_of(kind: str) -> Callable[[RankContext], None]:
-    """The function that runs a workload of this kind on one rank.
+def _gemm(ctx: RankContext) -> None:
+    from seatrial.measure import gemm
 
-    Raises KeyError for a kind that the schemas do not know.
-    """
-    if kind == "gemm":
-        from seatrial.measure import gemm
+    gemm.run(ctx)
 
-        return gemm.run
-    if kind == "memory":
-        from seatrial.measure import memory
 
-        return memory.run
-    if kind == "collective":
-        from seatrial.measure import collective
+def _memory(ctx: RankContext) -> None:
+    from seatrial.measure import memory
 
-        return collective.run
-    if kind == "llm_finetune":
-        from seatrial.train import llm_finetune
+    memory.run(ctx)
 
-        return llm_finetune.run
-    raise KeyError(kind)
+
+def _collective(ctx: RankContext) -> None:
+    from seatrial.measure import collective
+
+    collective.run(ctx)
+
+
+def _llm_finetune(ctx: RankContext) -> None:
+    from seatrial.train import llm_finetune
+
+    llm_finetune.run(ctx)
+
+
+WORK: dict[str, Callable[[RankContext], None]] = {
+    "gemm": _gemm,
+    "memory": _memory,
+    "collective": _collective,
+    "llm_finetune": _llm_finetune,
+}
+"""What runs on every rank, by `kind` of the workload's schema."""

@@ -113,6 +113,10 @@ def _fine_tune(ctx: RankContext, workload: LlmFinetune) -> None:
     torch.manual_seed(ctx.seed)
     base, tokenizer = causal_lm.load(workload, ctx.prepared, ctx.device)
     texts = corpus.train_and_evaluation(workload.dataset)
+    ctx.facts["datasets"] = {
+        use: {"origin": text.origin, "sha256": text.sha256, "characters": text.characters}
+        for use, text in zip(("train", "evaluation"), texts, strict=True)
+    }
     train = packing.pack(texts[0], tokenizer, workload.sequence_length)
     evaluation = packing.spread(
         packing.pack(texts[1], tokenizer, workload.sequence_length), workload.evaluation_sequences

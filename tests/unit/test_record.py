@@ -1,0 +1,113 @@
+"""Records: what they refuse, long series, and that no half-written one ever exists."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from seatrial.errors import UnreadableFile
+from seatrial.paths import write_text, written_aside
+from seatrial.record import Error, Measurement, Record, measurement
+
+BASE = {
+    "study": "s",
+    "case_id": "c" * 16,
+    "repeat": 0,
+    "seed": 1,
+    "workload": "gemm",
+    "target": "t",
+    "started_at": "2026-01-01T00:00:00+00:00",
+    "finished_at": "2026-01-01T00:01:00+00:00",
+}
+SAMPLES = st.lists(st.floats(min_value=1e-9, max_value=1e9), min_size=1, max_size=2100)
+
+
+@given(st.lists(SAMPLES, min_size=1, max_size=3))
+def test_a_record_reads_back_as_it_was_written_whatever_the_length_of_its_series(tmp_path_factory, series):
+    path = tmp_path_factory.mktemp("r") / "0.json"
+    record = Record(**BASE, outcome="completed", measurements=[measurement("gemm.throughput", s) for s in series])
+    record.write(path)
+    back = Record.read(path)
+    assert [m.samples for m in back.measurements] == series
+    assert path.with_name("0.series.parquet").exists() == any(len(s) > 1000 for s in series)
+
+
+def test_writing_a_long_series_reaches_no_pandas(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from seatrial.record import Record, measurement;"
+        f"Record(**{BASE!r}, outcome='completed', measurements=[measurement('gemm.throughput', [1.0] * 2000)])"
+        f".write(Path({str(tmp_path)!r}) / '0.json'); print('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"study": "s"}', '{"schema_version": 99}', "\x00\x01"])
+def test_a_truncated_or_foreign_file_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "0.json"
+    path.write_text(text)
+    with pytest.raises(UnreadableFile, match=str(path)):
+        Record.read(path)
+
+
+def test_a_lost_series_is_refused_by_name(tmp_path):
+    path = tmp_path / "0.json"
+    Record(**BASE, outcome="completed", measurements=[measurement("gemm.throughput", [1.0] * 1001)]).write(path)
+    path.with_name("0.series.parquet").unlink()
+    with pytest.raises(UnreadableFile, match=r"0\.series\.parquet"):
+        Record.read(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outcome": "failed"},
+        {"outcome": "completed", "error": Error(kind="crashed", message="m")},
+        {"outcome": "missing"},
+        {"outcome": "completed", "extra": 1},
+        {"outcome": "completed", "repeat": -1},
+    ],
+)
+def test_an_inconsistent_record_cannot_be_made(change):
+    with pytest.raises(ValidationError):
+        Record(**{**BASE, **change})
+
+
+@pytest.mark.parametrize("samples", [[], [float("nan")], [float("inf")]])
+def test_what_was_not_measured_has_no_measurement(samples):
+    with pytest.raises(ValidationError):
+        measurement("gemm.throughput", samples)
+
+
+def test_a_measurement_keeps_to_the_catalogue():
+    with pytest.raises(ValidationError, match="TFLOP/s"):
+        Measurement(metric="gemm.throughput", unit="GFLOP/s", direction="higher", samples=[1.0])
+    with pytest.raises(ValidationError, match="unknown metric"):
+        Measurement(metric="gemm.thruput", unit="x", direction="higher", samples=[1.0])
+
+
+def test_an_error_while_writing_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "a.json"
+    write_text(path, "old")
+
+    def fail() -> None:
+        with written_aside(path) as aside:
+            aside.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_written_file_has_the_usual_permissions(tmp_path):
+    path = tmp_path / "a.json"
+    write_text(path, json.dumps({}))
+    plain = tmp_path / "b.json"
+    plain.write_text("")
+    assert path.stat().st_mode == plain.stat().st_mode
