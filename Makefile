@@ -12,11 +12,12 @@ VENV := .venv
 PROGRESS := $(shell [ -t 2 ] && echo --logger rich)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test slurm lint setup setup-dev clean
+.PHONY: help demo test soak slurm lint setup setup-dev clean
 
 help:
 	@echo "make demo    run the demo study on this machine and name its report"
 	@echo "make test    run all tests"
+	@echo "make soak    run by hand what takes longer than a test may"
 	@echo "make slurm   install Slurm's daemons (Debian or Ubuntu, root), for the tests on a real Slurm"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
 	@echo "make setup   only make the environment (.venv)"
@@ -45,6 +46,10 @@ demo: setup
 
 test: setup-dev
 	@python -m pytest
+
+# by hand: what takes longer than a test may; its table goes to docs/measured.md with date and command
+soak: setup-dev
+	@python -m pytest -s --timeout 3600 tests/soak/*.py
 
 slurm:
 	@tests/slurm/cluster/install-slurm
