@@ -25,4 +25,4 @@ onstart:
 
 
 onerror:
-    shell(study.conclude)
+    shell("{study.conclude}")

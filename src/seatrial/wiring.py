@@ -40,7 +40,7 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
         plan = make_plan(words, conf)
         check_references(plan.study, plan.file_of)
         plan.refuse_if_too_large()
-        wiring = Wiring(plan, Path(str(config.get("results", "results"))), conf)
+        wiring = Wiring(plan, _results_folder(config), conf)
         if config.get("rerun") == "failed":
             wiring.ask_for_failed()
     except SeatrialError as problem:
@@ -74,6 +74,19 @@ def words_of(config: Mapping[str, Any]) -> list[str]:
             allowed='--config \'overrides=["target.nodes=4","target.nodes=choice(1,2)"]\'',
         )
     return words + overrides
+
+
+def _results_folder(config: Mapping[str, Any]) -> Path:
+    folder = str(config.get("results") or "results")
+    if set(folder) & set("{}"):
+        raise ConfigError(
+            "Snakemake reads braces in a path as wildcards",
+            file="command line",
+            key="results",
+            value=folder,
+            allowed="a folder without { and }",
+        )
+    return Path(folder)
 
 
 def _give_up(problem: SeatrialError) -> NoReturn:
