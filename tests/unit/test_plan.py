@@ -114,6 +114,12 @@ def test_the_study_has_the_last_word_over_the_groups_and_the_command_line_over_t
     assert make_plan([*words, "+experiments.gemm.workload.iterations=3"], conf).cases[0].workload.iterations == 3
 
 
+def test_a_study_may_set_values_of_its_target(conf):
+    words = write_study(conf, STUDY.format(m="[64]") + "target: {nodes: 3}\n")
+    assert make_plan(words, conf).cases[0].target.nodes == 3
+    assert make_plan([*words, "target.nodes=2"], conf).cases[0].target.nodes == 2
+
+
 def test_interpolations_see_the_swept_value(conf):
     text = STUDY.format(m="[64, 128]") + "    workload:\n      n: ${experiments.gemm.workload.m}\n"
     assert [case.workload.n for case in make_plan(write_study(conf, text), conf).cases] == [64, 128]

@@ -44,3 +44,8 @@ def test_the_readmes_study_zips_and_excludes_as_it_says(conf):
 def test_the_readme_names_only_files_that_exist():
     for name in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / name).exists(), name
+
+
+def test_the_command_line_has_the_last_word_over_the_studys_own_target(conf):
+    plan = make_plan(["study=acceptance_small", "target=dgx_b200"], conf)
+    assert plan.study.target.name == "dgx_b200"
