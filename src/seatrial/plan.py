@@ -6,7 +6,6 @@ because a composition costs tens of milliseconds and a study may have thousands 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +20,14 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seatrial.case import Case, case_id
+from seatrial.case import Case
 from seatrial.config import local
 from seatrial.config.loader import COMMAND_LINE, Origins, validate
 from seatrial.config.study import Experiment, Study
-from seatrial.config.target import Target
-from seatrial.config.workload import AnyWorkload
 from seatrial.errors import ConfigError, nearest_name
+from seatrial.expansion import expand, refuse_twins
 from seatrial.planned import Plan
-from seatrial.sweep import SweepMistake, flatten, points
+from seatrial.sweep import flatten
 
 WORD_FORM = (
     "an override in Hydra's grammar, key=value, quoted as one word: "
@@ -63,7 +61,7 @@ def make_plan(words: Sequence[str], conf: Path) -> Plan:
     cases = []
     for name, experiment in study.experiments.items():
         cases += _expand(name, experiment, study, raw, extra_axes.get(name, {}), origins)
-    _refuse_twins(cases)
+    refuse_twins(cases)
     return Plan(study=study, cases=tuple(cases), words=tuple(words), origins=origins)
 
 
@@ -262,14 +260,7 @@ def _expand(
     prefix = f"experiments.{name}"
     declared = {**flatten(experiment.sweep.axes), **extra}
     axes = {key: _axis_values(key, value, prefix, origins) for key, value in declared.items()}
-    try:
-        found = points(axes, experiment.sweep.zip, experiment.sweep.exclude)
-    except SweepMistake as mistake:
-        key = f"{prefix}.sweep.{mistake.key}"
-        raise ConfigError(
-            mistake.problem, file=origins.of(key), key=key, value=mistake.value, allowed=mistake.allowed
-        ) from None
-    return [_case(name, point, study, raw, experiment, origins) for point in found]
+    return expand(name, experiment, axes, study, raw, origins, lambda changed: _resolved(changed, origins))
 
 
 def _axis_values(key: str, value: Any, prefix: str, origins: Origins) -> list[Any]:
@@ -297,51 +288,3 @@ def _axis_values(key: str, value: Any, prefix: str, origins: Origins) -> list[An
             value=value,
             allowed="a list, or text in Hydra's sweep grammar: 1,2 or choice(a,b) or range(1,9,2)",
         ) from None
-
-
-def _case(
-    name: str, point: dict[str, Any], study: Study, raw: dict[str, Any], experiment: Experiment, origins: Origins
-) -> Case:
-    workload, target = experiment.workload, study.target
-    if point:
-        changed = {**raw, "target": copy.deepcopy(raw["target"]), "experiments": {**raw["experiments"]}}
-        changed["experiments"][name] = copy.deepcopy(raw["experiments"][name])
-        for key, value in point.items():
-            root = changed if key.startswith("target.") else changed["experiments"][name]
-            _set(root, key.split("."), value)
-        changed = _resolved(changed, origins)
-        workload = validate(
-            AnyWorkload, changed["experiments"][name]["workload"], origins, f"experiments.{name}.workload"
-        )
-        target = validate(Target, changed["target"], origins, "target")
-    return Case(
-        case_id=case_id(name, workload, target),
-        study=study.name,
-        experiment=name,
-        repeats=experiment.repeats,
-        base_seed=study.base_seed,
-        axes=point,
-        workload=workload,
-        target=target,
-    )
-
-
-def _set(root: dict[str, Any], parts: list[str], value: Any) -> None:
-    for part in parts[:-1]:
-        if not isinstance(root.get(part), dict):
-            root[part] = {}
-        root = root[part]
-    root[parts[-1]] = value
-
-
-def _refuse_twins(cases: Sequence[Case]) -> None:
-    seen: dict[str, Case] = {}
-    for case in cases:
-        twin = seen.setdefault(case.case_id, case)
-        if twin is not case:
-            raise ConfigError(
-                "two points of the sweep are the same case",
-                key=f"experiments.{case.experiment}.sweep",
-                value=case.axes,
-                allowed=f"points that differ; the other is {twin.axes}",
-            )
