@@ -44,8 +44,9 @@ demo: setup
 	@echo "report: results/demo/report.html"
 	@seatrial verdict results/demo
 
+# two at a time; what needs the one Slurm stays together
 test: setup-dev
-	@python -m pytest
+	@python -m pytest -n 2 --dist loadgroup
 
 # by hand: what takes longer than a test may; its table goes to docs/measured.md with date and command
 soak: setup-dev

@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ONLY_GEMM = ["~experiments.memory", "~experiments.all_reduce", "~experiments.finetune"]
 SMALL = [
@@ -23,23 +22,22 @@ SMALL = [
 ]
 
 
-def command(results, overrides, *words, study="demo"):
+def command(overrides, *words):
     return [
         str(BIN / "snakemake"),
         "--profile",
         "local",
         *words,
         "--config",
-        f"study={study}",
-        f"results={results}",
+        "study=demo",
         f"overrides={json.dumps(overrides)}",
     ]
 
 
-def snakemake(results, overrides, *words, timeout=240, **config):
+def snakemake(project, overrides, *words, timeout=240, **config):
     extra = [f"{key}={value}" for key, value in config.items()]
     return subprocess.run(
-        [*command(results, overrides, *words), *extra], cwd=ROOT, capture_output=True, text=True, timeout=timeout
+        [*command(overrides, *words), *extra], cwd=project, capture_output=True, text=True, timeout=timeout
     )
 
 
@@ -47,17 +45,17 @@ def files(folder):
     return {
         str(p.relative_to(folder)): p.stat().st_mtime_ns
         for p in folder.rglob("*")
-        if p.is_file() and not set(p.relative_to(folder).parts) & {".snakemake", ".git", ".venv", "__pycache__"}
+        if p.is_file() and ".snakemake" not in p.relative_to(folder).parts
     }
 
 
-def repeats(results):
-    with (results / "demo" / "tables" / "repeats.csv").open() as handle:
+def repeats(project):
+    with (project / "results" / "demo" / "tables" / "repeats.csv").open() as handle:
         return list(csv.DictReader(handle))
 
 
-def test_a_dry_run_shows_the_plan_imports_no_torch_and_writes_nothing_outside_snakemakes_folder(tmp_path):
-    before = files(ROOT)
+def test_a_dry_run_shows_the_plan_imports_no_torch_and_writes_nothing_outside_snakemakes_folder(project):
+    before = files(project)
     done = subprocess.run(
         [
             sys.executable,
@@ -70,9 +68,8 @@ def test_a_dry_run_shows_the_plan_imports_no_torch_and_writes_nothing_outside_sn
             "local",
             "--config",
             "study=demo",
-            f"results={tmp_path}",
         ],
-        cwd=ROOT,
+        cwd=project,
         capture_output=True,
         text=True,
         timeout=60,
@@ -84,18 +81,17 @@ def test_a_dry_run_shows_the_plan_imports_no_torch_and_writes_nothing_outside_sn
     }
     assert "hydra" in imported
     assert not imported & {"torch", "transformers", "peft", "matplotlib"}
-    assert list(tmp_path.iterdir()) == []
-    assert files(ROOT).items() ^ before.items() == set()
+    assert files(project).items() ^ before.items() == set()
 
 
-def test_a_study_runs_to_its_page_and_a_second_run_finds_nothing_to_do(tmp_path):
-    first = snakemake(tmp_path, SMALL)
+def test_a_study_runs_to_its_page_and_a_second_run_finds_nothing_to_do(project):
+    first = snakemake(project, SMALL)
     assert first.returncode == 0, first.stderr[-3000:]
-    study = tmp_path / "demo"
+    study = project / "results" / "demo"
     assert "<svg" in (study / "report.html").read_text()
-    assert [row["outcome"] for row in repeats(tmp_path)] == ["completed", "completed"]
+    assert [row["outcome"] for row in repeats(project)] == ["completed", "completed"]
     before = files(study)
-    second = snakemake(tmp_path, SMALL)
+    second = snakemake(project, SMALL)
     assert second.returncode == 0
     assert "Nothing to be done" in second.stdout + second.stderr
     assert {k: v for k, v in files(study).items() if k != ".lock"} == {
@@ -103,24 +99,24 @@ def test_a_study_runs_to_its_page_and_a_second_run_finds_nothing_to_do(tmp_path)
     }
 
 
-def test_a_further_repeat_runs_alone_and_a_changed_criterion_measures_nothing_again(tmp_path):
-    assert snakemake(tmp_path, SMALL).returncode == 0
-    records = {k: v for k, v in files(tmp_path / "demo").items() if k.startswith("records/")}
+def test_a_further_repeat_runs_alone_and_a_changed_criterion_measures_nothing_again(project):
+    assert snakemake(project, SMALL).returncode == 0
+    records = {k: v for k, v in files(project / "results" / "demo").items() if k.startswith("records/")}
     assert len(records) == 2
-    more = snakemake(tmp_path, [*SMALL, "experiments.gemm.repeats=2"])
+    more = snakemake(project, [*SMALL, "experiments.gemm.repeats=2"])
     assert more.returncode == 0, more.stderr[-3000:]
-    after = {k: v for k, v in files(tmp_path / "demo").items() if k.startswith("records/")}
+    after = {k: v for k, v in files(project / "results" / "demo").items() if k.startswith("records/")}
     assert len(after) == 4
     assert {k: after[k] for k in records} == records
     criterion = "criteria=[{name: some, metric: gemm.throughput, where: {experiment: gemm}, at_least: 1e-6}]"
-    judged = snakemake(tmp_path, [*SMALL[:-1], "experiments.gemm.repeats=2", criterion])
+    judged = snakemake(project, [*SMALL[:-1], "experiments.gemm.repeats=2", criterion])
     assert judged.returncode == 0, judged.stderr[-3000:]
-    assert {k: v for k, v in files(tmp_path / "demo").items() if k.startswith("records/")} == after
-    verdicts = json.loads((tmp_path / "demo" / "verdicts.json").read_text())
+    assert {k: v for k, v in files(project / "results" / "demo").items() if k.startswith("records/")} == after
+    verdicts = json.loads((project / "results" / "demo" / "verdicts.json").read_text())
     assert [(v["criterion"], v["verdict"]) for v in verdicts] == [("some", "pass")]
 
 
-def test_a_repeat_that_fails_in_words_is_on_the_page_and_rerun_failed_runs_it_again(tmp_path):
+def test_a_repeat_that_fails_in_words_is_on_the_page_and_rerun_failed_runs_it_again(project):
     # a collective needs two ranks: on one it cannot be run, and says so
     overrides = [
         "~experiments.gemm",
@@ -130,34 +126,34 @@ def test_a_repeat_that_fails_in_words_is_on_the_page_and_rerun_failed_runs_it_ag
         "~experiments.all_reduce.sweep",
         "+experiments.all_reduce.sweep.axes={target: {tasks_per_node: [1]}}",
     ]
-    first = snakemake(tmp_path, overrides)
+    first = snakemake(project, overrides)
     assert first.returncode == 0, first.stderr[-3000:]
-    (row,) = repeats(tmp_path)
+    (row,) = repeats(project)
     assert row["outcome"] == "unsupported"
     assert row["error_message"]
-    assert row["error_message"][:40] in (tmp_path / "demo" / "report.html").read_text()
-    assert "Nothing to be done" in (done := snakemake(tmp_path, overrides)).stdout + done.stderr
-    shown = snakemake(tmp_path, overrides, "-n", rerun="failed")
+    assert row["error_message"][:40] in (project / "results" / "demo" / "report.html").read_text()
+    assert "Nothing to be done" in (done := snakemake(project, overrides)).stdout + done.stderr
+    shown = snakemake(project, overrides, "-n", rerun="failed")
     assert re.search(r"^measure\s+1$", shown.stdout + shown.stderr, re.MULTILINE)
-    (record,) = (tmp_path / "demo" / "records").glob("*/0.json")
+    (record,) = (project / "results" / "demo" / "records").glob("*/0.json")
     before = record.read_text()
-    again = snakemake(tmp_path, overrides, rerun="failed")
+    again = snakemake(project, overrides, rerun="failed")
     assert again.returncode == 0, again.stderr[-3000:]
     assert record.read_text() != before
     assert record.with_name("0.failed-1.json").read_text() == before
-    assert "Nothing to be done" in (done := snakemake(tmp_path, overrides)).stdout + done.stderr
+    assert "Nothing to be done" in (done := snakemake(project, overrides)).stdout + done.stderr
 
 
-def test_a_repeat_whose_process_is_killed_leaves_a_page_that_says_so(tmp_path):
+def test_a_repeat_whose_process_is_killed_leaves_a_page_that_says_so(project):
     overrides = [
         *SMALL,
         "experiments.gemm.workload.iterations=2000000000",
         "~experiments.gemm.sweep",
         "+experiments.gemm.sweep.axes={workload: {m: [2000]}}",
     ]
-    log = (tmp_path / "out").open("w")
+    log = (project / "out").open("w")
     process = subprocess.Popen(
-        command(tmp_path, overrides, "--retries", "0"), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+        command(overrides, "--retries", "0"), cwd=project, stdout=log, stderr=subprocess.STDOUT
     )
     try:
         _wait_for(lambda: _measuring(process.pid), 60)
@@ -167,25 +163,25 @@ def test_a_repeat_whose_process_is_killed_leaves_a_page_that_says_so(tmp_path):
         assert process.wait(timeout=120) != 0
     finally:
         _stop(process)
-    (row,) = repeats(tmp_path)
+    (row,) = repeats(project)
     assert (row["outcome"], row["error_kind"]) == ("missing", "crashed")
-    page = (tmp_path / "demo" / "report.html").read_text()
+    page = (project / "results" / "demo" / "report.html").read_text()
     assert "missing" in page
     assert "SIGKILL" in row["error_message"] or "signal 9" in row["error_message"]
 
 
-def test_a_second_snakemake_on_the_same_study_is_refused_in_words(tmp_path):
+def test_a_second_snakemake_on_the_same_study_is_refused_in_words(project):
     overrides = [
         *SMALL,
         "experiments.gemm.workload.iterations=2000000000",
         "~experiments.gemm.sweep",
         "+experiments.gemm.sweep.axes={workload: {m: [2000]}}",
     ]
-    with (tmp_path / "out").open("w") as log:
-        process = subprocess.Popen(command(tmp_path, overrides), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    with (project / "out").open("w") as log:
+        process = subprocess.Popen(command(overrides), cwd=project, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_for(lambda: _measuring(process.pid), 60)
-            second = snakemake(tmp_path, overrides, timeout=60)
+            second = snakemake(project, overrides, timeout=60)
             assert second.returncode != 0
             assert f"process {process.pid}" in second.stderr + second.stdout
             process.send_signal(signal.SIGINT)
@@ -198,10 +194,11 @@ def test_a_second_snakemake_on_the_same_study_is_refused_in_words(tmp_path):
 @pytest.mark.parametrize(
     "words", [["study=nonesuch"], ["tarjet=local"], ["overrides=[a=choice(1,2)]"], ["rerun=all"]]
 )
-def test_a_mistake_ends_snakemake_with_2_one_error_and_nothing_written(words, tmp_path):
+def test_a_mistake_ends_snakemake_with_2_one_error_and_nothing_written(words, project):
+    before = files(project)
     done = subprocess.run(
-        [str(BIN / "snakemake"), "--profile", "local", "--config", f"results={tmp_path}", *words],
-        cwd=ROOT,
+        [str(BIN / "snakemake"), "--profile", "local", "--config", *words],
+        cwd=project,
         capture_output=True,
         text=True,
         timeout=60,
@@ -209,7 +206,7 @@ def test_a_mistake_ends_snakemake_with_2_one_error_and_nothing_written(words, tm
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "seatrial: " in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert files(project) == before
 
 
 def _measuring(parent):

@@ -1,0 +1,22 @@
+"""What all tests share."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project's workflow as a user has it, so that a run leaves nothing in the checkout."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("conf", "workflow"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("slurm", "local"):
+        (folder / name).symlink_to((ROOT / name).readlink())
+    return folder
