@@ -44,7 +44,7 @@ def accelerator_file(name: str) -> dict[str, Any]:
 def test_every_target_composes_and_is_valid(name: str) -> None:
     found = target(name)
     assert found.name == name
-    assert found.nodes == 1
+    assert found.nodes == (2 if name == "mini_slurm" else 1)
     assert found.tasks_per_node == max(1, found.accelerators_per_node)
 
 

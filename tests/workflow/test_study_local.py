@@ -156,9 +156,9 @@ def test_a_repeat_whose_process_is_killed_leaves_a_page_that_says_so(project):
         command(overrides, "--retries", "0"), cwd=project, stdout=log, stderr=subprocess.STDOUT
     )
     try:
-        _wait_for(lambda: _measuring(process.pid), 60)
+        _wait_for(lambda: _measuring(project), 60)
         time.sleep(3)
-        for victim in _measuring(process.pid):
+        for victim in _measuring(project):
             victim.send_signal(signal.SIGKILL)
         assert process.wait(timeout=120) != 0
     finally:
@@ -180,13 +180,13 @@ def test_a_second_snakemake_on_the_same_study_is_refused_in_words(project):
     with (project / "out").open("w") as log:
         process = subprocess.Popen(command(overrides), cwd=project, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait_for(lambda: _measuring(process.pid), 60)
+            _wait_for(lambda: _measuring(project), 60)
             second = snakemake(project, overrides, timeout=60)
             assert second.returncode != 0
             assert f"process {process.pid}" in second.stderr + second.stdout
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
-            assert _measuring(process.pid) == []
+            assert _measuring(project) == []
         finally:
             _stop(process)
 
@@ -209,15 +209,13 @@ def test_a_mistake_ends_snakemake_with_2_one_error_and_nothing_written(words, pr
     assert files(project) == before
 
 
-def _measuring(parent):
-    """The processes of `seatrial measure` below `parent`, wherever submitit's own session put them."""
+def _measuring(project):
+    """The processes of `seatrial measure` that work in this project."""
     found = []
-    for process in psutil.process_iter(["cmdline", "environ"]):
+    for process in psutil.process_iter(["cmdline", "cwd"]):
         words = process.info["cmdline"] or []
-        if "measure" in words and any(Path(word).name == "seatrial" for word in words):
-            ancestors = {p.pid for p in process.parents()}
-            if parent in ancestors or not psutil.pid_exists(parent):
-                found.append(process)
+        if process.info["cwd"] == str(project) and "measure" in words:
+            found += [process] if any(Path(word).name == "seatrial" for word in words) else []
     return found
 
 
