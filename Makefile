@@ -27,11 +27,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer with venv is needed: apt-get install python3 python3-venv" >&2; exit 2; fi
 	@echo "making $(VENV) with $(PYTHON) (a few minutes the first time)"
 	@[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -e '.[dev]'
 	@touch $@
 
 setup: $(VENV)/.installed
