@@ -74,8 +74,19 @@ def test_a_fraction_of_the_ceiling(make_study, ceiling, verdict):
 
 
 @pytest.mark.parametrize("what", ["missing", "failed", "unsupported", "aborted", "truncated", "nan", "no_metric"])
-@pytest.mark.parametrize("others", [[], [12.0, 12.1, 12.2], [8.0, 8.1, 8.2]])
-def test_one_repeat_that_was_not_measured_makes_it_incomplete(make_study, what, others):
+@pytest.mark.parametrize(
+    ("others", "word"),
+    [
+        ([], "incomplete"),
+        ([12.0], "incomplete"),
+        ([12.0, 12.1, 12.2], "incomplete"),
+        ([9.0, 10.2, 11.5], "incomplete"),
+        ([8.0], "fail"),
+        ([8.0, 8.01], "fail"),
+        ([8.0, 8.1, 8.2], "fail"),
+    ],
+)
+def test_a_repeat_that_was_not_measured_never_passes_and_hides_no_fail(make_study, what, others, word):
     study = make_study()
     bad = len(others)
     (case,) = study.experiment("gemm", GEMM, bad + 1)
@@ -92,11 +103,40 @@ def test_one_repeat_that_was_not_measured_makes_it_incomplete(make_study, what, 
         study.record(case, bad)
     study.criterion("fast", "gemm.throughput", at_least=10.0)
     verdict = read_verdicts(study.analyse())[0]
-    assert verdict["verdict"] == "incomplete", verdict
-    assert exit_code([verdict]) == 3
+    assert verdict["verdict"] == word, verdict
+    assert exit_code([verdict]) == (1 if word == "fail" else 3)
+    assert verdict["n"] == len(others)
     if what in ("missing", "failed", "unsupported", "aborted"):
         assert f"1 of {bad + 1} repeats not completed: repeat {bad} {what}" in verdict["reason"]
-        assert verdict["n"] == len(others)
+    if word == "fail":
+        assert "is not at least 10" in verdict["reason"]
+        assert "not measured: " in verdict["reason"]
+
+
+@pytest.mark.parametrize(
+    ("values", "planned", "word"),
+    [
+        ([8.0, 8.01], 3, "fail"),
+        ([8.0, 8.01], 2, "incomplete"),
+        ([8.0], 3, "incomplete"),
+        ([12.0, 12.1], 3, "incomplete"),
+    ],
+)
+def test_a_crash_below_the_minimum_of_repeats_hides_no_fail(make_study, values, planned, word):
+    found = gemm_verdict(make_study, values, repeats=planned, minimum_repeats=3)
+    assert found["verdict"] == word, found
+
+
+def test_a_failing_case_decides_over_one_that_is_missing_and_both_are_named(make_study):
+    study = make_study()
+    bad, _ = study.experiment("gemm", GEMM, 3, {"workload.m": [64, 256]})
+    study.gemm(bad, [8.0, 8.1, 8.2])
+    study.criterion("all", "gemm.throughput", at_least=10.0)
+    verdict = read_verdicts(study.analyse())[0]
+    assert (verdict["verdict"], verdict["measured"], verdict["n"]) == ("fail", 8.1, 3)
+    assert verdict["reason"].startswith("gemm (dtype float32, m 64), decisive of 2 selected (1 fail)")
+    assert "is not at least 10" in verdict["reason"]
+    assert "not measured (1 of 2 selected): gemm (m 256): 3 of 3 repeats not completed" in verdict["reason"]
 
 
 def test_a_misspelt_where_selects_nothing_and_passes_nothing(make_study):
@@ -165,6 +205,8 @@ def test_a_ratio_without_reference_is_no_reference(make_study):
         ([1.0, 1.3, 1.7], 3, "inconclusive"),
         ([1.0], 1, "inconclusive"),
         ([0.99, 1.0, 1.01], 4, "incomplete"),
+        ([1.99, 2.0, 2.01], 4, "fail"),
+        ([2.0], 4, "incomplete"),
         ([], 1, "incomplete"),
     ],
 )
@@ -217,7 +259,7 @@ def test_lines_json_and_junit_agree(make_study):
     paths = study.analyse()
     lines = verdict_lines(paths)
     assert [line.split()[0] for line in lines[:3]] == ["pass", "fail", "incomplete"]
-    assert lines[-1] == "verdict of trial: fail (1 pass, 1 fail, 1 incomplete)"
+    assert lines[-1] == "verdict of trial: fail (1 pass, 1 incomplete, 1 fail)"
     suite = ET.parse(paths.verdicts.with_name("junit.xml")).getroot().find("testsuite")
     assert suite.attrib == {"name": "trial", "tests": "3", "failures": "1", "errors": "1"}
     assert [next(iter(c)).tag for c in suite] == ["system-out", "failure", "error"]

@@ -8,14 +8,15 @@ incomplete    something selected was not measured: missing, failed, unsupported,
 no_reference  a ratio to a reference that does not exist
 
 A criterion is judged on every case and set of labels that it selects, and its verdict is the first of
-incomplete, fail, no_reference, inconclusive, pass that any of them has.
+fail, incomplete, no_reference, inconclusive, pass that any of them has: what was measured and fails stays a
+fail, whatever else is missing. Else a repeat that crashes would hide the failure of the others.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from seatrial.analysis.ratio import Ratio
@@ -24,7 +25,7 @@ from seatrial.config.study import Criterion
 from seatrial.units import format_figure
 
 Word = Literal["pass", "fail", "inconclusive", "incomplete", "no_reference"]
-PRECEDENCE: tuple[Word, ...] = ("incomplete", "fail", "no_reference", "inconclusive", "pass")
+PRECEDENCE: tuple[Word, ...] = ("fail", "incomplete", "no_reference", "inconclusive", "pass")
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,27 @@ def incomplete(reason: str, n: int = 0, n_needed: int | None = None) -> Judgemen
     return Judgement("incomplete", reason, n=n, n_needed=n_needed)
 
 
-def judge_values(criterion: Criterion, values: Sequence[float], samples: Sequence[float], unit: str) -> Judgement:
-    """Judge the values of a group, one per repeat; with a single repeat, its `samples`."""
+def with_gaps(judgement: Judgement, gaps: str | None) -> Judgement:
+    """A judgement on what was measured while `gaps` (words) was not: a fail stands, anything else is incomplete."""
+    if gaps is None:
+        return judgement
+    if judgement.verdict == "fail":
+        return replace(judgement, reason=f"{judgement.reason}; not measured: {gaps}")
+    return incomplete(gaps, judgement.n)
+
+
+def judge_values(
+    criterion: Criterion, values: Sequence[float], samples: Sequence[float], unit: str, planned: int
+) -> Judgement:
+    """Judge the values of a group, one per measured repeat of `planned`; with a single repeat, its `samples`.
+
+    Two values or more are judged where as many as the criterion asks for were planned; see `with_gaps`.
+    """
     n = len(values)
     if not all(math.isfinite(v) for v in (*values, *samples)):
         return incomplete("a value is not a number", n)
-    if n < criterion.minimum_repeats:
-        reason = f"{_repeats(n)}, {criterion.minimum_repeats} are the least"
-        return incomplete(reason, n, criterion.minimum_repeats)
+    if (planned if n > 1 else n) < criterion.minimum_repeats:
+        return _too_few(criterion, n)
     if n == 0:
         return incomplete("not measured")
     basis = f"n = {n} repeats"
@@ -74,10 +88,10 @@ def judge_values(criterion: Criterion, values: Sequence[float], samples: Sequenc
     return _decide(criterion, middle, bounds[0], bounds[1], n, spread, f"{unit}; {basis}")
 
 
-def judge_ratio(criterion: Criterion, ratio: Ratio, n: int, spread: float | None) -> Judgement:
-    """Judge a ratio to a reference of which `n` repeats or runs were measured."""
-    if n < criterion.minimum_repeats:
-        return incomplete(f"{_repeats(n)}, {criterion.minimum_repeats} are the least", n, criterion.minimum_repeats)
+def judge_ratio(criterion: Criterion, ratio: Ratio, n: int, spread: float | None, planned: int) -> Judgement:
+    """Judge a ratio to a reference of which `n` of `planned` repeats or runs were measured."""
+    if (planned if n > 1 else n) < criterion.minimum_repeats:
+        return _too_few(criterion, n)
     if not math.isfinite(ratio.value):
         return incomplete("the ratio is not a number", n)
     method = f"log-t {100 * criterion.confidence:.4g} %, both sides' spread combined"
@@ -87,7 +101,10 @@ def judge_ratio(criterion: Criterion, ratio: Ratio, n: int, spread: float | None
 
 
 def worst(criterion: Criterion, judgements: Sequence[tuple[str, Judgement]]) -> Judgement:
-    """The judgement that decides among those of all selected groups (name, judgement), its name in the reason."""
+    """The judgement that decides among those of all selected groups (name, judgement), its name in the reason.
+
+    The reason of a fail also names the first group that was not measured.
+    """
     if not judgements:
         return incomplete("nothing that was planned is selected by it")
     name, decisive = min(judgements, key=lambda pair: _urgency(criterion, pair[1]))
@@ -96,7 +113,11 @@ def worst(criterion: Criterion, judgements: Sequence[tuple[str, Judgement]]) -> 
     else:
         alike = sum(j.verdict == decisive.verdict for _, j in judgements)
         reason = f"{name}, decisive of {len(judgements)} selected ({alike} {decisive.verdict}): {decisive.reason}"
-    return Judgement(**{**vars(decisive), "reason": reason})
+    short = [(who, j.reason) for who, j in judgements if j.verdict == "incomplete"]
+    if decisive.verdict == "fail" and short:
+        who, gaps = short[0]
+        reason += f"; not measured ({len(short)} of {len(judgements)} selected): {who}: {gaps}"
+    return replace(decisive, reason=reason)
 
 
 def _decide(
@@ -138,5 +159,7 @@ def _urgency(criterion: Criterion, judgement: Judgement) -> tuple[int, float]:
     return PRECEDENCE.index(judgement.verdict), margin
 
 
-def _repeats(n: int) -> str:
-    return "1 repeat" if n == 1 else f"{n} repeats"
+def _too_few(criterion: Criterion, n: int) -> Judgement:
+    repeats = "1 repeat" if n == 1 else f"{n} repeats"
+    least = criterion.minimum_repeats
+    return incomplete(f"{repeats}, {least} are the least", n, least)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from seatrial.analysis.judgement import (
     judge_ratio,
     judge_values,
     required,
+    with_gaps,
     worst,
 )
 from seatrial.analysis.junit import junit_xml
@@ -74,8 +76,6 @@ def overall(found: Sequence[Mapping[str, Any]]) -> str:
     words = {verdict["verdict"] for verdict in found}
     if not words:
         return NO_CRITERIA
-    if "fail" in words:
-        return "fail"
     return next(word for word in PRECEDENCE if word in words)
 
 
@@ -129,20 +129,30 @@ class _Judge:
         return worst(criterion, [(group.name, self._judge_group(criterion, group)) for group in groups])
 
     def _judge_group(self, criterion: Criterion, group: Group) -> Judgement:
-        n = group.rows["repeat"].nunique()
-        problem = self._not_completed(group.case.case_id)
-        if problem:
-            return incomplete(problem, n)
-        if n < group.case.repeats:
-            return incomplete(f"{group.case.repeats - n} of {group.case.repeats} repeats did not measure it", n)
         column, unit = "median", METRICS[criterion.metric].unit
         if criterion.unit_of == "ceiling":
-            if group.rows["ceiling"].isna().any():
-                return incomplete("no ceiling is known for it, so a fraction of the ceiling cannot be judged", n)
             column, unit = "fraction_of_ceiling", "of the ceiling"
-        values = [float(np.median(rows)) for _, rows in group.rows.groupby("repeat", sort=True)[column]]
-        samples = self._samples(criterion, group) if n == 1 else []
-        return judge_values(criterion, values, samples, unit)
+        medians = {
+            int(number): float(np.median(rows)) for number, rows in group.rows.groupby("repeat", sort=True)[column]
+        }
+        known = {number: value for number, value in medians.items() if math.isfinite(value)}
+        samples = self._samples(criterion, group, next(iter(known))) if len(known) == 1 else []
+        judged = judge_values(criterion, list(known.values()), samples, unit, group.case.repeats)
+        return with_gaps(judged, self._gaps(criterion, group, len(known)))
+
+    def _gaps(self, criterion: Criterion, group: Group, known: int) -> str | None:
+        """What of a group was not measured, in words, or None; `known` is how many repeats have a value."""
+        problem = self._not_completed(group.case.case_id)
+        if problem:
+            return problem
+        n, planned = group.rows["repeat"].nunique(), group.case.repeats
+        if n < planned:
+            return f"{planned - n} of {planned} repeats did not measure it"
+        if criterion.unit_of == "ceiling" and group.rows["ceiling"].isna().any():
+            return "no ceiling is known for it, so a fraction of the ceiling cannot be judged"
+        if known < n:
+            return f"in {n - known} of {planned} repeats a value is not a number"
+        return None
 
     def _not_completed(self, case_id: str) -> str | None:
         """What became of the planned repeats of a case that are not completed, in words, or None."""
@@ -157,9 +167,8 @@ class _Judge:
         more = f" and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
         return f"{len(bad)} of {planned} repeats not completed: {', '.join(words)}{more}"
 
-    def _samples(self, criterion: Criterion, group: Group) -> list[float]:
-        """The samples of a group's only repeat, as the criterion counts them, from its record."""
-        number = int(group.rows["repeat"].iloc[0])
+    def _samples(self, criterion: Criterion, group: Group, number: int) -> list[float]:
+        """The samples of one repeat of a group, as the criterion counts them, from its record."""
         record = read_repeat(self.paths, group.case, number).record
         found = [
             m
@@ -187,16 +196,20 @@ class _Judge:
     def _judge_row(self, criterion: Criterion, row: Mapping[str, Any]) -> Judgement:
         n = int(row["measured_n"] or 0)
         problem = self._not_completed(row["case_id"]) if row["case_id"] else None
+        if row["ratio"] is not None and criterion.unit_of == "value":
+            ratio = Ratio(row["ratio"], row["ratio_error"], row["ratio_degrees_of_freedom"])
+            planned = int(row["repeats"] or n)
+            judged = judge_ratio(criterion, ratio, n, row["spread"] if row["case_id"] else None, planned)
+            if problem is None and n < planned:
+                problem = f"{planned - n} of {planned} repeats did not measure it"
+            return with_gaps(judged, problem)
         if problem:
             return incomplete(problem, n)
         if criterion.unit_of == "ceiling":
             return incomplete("a ratio to a reference has no ceiling", n)
         if row["basis"] == "undefined":
             return Judgement("no_reference", row["note"] or "no reference", n=n)
-        if row["ratio"] is None:
-            return incomplete(row["note"] or "no ratio", n)
-        ratio = Ratio(row["ratio"], row["ratio_error"], row["ratio_degrees_of_freedom"])
-        return judge_ratio(criterion, ratio, n, row["spread"] if row["case_id"] else None)
+        return incomplete(row["note"] or "no ratio", n)
 
 
 def _axes(row: Mapping[str, Any]) -> dict[str, Any]:
