@@ -18,10 +18,16 @@ rule all:
     input:
         study.report,
         study.verdicts,
+        # named here too: after a failure the page is there, and what is missing must still be run
+        study.records,
 
 
 onstart:
     study.hold()
+
+
+onsuccess:
+    shell("{study.status}")
 
 
 onerror:

@@ -69,7 +69,7 @@ class Case(Closed):
             case = cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, ValidationError) as problem:
             raise UnreadableFile(path, str(problem)) from problem
-        expected = case_id(case.experiment, case.workload, case.target)
+        expected = case_id(case.experiment, case.workload, case.target, case.base_seed)
         if case.case_id != expected:
             raise UnreadableFile(
                 path, f"case_id {case.case_id} is not the hash of its content ({expected}); was it edited?"
@@ -83,11 +83,20 @@ def content_hash(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def case_id(experiment: str, workload: AnyWorkload, target: Target) -> str:
+def case_id(experiment: str, workload: AnyWorkload, target: Target, base_seed: int) -> str:
     """The id of a case: the hash of everything that can change what is measured."""
     facts = target.model_dump(mode="json", exclude=NOT_IDENTITY)
     facts["launcher"] = {k: v for k, v in facts["launcher"].items() if k not in SCHEDULING}
-    return content_hash({"experiment": experiment, "workload": workload.model_dump(mode="json"), "target": facts})
+    # of the bare node only its CPUs: they set the threads, while detected memory differs by a kernel update
+    facts["node"] = {"cpus": target.node.cpus}
+    return content_hash(
+        {
+            "experiment": experiment,
+            "workload": workload.model_dump(mode="json"),
+            "target": facts,
+            "base_seed": base_seed,
+        }
+    )
 
 
 def prepared_id(model: PreparedModel) -> str:

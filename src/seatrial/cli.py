@@ -12,9 +12,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seatrial import __version__
 from seatrial.errors import EXIT_FAULT, EXIT_OK, SeatrialError
+
+if TYPE_CHECKING:
+    from seatrial.case import Case
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     measure = commands.add_parser("measure", help="run one repeat of a case; the same command on every rank")
     measure.add_argument("case", type=Path, metavar="CASE.json")
-    measure.add_argument("--repeat", type=int, default=0, help="which repeat (sets the seed); default 0")
+    measure.add_argument("--repeat", type=_repeat, default=0, help="which repeat (sets the seed); default 0")
     measure.add_argument("--output", type=Path, required=True, metavar="RECORD.json")
     measure.add_argument(
         "--prepared", type=Path, metavar="DIR", help="the prepared base model, if the case needs one"
@@ -70,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         ("collect", _collect, "gather records and attempts into tables"),
         ("analyse", _analyse, "time to quality, comparison and verdicts from the tables"),
         ("report", _report, "figures and report.html from the tables"),
+        ("status", _status, "say what became of every repeat that did not complete"),
         ("verdict", _verdict, "print the verdict; exit code 0 pass, 1 fail, 3 not yet known"),
     ):
         stage = commands.add_parser(name, help=words)
@@ -79,13 +84,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from seatrial.checks import check_plan
     from seatrial.paths import StudyPaths
     from seatrial.plan import make_plan
     from seatrial.plan_text import print_plan
-    from seatrial.reference.check import check_references
 
     plan = make_plan(arguments.words, arguments.conf)
-    check_references(plan.study, plan.file_of)
+    check_plan(plan)
     if arguments.write is None:
         print_plan(plan)
         plan.refuse_if_too_large()
@@ -109,7 +114,44 @@ def _measure(arguments: argparse.Namespace) -> int:
     from seatrial.train.kinds import WORK
 
     case = Case.read(arguments.case)
+    _check_measure(case, arguments)
     run_repeat(case, arguments.repeat, arguments.output, WORK[case.workload.kind], prepared=arguments.prepared)
+    return EXIT_OK
+
+
+def _repeat(text: str) -> int:
+    """A repeat's number, from 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
+
+
+def _check_measure(case: Case, arguments: argparse.Namespace) -> None:
+    """What would make a repeat useless is refused before it starts."""
+    from seatrial.errors import ConfigError
+
+    if case.prepared_id is not None and arguments.prepared is None:
+        raise ConfigError(
+            "this case needs its prepared base model",
+            file=arguments.case,
+            key="--prepared",
+            allowed=f"the folder that `seatrial prepare {arguments.case} --output DIR` made",
+        )
+    try:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ConfigError(
+            f"the record cannot be written: {problem.strerror}", key="--output", value=str(arguments.output)
+        ) from None
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from seatrial.analysis.collect import outcome_lines, read_repeats
+    from seatrial.paths import StudyPaths
+
+    for line in outcome_lines(read_repeats(StudyPaths(arguments.folder))):
+        print(line)
     return EXIT_OK
 
 

@@ -79,6 +79,21 @@ class ConfigError(SeatrialError):
         return "\n".join(lines)
 
 
+class FieldMistake(ValueError):
+    """What a schema's own check finds wrong: which field (below the checked one), its value, what is allowed."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        field: str | None = None,
+        value: object = None,
+        allowed: str | Iterable[str] | None = None,
+    ) -> None:
+        self.field, self.value, self.allowed = field, value, allowed
+        super().__init__(problem)
+
+
 class PlanRefused(ConfigError):
     """The plan is sound but larger than the study allows."""
 

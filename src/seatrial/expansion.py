@@ -58,12 +58,12 @@ def _case(
             root = changed if key.startswith("target.") else changed["experiments"][name]
             _set(root, key.split("."), value)
         changed = resolve(changed)
-        workload = validate(
-            AnyWorkload, changed["experiments"][name]["workload"], origins, f"experiments.{name}.workload"
-        )
-        target = validate(Target, changed["target"], origins, "target")
+        place = f"experiments.{name}"
+        swept = origins.swept({_absolute(key, place): f"{place}.sweep.axes.{key}" for key in point})
+        workload = validate(AnyWorkload, changed["experiments"][name]["workload"], swept, f"{place}.workload")
+        target = validate(Target, changed["target"], swept, "target")
     return Case(
-        case_id=case_id(name, workload, target),
+        case_id=case_id(name, workload, target, study.base_seed),
         study=study.name,
         experiment=name,
         repeats=experiment.repeats,
@@ -72,6 +72,11 @@ def _case(
         workload=workload,
         target=target,
     )
+
+
+def _absolute(axis: str, experiment: str) -> str:
+    """The key that an axis sets: `workload.m` -> `experiments.gemm.workload.m`, `target.nodes` as it is."""
+    return axis if axis.startswith("target.") else f"{experiment}.{axis}"
 
 
 def _set(root: dict[str, Any], parts: list[str], value: Any) -> None:

@@ -6,6 +6,7 @@ because a composition costs tens of milliseconds and a study may have thousands 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,10 +103,25 @@ def _sort_words(words: Iterable[str], conf: Path) -> _Words:
                 )
             out.axes.append((key, _sweep_values(override, word)))
         elif is_group:
+            _check_choice(override, word, conf)
             out.groups.append(word)
         else:
             out.values.append(override)
     return out
+
+
+def _check_choice(override: Override, word: str, conf: Path) -> None:
+    """Refuse a choice that is no option's name: a number, null, a list, a path out of the folder."""
+    choice = override.value()
+    if override.is_delete() or (isinstance(choice, str) and re.fullmatch(r"[\w-]+(/[\w-]+)*", choice)):
+        return
+    raise ConfigError(
+        f"this is no name of a {override.key_or_group}",
+        file=COMMAND_LINE,
+        key=override.key_or_group,
+        value=word.partition("=")[2],
+        allowed=_options(conf, override.key_or_group) or "one option",
+    )
 
 
 def _sweep_values(override: Override, word: str) -> list[Any]:
@@ -139,6 +155,8 @@ def _composed(words: _Words, conf: Path) -> tuple[DictConfig, Origins]:
     try:
         with initialize_config_dir(config_dir=str(conf.resolve()), version_base="1.3"):
             config = compose("config", overrides=words.groups, return_hydra_config=True)
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"not UTF-8: {problem.reason}", file=_undecodable(conf) or conf) from None
     except MissingConfigException as problem:
         raise _missing_option(problem, conf) from None
     except yaml.MarkedYAMLError as problem:
@@ -164,6 +182,16 @@ def _composed(words: _Words, conf: Path) -> tuple[DictConfig, Origins]:
     return config, Origins(files.get("study"), files, overridden)
 
 
+def _undecodable(conf: Path) -> Path | None:
+    """The first configuration file that is not UTF-8."""
+    for path in sorted(conf.rglob("*.yaml")):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return path
+    return None
+
+
 def _missing_option(problem: MissingConfigException, conf: Path) -> ConfigError:
     group, _, option = (problem.missing_cfg_file or "").rpartition("/")
     options = _options(conf, group) if group else []
@@ -179,8 +207,19 @@ def _missing_option(problem: MissingConfigException, conf: Path) -> ConfigError:
 
 def _apply(config: DictConfig, overrides: Iterable[Override], origins: Origins) -> None:
     """Apply value overrides; unknown keys are left to the schema, which knows what is allowed."""
+    experiments = config.get("experiments")
     for override in overrides:
         key = override.key_or_group
+        named = key.split(".")[1] if key.startswith("experiments.") else None
+        added = override.is_add() or override.is_force_add()
+        if named and not added and isinstance(experiments, DictConfig) and named not in experiments:
+            raise ConfigError(
+                "the study has no experiment of this name",
+                file=COMMAND_LINE,
+                key=key,
+                value=named,
+                allowed=[str(name) for name in experiments],
+            )
         try:
             if override.is_delete():
                 parent, _, leaf = key.rpartition(".")
@@ -224,7 +263,8 @@ def _resolved(raw: dict[str, Any], origins: Origins) -> dict[str, Any]:
 
 def _command_line_axes(swept: Iterable[tuple[str, list[Any]]], raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Axes given on the command line, by experiment: `target.nodes=1,2`, `experiments.gemm.workload.m=...`."""
-    experiments = list(raw.get("experiments") or {})
+    declared = raw.get("experiments")
+    experiments = list(declared) if isinstance(declared, dict) else []
     axes: dict[str, dict[str, Any]] = {name: {} for name in experiments}
     for key, values in swept:
         parts = key.split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import fcntl
 import json
 import os
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from seatrial.case import Case
+from seatrial.checks import check_plan
 from seatrial.config.target import Target
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile
 from seatrial.paths import StudyPaths, write_text
 from seatrial.plan import make_plan
+from seatrial.plan_text import totals
 from seatrial.planned import Plan
-from seatrial.reference.check import check_references
 
 CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun")
 RERUN = ("failed",)
@@ -38,7 +40,9 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
         words = words_of(config)
         conf = Path(workflow.basedir) / "conf"
         plan = make_plan(words, conf)
-        check_references(plan.study, plan.file_of)
+        check_plan(plan)
+        if workflow.is_main_process:
+            print("\n".join([f"study {plan.study.name}:", *totals(plan, dt.date.today())]), file=sys.stderr)
         plan.refuse_if_too_large()
         wiring = Wiring(plan, _results_folder(config), conf)
         if config.get("rerun") == "failed":
@@ -85,6 +89,15 @@ def _results_folder(config: Mapping[str, Any]) -> Path:
             key="results",
             value=folder,
             allowed="a folder without { and }",
+        )
+    there = next(p for p in (Path(folder).absolute(), *Path(folder).absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(
+            "studies cannot be written here",
+            file="command line",
+            key="results",
+            value=folder,
+            allowed="a folder that can be made and written" + ("" if there.is_dir() else f"; {there} is a file"),
         )
     return Path(folder)
 
@@ -136,7 +149,12 @@ class Wiring:
         root = shlex.quote(self.root)
         study = shlex.quote(self.study_file)
         stages = " && ".join(f"seatrial {stage} {root}" for stage in ("collect", "analyse", "report"))
-        return f"if [ -e {study} ]; then {stages}; fi"
+        return f"if [ -e {study} ]; then {stages} && {self.status}; fi"
+
+    @property
+    def status(self) -> str:
+        """The command that says what became of the repeats."""
+        return f"seatrial status {shlex.quote(self.root)}"
 
     def _of(self, wildcards: Any) -> Case:
         return self._cases[wildcards.case]
@@ -186,7 +204,10 @@ class Wiring:
         return self._reruns.get(f"{wildcards.case}/{wildcards.repeat}", 0)
 
     def ask_for_failed(self) -> None:
-        """Ask for every repeat again whose record says failed, aborted or unsupported."""
+        """Ask for every repeat again whose record says failed, aborted or unsupported, or cannot be read.
+
+        What has no record at all runs again by itself.
+        """
         for case in self.plan.cases:
             for repeat in range(case.repeats):
                 if _ended_badly(self.paths.record(case.case_id, repeat)):

@@ -49,7 +49,7 @@ def one_accelerator(monkeypatch: pytest.MonkeyPatch) -> Target:
 def measured(on: Target, work: Any, workload: dict[str, Any], folder: Path) -> Measurement:
     content = {"study": "try", "experiment": "probe", "repeats": 1, "base_seed": 3, "case_id": "x"}
     draft = Case.model_validate({**content, "workload": workload, "target": on})
-    what = draft.model_copy(update={"case_id": case_id("probe", draft.workload, on)})
+    what = draft.model_copy(update={"case_id": case_id("probe", draft.workload, on, draft.base_seed)})
     record = run_repeat(what, 0, folder / "0.json", work)
     assert record is not None and record.outcome == "completed", record and record.error
     (found,) = record.measurements

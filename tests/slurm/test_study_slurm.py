@@ -127,43 +127,43 @@ def test_a_killed_repeat_and_one_that_fails_in_words_are_both_on_the_page(site):
     words = overridden(
         "~experiments.memory",
         "~experiments.finetune",
+        "~experiments.all_reduce",
         "criteria=[]",
         *ONE_RANK,
-        # the collective has one rank, which it cannot run on; the product takes for ever, and is killed
-        "~experiments.all_reduce.sweep",
-        "+experiments.all_reduce.sweep.axes={workload: {size_bytes: [1024]}}",
+        # a CPU has no tf32, and says so; the product in float32 takes for ever, and is killed
         "~experiments.gemm.sweep",
-        "+experiments.gemm.sweep.axes={workload: {m: [1500]}}",
+        "+experiments.gemm.sweep.axes={workload: {dtype: [float32, tf32]}}",
+        "experiments.gemm.workload.m=1500",
         "experiments.gemm.workload.iterations=2000000000",
     )
     with (folder / "out").open("w") as log:
         process = start(site, ["--retries", "0", *words], log)
         try:
-            _wait_for(lambda: _gemm_processes(folder), 120)
+            _wait_for(lambda: _endless(folder), 120)
             time.sleep(5)
-            for victim in _gemm_processes(folder):
+            for victim in _endless(folder):
                 victim.send_signal(signal.SIGKILL)
             assert process.wait(timeout=180) != 0
         finally:
             _stop(process)
-    rows = {row["experiment"]: row for row in repeats(folder)}
-    assert rows["all_reduce"]["outcome"] == "unsupported"
-    assert (rows["gemm"]["outcome"], rows["gemm"]["error_kind"]) == ("missing", "crashed")
+    rows = {json.loads(row["axes"])["workload.dtype"]: row for row in repeats(folder)}
+    assert (rows["tf32"]["outcome"], rows["tf32"]["error_kind"]) == ("unsupported", "unsupported")
+    assert (rows["float32"]["outcome"], rows["float32"]["error_kind"]) == ("missing", "crashed")
     page = (folder / "results" / "demo" / "report.html").read_text()
-    assert rows["all_reduce"]["error_message"][:40] in page
+    assert rows["tf32"]["error_message"][:40] in page
     assert "missing" in page
     assert queue(environment) == []
 
 
-def _gemm_processes(folder):
-    """Processes of `seatrial measure` on the one gemm case, whatever node they run on."""
+def _endless(folder):
+    """Processes of `seatrial measure` on the float32 case, whatever node they run on."""
     cases = folder / "results" / "demo" / "cases"
-    gemm = {p.name for p in cases.glob("*.json") if json.loads(p.read_text())["experiment"] == "gemm"}
+    wanted = {p.name for p in cases.glob("*.json") if json.loads(p.read_text())["workload"]["dtype"] == "float32"}
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         if "measure" in words and any(Path(w).name == "seatrial" for w in words):
-            found += [process] if any(Path(w).name in gemm for w in words) else []
+            found += [process] if any(Path(w).name in wanted for w in words) else []
     return found
 
 

@@ -48,7 +48,7 @@ def case(workload: dict[str, Any], ranks: int = 1, **more: Any) -> Case:
     on = target(ranks, **more)
     content = {"study": "try", "experiment": "probe", "repeats": 1, "base_seed": 3, "case_id": "x"}
     draft = Case.model_validate({**content, "workload": workload, "target": on})
-    return draft.model_copy(update={"case_id": case_id("probe", draft.workload, on)})
+    return draft.model_copy(update={"case_id": case_id("probe", draft.workload, on, draft.base_seed)})
 
 
 def collective(**more: Any) -> dict[str, Any]:

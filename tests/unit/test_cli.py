@@ -1,5 +1,6 @@
 """The command line: what it prints, and its exit codes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -63,8 +64,56 @@ def test_a_reference_that_the_published_results_do_not_have_is_found_before_anyt
     assert near in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["criteria.0.where.experiment=finetun"], "criteria.0.where.experiment"),
+        (["+criteria.0.where.expriment=finetune"], "criteria.0.where.expriment"),
+        (["~experiments.finetune"], "criteria.0.metric"),
+        (["references.round=v9.9"], "references.round"),
+        (["~experiments.all_reduce.sweep"], "target.tasks_per_node"),
+        (
+            ["experiments.finetune.workload.dataset.modules=[aaaa,bbbb]"],
+            "experiments.finetune.workload.dataset.modules",
+        ),
+        (
+            ["experiments.finetune.workload.evaluation_sequences=1", "target.tasks_per_node=2"],
+            "evaluation_sequences",
+        ),
+        (
+            [
+                "workload@experiments.finetune.workload=llm_finetune_pretrained",
+                "experiments.finetune.workload.model.name=/no/such/model",
+                "experiments.finetune.workload.quality.target=1",
+                "experiments.finetune.workload.dataset.train=[/no/such.txt]",
+                "experiments.finetune.workload.dataset.evaluation=[/no/other.txt]",
+            ],
+            "experiments.finetune.workload.model.name",
+        ),
+    ],
+)
+def test_what_no_run_can_mend_is_refused_while_planning(words, key):
+    done = seatrial("plan", "study=demo", "target=local", *words)
+    assert done.returncode == 2, done.stdout
+    assert key in done.stderr
+    assert "allowed" in done.stderr
+
+
+def test_a_repeat_below_zero_and_a_training_without_its_model_are_refused_before_they_run(tmp_path):
+    assert seatrial("plan", "study=demo", "--write", tmp_path).returncode == 0
+    cases = {json.loads(p.read_text())["experiment"]: p for p in (tmp_path / "cases").glob("*.json")}
+    record = tmp_path / "0.json"
+    negative = seatrial("measure", cases["gemm"], "--repeat", "-1", "--output", record)
+    lacking = seatrial("measure", cases["finetune"], "--output", record)
+    nowhere = seatrial("measure", cases["gemm"], "--output", "/dev/null/x.json")
+    for done in (negative, lacking, nowhere):
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+    assert not record.exists()
+
+
 def test_a_missing_folder_is_a_mistake_not_a_fault(tmp_path):
-    for command in ("collect", "analyse", "report", "verdict"):
+    for command in ("collect", "analyse", "report", "status", "verdict"):
         done = seatrial(command, tmp_path / "nothing")
         assert done.returncode == 2, (command, done.stderr)
         assert "Traceback" not in done.stderr

@@ -76,6 +76,7 @@ def test_a_dry_run_shows_the_plan_imports_no_torch_and_writes_nothing_outside_sn
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert re.search(r"^measure\s+\d+$", done.stdout + done.stderr, re.MULTILINE)
+    assert re.search(r"at most [\d.]+ node-hours and 0 accelerator-hours", done.stderr)
     imported = {
         line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")
     }
@@ -117,15 +118,8 @@ def test_a_further_repeat_runs_alone_and_a_changed_criterion_measures_nothing_ag
 
 
 def test_a_repeat_that_fails_in_words_is_on_the_page_and_rerun_failed_runs_it_again(project):
-    # a collective needs two ranks: on one it cannot be run, and says so
-    overrides = [
-        "~experiments.gemm",
-        "~experiments.memory",
-        "~experiments.finetune",
-        "criteria=[]",
-        "~experiments.all_reduce.sweep",
-        "+experiments.all_reduce.sweep.axes={target: {tasks_per_node: [1]}}",
-    ]
+    # a CPU has no tf32: it cannot be run, and says so
+    overrides = [*ONLY_GEMM, "criteria=[]", "~experiments.gemm.sweep", "experiments.gemm.workload.dtype=tf32"]
     first = snakemake(project, overrides)
     assert first.returncode == 0, first.stderr[-3000:]
     (row,) = repeats(project)
@@ -187,12 +181,25 @@ def test_a_second_snakemake_on_the_same_study_is_refused_in_words(project):
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
             assert _measuring(project) == []
+            assert [row["outcome"] for row in repeats(project)] == ["missing"]
+            # the page was made all the same; the same words must still run what is missing
+            again = snakemake(project, overrides, "-n")
+            assert re.search(r"^measure\s+1$", again.stdout + again.stderr, re.MULTILINE)
         finally:
             _stop(process)
 
 
 @pytest.mark.parametrize(
-    "words", [["study=nonesuch"], ["tarjet=local"], ["overrides=[a=choice(1,2)]"], ["rerun=all"]]
+    "words",
+    [
+        ["study=nonesuch"],
+        ["target=3"],
+        ["tarjet=local"],
+        ["overrides=[a=choice(1,2)]"],
+        ["rerun=all"],
+        ["results=Snakefile"],
+        ["results=a{b}"],
+    ],
 )
 def test_a_mistake_ends_snakemake_with_2_one_error_and_nothing_written(words, project):
     before = files(project)

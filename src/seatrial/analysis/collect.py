@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from seatrial.analysis.attempts import Attempts, cause, node_names, read_attempts
 from seatrial.analysis.inputs import read_cases, read_plan
-from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
+from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, read_csv, rows_of, write_csv
 from seatrial.case import Case
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths, written_aside
@@ -94,6 +94,18 @@ def collect(paths: StudyPaths) -> list[dict[str, Any]]:
     _write_measurements(paths.measurements, measured, names)
     write_csv(paths.repeats, REPEAT_COLUMNS, rows)
     return rows
+
+
+def read_repeats(paths: StudyPaths) -> list[dict[str, Any]]:
+    """The rows of repeats.csv.
+
+    Raises UnreadableFile where the table is not there or has not these columns.
+    """
+    frame = read_csv(paths.repeats)
+    lacking = [name for name in REPEAT_COLUMNS if name not in frame]
+    if lacking:
+        raise UnreadableFile(paths.repeats, f"not a table of repeats: no column {', '.join(lacking)}")
+    return rows_of(frame)
 
 
 def outcome_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

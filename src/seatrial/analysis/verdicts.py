@@ -132,10 +132,11 @@ class _Judge:
         column, unit = "median", METRICS[criterion.metric].unit
         if criterion.unit_of == "ceiling":
             column, unit = "fraction_of_ceiling", "of the ceiling"
-        medians = {
-            int(number): float(np.median(rows)) for number, rows in group.rows.groupby("repeat", sort=True)[column]
-        }
-        known = {number: value for number, value in medians.items() if math.isfinite(value)}
+        repeat, known = group.rows["repeat"], {}
+        for number in sorted(set(repeat.tolist())):
+            value = float(np.median(group.rows[repeat == number][column]))
+            if math.isfinite(value):
+                known[number] = value
         samples = self._samples(criterion, group, next(iter(known))) if len(known) == 1 else []
         judged = judge_values(criterion, list(known.values()), samples, unit, group.case.repeats)
         return with_gaps(judged, self._gaps(criterion, group, len(known)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from seatrial.errors import ConfigError, UnreadableFile, nearest_name
+from seatrial.errors import ConfigError, FieldMistake, UnreadableFile, nearest_name
 
 COMMAND_LINE = "command line"
 
@@ -27,9 +28,18 @@ class Origins:
     def __init__(self, study: Path | None, choices: Mapping[str, Path], overridden: set[str]) -> None:
         self.study, self.choices, self.overridden = study, dict(choices), overridden
         self._raw = _read_yaml(study) if study else {}
+        self._axes: dict[str, str] = {}
+
+    def swept(self, axes: Mapping[str, str]) -> Origins:
+        """The same, where the keys of `axes` were set by an axis: key -> the key of the axis in the sweep."""
+        other = copy.copy(self)
+        other._axes = dict(axes)
+        return other
 
     def of(self, key: str) -> Path | str | None:
         """The file that set `key`; the command line where it was overridden there."""
+        if key in self._axes and key not in self.overridden:
+            return self.of(self._axes[key])
         parts = key.split(".")
         for length in range(len(parts), 0, -1):
             if ".".join(parts[:length]) in self.overridden:
@@ -83,6 +93,15 @@ def _in_words(error: ErrorDetails, further: int, schema: Any, origins: Origins, 
             value=context.get("tag"),
             allowed=allowed,
         )
+    if isinstance(mistake := context.get("error"), FieldMistake):
+        key = ".".join(part for part in (key, mistake.field) if part)
+        return ConfigError(
+            f"{mistake}{more}",
+            file=origins.of(key),
+            key=key,
+            value=_short(value) if mistake.value is None else mistake.value,
+            allowed=mistake.allowed,
+        )
     message = error["msg"].removeprefix("Value error, ")
     allowed_words = _allowed_words(kind, message, context) or _allowed_type(models, path)
     nearest = None
@@ -102,6 +121,8 @@ def _in_words(error: ErrorDetails, further: int, schema: Any, origins: Origins, 
 def _allowed_words(kind: str, message: str, context: Mapping[str, Any]) -> str | None:
     if kind in ("literal_error", "enum"):
         return str(context.get("expected", "")).replace("'", "")
+    if "pattern" in context:
+        return f"text of the form {context['pattern']}"
     for word, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
         if word in context:
             return f"a value {sign} {context[word]}"
@@ -113,11 +134,11 @@ def _allowed_type(models: list[type[BaseModel]], path: list[str]) -> str | None:
     if not models or path[-1] not in models[-1].model_fields:
         return None
     field = models[-1].model_fields[path[-1]]
-    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    text = words.get(typing.cast(Any, field.annotation), str(field.annotation).replace("typing.", ""))
-    if "class" in text or "seatrial" in text:
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    alternatives = _unwrap(field.annotation)
+    if not all(a in words for a in alternatives):
         return None
-    return text + (f"; {field.description}" if field.description else "")
+    return " or ".join(words[a] for a in alternatives)
 
 
 def _walk(schema: Any, location: tuple[int | str, ...]) -> tuple[list[str], list[type[BaseModel]]]:

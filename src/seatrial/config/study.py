@@ -10,7 +10,7 @@ from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
 from seatrial.config.metrics import METRICS
 from seatrial.config.target import Price, Target
 from seatrial.config.workload import AnyWorkload
-from seatrial.errors import nearest_name
+from seatrial.errors import FieldMistake
 
 
 class Sweep(Closed):
@@ -78,9 +78,7 @@ class Criterion(Closed):
     def _known(cls, name: str) -> str:
         allowed = [*METRICS, "comparison.ratio"]
         if name not in allowed:
-            near = nearest_name(name, allowed)
-            hint = f"; did you mean {near!r}?" if near else ""
-            raise ValueError(f"no such metric; allowed: {', '.join(allowed)}{hint}")
+            raise FieldMistake("no such metric", value=name, allowed=allowed)
         return name
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from seatrial.config.base import Closed, Fact, NonNegativeInt, PositiveInt, Slug
+from seatrial.errors import FieldMistake
 from seatrial.units import parse_month
 
 Precision = Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"]
@@ -131,7 +132,10 @@ class Price(Closed):
     @classmethod
     def _dated(cls, value: object) -> str:
         text = str(value)
-        parse_month(text)
+        try:
+            parse_month(text)
+        except ValueError as problem:
+            raise FieldMistake(str(problem), value=text, allowed="YYYY, YYYY-MM or YYYY-MM-DD") from None
         return text
 
     @model_validator(mode="after")
@@ -182,12 +186,21 @@ class Target(Closed):
     @model_validator(mode="after")
     def _divisible(self) -> Target:
         if self.accelerators_per_node and self.accelerators_per_node % self.tasks_per_node:
-            raise ValueError(
-                f"accelerators_per_node ({self.accelerators_per_node}) is not divisible by "
-                f"tasks_per_node ({self.tasks_per_node}); every task must hold equally many accelerators"
+            each = self.accelerators_per_node
+            raise FieldMistake(
+                f"accelerators_per_node ({each}) is not divisible by tasks_per_node; "
+                "every task must hold equally many accelerators",
+                field="tasks_per_node",
+                value=self.tasks_per_node,
+                allowed=", ".join(str(n) for n in range(1, each + 1) if each % n == 0),
             )
         if self.device != "cpu" and not self.accelerators_per_node:
-            raise ValueError(f"device is {self.device} but accelerators_per_node is 0")
+            raise FieldMistake(
+                f"device is {self.device} but accelerators_per_node is 0",
+                field="accelerators_per_node",
+                value=0,
+                allowed="a value >= 1, or device cpu",
+            )
         return self
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seatrial.config.study import Study
 from seatrial.errors import ConfigError
+from seatrial.reference.names import PUBLISHED_ON
 
 
 def check_references(study: Study, file_of: Callable[[str], Path | str | None]) -> None:
@@ -20,6 +21,11 @@ def check_references(study: Study, file_of: Callable[[str], Path | str | None]) 
         for name, experiment in study.experiments.items()
         if (benchmark := getattr(experiment.workload, "benchmark", None)) is not None
     }
+    if study.references.round not in PUBLISHED_ON:
+        key = "references.round"
+        raise ConfigError(
+            "no such round", file=file_of(key), key=key, value=study.references.round, allowed=PUBLISHED_ON
+        )
     if not claimed and not study.references.subjects:
         return
     # the table needs pandas, which a plan without references shall not pay for
