@@ -21,6 +21,18 @@ SERIES_LIMIT = 1000
 Outcome = Literal["completed", "failed", "unsupported", "aborted"]
 
 
+def first_mistake(problem: ValidationError) -> str:
+    """The first thing that is wrong with a file's content, in one line: 'measurements.0.unit: Field required'."""
+    mistakes = problem.errors(include_url=False)
+    first = mistakes[0]
+    words = " ".join(first["msg"].removeprefix("Value error, ").split())
+    if first["type"] == "json_invalid":
+        return f"not JSON: {words.removeprefix('Invalid JSON: ')}"
+    place = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    return f"{place}: {words}{more}" if place else f"{words}{more}"
+
+
 class Error(Closed):
     """Why a repeat did not complete; `rank` is the first rank that failed by itself, None where unknown."""
 
@@ -156,7 +168,9 @@ class Record(Closed):
         """
         try:
             record = cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, ValidationError) as problem:
+        except ValidationError as problem:
+            raise UnreadableFile(path, first_mistake(problem)) from problem
+        except (OSError, UnicodeDecodeError) as problem:
             raise UnreadableFile(path, str(problem)) from problem
         if any(m.samples_file for m in record.measurements):
             return record.model_copy(update={"measurements": _with_series(path, record.measurements)})

@@ -81,7 +81,7 @@ class StudyOnDisk:
         draft = Case.model_validate(
             {**content, "case_id": "draft", "workload": workload, "target": self.study["target"], "axes": point}
         )
-        found = case_id(name, draft.workload, draft.target)
+        found = case_id(name, draft.workload, draft.target, draft.base_seed)
         return draft.model_copy(update={"case_id": found})
 
     def criterion(self, name: str, metric: str, **words: Any) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from study_on_disk import FINETUNE, GEMM, training_measurements
 
 from seatrial.analysis.analyse import analyse
+from seatrial.analysis.collect import collect
 from seatrial.errors import UnreadableFile
 
 DESIGN_COLUMNS = [
@@ -96,4 +99,46 @@ def test_analyse_before_collect_names_the_table(make_study):
     study = make_study()
     study.experiment("gemm", GEMM)
     with pytest.raises(UnreadableFile, match=r"measurements\.parquet"):
+        analyse(study.paths)
+
+
+FOREIGN = "case_id,other\nabc,1\n"
+
+
+@pytest.mark.parametrize("table", ["repeats", "measurements"])
+def test_a_foreign_table_is_refused_with_the_missing_columns(make_study, table):
+    study = make_study()
+    study.experiment("gemm", GEMM)
+    study.criterion("fast", "gemm.throughput", at_least=1.0)
+    collect(study.paths)
+    if table == "repeats":
+        study.paths.repeats.write_text(FOREIGN)
+    else:
+        pq.write_table(pa.table({"case_id": ["abc"], "repeat": [0]}), study.paths.measurements)
+    with pytest.raises(UnreadableFile) as raised:
+        analyse(study.paths)
+    assert str(getattr(study.paths, table)) in str(raised.value)
+    assert "outcome" in str(raised.value)
+    assert "study, target, experiment, workload" in str(raised.value)
+    assert "case_id" not in str(raised.value)
+
+
+def test_a_column_of_another_type_is_refused(make_study):
+    study = make_study()
+    study.experiment("gemm", GEMM)
+    collect(study.paths)
+    table = pq.read_table(study.paths.measurements)
+    at = table.schema.get_field_index("median")
+    pq.write_table(table.set_column(at, "median", pa.array([], pa.string())), study.paths.measurements)
+    with pytest.raises(UnreadableFile, match="column median is string, not double"):
+        analyse(study.paths)
+
+
+def test_a_table_of_another_study_is_refused(make_study):
+    study, other = make_study(), make_study("other")
+    study.experiment("gemm", GEMM)
+    other.experiment("gemm", GEMM | {"m": 7})
+    study.analyse()
+    study.paths.repeats.write_bytes(other.analyse().repeats.read_bytes())
+    with pytest.raises(UnreadableFile, match=r"repeats\.csv.* is not of this study"):
         analyse(study.paths)

@@ -140,8 +140,17 @@ def test_a_repeat_without_record_is_missing_for_the_reason_of_its_last_attempt(m
         assert row["error_rank"] == 2
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"schema_version": 1}', "null", "\x00\xff"])
-def test_an_unreadable_record_is_missing_and_named(make_study, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "not JSON: EOF while parsing a value at line 1"),
+        ('{"schema_version": 1,\n "study": tru', "at line 2"),
+        ('{"schema_version": 1}', "study: Field required (and 8 more)"),
+        ("null", "Input should be an object"),
+        ("\x00\xff", "can't decode byte 0xff"),
+    ],
+)
+def test_an_unreadable_record_is_missing_and_says_what_is_wrong(make_study, content, words):
     study = make_study()
     (case,) = study.experiment("gemm", GEMM, 2)
     study.gemm(case, [1.0, 1.0])
@@ -149,9 +158,31 @@ def test_an_unreadable_record_is_missing_and_named(make_study, content):
     collect(study.paths)
     row = repeats_of(study.paths).loc[case.case_id, 1]
     assert row["outcome"] == "missing"
-    assert f"cannot read records/{case.case_id}/1.json" in row["error_message"]
+    assert row["error_message"].startswith(f"cannot read records/{case.case_id}/1.json: ")
+    assert words in row["error_message"]
     assert pd.isna(row["error_kind"])
     assert pq.read_table(study.paths.measurements).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"unit": None}, "measurements.0.unit: Input should be a valid string"),
+        ({"unit": "km"}, "measurements.0: gemm.throughput is in TFLOP/s, higher is better"),
+    ],
+)
+def test_a_record_with_a_wrong_measurement_names_its_place(make_study, change, words):
+    study = make_study()
+    (case,) = study.experiment("gemm", GEMM)
+    study.gemm(case, [1.0])
+    path = study.paths.record(case.case_id, 0)
+    content = json.loads(path.read_text())
+    content["measurements"][0] |= change
+    path.write_text(json.dumps(content))
+    collect(study.paths)
+    row = repeats_of(study.paths).iloc[0]
+    assert row["error_message"] == f"cannot read records/{case.case_id}/0.json: {words}"
+    assert (row["outcome"], pd.isna(row["error_kind"])) == ("missing", True)
 
 
 def test_a_record_of_another_repeat_is_not_taken_for_this_one(make_study):

@@ -8,9 +8,12 @@ import sys
 from html.parser import HTMLParser
 from importlib import resources
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from study_on_disk import COLLECTIVE, FINETUNE, GEMM, training_measurements
 
+from seatrial.errors import UnreadableFile
 from seatrial.record import measurement
 from seatrial.report.page import report
 
@@ -183,6 +186,38 @@ def test_a_figure_that_is_no_longer_drawn_is_removed(make_study):
     stale.write_text("<svg/>")
     made(study)
     assert not stale.exists()
+
+
+@pytest.mark.parametrize("table", ["repeats", "comparison", "time_to_quality", "references_used", "measurements"])
+def test_a_foreign_table_makes_no_page(make_study, table):
+    study = full_study(make_study)
+    paths = study.analyse()
+    file = getattr(paths, table)
+    if table == "measurements":
+        pq.write_table(pa.table({"other": [1]}), file)
+    else:
+        file.write_text("other\n1\n")
+    with pytest.raises(UnreadableFile, match=rf"{file.name}: .*without the columns .*(experiment|submitter)"):
+        report(paths)
+    assert not paths.report.exists()
+
+
+@pytest.mark.parametrize("table", ["repeats", "comparison", "time_to_quality", "measurements"])
+def test_a_table_of_another_study_makes_no_page(make_study, table):
+    paths = full_study(make_study).analyse()
+    other = make_study("other")
+    (case,) = other.experiment("other", FINETUNE | {"max_steps": 70})
+    other.trained(case, [1.0])
+    getattr(paths, table).write_bytes(getattr(other.analyse(), table).read_bytes())
+    with pytest.raises(UnreadableFile, match=f"case {case.case_id} is not of this study"):
+        report(paths)
+
+
+def test_verdicts_on_other_criteria_make_no_page(make_study):
+    paths = full_study(make_study).analyse()
+    paths.verdicts.write_text("[]")
+    with pytest.raises(UnreadableFile, match=r"verdicts\.json: it has verdicts on none"):
+        report(paths)
 
 
 def test_a_long_table_is_cut_and_says_so(make_study):

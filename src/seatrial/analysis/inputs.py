@@ -12,6 +12,7 @@ from seatrial.config.study import Study
 from seatrial.config.training import LlmFinetune
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
+from seatrial.record import first_mistake
 
 
 class PlanFigures(Closed):
@@ -41,7 +42,9 @@ def read_plan(paths: StudyPaths) -> PlannedStudy:
     path = paths.study
     try:
         return PlannedStudy.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as problem:
+    except ValidationError as problem:
+        raise UnreadableFile(path, first_mistake(problem)) from problem
+    except (OSError, UnicodeDecodeError) as problem:
         raise UnreadableFile(path, str(problem)) from problem
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seatrial.analysis.tables import read_csv
+from seatrial.analysis.collect import MEASUREMENT_FIELDS, REPEAT_COLUMNS
+from seatrial.analysis.tables import read_csv, require_columns
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
@@ -18,20 +19,27 @@ REPEATS_TEXT = ("case_id", "error_message", "nodes", "log", "started_at", "finis
 def read_measurements(paths: StudyPaths) -> pd.DataFrame:
     """tables/measurements.parquet.
 
-    Raises UnreadableFile where it is absent or not a table.
+    Raises UnreadableFile where it is absent, not a table, or without a column or its type.
     """
     try:
-        return pq.read_table(paths.measurements).to_pandas()
+        table = pq.read_table(paths.measurements)
     except (OSError, pa.ArrowException) as problem:
         raise UnreadableFile(paths.measurements, str(problem)) from problem
+    require_columns(paths.measurements, table.column_names, [name for name, _ in MEASUREMENT_FIELDS])
+    for name, kind in MEASUREMENT_FIELDS:
+        if table.schema.field(name).type != kind:
+            raise UnreadableFile(
+                paths.measurements, f"column {name} is {table.schema.field(name).type}, not {kind}"
+            )
+    return table.to_pandas()
 
 
 def read_repeats(paths: StudyPaths) -> pd.DataFrame:
     """tables/repeats.csv.
 
-    Raises UnreadableFile where it is absent or not a table.
+    Raises UnreadableFile where it is absent, not a table, or without a column.
     """
-    return read_csv(paths.repeats, REPEATS_TEXT)
+    return read_csv(paths.repeats, REPEAT_COLUMNS, REPEATS_TEXT)
 
 
 def medians_by_repeat(measurements: pd.DataFrame, case_id: str, metric: str) -> list[float]:

@@ -15,6 +15,8 @@ from seatrial.paths import write_text
 
 AXIS = "axis."
 """Prefix of the column of a swept axis."""
+REMEDY = "`seatrial collect` and `seatrial analyse` make"
+"""What makes every table again."""
 
 
 def canonical_json(content: object) -> str:
@@ -44,16 +46,34 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, An
     write_text(path, text.getvalue())
 
 
-def read_csv(path: Path, text_columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a table of the analysis; `text_columns` stay text even where they look like numbers.
+def read_csv(path: Path, columns: Iterable[str], text_columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a table of the analysis that has `columns`; `text_columns` stay text even where they look like numbers.
 
-    Raises UnreadableFile where the table is absent or not a table.
+    Raises UnreadableFile where the table is absent, not a table, or without one of the columns.
     """
     try:
         kinds = dict.fromkeys(("case_id", *text_columns), "str")
-        return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
         raise UnreadableFile(path, str(problem)) from problem
+    require_columns(path, frame.columns, columns)
+    return frame
+
+
+def require_columns(path: Path, found: Iterable[str], columns: Iterable[str]) -> None:
+    """Raises UnreadableFile that names which of `columns` the table in `path` has not."""
+    there = set(found)
+    missing = [name for name in columns if name not in there]
+    if missing:
+        word = "column" if len(missing) == 1 else "columns"
+        raise UnreadableFile(path, f"not the table that {REMEDY}: without the {word} {', '.join(missing)}")
+
+
+def require_cases(path: Path, frame: pd.DataFrame, case_ids: Iterable[str]) -> None:
+    """Raises UnreadableFile where the table in `path` speaks of a case that the study does not plan."""
+    foreign = sorted(set(frame["case_id"].dropna()) - set(case_ids))
+    if foreign:
+        raise UnreadableFile(path, f"not the table that {REMEDY}: case {foreign[0]} is not of this study")
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.comparison import COLUMNS
 from seatrial.analysis.inputs import PlannedStudy, read_cases, read_plan
 from seatrial.analysis.judgement import (
     PRECEDENCE,
@@ -18,7 +19,6 @@ from seatrial.analysis.judgement import (
     incomplete,
     judge_ratio,
     judge_values,
-    required,
     with_gaps,
     worst,
 )
@@ -26,11 +26,12 @@ from seatrial.analysis.junit import junit_xml
 from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.selection import Group, matches, select_groups
-from seatrial.analysis.tables import canonical_json, read_csv, rows_of
+from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
+from seatrial.analysis.verdict_file import Verdict, criterion_columns, read_verdicts
 from seatrial.case import Case
 from seatrial.config.metrics import METRICS
 from seatrial.config.study import Criterion
-from seatrial.errors import EXIT_FAIL, EXIT_OK, EXIT_UNKNOWN, UnreadableFile
+from seatrial.errors import EXIT_FAIL, EXIT_OK, EXIT_UNKNOWN
 from seatrial.paths import StudyPaths, write_text
 
 COMPARISON_TEXT = ("round", "system", "submitter", "note", "source", "axes")
@@ -38,7 +39,6 @@ NO_CRITERIA = "no_criteria"
 """What `overall` says of a study that declares no criterion."""
 MOST_NAMED = 5
 """Repeats that a reason names; tables/repeats.csv has them all."""
-Verdict = dict[str, Any]
 
 
 def verdicts(paths: StudyPaths) -> None:
@@ -48,27 +48,6 @@ def verdicts(paths: StudyPaths) -> None:
     found = [_as_json(c, judge.judge(c)) for c in plan.study.criteria]
     write_text(paths.verdicts, json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n")
     write_text(paths.verdicts.with_name("junit.xml"), junit_xml(plan.study.name, found))
-
-
-def read_verdicts(paths: StudyPaths) -> list[Verdict]:
-    """verdicts.json.
-
-    Raises UnreadableFile where it is absent or not a list of verdicts.
-    """
-    try:
-        found = json.loads(paths.verdicts.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UnreadableFile(paths.verdicts, "it does not exist; run `seatrial analyse` first") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise UnreadableFile(paths.verdicts, str(problem)) from problem
-    if not isinstance(found, list) or not all(_is_verdict(entry) for entry in found):
-        allowed = ", ".join(PRECEDENCE)
-        raise UnreadableFile(paths.verdicts, f"not a list of verdicts; a verdict is one of {allowed}")
-    return found
-
-
-def _is_verdict(entry: object) -> bool:
-    return isinstance(entry, dict) and entry.get("verdict") in PRECEDENCE
 
 
 def overall(found: Sequence[Mapping[str, Any]]) -> str:
@@ -90,7 +69,7 @@ def exit_code(found: Sequence[Mapping[str, Any]]) -> int:
 def verdict_lines(paths: StudyPaths) -> list[str]:
     """What `seatrial verdict` prints: a line per criterion and one for the study.
 
-    Raises UnreadableFile where the study has not been analysed.
+    Raises UnreadableFile where the study has not been analysed, or verdicts.json is not of its criteria.
     """
     found = read_verdicts(paths)
     lines = [f"{_words(v['verdict']):<12}  {v['criterion']}: {v['reason']}" for v in found]
@@ -120,7 +99,14 @@ class _Judge:
         self.cases = read_cases(paths, plan)
         self.measurements = read_measurements(paths)
         self.repeats = read_repeats(paths)
-        self.comparison = rows_of(read_csv(paths.comparison, COMPARISON_TEXT))
+        table = read_csv(paths.comparison, COLUMNS, COMPARISON_TEXT)
+        for file, frame in (
+            (paths.measurements, self.measurements),
+            (paths.repeats, self.repeats),
+            (paths.comparison, table),
+        ):
+            require_cases(file, frame, plan.cases)
+        self.comparison = rows_of(table)
 
     def judge(self, criterion: Criterion) -> Judgement:
         if criterion.metric == "comparison.ratio":
@@ -224,23 +210,13 @@ def _row_name(row: Mapping[str, Any], cases: Mapping[str, Case]) -> str:
 
 
 def _as_json(criterion: Criterion, judgement: Judgement) -> Verdict:
-    bound = "at_least" if criterion.at_least is not None else "at_most"
-    known = METRICS.get(criterion.metric)
     return {
-        "criterion": criterion.name,
-        "metric": criterion.metric,
-        "where": criterion.where,
+        **criterion_columns(criterion),
         "verdict": judgement.verdict,
         "measured": judgement.measured,
         "low": judgement.low,
         "high": judgement.high,
-        "required": required(criterion),
         "n": judgement.n,
         "n_needed": judgement.n_needed,
         "reason": judgement.reason,
-        "bound": bound,
-        "unit": "of the ceiling" if criterion.unit_of == "ceiling" else known.unit if known else "ratio",
-        "confidence": criterion.confidence,
-        "minimum_repeats": criterion.minimum_repeats,
-        "source": criterion.source,
     }

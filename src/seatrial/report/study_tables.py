@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from seatrial.analysis import comparison, time_to_quality
 from seatrial.analysis.inputs import PlannedStudy, read_cases, read_plan
 from seatrial.analysis.measurements import read_measurements, read_repeats
-from seatrial.analysis.tables import canonical_json, read_csv, rows_of
-from seatrial.analysis.verdicts import COMPARISON_TEXT, read_verdicts
+from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
+from seatrial.analysis.verdict_file import read_verdicts
+from seatrial.analysis.verdicts import COMPARISON_TEXT
 from seatrial.case import Case
 from seatrial.paths import StudyPaths
 from seatrial.report.table import MULTIPLY
@@ -42,19 +44,31 @@ class StudyTables:
 def read_study(paths: StudyPaths) -> StudyTables:
     """Read everything.
 
-    Raises UnreadableFile where a stage before the report has not run.
+    Raises UnreadableFile where a stage before the report has not run, or a table is not of this study.
     """
     plan = read_plan(paths)
     cases = read_cases(paths, plan)
+    measurements = read_measurements(paths)
+    repeats = read_repeats(paths)
+    times = read_csv(paths.time_to_quality, time_to_quality.COLUMNS)
+    compared = read_csv(paths.comparison, comparison.COLUMNS, COMPARISON_TEXT)
+    references = read_csv(paths.references_used, comparison.REFERENCE_COLUMNS, ("for_case_id", *COMPARISON_TEXT))
+    for file, frame in (
+        (paths.measurements, measurements),
+        (paths.repeats, repeats),
+        (paths.time_to_quality, times),
+        (paths.comparison, compared),
+    ):
+        require_cases(file, frame, plan.cases)
     return StudyTables(
         paths=paths,
         plan=plan,
         cases={case.case_id: case for case in cases},
-        measurements=read_measurements(paths),
-        repeats=rows_of(read_repeats(paths)),
-        time_to_quality=rows_of(read_csv(paths.time_to_quality)),
-        comparison=rows_of(read_csv(paths.comparison, COMPARISON_TEXT)),
-        references=rows_of(read_csv(paths.references_used, ("for_case_id", *COMPARISON_TEXT))),
+        measurements=measurements,
+        repeats=rows_of(repeats),
+        time_to_quality=rows_of(times),
+        comparison=rows_of(compared),
+        references=rows_of(references),
         verdicts=read_verdicts(paths),
     )
 
