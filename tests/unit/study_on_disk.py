@@ -46,6 +46,11 @@ B200 = {
     "device": "cuda",
     "accelerator": {"name": "B200", "vendor": "NVIDIA", "family": "B200"},
 }
+FLORIDA = {
+    "round": "v5.1",
+    "submitter": "University-of-Florida",
+    "system": "HiPerGator NVIDIA DGX B200 (8x B200-SXM-180GB)",
+}
 
 
 class StudyOnDisk:

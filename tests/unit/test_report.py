@@ -11,13 +11,11 @@ from importlib import resources
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from study_on_disk import COLLECTIVE, FINETUNE, GEMM, training_measurements
+from study_on_disk import COLLECTIVE, FINETUNE, FLORIDA, GEMM, training_measurements
 
 from seatrial.errors import UnreadableFile
 from seatrial.record import measurement
-from seatrial.report import headline
 from seatrial.report.page import report
-from seatrial.report.study_tables import read_study
 
 SCRIPT = "<script>alert('x')</script>"
 DELL = {"round": "v5.1", "submitter": "Dell", "system": "1xXE9680Lx8B200-SXM-180GB"}
@@ -115,41 +113,6 @@ def test_a_study_of_a_published_subject_alone_has_a_page(make_study):
     assert "This study plans no work of its own" in page.text
     assert "Dell against the published median" in page.text
     assert "Result not verified" not in page.text
-
-
-FLORIDA = {
-    "round": "v5.1",
-    "submitter": "University-of-Florida",
-    "system": "HiPerGator NVIDIA DGX B200 (8x B200-SXM-180GB)",
-}
-
-
-def card_of(study) -> headline.Figure:
-    """The headline's figure about the published median."""
-    (card,) = [f for f in headline.headline(read_study(study.analyse())) if "published median" in f.name]
-    return card
-
-
-@pytest.mark.parametrize(
-    ("where", "value", "kind", "words"),
-    [
-        ([], "2.53", "fail", "slowest of 5: retinanet, University-of-Florida, published. "
-         "4 more; 1 slower, no criterion covers it"),
-        ([{"benchmark": "llama2_70b_lora"}], "1.01", "pass", "; llama2_70b_lora, University-of-Florida, published. "
-         "4 more; 2 slower, no criterion covers them"),
-        ([{"benchmark": "rgat"}, {"benchmark": "llama2_70b_lora"}], "1.64", "fail", "slowest of 2: rgat, "
-         "University-of-Florida, published. 4 more; 1 slower, no criterion covers it"),
-        ([{}], "2.53", "fail", "slowest of 5: retinanet, University-of-Florida, published. 4 more; 1 slower"),
-    ],
-)  # fmt: skip
-def test_the_headline_shows_what_a_criterion_is_about_and_counts_the_others(make_study, where, value, kind, words):
-    study = make_study(references={"subjects": [FLORIDA]})
-    study.write()
-    for i, selected in enumerate(where):
-        study.criterion(f"c{i}", "comparison.ratio", at_most=1.3, where=selected)
-    card = card_of(study)
-    assert (card.value, card.kind) == (value, kind)
-    assert card.under.endswith(words), card.under
 
 
 def test_a_comparison_that_is_not_in_the_headline_stays_in_table_and_figure(make_study):

@@ -175,8 +175,7 @@ class _Judge:
         by_id = {case.case_id: case for case in self.cases}
         judged = []
         for row in self.comparison:
-            facts = {**_axes(row), **{k: v for k, v in row.items() if v is not None}}
-            if matches(criterion.where, facts):
+            if covers(criterion.where, row):
                 judged.append((_row_name(row, by_id), self._judge_row(criterion, row)))
         return worst(criterion, judged)
 
@@ -197,6 +196,11 @@ class _Judge:
         if row["basis"] == "undefined":
             return Judgement("no_reference", row["note"] or "no reference", n=n)
         return incomplete(row["note"] or "no ratio", n)
+
+
+def covers(where: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether a criterion on comparison.ratio with this `where` is about a row of comparison.csv."""
+    return matches(where, {**_axes(row), **{k: v for k, v in row.items() if v is not None}})
 
 
 def _axes(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
+from seatrial.analysis.verdicts import NO_CRITERIA, covers, overall, overall_in_words
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import MULTIPLY, count, ratio_words, span_of_minutes, span_of_ratios
@@ -75,23 +75,50 @@ def _time(study: StudyTables) -> Figure:
 
 
 def _ratio(study: StudyTables) -> Figure:
-    """The own training's ratio where there is one, else the slowest of the published subject's."""
+    """The ratio that a criterion is about where there is one, else the own training's, else the subject's.
+
+    Of several the slowest; the words under it count the others, so that none is out of sight.
+    """
     known = [row for row in study.comparison if row["ratio"] is not None]
-    own = [row for row in known if row["subject"] == "training"]
     if not known:
         note = study.comparison[0]["note"] or ""
         return Figure("Against the published median", "undefined", note)
-    row = max(own or known, key=lambda r: r["ratio"])
-    many = len(own or known)
-    slowest = f"slowest of {many}: " if many > 1 else ""
+    judged = [row for row in known if _has_criterion(study, row)]
+    among = next(rows for rows in (_own(judged), judged, _own(known), known) if rows)
+    row = max(among, key=lambda r: r["ratio"])
+    slowest = f"slowest of {len(among)}: " if len(among) > 1 else ""
     interval = span_of_ratios(row["ratio_low"], row["ratio_high"])
     bounds = f"{interval}, " if interval else "no interval, "
+    own = row["subject"] == "training"
     who = "own training, unverified" if own else f"{row['submitter']}, published"
     standing = f"{WORDS_OF_STANDING[row['standing']]} at {format_figure(row['threshold'])}"
-    under = f"{bounds}{standing}; {slowest}{row['benchmark']}, {who}"
+    others = _others(study, [other for other in known if other is not row])
+    under = f"{bounds}{standing}; {slowest}{row['benchmark']}, {who}{others}"
     name = "Against the published median" if own else f"{row['submitter']} against the published median"
     kind = {"slower": "fail", "not_slower": "pass"}.get(row["standing"], "wait")
     return Figure(name, ratio_words(row["ratio"]), under, kind, MULTIPLY)
+
+
+def _own(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row["subject"] == "training"]
+
+
+def _has_criterion(study: StudyTables, row: Row) -> bool:
+    return any(v["metric"] == "comparison.ratio" and covers(v["where"], row) for v in study.verdicts)
+
+
+def _others(study: StudyTables, others: list[Row]) -> str:
+    """'. 4 more; 2 slower, no criterion covers them': the comparisons that the headline does not show."""
+    if not others:
+        return ""
+    slower = [row for row in others if row["standing"] == "slower"]
+    if not slower:
+        return f". {len(others)} more; none found slower"
+    bare = sum(not _has_criterion(study, row) for row in slower)
+    words = f". {len(others)} more; {len(slower)} slower"
+    if bare == len(slower):
+        return f"{words}, no criterion covers {'it' if bare == 1 else 'them'}"
+    return f"{words}, {bare} of them without a criterion" if bare else words
 
 
 def _hours(study: StudyTables) -> Figure:
