@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from seatrial.config.base import Closed, PositiveInt, Slug
+from seatrial.config.base import Closed, PositiveInt, Slug, first_mistake
 from seatrial.config.target import Target
 from seatrial.config.training import LlmFinetune, PreparedModel
 from seatrial.config.workload import AnyWorkload
@@ -67,8 +67,10 @@ class Case(Closed):
         """
         try:
             case = cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, ValidationError) as problem:
+        except (OSError, UnicodeDecodeError) as problem:
             raise UnreadableFile(path, str(problem)) from problem
+        except ValidationError as problem:
+            raise UnreadableFile(path, first_mistake(problem)) from problem
         expected = case_id(case.experiment, case.workload, case.target, case.base_seed)
         if case.case_id != expected:
             raise UnreadableFile(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from seatrial.config.base import Closed
+from seatrial.config.base import Closed, first_mistake
 from seatrial.config.metrics import METRICS
 from seatrial.errors import ERROR_KINDS, UnreadableFile
 from seatrial.paths import write_text, written_aside
@@ -19,18 +19,6 @@ SERIES_LIMIT = 1000
 """Longer sample lists go to the Parquet file beside the record."""
 
 Outcome = Literal["completed", "failed", "unsupported", "aborted"]
-
-
-def first_mistake(problem: ValidationError) -> str:
-    """The first thing that is wrong with a file's content, in one line: 'measurements.0.unit: Field required'."""
-    mistakes = problem.errors(include_url=False)
-    first = mistakes[0]
-    words = " ".join(first["msg"].removeprefix("Value error, ").split())
-    if first["type"] == "json_invalid":
-        return f"not JSON: {words.removeprefix('Invalid JSON: ')}"
-    place = ".".join(str(part) for part in first["loc"])
-    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-    return f"{place}: {words}{more}" if place else f"{words}{more}"
 
 
 class Error(Closed):

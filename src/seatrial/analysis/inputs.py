@@ -7,12 +7,11 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from seatrial.case import Case
-from seatrial.config.base import Closed
+from seatrial.config.base import Closed, first_mistake
 from seatrial.config.study import Study
 from seatrial.config.training import LlmFinetune
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
-from seatrial.record import first_mistake
 
 
 class PlanFigures(Closed):

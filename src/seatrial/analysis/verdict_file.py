@@ -8,12 +8,11 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from seatrial.analysis.inputs import read_plan
 from seatrial.analysis.judgement import Word, required
-from seatrial.config.base import Closed, NonNegativeInt, PositiveInt
+from seatrial.config.base import Closed, NonNegativeInt, PositiveInt, first_mistake
 from seatrial.config.metrics import METRICS
 from seatrial.config.study import Criterion
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
-from seatrial.record import first_mistake
 
 REMEDY = "`seatrial analyse` makes it again"
 Verdict = dict[str, Any]

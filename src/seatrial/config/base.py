@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class Closed(BaseModel):
@@ -26,3 +26,15 @@ class Fact(Closed):
 
     value: PositiveFloat | None
     source: str = Field(min_length=1)
+
+
+def first_mistake(problem: ValidationError) -> str:
+    """The first thing that is wrong with a file's content, in one line: 'measurements.0.unit: Field required'."""
+    mistakes = problem.errors(include_url=False)
+    first = mistakes[0]
+    words = " ".join(first["msg"].removeprefix("Value error, ").split())
+    if first["type"] == "json_invalid":
+        return f"not JSON: {words.removeprefix('Invalid JSON: ')}"
+    place = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    return f"{place}: {words}{more}" if place else f"{words}{more}"
