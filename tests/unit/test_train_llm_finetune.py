@@ -124,6 +124,9 @@ def test_training_reaches_its_target_and_measures_it(prepared: Path, tmp_path: P
     assert stop.metadata["training_minutes"] == after["minutes"] < mlperf_clock, "evaluations are in MLPerf's only"
     hashes = {line.metadata["use"]: line.metadata["sha256"] for line in lines if line.key == "dataset"}
     assert set(hashes) == {"train", "evaluation"}
+    assert set(ctx.facts["datasets"]) == {"train", "evaluation"}
+    for text in (*ctx.facts["datasets"].values(), ctx.facts["base_model"]["corpus"]):
+        assert text["origin"] and len(text["sha256"]) == 64
 
 
 def test_same_seed_gives_the_same_losses_bit_for_bit(prepared: Path, tmp_path: Path) -> None:

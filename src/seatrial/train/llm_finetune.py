@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from seatrial.config.training import LlmFinetune
+from seatrial.config.training import LlmFinetune, PreparedModel
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
 from seatrial.mllog import TrainingLog
@@ -17,6 +18,7 @@ from seatrial.train import causal_lm, corpus, packing
 from seatrial.train.checkpoint import Checkpoint
 from seatrial.train.history import History
 from seatrial.train.loop import Schedule, train_to_quality
+from seatrial.train.prepare import SUMMARY
 from seatrial.train.ranks import Ranks
 from seatrial.train.threads import at_most_threads
 
@@ -113,6 +115,8 @@ def _fine_tune(ctx: RankContext, workload: LlmFinetune) -> None:
     torch.manual_seed(ctx.seed)
     base, tokenizer = causal_lm.load(workload, ctx.prepared, ctx.device)
     texts = corpus.train_and_evaluation(workload.dataset)
+    if isinstance(workload.model, PreparedModel) and ctx.prepared is not None:
+        ctx.facts["base_model"] = json.loads((ctx.prepared / SUMMARY).read_text(encoding="utf-8"))
     ctx.facts["datasets"] = {
         use: {"origin": text.origin, "sha256": text.sha256, "characters": text.characters}
         for use, text in zip(("train", "evaluation"), texts, strict=True)
