@@ -20,3 +20,13 @@ def project(tmp_path):
     for name in ("slurm", "local"):
         (folder / name).symlink_to((ROOT / name).readlink())
     return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line for each reason why tests were left out, with how many they were."""
+    reasons = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else "?"
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"left out: {count} tests: {reason}")
