@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from seatrial.case import Case
 from seatrial.checks import check_plan
 from seatrial.config.target import Target
-from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile
+from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile, nearest_name
 from seatrial.paths import StudyPaths, write_text
 from seatrial.plan import make_plan
 from seatrial.plan_text import totals
@@ -60,7 +60,12 @@ def words_of(config: Mapping[str, Any]) -> list[str]:
     for key, value in config.items():
         if key not in CONFIG_KEYS:
             raise ConfigError(
-                "unknown key in --config", file="command line", key=key, value=value, allowed=CONFIG_KEYS
+                "unknown key in --config",
+                file="command line",
+                key=key,
+                value=value,
+                allowed=CONFIG_KEYS,
+                nearest=nearest_name(key, CONFIG_KEYS),
             )
     rerun = config.get("rerun")
     if rerun is not None and rerun not in RERUN:

@@ -1,0 +1,86 @@
+"""What a study asks of Snakemake and the scheduler."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from seatrial.errors import ConfigError
+from seatrial.plan import make_plan
+from seatrial.wiring import Wiring, words_of
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def wiring(tmp_path, *words):
+    limits = ["max_accelerator_hours=null", "max_node_hours=null"]
+    return Wiring(make_plan(["study=demo", *words, *limits], CONF), tmp_path, CONF)
+
+
+def asked(study, experiment):
+    case = next(c for c in study.plan.cases if c.experiment == experiment)
+    wildcards = SimpleNamespace(case=case.case_id, repeat="0")
+    return {name: value(wildcards) for name, value in study.measure_resources.items()}
+
+
+def test_a_repeat_asks_for_what_its_target_states_and_for_nothing_else(tmp_path):
+    study = wiring(tmp_path, "target=dgx_h100", "target.nodes=2", "target.launcher.partition=gpu")
+    assert asked(study, "gemm") == {
+        "nodes": 2,
+        "tasks_per_node": 8,
+        "runtime": 5,
+        "gres": "gpu:8",
+        "slurm_partition": "gpu",
+    }
+
+
+def test_gpus_are_the_total_of_the_job_and_a_swept_target_asks_for_its_own(tmp_path):
+    study = wiring(tmp_path, "target=dgx_h100", "target.nodes=2", "target.launcher.gpus_request=gpus")
+    assert asked(study, "gemm")["gpus"] == 16
+    assert asked(study, "all_reduce")["tasks_per_node"] == 2
+    assert "gres" not in asked(study, "gemm")
+
+
+def test_the_targets_container_reaches_the_executor_without_runtime(tmp_path):
+    container = "{runtime: pyxis, image: 'nvcr.io#nvidia/pytorch:26.01', mounts: ['/data:/data', '/home:/home:ro']}"
+    study = wiring(tmp_path, "target=dgx_h100", f"target.launcher.container={container}")
+    found = asked(study, "finetune")
+    assert found["container_runtime"] == "pyxis"
+    assert found["container_image"] == "nvcr.io#nvidia/pytorch:26.01"
+    assert found["container_mounts"] == "/data:/data,/home:/home:ro"
+
+
+def test_a_limit_of_half_a_minute_is_a_whole_one_for_the_scheduler(tmp_path):
+    study = wiring(tmp_path, "target=dgx_h100", "experiments.gemm.workload.time_limit_minutes=0.5")
+    assert asked(study, "gemm")["runtime"] == 1
+
+
+def test_only_the_training_waits_for_the_prepared_model(tmp_path):
+    study = wiring(tmp_path, "target=local")
+    for case in study.plan.cases:
+        wildcards = SimpleNamespace(case=case.case_id, repeat="0")
+        needed = study.prepared_of(wildcards)
+        assert len(needed) == (case.experiment == "finetune")
+        expected = ["--prepared", str(Path(needed[0]).parent)] if needed else []
+        assert study.prepared_option(wildcards) == expected
+
+
+def test_configuration_words_keep_their_order_and_are_never_split_on_commas():
+    config = {"study": "demo", "target": "local", "overrides": ["a.b=[1,2]", "c=choice(1,2)"], "results": "x"}
+    assert words_of(config) == ["study=demo", "target=local", "a.b=[1,2]", "c=choice(1,2)"]
+    assert words_of({"overrides": "target.nodes=choice(1,2)"}) == ["target.nodes=choice(1,2)"]
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"tarjet": "local"}, "did you mean 'target'"),
+        ({"rerun": "al"}, "failed"),
+        ({"overrides": {"a": 1}}, "overrides=["),
+        ({"overrides": [1]}, "override"),
+    ],
+)
+def test_what_snakemake_hands_over_wrongly_is_refused_in_words(config, words):
+    with pytest.raises(ConfigError) as caught:
+        words_of(config)
+    assert words in str(caught.value)
