@@ -154,7 +154,7 @@ class Wiring:
         root = shlex.quote(self.root)
         study = shlex.quote(self.study_file)
         stages = " && ".join(f"seatrial {stage} {root}" for stage in ("collect", "analyse", "report"))
-        return f"if [ -e {study} ]; then {stages} && {self.status}; fi"
+        return f"if [ -e {study} ]; then {stages}; fi"
 
     @property
     def status(self) -> str:
