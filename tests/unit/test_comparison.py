@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -33,6 +34,7 @@ DESIGN_COLUMNS = [
     "standing",
     "note",
 ]
+pytestmark = pytest.mark.usefixtures("same_work")
 LORA = FINETUNE | {"benchmark": "llama2_70b_lora"}
 DELL = {"round": "v5.1", "submitter": "Dell", "system": "1xXE9680Lx8B200-SXM-180GB"}
 MEDIAN = find_reference("llama2_70b_lora", "v5.1", "B200", 8).minutes
@@ -150,10 +152,11 @@ def test_a_subject_that_does_not_exist_is_a_clear_error(make_study):
 def test_the_ratio_combines_both_sides_by_hand():
     """se^2 = (sqrt(pi/2) s / sqrt(n))^2 on either side, degrees of freedom after Welch and Satterthwaite."""
     measured = estimate(12.0, 0.1, 4)
-    against = reference_estimate(10.0, (9.0, 10.0), 9)
+    against = reference_estimate(10.0, [[9.0], [10.0], [11.0]])
+    spread = math.sqrt(sum((math.log(x) - math.log(990) / 3) ** 2 for x in (9, 10, 11)) / 2)
     a = (math.sqrt(math.pi / 2) * 0.1 / 2) ** 2
-    b = (math.sqrt(math.pi / 2) * math.log(10 / 9) / 1.349 / 3) ** 2
-    df = (a + b) ** 2 / (a**2 / 3 + b**2 / 8)
+    b = (math.sqrt(math.pi / 2) * spread / math.sqrt(3)) ** 2
+    df = (a + b) ** 2 / (a**2 / 3 + b**2 / 2)
     found = ratio(measured, against)
     assert found.value == pytest.approx(1.2)
     assert found.error == pytest.approx(math.sqrt(a + b))
@@ -174,3 +177,33 @@ def test_the_interval_holds_the_ratio_and_grows_with_the_references_spread(minut
     low, high = narrow.bound("lower", 0.95), narrow.bound("upper", 0.95)
     assert low <= narrow.value <= high
     assert wide.error > narrow.error
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (1, 1, 1, 1, 1), (3, 2, 2), (7, 1, 1, 1)])
+def test_false_standings_stay_near_their_five_percent_however_many_results_one_submitter_has(counts):
+    """Simulated at the threshold itself, submitters 10 % apart, the own repeats 2 %."""
+    random = np.random.default_rng(20261122)
+    wrong = {"slower": 0, "not_slower": 0}
+    trials = 2000
+    for _ in range(trials):
+        submitters = np.exp(random.normal(0, 0.1, len(counts)))
+        groups = [[float(x)] * count for x, count in zip(submitters, counts, strict=True)]
+        measured = np.exp(math.log(1.3) + random.normal(0, 0.02, 5))
+        spread = float(np.std(np.log(measured), ddof=1))
+        centre = float(np.median([x for group in groups for x in group]))
+        found = ratio(estimate(float(np.median(measured)), spread, 5), reference_estimate(centre, groups))
+        wrong["slower"] += found.bound("lower", 0.95) > 1.3
+        wrong["not_slower"] += found.bound("upper", 0.95) <= 1.3
+    assert max(wrong.values()) / trials < 0.07, wrong
+
+
+def test_where_the_references_spread_decides_no_number_of_repeats_is_named(make_study, monkeypatch):
+    monkeypatch.setattr("seatrial.analysis.comparison.unlike", lambda workload: [])
+    study = make_study(target=B200)
+    (case,) = study.experiment("finetune", LORA, 5)
+    reference = find_reference("llama2_70b_lora", "v5.1", "B200", 8)
+    study.trained(case, [reference.minutes * 1.3 * f for f in (0.999, 0.9995, 1.0, 1.0005, 1.001)])
+    row = table_of(study.analyse()).iloc[0]
+    assert row["standing"] == "inconclusive"
+    assert "no number of further repeats settles it" in row["note"]
+    assert pd.isna(row["n_needed"])

@@ -209,6 +209,7 @@ def test_a_ratio_without_reference_is_no_reference(make_study):
         ([], 1, "incomplete"),
     ],
 )
+@pytest.mark.usefixtures("same_work")
 def test_a_ratio_to_the_published_median(make_study, factors, repeats, verdict):
     study = make_study(target=B200)
     (case,) = study.experiment("finetune", FINETUNE | {"benchmark": "llama2_70b_lora"}, repeats)

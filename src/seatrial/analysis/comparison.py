@@ -21,7 +21,9 @@ from seatrial.config.training import LlmFinetune
 from seatrial.errors import ConfigError
 from seatrial.paths import StudyPaths
 from seatrial.reference.citation import cite
+from seatrial.reference.conditions import unlike
 from seatrial.reference.equivalent import Reference, find_reference, subject_results
+from seatrial.reference.names import canonical_submitter
 from seatrial.reference.published import PublishedResult
 
 CONFIDENCE = 0.95
@@ -163,6 +165,8 @@ def _incomparable(case: Case, family: str | None) -> str | None:
     assert isinstance(case.workload, LlmFinetune)
     if case.workload.benchmark is None:
         return f"{case.experiment} is not an MLPerf benchmark: nothing published is the same work"
+    if differences := unlike(case.workload):
+        return f"not the same work as {case.workload.benchmark}: {'; '.join(differences)}"
     if family is None or not case.target.accelerators:
         return f"target {case.target.name} has no accelerator of a published family"
     return None
@@ -223,7 +227,7 @@ def _judged(row: Mapping[str, Any], measured: Estimate | None, spread: float | N
     }
     if measured is None:
         return found | {"standing": "inconclusive", "note": _notes(reference.note, "no repeat reached the quality")}
-    against = reference_estimate(reference.minutes, reference.quartiles, reference.submitters)
+    against = reference_estimate(reference.minutes, _by_submitter(reference))
     result = ratio(measured, against)
     bounds = {
         "ratio": result.value,
@@ -233,10 +237,21 @@ def _judged(row: Mapping[str, Any], measured: Estimate | None, spread: float | N
         "ratio_error": result.error,
         "ratio_degrees_of_freedom": result.degrees_of_freedom,
     }
-    return found | bounds | _standing(row, result, spread, reference)
+    return found | bounds | _standing(row, result, spread, reference, against)
 
 
-def _standing(row: Mapping[str, Any], result: Ratio, spread: float | None, reference: Reference) -> Row:
+def _by_submitter(reference: Reference) -> list[list[float]]:
+    """The results behind a reference by submitter, in minutes."""
+    minutes: dict[str, list[float]] = {}
+    for published in reference.results:
+        if published.minutes is not None:
+            minutes.setdefault(canonical_submitter(published.submitter), []).append(published.minutes)
+    return [results for _, results in sorted(minutes.items())]
+
+
+def _standing(
+    row: Mapping[str, Any], result: Ratio, spread: float | None, reference: Reference, against: Estimate
+) -> Row:
     """slower, not_slower or inconclusive at the row's threshold, with the reason where there is one.
 
     A median over only those repeats that converged flatters: it can still be slower, never not_slower.
@@ -253,9 +268,19 @@ def _standing(row: Mapping[str, Any], result: Ratio, spread: float | None, refer
         return {"standing": "slower", "note": _notes(reference.note, remark)}
     if high <= threshold and not short:
         return {"standing": "not_slower", "note": _notes(reference.note)}
+    if _reference_decides(result, against, threshold):
+        decides = "the reference's own spread decides: no number of further repeats settles it"
+        return {"standing": "inconclusive", "note": _notes(reference.note, remark, decides)}
     # nobody can repeat what somebody else published
     needed = repeats_needed(result.value, threshold, spread, CONFIDENCE, n) if planned is not None else None
     return {"standing": "inconclusive", "note": _notes(reference.note, remark), "n_needed": needed}
+
+
+def _reference_decides(result: Ratio, against: Estimate, threshold: float) -> bool:
+    """Whether even a measurement without any error would leave the ratio undecided at `threshold`."""
+    exact = Ratio(result.value, against.error, against.degrees_of_freedom)
+    low, high = exact.bound("lower", CONFIDENCE), exact.bound("upper", CONFIDENCE)
+    return low is not None and high is not None and low <= threshold < high
 
 
 def _notes(*parts: str | None) -> str | None:

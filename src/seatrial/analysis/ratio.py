@@ -7,12 +7,12 @@ after Welch and Satterthwaite. Where one side's spread is not known there is a r
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median, stdev
 
 from scipy import stats
 
-QUARTILE_RANGE = 1.349
-"""Distance of the quartiles of a normal distribution, in standard deviations."""
 LARGEST_LOG = 600.0
 """Keeps the bound of an absurd spread finite."""
 
@@ -54,12 +54,21 @@ def estimate(minutes: float, spread: float | None, n: int) -> Estimate:
     return Estimate(minutes, factor * spread / math.sqrt(n), n - 1.0)
 
 
-def reference_estimate(minutes: float, quartiles: tuple[float, float] | None, submitters: int) -> Estimate:
-    """A published median. Its n is the number of submitters: results of one submitter are not independent."""
-    spread = None
-    if quartiles is not None and 0 < quartiles[0] <= quartiles[1]:
-        spread = math.log(quartiles[1] / quartiles[0]) / QUARTILE_RANGE
-    return estimate(minutes, spread, submitters)
+def reference_estimate(minutes: float, by_submitter: Sequence[Sequence[float]]) -> Estimate:
+    """A published median over results; `by_submitter` holds each submitter's results in minutes.
+
+    Results of one submitter are not independent. The spread is therefore that of the logs of the submitters'
+    medians (n - 1 below the line), the degrees of freedom are submitters - 1, and the median counts as one over
+    (sum of counts)^2 / sum of counts^2 submitters (Kish's effective sample size): where one submitter has most of
+    the results, the median is that submitter's.
+    """
+    logs = [math.log(median(results)) for results in by_submitter]
+    if len(logs) < 2:
+        return Estimate(minutes, None, 0.0)
+    counts = [len(results) for results in by_submitter]
+    effective = sum(counts) ** 2 / sum(count**2 for count in counts)
+    error = math.sqrt(math.pi / 2) * stdev(logs) / math.sqrt(effective)
+    return Estimate(minutes, error, len(logs) - 1.0)
 
 
 def ratio(measured: Estimate, reference: Estimate) -> Ratio:

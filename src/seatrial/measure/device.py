@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import random
 from collections.abc import Mapping
@@ -37,7 +38,24 @@ def pick_device(target: Target, launch: Launch) -> torch.device:
             f"rank {launch.rank} is task {launch.local_rank} of its node but sees only {count} accelerators"
         )
     torch.cuda.set_device(index)
+    check_declared(target, torch.cuda.get_device_properties(index).name)
     return torch.device("cuda", index)
+
+
+def check_declared(target: Target, found: str) -> None:
+    """Raise Unsupported where the device found is not the accelerator that the target declares.
+
+    Otherwise its figures would be held against another accelerator's ceilings and published results.
+    """
+    accelerator = target.accelerator
+    if accelerator is None or not accelerator.device_names:
+        return
+    if not any(fnmatch.fnmatch(found.lower(), name.lower()) for name in accelerator.device_names):
+        raise Unsupported(
+            f"target {target.name} declares {accelerator.name} (device names "
+            f"{', '.join(accelerator.device_names)}), but the driver calls this device {found!r}; choose the "
+            "target that it is, or add the name to target.accelerator.device_names"
+        )
 
 
 def rank_facts(device: torch.device, launch: Launch, environ: Mapping[str, str]) -> dict[str, Any]:
