@@ -229,6 +229,16 @@ class Wiring:
         except BlockingIOError:
             holder = self.paths.lock.read_text(encoding="utf-8").strip() or "another process"
             _give_up(StudyBusy(f"{self.root} is being worked on by {holder}; wait for it or stop it"))
+        except OSError as problem:
+            _give_up(
+                ConfigError(
+                    f"the study cannot be locked: {problem.strerror}",
+                    file=self.paths.lock,
+                    key="results",
+                    value=self.root,
+                    allowed="a folder on a file system with file locks (Lustre: mounted with flock)",
+                )
+            )
         os.ftruncate(self._held, 0)
         os.write(self._held, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         self._keep_failed()

@@ -78,7 +78,13 @@ class Ledger:
         self._runs.mkdir(exist_ok=True)
         # held for as long as this process lives, however it ends
         self._held: IO[str] = (self._runs / f"{run}.lock").open("w")
-        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WorkflowError(
+                f"cannot lock {self._held.name} ({error.strerror}): --submitit-folder must lie on a file system "
+                "with file locks (Lustre: mounted with flock)"
+            ) from error
         self._held.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         self._held.flush()
 
