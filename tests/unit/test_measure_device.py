@@ -32,6 +32,7 @@ def accelerators(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "set_device", calls.append)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(name="NVIDIA H200"))
     return calls
 
 
@@ -56,6 +57,12 @@ def test_rank_bound_to_one_accelerator_takes_it_without_device(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert pick_device(target(4, **CUDA), Launch(3, 3, 4)) == torch.device("cuda", 0)
+
+
+def test_rank_refuses_another_accelerator_than_declared_without_device(accelerators: list[Any]) -> None:
+    declared = {"name": "H100", "vendor": "nvidia", "device_names": ["NVIDIA H100*"]}
+    with pytest.raises(Unsupported, match="calls this device 'NVIDIA H200'"):
+        pick_device(target(4, **CUDA, accelerator=declared), Launch())
 
 
 def test_too_few_accelerators_are_unsupported_without_device(accelerators: list[Any]) -> None:
