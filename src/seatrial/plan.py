@@ -32,7 +32,7 @@ from seatrial.sweep import flatten
 
 WORD_FORM = (
     "an override in Hydra's grammar, key=value, quoted as one word: "
-    '--config \'overrides=["target.nodes=4","target.nodes=choice(1,2)"]\''
+    '--config \'overrides=["base_seed=2","target.nodes=choice(1,2)"]\''
 )
 
 

@@ -19,7 +19,7 @@ from seatrial.checks import check_plan
 from seatrial.config.target import Target
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile, nearest_name
 from seatrial.paths import StudyPaths, write_text
-from seatrial.plan import make_plan
+from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
 
@@ -80,7 +80,7 @@ def words_of(config: Mapping[str, Any]) -> list[str]:
             file="command line",
             key="overrides",
             value=overrides,
-            allowed='--config \'overrides=["target.nodes=4","target.nodes=choice(1,2)"]\'',
+            allowed=WORD_FORM,
         )
     return words + overrides
 

@@ -75,15 +75,15 @@ def prepare_case(case: Case, folder: Path) -> None:
 
     Raises ConfigError where it needs none, and as `prepare_model` does.
     """
-    workload = case.workload
-    if not isinstance(workload, LlmFinetune) or not isinstance(workload.model, PreparedModel):
+    model, workload = case.model_to_prepare, case.workload
+    if model is None:
         raise ConfigError(
             f"case {case.case_id} needs no prepared model",
             key="workload.model.source",
             value=workload.model.source if isinstance(workload, LlmFinetune) else workload.kind,
             allowed="a llm_finetune whose model.source is prepared",
         )
-    prepare_model(workload.model, folder)
+    prepare_model(model, folder)
 
 
 def train_tokenizer(text: Corpus, shape: LlamaShape) -> PreTrainedTokenizerFast:
