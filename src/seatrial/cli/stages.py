@@ -1,53 +1,19 @@
-"""The command line: the only place that parses arguments, prints and sets exit codes.
-
-0: done, or all criteria pass; 1: a criterion fails; 2: wrong usage or configuration; 3: not yet known;
-4: an internal fault.
-"""
+"""The stages of a study: plan, prepare, measure, collect, analyse, report, status, verdict."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial import __version__
-from seatrial.errors import EXIT_FAULT, EXIT_OK, SeatrialError
+from seatrial.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from seatrial.case import Case
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; every error meant for the user is words on standard error, without a traceback."""
-    parsed = _parser().parse_args(arguments)
-    try:
-        code: int = parsed.run(parsed)
-        sys.stdout.flush()
-    except SeatrialError as problem:
-        print(f"seatrial {parsed.command}: {problem}", file=sys.stderr)
-        return problem.exit_code
-    except BrokenPipeError:
-        # the reader (head, less) went away: not a fault; keep the interpreter from flushing again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
-    except KeyboardInterrupt:
-        return 130
-    except Exception:  # noqa: BLE001 - Python's own exit code for a fault is 1, which means "a criterion fails"
-        traceback.print_exc()
-        print(f"seatrial {parsed.command}: this is a fault in seatrial; please report it", file=sys.stderr)
-        return EXIT_FAULT
-    return code
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="seatrial", description="Sea trials for AI training clusters.")
-    parser.add_argument("--version", action="version", version=f"seatrial {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands of the stages, each with its function under `run`."""
     plan = commands.add_parser(
         "plan", help="print what a study would run, how much it takes and what it costs; runs nothing"
     )
@@ -80,7 +46,6 @@ def _parser() -> argparse.ArgumentParser:
         stage = commands.add_parser(name, help=words)
         stage.add_argument("folder", type=Path, metavar="results/STUDY")
         stage.set_defaults(run=run)
-    return parser
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -188,7 +153,3 @@ def _verdict(arguments: argparse.Namespace) -> int:
     for line in verdict_lines(paths):
         print(line)
     return exit_code(read_verdicts(paths))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

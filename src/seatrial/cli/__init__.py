@@ -1,0 +1,48 @@
+"""The command line: the only place that parses arguments, prints and sets exit codes.
+
+0: done, or all criteria pass; 1: a criterion fails; 2: wrong usage or configuration; 3: not yet known;
+4: an internal fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from seatrial import __version__
+from seatrial.cli import ingest, reference, stages
+from seatrial.errors import EXIT_FAULT, EXIT_OK, SeatrialError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; every error meant for the user is words on standard error, without a traceback."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except SeatrialError as problem:
+        print(f"seatrial {parsed.command}: {problem}", file=sys.stderr)
+        return problem.exit_code
+    except BrokenPipeError:
+        # the reader (head, less) went away: not a fault; keep the interpreter from flushing again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return 130
+    except Exception:  # noqa: BLE001 - Python's own exit code for a fault is 1, which means "a criterion fails"
+        traceback.print_exc()
+        print(f"seatrial {parsed.command}: this is a fault in seatrial; please report it", file=sys.stderr)
+        return EXIT_FAULT
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="seatrial", description="Sea trials for AI training clusters.")
+    parser.add_argument("--version", action="version", version=f"seatrial {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for group in (stages, reference, ingest):
+        group.add_commands(commands)
+    return parser

@@ -1,0 +1,1 @@
+"""Logs that someone else's run left behind."""
