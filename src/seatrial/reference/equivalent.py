@@ -9,7 +9,6 @@ software alone, and families and form factors differ by more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -17,9 +16,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from seatrial.errors import ConfigError, nearest_name
-from seatrial.reference.names import PARTIAL_ROUNDS, canonical_benchmark, canonical_submitter, participants
-from seatrial.reference.published import DIVISIONS, PublishedResult, as_results, load_published
+from seatrial.errors import nearest_name
+from seatrial.reference.names import PARTIAL_ROUNDS, canonical_benchmark, canonical_submitter
+from seatrial.reference.published import PublishedResult, as_results, load_published
+from seatrial.reference.selection import (
+    check_benchmark,
+    check_division,
+    check_known,
+    check_round,
+    fastest_first,
+    of_benchmark,
+    of_others,
+    submitters_of,
+    without_twins,
+)
 
 MINIMUM_RESULTS = 3
 MINIMUM_SUBMITTERS = 3
@@ -71,18 +81,17 @@ def find_reference(
     compared with the others. Raises ConfigError for a division, round or benchmark that the table does not have.
     """
     table = load_published() if table is None else table
-    _known("division", division, DIVISIONS)
-    _known("round", round_, table["round"])
+    check_division(division)
+    check_round(round_, table)
     check_benchmark(benchmark, table)
-    same = _of_benchmark(table[(table["round"] == round_) & (table["division"] == division)], benchmark)
+    same = of_benchmark(table[(table["round"] == round_) & (table["division"] == division)], benchmark)
     like = same[(same["accelerator_family"] == family) & (same["confidence"] != "rounded")]
     if exclude_submitter is not None:
-        excluded = participants(exclude_submitter)
-        like = like[[excluded.isdisjoint(participants(s)) for s in like["submitter"]]]
+        like = of_others(like, exclude_submitter)
     like = without_twins(like)
     # a machine without accelerators has no equivalent, though the table lists some with a count of 0
-    results = _fastest_first(like[(like["accelerators"] == accelerators) & (like["accelerators"] > 0)])
-    submitters = len({canonical_submitter(r.submitter) for r in results})
+    results = fastest_first(as_results(like[(like["accelerators"] == accelerators) & (like["accelerators"] > 0)]))
+    submitters = submitters_of(results)
     defined = len(results) >= MINIMUM_RESULTS and submitters >= MINIMUM_SUBMITTERS
     minutes = [r.minutes for r in results]
     nearest = () if defined else _nearest(like, accelerators)
@@ -126,56 +135,28 @@ def subject_results(
     """
     table = load_published() if table is None else table
     key = "references.subjects"
-    _known(f"{key}.round", round_, table["round"])
+    check_known(f"{key}.round", round_, table["round"])
     rows = table[(table["round"] == round_) & (table["division"] == "closed")]
     names = rows["submitter"].map(canonical_submitter)
-    _known(f"{key}.submitter", submitter, [*rows["submitter"], *names])
+    check_known(f"{key}.submitter", submitter, [*rows["submitter"], *names])
     rows = rows[names == canonical_submitter(submitter)]
-    _known(f"{key}.system", system, [*rows["system"], *rows["system_id"].dropna()], shown=rows["system"])
+    check_known(f"{key}.system", system, [*rows["system"], *rows["system_id"].dropna()], shown=rows["system"])
     rows = without_twins(rows[(rows["system"] == system) | (rows["system_id"] == system)])
     for wanted in benchmarks or ():
         known = rows["benchmark"].map(canonical_benchmark)
         if canonical_benchmark(wanted) not in set(known):
-            _known(f"{key}.benchmarks", wanted, rows["benchmark"])
+            check_known(f"{key}.benchmarks", wanted, rows["benchmark"])
     if benchmarks is not None:
         wanted_names = {canonical_benchmark(b) for b in benchmarks}
         rows = rows[rows["benchmark"].map(canonical_benchmark).isin(wanted_names)]
     return sorted(as_results(rows), key=lambda r: (r.benchmark, r.accelerators, r.system_id or "", r.source))
 
 
-def without_twins(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with every system that one submitter lists several times in one round (as SMC in v4.0, again with
-    power data) once; the listing of the shortest source stays, which is the plain one."""
-    table = table.reset_index(drop=True)
-    keys = pd.DataFrame(
-        {
-            "round": table["round"],
-            "division": table["division"],
-            "submitter": table["submitter"].map(canonical_submitter),
-            "system": table["system_id"].where(table["system_id"].notna(), table["system"]),
-            "benchmark": table["benchmark"].map(canonical_benchmark),
-            "family": table["accelerator_family"],
-            "accelerators": table["accelerators"],
-        }
-    )
-    ranked = table.assign(_length=table["source"].str.len()).sort_values(["_length", "source", "minutes"])
-    first = ~keys.loc[ranked.index].duplicated()
-    return table.loc[sorted(ranked.index[first])]
-
-
-def _of_benchmark(table: pd.DataFrame, benchmark: str) -> pd.DataFrame:
-    return table[table["benchmark"].map(canonical_benchmark) == canonical_benchmark(benchmark)]
-
-
-def _fastest_first(table: pd.DataFrame) -> tuple[PublishedResult, ...]:
-    return tuple(sorted(as_results(table), key=lambda r: (r.minutes, r.submitter, r.system, r.source)))
-
-
 def _nearest(like: pd.DataFrame, accelerators: int) -> tuple[PublishedResult, ...]:
     """The results nearest in count, on a logarithmic scale."""
     if accelerators < 1:
         return ()
-    found = [r for r in _fastest_first(like) if r.accelerators > 0]
+    found = [r for r in fastest_first(as_results(like)) if r.accelerators > 0]
     found.sort(key=lambda r: abs(math.log(r.accelerators / accelerators)))
     return tuple(found[:NEAREST_SHOWN])
 
@@ -194,7 +175,7 @@ def _why_undefined(
     if accelerators < 1:
         return "a machine without accelerators has no equivalent"
     if same.empty:
-        rounds = sorted(set(_of_benchmark(table, benchmark)["round"]))
+        rounds = sorted(set(of_benchmark(table, benchmark)["round"]))
         return f"{benchmark} has no results in round {round_}; it has in {', '.join(rounds)}"
     families = sorted(set(table["accelerator_family"]))
     if family not in families:
@@ -234,21 +215,3 @@ def _same_runs(results: tuple[PublishedResult, ...]) -> str:
         seen[key] = seen.get(key, 0) + 1
     repeated = [f"{count} of {name} are equal to the last digit" for (name, _), count in seen.items() if count > 1]
     return ", ".join(repeated)
-
-
-def check_benchmark(benchmark: str, table: pd.DataFrame | None = None) -> None:
-    """Raise ConfigError where no round of the table (None: the shipped one) has this benchmark."""
-    table = load_published() if table is None else table
-    _known("benchmark", benchmark, [*table["benchmark"], *table["benchmark"].map(canonical_benchmark)])
-
-
-def _known(key: str, value: str, names: Iterable[str], shown: Iterable[str] | None = None) -> None:
-    """Raise ConfigError where `value` is none of `names`; `shown` are the names to list, where fewer."""
-    known = set(names)
-    if value not in known:
-        raise ConfigError(
-            f"no such {key.split('.')[-1]} among the published results",
-            key=key,
-            value=value,
-            allowed=known if shown is None else set(shown),
-        )
