@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seatrial.case import Case
-from seatrial.config import local
+from seatrial.config import local, price_list
 from seatrial.config.loader import COMMAND_LINE, Origins, validate
 from seatrial.config.study import Experiment, Study
 from seatrial.errors import ConfigError, nearest_name
@@ -57,6 +57,7 @@ def make_plan(words: Sequence[str], conf: Path) -> Plan:
     _apply(config, sorted_words.values, origins)
     raw = _plain(config, origins)
     raw["target"] = local.fill(raw.get("target") or {}, conf / "accelerator")
+    price_list.fill(raw, conf, lambda: _targets(conf))
     extra_axes = _command_line_axes(sorted_words.axes, raw)
     study: Study = validate(Study, _resolved(raw, origins), origins)
     cases = []
@@ -180,6 +181,24 @@ def _composed(words: _Words, conf: Path) -> tuple[DictConfig, Origins]:
         config["name"] = str(choices["study"]).replace("/", "-")
     overridden = {o.key_or_group for o in words.values} | {key for key, _ in words.axes}
     return config, Origins(files.get("study"), files, overridden)
+
+
+def _targets(conf: Path) -> dict[str, dict[str, Any]]:
+    """Every target of `conf`, composed by itself, by name."""
+    targets = {}
+    with initialize_config_dir(config_dir=str(conf.resolve()), version_base="1.3"):
+        for name in _options(conf, "target"):
+            try:
+                composed = OmegaConf.to_container(compose(f"target/{name}"), resolve=True)
+            except (HydraException, OmegaConfBaseException, yaml.MarkedYAMLError) as problem:
+                text = str(problem).replace("\n", " ")
+                raise ConfigError(
+                    f"cannot compose this target: {text}", file=conf / "target" / f"{name}.yaml"
+                ) from None
+            assert isinstance(composed, dict)
+            # a group's option stands under the group's name, unless its file says otherwise
+            targets[name] = dict(composed.get("target", composed))
+    return targets
 
 
 def _undecodable(conf: Path) -> Path | None:

@@ -28,6 +28,13 @@ class Fact(Closed):
     source: str = Field(min_length=1)
 
 
+class Threshold(Closed):
+    """A rule of thumb with its source."""
+
+    value: PositiveFloat
+    source: str = Field(min_length=1)
+
+
 def first_mistake(problem: ValidationError) -> str:
     """The first thing that is wrong with a file's content, in one line: 'measurements.0.unit: Field required'."""
     mistakes = problem.errors(include_url=False)

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
+from seatrial.config.base import Closed, PositiveInt, Slug, Threshold
 from seatrial.config.metrics import METRICS
+from seatrial.config.survey import Survey
 from seatrial.config.target import Price, Target
 from seatrial.config.workload import AnyWorkload
 from seatrial.errors import FieldMistake
@@ -41,13 +42,6 @@ class PublishedSubject(Closed):
     """None: all benchmarks that the system was submitted to."""
 
 
-class Threshold(Closed):
-    """A rule of thumb with its source."""
-
-    value: PositiveFloat
-    source: str = Field(min_length=1)
-
-
 class References(Closed):
     """What measurements are held against."""
 
@@ -56,6 +50,10 @@ class References(Closed):
         value=1.3, source="30 % slower than the median: the usual point at which to look for a cause"
     )
     subjects: list[PublishedSubject] = []
+    tables: list[str] = []
+    """More result files beside the shipped one, as `seatrial reference import` writes them."""
+    survey: Survey | None = None
+    """What the published results say by themselves; needs no experiment."""
 
 
 class Criterion(Closed):
@@ -112,8 +110,11 @@ class Study(Closed):
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Study:
-        if not self.experiments and not self.references.subjects:
-            raise ValueError("a study needs at least one experiment or one published subject (references.subjects)")
+        if not self.experiments and not self.references.subjects and self.references.survey is None:
+            raise ValueError(
+                "a study needs at least one experiment, one published subject (references.subjects) "
+                "or a survey of the published results (references.survey)"
+            )
         names = [c.name for c in self.criteria]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:

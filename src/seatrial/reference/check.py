@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seatrial.config.study import Study
+from seatrial.config.study import References, Study
+from seatrial.config.survey import CloudClaim, FormFactorClaim, IntroducedClaim, PublishedClaim, Survey
 from seatrial.errors import ConfigError
-from seatrial.reference.names import PUBLISHED_ON
+from seatrial.reference.names import PUBLISHED_ON, canonical_benchmark
 
 
 def check_references(study: Study, file_of: Callable[[str], Path | str | None]) -> None:
-    """Raise ConfigError for a subject or a benchmark that the shipped table does not have.
+    """Raise ConfigError for a subject, a benchmark or a survey's names that the published results do not have.
 
     `file_of` names the file that set a key. Reads the table only where the study refers to it.
     """
@@ -26,6 +27,9 @@ def check_references(study: Study, file_of: Callable[[str], Path | str | None]) 
         raise ConfigError(
             "no such round", file=file_of(key), key=key, value=study.references.round, allowed=PUBLISHED_ON
         )
+    _check_tables(study, file_of)
+    if study.references.survey is not None:
+        _check_survey(study.references, study.references.survey, file_of)
     if not claimed and not study.references.subjects:
         return
     # the table needs pandas, which a plan without references shall not pay for
@@ -37,6 +41,47 @@ def check_references(study: Study, file_of: Callable[[str], Path | str | None]) 
     for number, subject in enumerate(study.references.subjects):
         with _named(f"references.subjects.{number}", file_of):
             subject_results(subject.round, subject.submitter, subject.system, subject.benchmarks)
+
+
+def _check_tables(study: Study, file_of: Callable[[str], Path | str | None]) -> None:
+    for number, name in enumerate(study.references.tables):
+        if not Path(name).expanduser().is_file():
+            key = f"references.tables.{number}"
+            raise ConfigError(
+                "there is no such file", file=file_of(key), key=key, value=name, allowed="a file that exists"
+            )
+
+
+def _check_survey(references: References, survey: Survey, file_of: Callable[[str], Path | str | None]) -> None:
+    """Raise ConfigError where the tables know nothing of a round, a benchmark or a family that the survey names.
+
+    A claim about something misspelt would otherwise read as one that the data cannot speak to.
+    """
+    from seatrial.reference.published import load_published
+
+    table = load_published()
+    rounds, families = set(table["round"]), set(table["accelerator_family"])
+    benchmarks = {*table["benchmark"], *table["benchmark"].map(canonical_benchmark)}
+    named: list[tuple[str, str, set[str]]] = [
+        (f"rounds.{number}", name, rounds) for number, name in enumerate(survey.rounds)
+    ]
+    for number, claim in enumerate(survey.claims):
+        if isinstance(claim, IntroducedClaim):
+            named += [(f"claims.{number}.benchmarks.{i}", b, benchmarks) for i, b in enumerate(claim.benchmarks)]
+        if isinstance(claim, CloudClaim):
+            named += [(f"claims.{number}.sizes.{name}", name, benchmarks) for name in claim.sizes]
+        if isinstance(claim, IntroducedClaim | PublishedClaim):
+            named.append((f"claims.{number}.round", claim.round, {*rounds, *PUBLISHED_ON}))
+        if isinstance(claim, FormFactorClaim):
+            for i, pair in enumerate(claim.pairs):
+                place = f"claims.{number}.pairs.{i}"
+                named += [(f"{place}.linked", pair.linked, families), (f"{place}.card", pair.card, families)]
+    for place, value, known in named:
+        if value not in known:
+            key = f"references.survey.{place}"
+            raise ConfigError(
+                "no such name among the published results", file=file_of(key), key=key, value=value, allowed=known
+            )
 
 
 @contextmanager
