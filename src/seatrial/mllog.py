@@ -15,12 +15,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
+
+from pydantic_core import from_json
 
 from seatrial.errors import UnreadableFile
 
-TOKEN = ":::MLLOG"
+TOKEN = b":::MLLOG "
 EVENT_TYPES = ("POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END")
+BLOCK_BYTES = 1 << 20
+LONGEST_LINE_BYTES = 16 << 20
+"""A longer line is cut there, and so cannot be parsed: memory stays bounded whatever a file holds."""
 
 
 @dataclass(frozen=True)
@@ -46,25 +51,69 @@ class BrokenLine:
     problem: str
 
 
+def scan(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The JSON text of every line with the token, with its 1-based line number; one pass, bounded memory.
+
+    As MLCommons' own parser: lines end with LF, CRLF or CR, the text begins after the line's last token.
+    """
+    first, rest, cut = 1, b"", False
+    while block := stream.read(BLOCK_BYTES):
+        if block.endswith(b"\r"):
+            block += stream.read(1)
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        if cut and lines:
+            # the remainder of a line whose beginning was given already
+            lines[0], cut = b"", False
+        for number, line in enumerate(lines, start=first):
+            start = line.rfind(TOKEN)
+            if start >= 0:
+                yield number, line[start + len(TOKEN) :]
+        first += len(lines)
+        if len(rest) > LONGEST_LINE_BYTES:
+            start = rest.rfind(TOKEN)
+            if start >= 0 and not cut:
+                yield first, rest[start + len(TOKEN) :]
+            rest, cut = b"", True
+    start = -1 if cut else rest.rfind(TOKEN)
+    if start >= 0:
+        yield first, rest[start + len(TOKEN) :]
+
+
+def parse(text: bytes) -> Any:
+    """The content of one scanned text. Raises ValueError where it is not JSON.
+
+    Published logs hold latin-1 bytes, and Python's JSON accepts more than the fast parser: what the latter refuses
+    is tried again as MLCommons' parser does it.
+    """
+    try:
+        return from_json(text)
+    except ValueError:
+        try:
+            return json.loads(text.decode("latin-1").strip())
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
 def read_lines(path: Path) -> Iterator[LogLine | BrokenLine]:
     """Every line with the token, in file order; other text and prefixes before the token are skipped.
 
-    Bytes are read as latin-1 (published logs hold such bytes), so that no byte can stop the reading.
     Raises UnreadableFile where the file cannot be opened.
     """
     try:
-        with path.open(encoding="latin-1", newline="\n") as lines:
-            for number, text in enumerate(lines, start=1):
-                _, token, rest = text.partition(TOKEN)
-                if token:
-                    yield _parse(number, rest.strip())
+        with path.open("rb") as stream:
+            for number, text in scan(stream):
+                yield _line(number, text)
     except OSError as problem:
         raise UnreadableFile(path, problem.strerror or str(problem)) from problem
 
 
-def _parse(number: int, text: str) -> LogLine | BrokenLine:
+def _line(number: int, raw: bytes) -> LogLine | BrokenLine:
+    text = raw.decode("latin-1").strip()
     try:
-        content = json.loads(text)
+        content = parse(raw)
     except ValueError as problem:
         return BrokenLine(number, text, f"not JSON: {problem}")
     if not isinstance(content, dict):

@@ -40,6 +40,8 @@ class Run:
     """Inside what was read, with `/`."""
     benchmark: str | None
     """submission_benchmark."""
+    division: str | None
+    """submission_division."""
     problems: tuple[str, ...]
     """Why the compliance check of the round refuses the log, in words; empty: it passes."""
     status: str | None
@@ -53,6 +55,8 @@ class Run:
     to_quality: float | None
     """Samples or epochs (the benchmark's unit) at which the quality was reached; None where it was not."""
     global_batch_size: float | None
+    convergence_problem: str | None
+    """Why MLCommons' convergence check cannot read the log; None: it can."""
     seeds: tuple[int, ...]
     evaluations: tuple[Evaluation, ...]
     throughputs: tuple[float, ...]
@@ -110,6 +114,12 @@ class ResultFolder:
     """None where the folder was handed over without a system description."""
     scaling_factor: float | None
     """The committed scaling.json; None where there is none."""
+    scaling_problem: str | None
+    """Why a scaling.json that is there cannot be read: without it there is no score."""
+    power: bool
+    """Whether the folder holds power logs."""
+    remarks: tuple[str, ...]
+    """What was read otherwise than it stands there, in words."""
     runs: tuple[Run, ...]
     """By file name."""
 

@@ -1,0 +1,61 @@
+"""What a file of a results repository is, by its path: `<Submitter>/results/<system_id>/<benchmark>/...`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
+from typing import Literal
+
+Kind = Literal["log", "system", "scaling", "node_power", "switch_power", "misplaced", "other"]
+LOOKS_LIKE_A_LOG = ("*.txt", "*.log", "*.out", "*.mllog", "result*")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a file is, and the result folder (or, of a description, the submitter's folder) it belongs to."""
+
+    kind: Kind
+    folder: PurePosixPath
+    run: str | None = None
+    """Of a power log: the name of its run."""
+
+
+def place_of(path: PurePosixPath, base: PurePosixPath) -> Place:
+    """Sort one file. `base` is the virtual folder of everything that is read: results handed over loose, without
+    the folders above them, may lie at any depth in it where no folder is called `results`."""
+    folder, name = path.parent, path.name
+    if folder.name == "systems" and name.endswith(".json"):
+        return Place("system", folder.parent)
+    if folder.parent.name == "power" and fnmatch(name, "node_*.txt"):
+        return Place("node_power", folder.parent.parent, folder.name)
+    if folder.parent.name == "power" and fnmatch(name, "sw_*.txt"):
+        return Place("switch_power", folder.parent.parent, folder.name)
+    if fnmatch(name, "result_*.txt"):
+        return Place("log" if is_result_folder(folder, base) else "misplaced", folder)
+    if name == "scaling.json":
+        return Place("scaling", folder)
+    return Place("other", folder)
+
+
+def is_result_folder(folder: PurePosixPath, base: PurePosixPath) -> bool:
+    """Whether a folder is where the runs of one result belong."""
+    if in_results(folder):
+        return True
+    inside = folder.relative_to(base).parts if folder.is_relative_to(base) else ()
+    return "results" not in inside
+
+
+def in_results(folder: PurePosixPath) -> bool:
+    """Whether a folder lies as MLCommons lays results out: results/<system_id>/<benchmark>."""
+    return len(folder.parts) >= 3 and folder.parts[-3] == "results"
+
+
+def run_name(log: PurePosixPath) -> str:
+    """The name of a run in the power folder: the log's name up to its first dot."""
+    return log.name.split(".")[0]
+
+
+def looks_like_a_log(path: PurePosixPath) -> bool:
+    """Whether a file beside the results may be one under a wrong name."""
+    return any(fnmatch(path.name, pattern) for pattern in LOOKS_LIKE_A_LOG)

@@ -1,0 +1,87 @@
+"""System descriptions, scaling factors and the round that a folder belongs to."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from seatrial.ingest.mlperf.result import System
+
+MOST_BYTES = 1 << 20
+"""No description is larger; a larger file is not one."""
+ROUND = re.compile(r"(?:training_results_)?(v\d+\.\d+)(?:\.tar(?:\.\w+)?|\.tgz|[-_].*)?", re.IGNORECASE)
+
+
+class NotReadable(ValueError):
+    """A small JSON file that is not what its name says."""
+
+
+def read_json(content: bytes) -> Mapping[str, Any]:
+    """The object in a JSON file. Raises NotReadable, in words."""
+    if len(content) > MOST_BYTES:
+        raise NotReadable("too large to be a description")
+    try:
+        found = json.loads(content.decode("utf-8-sig", errors="replace"))
+    except (ValueError, RecursionError) as problem:
+        raise NotReadable(f"not JSON: {problem}") from None
+    if not isinstance(found, dict):
+        raise NotReadable("not a JSON object")
+    return found
+
+
+def system_of(description: Mapping[str, Any]) -> System:
+    """The fields of a system description that matter here; numbers stand in it as text."""
+    return System(
+        submitter=_text(description.get("submitter")),
+        division=_text(description.get("division")),
+        status=_text(description.get("status")),
+        name=_text(description.get("system_name")),
+        nodes=_count(description.get("number_of_nodes")),
+        accelerators_per_node=_count(description.get("accelerators_per_node")),
+        accelerator_model=_text(description.get("accelerator_model_name")),
+        framework=_text(description.get("framework")),
+        description=description,
+    )
+
+
+def scaling_factor(content: Mapping[str, Any]) -> float:
+    """The factor of a scaling.json. Raises NotReadable where it is no number above 0."""
+    factor = content.get("scaling_factor")
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not (0 < factor < math.inf):
+        raise NotReadable(f"scaling_factor is {factor!r}, not a number above 0")
+    return float(factor)
+
+
+def round_of(path: PurePosixPath | Path) -> str | None:
+    """The round that a path's own words name (training_results_v5.1/..., v5.1/...), the innermost; else None."""
+    for part in reversed(path.parts):
+        if match := ROUND.fullmatch(part):
+            return match[1].lower()
+    return None
+
+
+def round_of_checkout(root: Path) -> str | None:
+    """The round of a git checkout of a results repository, from its remote's address; else None."""
+    for folder in (root, *root.parents):
+        config = folder / ".git" / "config"
+        if config.is_file():
+            match = re.search(r"training_results_(v\d+\.\d+)", config.read_text(encoding="utf-8", errors="replace"))
+            return match[1] if match else None
+    return None
+
+
+def _text(value: object) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return text or None
+
+
+def _count(value: object) -> int | None:
+    try:
+        number = int(str(value).strip())
+    except ValueError:
+        return None
+    return number if number >= 0 else None

@@ -1,0 +1,146 @@
+"""The files of a folder or tar archive, by their paths inside it. Nothing is unpacked and nothing written.
+
+An archive that lies in the folder is read as if its members lay beside it. Links that lead out of the folder, and
+members whose path would leave the archive, are named as unread.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from seatrial.errors import UnreadableFile
+from seatrial.ingest.mlperf.result import Unread
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+SKIPPED = frozenset({"benchmarks", ".git"})
+"""Folders of a submission that hold code (98 % of its files), not results."""
+DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+"""What a truncated or damaged archive raises while it is read (besides OSError)."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file. `path` is absolute and virtual: a member of an archive lies where the archive does."""
+
+    path: PurePosixPath
+    shown: str
+    """The path inside what is read, `archive.tar!member` for a member of an archive inside it."""
+    size: int
+    file: Path | None
+    """Where it lies on disk; None for a member of an archive."""
+    stream: BinaryIO | None = None
+    """A member's content, to be read before the next file is asked for."""
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        if self.stream is not None:
+            yield self.stream
+        else:
+            assert self.file is not None
+            with self.file.open("rb", buffering=0) as stream:
+                yield stream
+
+
+def is_archive(path: Path) -> bool:
+    return path.name.lower().endswith(ARCHIVES)
+
+
+class Tree:
+    """A folder or an archive. `unread` grows while `files` is walked; `folders` are those of disk."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises UnreadableFile where `root` is neither a folder nor a tar archive."""
+        self.root = root.resolve()
+        self.unread: list[Unread] = []
+        self.folders: list[PurePosixPath] = []
+        if not self.root.exists():
+            raise UnreadableFile(root, "there is no such folder or archive")
+        if not self.root.is_dir() and not is_archive(self.root):
+            raise UnreadableFile(root, f"neither a folder nor an archive ({', '.join(ARCHIVES)})")
+
+    @property
+    def base(self) -> PurePosixPath:
+        """The virtual folder that everything lies in."""
+        return PurePosixPath(self.root if self.root.is_dir() else self.root.parent)
+
+    def files(self) -> Iterator[Found]:
+        """Every file in order of path; members of an archive in the archive's order."""
+        if self.root.is_dir():
+            yield from self._walk(self.root, (self.root,))
+        else:
+            yield from self._members(self.root, "")
+
+    def shown(self, path: PurePosixPath | Path) -> str:
+        """A path as it is named to the user: inside what is read."""
+        try:
+            return PurePosixPath(path).relative_to(self.base).as_posix()
+        except ValueError:
+            return str(path)
+
+    def _walk(self, folder: Path, chain: tuple[Path, ...]) -> Iterator[Found]:
+        self.folders.append(PurePosixPath(folder))
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as problem:
+            self._note(self.shown(folder), problem.strerror or str(problem))
+            return
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_symlink() and not self._leads_inside(path, chain):
+                continue
+            if entry.is_dir():
+                if entry.name not in SKIPPED:
+                    yield from self._walk(path, (*chain, path.resolve()))
+            elif entry.is_file() and is_archive(path):
+                yield from self._members(path, self.shown(path) + "!")
+            elif entry.is_file():
+                yield Found(PurePosixPath(path), self.shown(path), entry.stat().st_size, path)
+
+    def _leads_inside(self, link: Path, chain: tuple[Path, ...]) -> bool:
+        target = link.resolve()
+        if not target.exists() or not target.is_relative_to(self.root):
+            self._note(self.shown(link), f"a link that leads out of the folder, to {link.readlink()}")
+            return False
+        if target in chain:
+            self._note(self.shown(link), "a link to a folder that it lies in")
+            return False
+        return True
+
+    def _members(self, archive: Path, prefix: str) -> Iterator[Found]:
+        """The members of an archive, one pass through it: no member is opened out of order."""
+        try:
+            with tarfile.open(archive, "r:*") as tar:
+                for member in tar:
+                    found = self._member(tar, member, archive, prefix)
+                    if found is not None:
+                        yield found
+        except (*DAMAGED, OSError) as problem:
+            self._note(prefix.removesuffix("!") or archive.name, f"damaged archive: {problem}")
+
+    def _member(self, tar: tarfile.TarFile, member: tarfile.TarInfo, archive: Path, prefix: str) -> Found | None:
+        name = PurePosixPath(member.name)
+        shown = prefix + name.as_posix()
+        if name.is_absolute() or ".." in name.parts:
+            self._note(shown, "a path that leads out of the archive")
+            return None
+        if member.isdir() or SKIPPED & set(name.parts[:-1]):
+            if member.isdir():
+                self.folders.append(PurePosixPath(archive.parent) / name)
+            return None
+        if not member.isfile():
+            self._note(shown, "a link or device, not a file")
+            return None
+        stream = tar.extractfile(member)
+        path = PurePosixPath(archive.parent) / name
+        return None if stream is None else Found(path, shown, member.size, None, stream)  # type: ignore[arg-type]
+
+    def _note(self, path: str, problem: str) -> None:
+        self.unread.append(Unread(path, problem))
