@@ -36,6 +36,11 @@ def totals(plan: Plan, today: dt.date) -> list[str]:
     """The plan's totals, a line each; hours are upper bounds (every repeat at its time limit)."""
     subjects = plan.study.references.subjects
     lines = [f"{len(plan.cases)} cases, {plan.repeats} repeats"]
+    if plan.repeats_to_ingest:
+        lines.append(
+            f"{plan.repeats - plan.repeats_to_ingest} repeats to run, {plan.repeats_to_ingest} to ingest "
+            f"(nothing of them runs: seatrial ingest mlperf FOLDER --study {plan.study.name})"
+        )
     if subjects:
         named = ", ".join(f"{s.submitter} {s.system} ({s.round})" for s in subjects)
         lines.append(f"published subjects: {named}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case, content_hash, prepared_id
+from seatrial.config.ingested import MlperfLogs
 from seatrial.config.loader import Origins
 from seatrial.config.study import Study
 from seatrial.config.training import PreparedModel
@@ -50,6 +51,11 @@ class Plan:
     @property
     def repeats(self) -> int:
         return sum(case.repeats for case in self.cases)
+
+    @property
+    def repeats_to_ingest(self) -> int:
+        """Repeats whose records are made from logs that somebody hands over; nothing of them runs."""
+        return sum(case.repeats for case in self.cases if isinstance(case.workload, MlperfLogs))
 
     @property
     def prepared(self) -> dict[str, PreparedModel]:

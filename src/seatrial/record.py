@@ -110,7 +110,8 @@ class Record(Closed):
     study: str
     case_id: str
     repeat: int = Field(ge=0)
-    seed: int
+    seed: int | None
+    """None where a log that somebody handed over does not state it."""
     workload: str
     """The workload's kind."""
     target: str

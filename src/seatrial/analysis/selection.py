@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from seatrial.analysis.inputs import is_training
+from seatrial.analysis.inputs import measures
 from seatrial.case import Case
 
 
@@ -57,9 +57,8 @@ def case_facts(case: Case) -> dict[str, Any]:
 
 
 def produces(case: Case, metric: str) -> bool:
-    """Whether a completed repeat of the case should hold the metric's family."""
-    family = metric.partition(".")[0]
-    return is_training(case) if family == "train" else case.workload.kind == family
+    """Whether a completed repeat of the case should hold the metric."""
+    return measures(case, metric)
 
 
 def matches(where: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:

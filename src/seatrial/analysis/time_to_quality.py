@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,10 +12,13 @@ from seatrial.analysis.measurements import medians_by_repeat, read_measurements,
 from seatrial.analysis.statistics import median, median_interval, olympic_mean
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
+from seatrial.config.ingested import MlperfLogs
 from seatrial.config.metrics import METRICS
 from seatrial.config.training import LlmFinetune
 from seatrial.paths import StudyPaths
 
+Medians = Callable[[str], list[float]]
+"""The medians of a metric over the completed repeats of one case."""
 COLUMNS = (
     "study",
     "target",
@@ -37,9 +41,14 @@ COLUMNS = (
     "throughput",
     "throughput_unit",
     "result_status",
+    "clock",
+    "scaling_factor",
+    "score_minutes",
 )
 NOT_CONVERGED = ("target_not_reached", "diverged")
 """Kinds of error that MLPerf counts as a run that did not converge."""
+TRAINING_CLOCK = "training, without evaluations and checkpoints"
+MLPERF_CLOCK = "MLPerf's time to train, run_start to run_stop"
 
 
 def time_to_quality(paths: StudyPaths) -> None:
@@ -53,8 +62,18 @@ def time_to_quality(paths: StudyPaths) -> None:
 
 
 def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: list[str]) -> dict[str, Any]:
-    assert isinstance(case.workload, LlmFinetune)
-    minutes = medians_by_repeat(measurements, case.case_id, "train.time_to_quality")
+    of_case = repeats[repeats["case_id"] == case.case_id]
+
+    def medians(metric: str) -> list[float]:
+        return medians_by_repeat(measurements, case.case_id, metric)
+
+    if isinstance(case.workload, MlperfLogs):
+        minutes = medians("mlperf.time_to_train")
+        found = _ingested(case.workload, medians, of_case)
+    else:
+        assert isinstance(case.workload, LlmFinetune)
+        minutes = medians("train.time_to_quality")
+        found = _trained(case.workload, medians, of_case)
     interval = median_interval(minutes)
     return {
         "study": case.study,
@@ -66,19 +85,53 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
         "ranks": case.target.world_size,
         "repeats": case.repeats,
         "converged": len(minutes),
-        "quality_metric": case.workload.quality.metric,
-        "quality_target": case.workload.quality.target,
         "median_minutes": median(minutes),
         "low_minutes": interval.low,
         "high_minutes": interval.high,
         "interval_method": interval.method,
-        "olympic_minutes": _olympic(minutes, repeats[repeats["case_id"] == case.case_id]),
-        "evaluation_minutes": median(medians_by_repeat(measurements, case.case_id, "train.time_to_evaluation")),
-        "samples_to_quality": median(medians_by_repeat(measurements, case.case_id, "train.samples_to_quality")),
-        "throughput": median(medians_by_repeat(measurements, case.case_id, "train.throughput")),
-        "throughput_unit": METRICS["train.throughput"].unit,
         "result_status": "unverified",
+        **found,
         **axis_columns(case.axes, names),
+    }
+
+
+def _trained(workload: LlmFinetune, medians: Medians, repeats: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a training that ran here."""
+    return {
+        "quality_metric": workload.quality.metric,
+        "quality_target": workload.quality.target,
+        "olympic_minutes": _olympic(medians("train.time_to_quality"), repeats),
+        "evaluation_minutes": median(medians("train.time_to_evaluation")),
+        "samples_to_quality": median(medians("train.samples_to_quality")),
+        "throughput": median(medians("train.throughput")),
+        "throughput_unit": METRICS["train.throughput"].unit,
+        "clock": TRAINING_CLOCK,
+    }
+
+
+def _ingested(workload: MlperfLogs, medians: Medians, repeats: pd.DataFrame) -> dict[str, Any]:
+    """The columns of logs that were handed over, in MLPerf's terms: minutes as run, and the score with the factor.
+
+    `score_minutes` only where the result has as many runs as MLPerf asks for: else it is no score.
+    """
+    facts = workload.facts
+    minutes, failed = medians("mlperf.time_to_train"), int((repeats["outcome"] == "failed").sum())
+    whole = len(minutes) + failed == len(repeats)
+    olympic = trimmed_mean(minutes, failed, facts.dropped) if whole else None
+    factor = median(medians("mlperf.scaling_factor"))
+    score = None
+    if olympic is not None and factor is not None and len(repeats) == facts.runs:
+        score = olympic * factor
+    return {
+        "quality_metric": facts.quality_name,
+        "quality_target": facts.quality[0].target,
+        "olympic_minutes": olympic,
+        "samples_to_quality": median(medians("mlperf.samples_to_quality")),
+        "throughput": median(medians("mlperf.throughput")),
+        "throughput_unit": METRICS["mlperf.throughput"].unit,
+        "clock": MLPERF_CLOCK,
+        "scaling_factor": factor,
+        "score_minutes": score,
     }
 
 
@@ -88,3 +141,12 @@ def _olympic(minutes: list[float], repeats: pd.DataFrame) -> float | None:
     if len(minutes) + not_converged != len(repeats):
         return None
     return olympic_mean(minutes, not_converged)
+
+
+def trimmed_mean(minutes: Sequence[float], failed: int, dropped: int) -> float | None:
+    """MLPerf's olympic mean: without the `dropped` fastest and slowest runs, `failed` ones being the slowest.
+
+    None where more failed than are dropped, or nothing is left.
+    """
+    kept = sorted(minutes)[dropped : len(minutes) + failed - dropped]
+    return sum(kept) / len(kept) if kept and failed <= dropped else None

@@ -171,9 +171,9 @@ class Target(Closed):
     nodes: PositiveInt
     accelerators_per_node: NonNegativeInt
     tasks_per_node: PositiveInt
-    device: Literal["cuda", "cpu", "neuron"]
-    """Where the work runs: `cuda` (also AMD's ROCm builds of torch), `cpu`, or `neuron` (AWS Trainium, which can be
-    planned and compared but on which no workload runs: its repeats end as unsupported)."""
+    device: Literal["cuda", "cpu", "neuron", "other"]
+    """Where the work runs: `cuda` (also AMD's ROCm builds of torch), `cpu`, or what can be planned and compared but
+    on which no workload runs (its repeats end as unsupported): `neuron` (AWS Trainium) and `other` (TPU, Gaudi)."""
     accelerator: Accelerator | None = None
     scale_up: ScaleUp | None = None
     scale_out: ScaleOut | None = None

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from seatrial.config.ingested import MlperfLogs
 from seatrial.config.probe import Collective, Gemm, Memory
 from seatrial.config.training import LlmFinetune
 
-AnyWorkload = Annotated[Gemm | Memory | Collective | LlmFinetune, Field(discriminator="kind")]
+AnyWorkload = Annotated[Gemm | Memory | Collective | LlmFinetune | MlperfLogs, Field(discriminator="kind")]

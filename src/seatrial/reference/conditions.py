@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seatrial.config.ingested import MlperfLogs
 from seatrial.config.training import LlmFinetune, PretrainedModel
 from seatrial.reference.names import canonical_benchmark
 
@@ -37,11 +38,16 @@ CONDITIONS = {
 """By benchmark; of one that is not here Seatrial cannot say that a training is the same work."""
 
 
-def unlike(workload: LlmFinetune) -> list[str]:
+def unlike(workload: LlmFinetune | MlperfLogs) -> list[str]:
     """In what the training differs from the benchmark that it names, in words; empty: it is the same work.
 
-    Text from files or from Python's library cannot be shown to be the benchmark's data.
+    Text from files or from Python's library cannot be shown to be the benchmark's data. Logs of the closed division
+    are the same work: only those that pass its compliance check become completed records.
     """
+    if isinstance(workload, MlperfLogs):
+        if workload.division == "closed":
+            return []
+        return [f"{workload.division} division: its model, data and hyperparameters are free"]
     if workload.benchmark is None:
         return ["it names no benchmark"]
     wanted = CONDITIONS.get(canonical_benchmark(workload.benchmark))

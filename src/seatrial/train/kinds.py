@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from seatrial.errors import Unsupported
 from seatrial.measure.context import RankContext
 
 
@@ -35,10 +36,18 @@ def _llm_finetune(ctx: RankContext) -> None:
     llm_finetune.run(ctx)
 
 
+def _mlperf_logs(ctx: RankContext) -> None:
+    raise Unsupported(
+        f"experiment {ctx.case.experiment} is made of logs that somebody hands over and nothing of it runs: "
+        f"seatrial ingest mlperf FOLDER --study {ctx.case.study}"
+    )
+
+
 WORK: dict[str, Callable[[RankContext], None]] = {
     "gemm": _gemm,
     "memory": _memory,
     "collective": _collective,
     "llm_finetune": _llm_finetune,
+    "mlperf_logs": _mlperf_logs,
 }
 """What runs on every rank, by `kind` of the workload's schema."""
