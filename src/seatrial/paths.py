@@ -10,6 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+SURVEY_TABLES = (
+    "results",
+    "spread",
+    "medians",
+    "coverage",
+    "scaling",
+    "rounds",
+    "form_factors",
+    "prices",
+    "costs",
+    "claims",
+)
+"""The tables of a survey of the published results."""
+
+
 @dataclass(frozen=True)
 class StudyPaths:
     """All paths below `results/<study>/`."""
@@ -79,6 +94,10 @@ class StudyPaths:
     def references_used(self) -> Path:
         """The published results behind the references of the comparison, one row each."""
         return self.tables / "references.csv"
+
+    def survey(self, name: str) -> Path:
+        """A table of the survey: one of SURVEY_TABLES."""
+        return self.tables / f"survey_{name}.csv"
 
     @property
     def verdicts(self) -> Path:

@@ -18,7 +18,7 @@ from seatrial.case import Case
 from seatrial.checks import check_plan
 from seatrial.config.target import Target
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile, nearest_name
-from seatrial.paths import StudyPaths, write_text
+from seatrial.paths import SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
@@ -129,6 +129,9 @@ class Wiring:
         self.verdicts, self.comparison = str(paths.verdicts), str(paths.comparison)
         self.time_to_quality, self.references = str(paths.time_to_quality), str(paths.references_used)
         self.measurements, self.repeats = str(paths.measurements), str(paths.repeats)
+        references = plan.study.references
+        self.published_tables = [str(Path(name).expanduser()) for name in references.tables]
+        self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if references.survey is not None else []
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
         self.plan_log, self.collect_log = str(paths.logs / "plan.log"), str(paths.logs / "collect.log")
         self.analyse_log, self.report_log = str(paths.logs / "analyse.log"), str(paths.logs / "report.log")

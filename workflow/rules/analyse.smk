@@ -28,12 +28,16 @@ rule analyse:
         study=study.study_file,
         measurements=study.measurements,
         repeats=study.repeats,
+        # more published results beside the shipped ones, where the study names any
+        published=study.published_tables,
     output:
         time_to_quality=study.time_to_quality,
         comparison=study.comparison,
         references=study.references,
         verdicts=study.verdicts,
         junit=study.junit,
+        # empty where the study has no survey of the published results
+        survey=study.survey,
     log:
         study.analyse_log,
     conda:

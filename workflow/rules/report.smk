@@ -13,6 +13,7 @@ rule report:
         time_to_quality=study.time_to_quality,
         comparison=study.comparison,
         verdicts=study.verdicts,
+        survey=study.survey,
     output:
         page=study.report,
         figures=directory(study.figures),
