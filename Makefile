@@ -18,6 +18,7 @@ help:
 	@echo "make demo    run the demo study on this machine and name its report"
 	@echo "make test    run all tests"
 	@echo "make soak    run by hand what takes longer than a test may"
+	@echo "make bench-NAME  measure: bench-reference (against MLCommons' own summarizer)"
 	@echo "make slurm   install Slurm's daemons (Debian or Ubuntu, root), for the tests on a real Slurm"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
 	@echo "make setup   only make the environment (.venv)"
@@ -51,6 +52,10 @@ test: setup-dev
 # by hand: what takes longer than a test may; its table goes to docs/measured.md with date and command
 soak: setup-dev
 	@python -m pytest -s --timeout 3600 tests/soak/*.py
+
+# prints a table and writes results/bench/NAME.json
+bench-%: setup-dev
+	@python tests/bench/$*.py
 
 slurm:
 	@tests/slurm/cluster/install-slurm

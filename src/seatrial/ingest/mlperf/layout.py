@@ -21,17 +21,19 @@ class Place:
     """Of a power log: the name of its run."""
 
 
-def place_of(path: PurePosixPath, base: PurePosixPath) -> Place:
-    """Sort one file. `base` is the virtual folder of everything that is read: results handed over loose, without
-    the folders above them, may lie at any depth in it where no folder is called `results`."""
-    folder, name = path.parent, path.name
+def place_of(folder: PurePosixPath, name: str, base: PurePosixPath) -> Place:
+    """Sort one file by the folder it lies in and its name.
+
+    `base` is the virtual folder of everything that is read: results handed over loose, without the folders above
+    them, may lie at any depth in it where no folder is called `results`.
+    """
     if folder.name == "systems" and name.endswith(".json"):
         return Place("system", folder.parent)
     if folder.parent.name == "power" and fnmatch(name, "node_*.txt"):
         return Place("node_power", folder.parent.parent, folder.name)
     if folder.parent.name == "power" and fnmatch(name, "sw_*.txt"):
         return Place("switch_power", folder.parent.parent, folder.name)
-    if fnmatch(name, "result_*.txt"):
+    if name.startswith("result_") and name.endswith(".txt"):
         return Place("log" if is_result_folder(folder, base) else "misplaced", folder)
     if name == "scaling.json":
         return Place("scaling", folder)
@@ -51,11 +53,11 @@ def in_results(folder: PurePosixPath) -> bool:
     return len(folder.parts) >= 3 and folder.parts[-3] == "results"
 
 
-def run_name(log: PurePosixPath) -> str:
+def run_name(log: str) -> str:
     """The name of a run in the power folder: the log's name up to its first dot."""
-    return log.name.split(".")[0]
+    return log.split(".")[0]
 
 
-def looks_like_a_log(path: PurePosixPath) -> bool:
+def looks_like_a_log(name: str) -> bool:
     """Whether a file beside the results may be one under a wrong name."""
-    return any(fnmatch(path.name, pattern) for pattern in LOOKS_LIKE_A_LOG)
+    return any(fnmatch(name, pattern) for pattern in LOOKS_LIKE_A_LOG)

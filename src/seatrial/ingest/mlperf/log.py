@@ -33,17 +33,20 @@ stable_diffusion, which has its own rule."""
 STABLE_DIFFUSION_FID, STABLE_DIFFUSION_CLIP = 90.0, 0.15
 """Quality of stable_diffusion: FID at most, CLIP at least (training_rules.adoc)."""
 EPOCH_DIGITS = 3
+MOMENTS = ("run_start", "run_stop", "seed", "submission_division")
 MOST_PROBLEMS = 5
 """Problems of one log that are told; more are counted."""
 
 
-def read_log(stream: BinaryIO, path: str, book: RuleBook, step_key: str = "samples_count") -> Run:
+def read_log(
+    stream: BinaryIO, path: str, book: RuleBook, step_key: str = "samples_count", *, detail: bool = True
+) -> Run:
     """Read one log. `book` holds the rules of its round; `step_key` names the evaluation's place in the log of
-    stable_diffusion (step_num in v3.1).
+    stable_diffusion (step_num in v3.1); without `detail` evaluations and throughputs are left out.
 
     Whatever the log holds, a Run comes back: what is wrong with it is in `problems`.
     """
-    reader = _Reader(book, step_key)
+    reader = _Reader(book, step_key, detail)
     for number, text in scan(stream):
         reader.take(number, text)
     return reader.run(path)
@@ -88,6 +91,8 @@ class _Convergence:
             self.diffusion[metadata[self.step_key]][metadata["metric"]] = content["value"]
         elif self.benchmark in COUNTED_IN_SAMPLES:
             self.position = metadata["samples_count"]
+            if "value" not in content:
+                raise KeyError("value")
         else:
             self.position = round(metadata["epoch_num"], EPOCH_DIGITS)
 
@@ -108,8 +113,8 @@ class _Convergence:
 class _Reader:
     """What one pass gathers."""
 
-    def __init__(self, book: RuleBook, step_key: str) -> None:
-        self._book, self._keys = book, book.keys
+    def __init__(self, book: RuleBook, step_key: str, detail: bool) -> None:
+        self._book, self._keys, self._detail = book, book.keys, detail
         self._lines: list[RuleLine] = []
         self._broken: list[str] = []
         self._convergence = _Convergence(step_key)
@@ -137,12 +142,12 @@ class _Reader:
             return
         if type(key) is str and key in self._keys:
             self._lines.append(RuleLine(time_ms, key, content, lineno=number))
-        if key == "tracked_stats":
-            self._speed(value)
-        elif key in ("eval_accuracy", "eval_error"):
-            self._evaluation(time_ms, value, metadata)
-        elif key in ("run_start", "run_stop", "seed", "submission_division"):
+        if key in MOMENTS:
             self._moment(key, time_ms, value, metadata)
+        elif self._detail and key == "tracked_stats":
+            self._speed(value)
+        elif self._detail and key in ("eval_accuracy", "eval_error"):
+            self._evaluation(time_ms, value, metadata)
 
     def _moment(self, key: str, time_ms: float, value: Any, metadata: Any) -> None:
         if key == "seed":

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
 from seatrial.errors import ConfigError
 from seatrial.ingest.mlperf.layout import Place, in_results, looks_like_a_log, place_of, run_name
-from seatrial.ingest.mlperf.log import read_log
 from seatrial.ingest.mlperf.power import MeanPower, node_power, switch_power
+from seatrial.ingest.mlperf.readers import LogReaders, Task, read_run
 from seatrial.ingest.mlperf.result import Reading, ResultFolder, Run, System, Unread
-from seatrial.ingest.mlperf.rules import rule_book, ruleset_of, rulesets
+from seatrial.ingest.mlperf.rules import ruleset_of, rulesets
 from seatrial.ingest.mlperf.system import (
     MOST_BYTES,
     NotReadable,
@@ -28,32 +24,12 @@ from seatrial.ingest.mlperf.system import (
 )
 from seatrial.ingest.mlperf.tree import DAMAGED, Found, Tree
 
-BATCH_BYTES = 1 << 20
-"""Logs go to the worker processes in portions of about this size."""
-STEP_KEYS = {"v3.1": "step_num"}
-"""Where the place of an evaluation of stable_diffusion is not called samples_count (rcp_checker)."""
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A log on disk that is to be read."""
-
-    path: PurePosixPath
-    shown: str
-    size: int
-    round: str
-    detail: bool
-
-
-_Outcome = tuple[PurePosixPath, Run | Unread]
-
 
 @dataclass
 class _Gathered:
     """What the walk through the tree has found so far, by result folder."""
 
-    runs: dict[PurePosixPath, dict[PurePosixPath, Run]] = field(default_factory=lambda: defaultdict(dict))
-    tasks: list[_Task] = field(default_factory=list)
+    runs: dict[PurePosixPath, dict[str, Run]] = field(default_factory=lambda: defaultdict(dict))
     systems: dict[PurePosixPath, System] = field(default_factory=dict)
     broken_systems: dict[PurePosixPath, str] = field(default_factory=dict)
     scaling: dict[PurePosixPath, float] = field(default_factory=dict)
@@ -61,7 +37,7 @@ class _Gathered:
     power: dict[tuple[PurePosixPath, str], list[MeanPower]] = field(default_factory=lambda: defaultdict(list))
     rounds: dict[PurePosixPath, str] = field(default_factory=dict)
     shown: dict[PurePosixPath, str] = field(default_factory=dict)
-    beside: list[tuple[PurePosixPath, str]] = field(default_factory=list)
+    beside: list[Found] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
 
 
@@ -74,15 +50,16 @@ def read_results(path: Path, round_: str | None = None, workers: int | None = 1,
     archive, ConfigError for a round that is not known or has no rules.
     """
     tree = Tree(path)
-    reader = _TreeReader(tree, round_, detail)
-    for found in tree.files():
-        reader.take(found)
-    gathered = reader.gathered
-    for place, outcome in _read_logs(gathered.tasks, workers or len(os.sched_getaffinity(0))):
-        if isinstance(outcome, Run):
-            gathered.runs[place.parent][place] = outcome
-        else:
-            gathered.unread.append(outcome)
+    with LogReaders(workers or len(os.sched_getaffinity(0))) as logs:
+        reader = _TreeReader(tree, round_, logs, detail)
+        for found in tree.files():
+            reader.take(found)
+        gathered = reader.gathered
+        for folder, name, outcome in logs.outcomes():
+            if isinstance(outcome, Run):
+                gathered.runs[folder][name] = outcome
+            else:
+                gathered.unread.append(outcome)
     folders = reader.folders()
     unread = sorted({*tree.unread, *gathered.unread}, key=lambda u: (u.path, u.problem))
     return Reading(folders, tuple(unread))
@@ -91,15 +68,16 @@ def read_results(path: Path, round_: str | None = None, workers: int | None = 1,
 class _TreeReader:
     """Sorts the files of a tree: small ones and members of archives are read at once, logs on disk are put by."""
 
-    def __init__(self, tree: Tree, round_: str | None, detail: bool) -> None:
+    def __init__(self, tree: Tree, round_: str | None, logs: LogReaders, detail: bool) -> None:
         if round_ is not None:
             ruleset_of(round_)
-        self._tree, self._round, self._detail = tree, round_, detail
+        self._tree, self._round, self._logs, self._detail = tree, round_, logs, detail
         self._checkout = round_of_checkout(tree.root) if round_ is None else None
+        self._named: dict[PurePosixPath, str | None] = {}
         self.gathered = _Gathered()
 
     def take(self, found: Found) -> None:
-        place = place_of(found.path, self._tree.base)
+        place = place_of(found.folder, found.name, self._tree.base)
         try:
             self._take(found, place)
         except NotReadable as problem:
@@ -107,7 +85,7 @@ class _TreeReader:
             if place.kind == "scaling":
                 self.gathered.broken_scaling[place.folder] = str(problem)
             if place.kind == "system":
-                self.gathered.broken_systems[found.path] = str(problem)
+                self.gathered.broken_systems[found.folder / found.name] = str(problem)
         except (*DAMAGED, OSError) as problem:
             self._note(found.shown, getattr(problem, "strerror", None) or f"damaged: {problem}")
 
@@ -118,28 +96,29 @@ class _TreeReader:
         elif place.kind == "misplaced":
             self._note(found.shown, "not where a result belongs (results/<system>/<benchmark>/result_*.txt)")
         elif place.kind == "system":
-            gathered.systems[found.path] = system_of(_json(found))
+            gathered.systems[found.folder / found.name] = system_of(_json(found))
         elif place.kind == "scaling":
             gathered.scaling[place.folder] = scaling_factor(_json(found))
         elif place.kind in ("node_power", "switch_power"):
             self._power(found, place)
-        elif looks_like_a_log(found.path):
-            gathered.beside.append((found.path, found.shown))
+        elif looks_like_a_log(found.name):
+            gathered.beside.append(found)
 
     def _log(self, found: Found, place: Place) -> None:
         gathered = self.gathered
         round_ = self._round_of(found)
         gathered.rounds[place.folder] = round_
-        # a second member of an archive under the same name takes the first one's place, as in unpacking
         gathered.shown[place.folder] = found.shown.rpartition("/")[0] or self._tree.root.name
+        runs = gathered.runs[place.folder]
+        # a later member of an archive under the same name takes the first one's place, as in unpacking
+        runs.pop(found.name, None)
         if found.file is not None:
-            gathered.runs[place.folder]
-            gathered.tasks.append(_Task(found.path, found.shown, found.size, round_, self._detail))
+            self._logs.add(
+                Task(found.folder, found.name, found.file, found.shown, found.size, round_, self._detail)
+            )
             return
-        gathered.runs[place.folder].pop(found.path, None)
         with found.opened() as stream:
-            run = _run(stream, found.shown, round_, self._detail)
-        gathered.runs[place.folder][found.path] = run
+            runs[found.name] = read_run(stream, found.shown, round_, self._detail)
 
     def _power(self, found: Found, place: Place) -> None:
         assert place.run is not None
@@ -150,7 +129,7 @@ class _TreeReader:
             self._note(found.shown, mean.problem)
 
     def _round_of(self, found: Found) -> str:
-        round_ = self._round or round_of(found.path.parent) or self._checkout or round_of(self._tree.root)
+        round_ = self._round or self._named_round(found.folder) or self._checkout or round_of(self._tree.root)
         if round_ is None:
             raise ConfigError(
                 "neither the folder's names nor a git remote say which round these results belong to",
@@ -161,15 +140,20 @@ class _TreeReader:
         ruleset_of(round_)
         return round_
 
+    def _named_round(self, folder: PurePosixPath) -> str | None:
+        if folder not in self._named:
+            self._named[folder] = round_of(folder)
+        return self._named[folder]
+
     def _note(self, path: str, problem: str) -> None:
         self.gathered.unread.append(Unread(path, problem))
 
     def folders(self) -> tuple[ResultFolder, ...]:
         """All result folders, put together; names what lies beside them and could not be read."""
         gathered = self.gathered
-        for path, shown in gathered.beside:
-            if in_results(path.parent) or path.parent in gathered.runs:
-                self._note(shown, "not read: a result's log is called result_*.txt")
+        for found in gathered.beside:
+            if in_results(found.folder) or found.folder in gathered.runs:
+                self._note(found.shown, "not read: a result's log is called result_*.txt")
         for folder in self._tree.folders:
             if in_results(folder) and folder not in gathered.runs:
                 self._note(self._tree.shown(folder), "no result_*.txt in it")
@@ -178,7 +162,7 @@ class _TreeReader:
     def _folder(self, folder: PurePosixPath) -> ResultFolder:
         gathered = self.gathered
         laid_out = in_results(folder)
-        runs = tuple(self._with_energy(folder, path, run) for path, run in sorted(gathered.runs[folder].items()))
+        runs = tuple(self._with_energy(folder, name, run) for name, run in sorted(gathered.runs[folder].items()))
         logged = next((run.benchmark for run in runs if run.benchmark), None)
         power = [mean for (place, _), found in gathered.power.items() if place == folder for mean in found]
         remarked = Counter(mean.remark for mean in power if mean.remark)
@@ -216,9 +200,9 @@ class _TreeReader:
             self._note(self._tree.shown(path), str(problem))
         return self.gathered.systems.get(path)
 
-    def _with_energy(self, folder: PurePosixPath, path: PurePosixPath, run: Run) -> Run:
+    def _with_energy(self, folder: PurePosixPath, name: str, run: Run) -> Run:
         """The run with its energy: mean power of its nodes and switches x time to train."""
-        found = self.gathered.power.get((folder, run_name(path)))
+        found = self.gathered.power.get((folder, run_name(name)))
         if not found or run.minutes is None:
             return run
         watts = [mean.watts for mean in found]
@@ -230,49 +214,3 @@ class _TreeReader:
 def _json(found: Found) -> dict[str, object]:
     with found.opened() as stream:
         return dict(read_json(stream.read(MOST_BYTES + 1)))
-
-
-def _run(stream: object, shown: str, round_: str, detail: bool) -> Run:
-    book = rule_book(ruleset_of(round_))
-    run = read_log(stream, shown, book, STEP_KEYS.get(round_, "samples_count"))  # type: ignore[arg-type]
-    return run if detail else replace(run, evaluations=(), throughputs=())
-
-
-def _read_logs(tasks: list[_Task], workers: int) -> Iterator[_Outcome]:
-    """Read logs on disk, the largest portions first."""
-    portions = _portions(tasks)
-    workers = min(workers, len(portions))
-    if workers <= 1:
-        yield from (outcome for portion in portions for outcome in _read_portion(portion))
-        return
-    # a fork shares what is imported and compiled already; elsewhere than on Linux it is not safe
-    method = "fork" if sys.platform == "linux" else "spawn"
-    for round_ in {task.round for task in tasks}:
-        rule_book(ruleset_of(round_))
-    with ProcessPoolExecutor(workers, mp_context=get_context(method)) as pool:
-        for outcomes in pool.map(_read_portion, portions):
-            yield from outcomes
-
-
-def _portions(tasks: Iterable[_Task]) -> list[list[_Task]]:
-    portions: list[list[_Task]] = []
-    size = BATCH_BYTES
-    for task in sorted(tasks, key=lambda task: (-task.size, task.shown)):
-        if size >= BATCH_BYTES:
-            portions.append([])
-            size = 0
-        portions[-1].append(task)
-        size += task.size
-    return portions
-
-
-def _read_portion(portion: list[_Task]) -> list[_Outcome]:
-    return [(task.path, _read_one(task)) for task in portion]
-
-
-def _read_one(task: _Task) -> Run | Unread:
-    try:
-        with Path(task.path).open("rb", buffering=0) as stream:
-            return _run(stream, task.shown, task.round, task.detail)
-    except OSError as problem:
-        return Unread(task.shown, problem.strerror or str(problem))

@@ -45,7 +45,12 @@ class RuleLine:
 class KeyRule:
     """What one rule file demands of one key."""
 
-    required: str | None
+    least: int
+    """Occurrences demanded at least."""
+    alike: bool
+    """Whether all occurrences must be alike (EXACTLY_ONE)."""
+    or_else: tuple[str, ...]
+    """Keys of which one may stand in for this one (AT_LEAST_ONE_OR); empty: none may."""
     check: Callable[[RuleLine, Line], Any] | None
     first_check: Callable[[RuleLine, Line], Any] | None
     at_least_once: Callable[[RuleLine, Line], Any] | None
@@ -75,7 +80,8 @@ class _Findings:
         return (*self.by_key.values(), *self.general)
 
 
-def rulesets() -> dict[str, str]:
+@functools.cache
+def rulesets() -> Mapping[str, str]:
     """Rulesets of the installed package by round: {"v5.1": "5.1.0"}, from v3.1 on."""
     found = {}
     for folder in resources.files(PACKAGE).iterdir():
@@ -160,8 +166,13 @@ def _compiled(text: str, enqueue: Callable[[str], None]) -> RuleFile:
 
 
 def _key_rule(record: Mapping[str, Any], state: dict[str, Any]) -> KeyRule:
+    demand = record.get("REQ", "").strip()
+    counted = re.fullmatch(r"AT_LEAST\((\d+)\)", demand)
+    others = re.fullmatch(r"AT_LEAST_ONE_OR\((.*)\)", demand)
     return KeyRule(
-        required=record.get("REQ"),
+        least=int(counted[1]) if counted else int(demand in ("EXACTLY_ONE", "AT_LEAST_ONE")),
+        alike=demand == "EXACTLY_ONE",
+        or_else=tuple(name.strip() for name in others[1].split(",")) if others else (),
         check=_function(_listed(record.get("CHECK")), state),
         first_check=_function(_listed(record.get("FIRST_CHECK")), state),
         at_least_once=_function(_listed(record.get("ATLEAST_ONE_CHECK")), state),
@@ -213,8 +224,11 @@ def _apply(rules: RuleFile, lines: list[RuleLine], findings: _Findings) -> None:
             _check(rule, line, rules.state, findings)
         if first and rule.first_check is not None and not _holds(rule.first_check, line):
             findings.by_key[line.key] = f"first {line.key} is {_shown(line)}"
-        if rule.at_least_once is not None and not met[line.key]:
-            met[line.key] = _holds(rule.at_least_once, line)
+        if rule.at_least_once is not None:
+            holds = _answer(rule.at_least_once, line)
+            met[line.key] = met[line.key] or bool(holds)
+            if holds is None:
+                findings.general.append(f"{line.key} is {_shown(line)}")
     for key, reached in met.items():
         if values[key] and not reached:
             findings.general.append(f"no {key} meets the benchmark's target")
@@ -238,40 +252,40 @@ def _count(keys: Mapping[str, KeyRule], values: Mapping[str, list[Any]], finding
     """How often each key must occur."""
     for key, rule in keys.items():
         found = values[key]
-        demand = (rule.required or "").strip()
-        if demand == "EXACTLY_ONE" and len(found) != 1 and not (found and found.count(found[0]) == len(found)):
-            findings.by_key[key] = f"{len(found)} different {key}, one is demanded" if found else f"no {key}"
-        elif demand == "AT_LEAST_ONE" and not found:
-            findings.by_key[key] = f"no {key}"
-        elif match := re.fullmatch(r"AT_LEAST\((\d+)\)", demand):
-            if len(found) < int(match[1]):
-                findings.by_key[key] = f"{len(found)} of at least {match[1]} {key}"
-        elif match := re.fullmatch(r"AT_LEAST_ONE_OR\((.*)\)", demand):
-            others = [name.strip() for name in match[1].split(",")]
-            if not any(values.get(name) for name in (key, *others)):
-                words = f"none of {', '.join(sorted({key, *others}))}"
-                if words not in findings.general:
-                    findings.general.append(words)
+        if len(found) < rule.least:
+            wanted = f"{len(found)} of at least {rule.least}" if rule.least > 1 else "no"
+            findings.by_key[key] = f"{wanted} {key}"
+        elif rule.alike and found.count(found[0]) != len(found):
+            findings.by_key[key] = f"{len(found)} different {key}, one is demanded"
+        elif rule.or_else and not any(values.get(name) for name in (key, *rule.or_else)):
+            words = f"none of {', '.join(sorted({key, *rule.or_else}))}"
+            if words not in findings.general:
+                findings.general.append(words)
 
 
 def _holds(test: Callable[[RuleLine, Line], Any], line: RuleLine) -> bool:
+    return bool(_answer(test, line))
+
+
+def _answer(test: Callable[[RuleLine, Line], Any], line: RuleLine) -> bool | None:
+    """Whether the line passes; None where the rule's expression raises on it."""
     try:
         return bool(test(line, line.value))
     except Exception:  # noqa: BLE001 - a rule's expression that raises on a line is a rule that the line breaks
-        return False
+        return None
 
 
 def _true(test: CodeType, state: dict[str, Any]) -> bool:
     try:
         return bool(eval(test, state))
-    except Exception:  # noqa: BLE001 - as in _holds
+    except Exception:  # noqa: BLE001 - as in _answer
         return False
 
 
 def _ran(code: CodeType, state: dict[str, Any], around: dict[str, Any]) -> bool:
     try:
         exec(code, state, around)
-    except Exception:  # noqa: BLE001 - as in _holds
+    except Exception:  # noqa: BLE001 - as in _answer
         return False
     return True
 

@@ -28,13 +28,14 @@ DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 @dataclass(frozen=True)
 class Found:
-    """One file. `path` is absolute and virtual: a member of an archive lies where the archive does."""
+    """One file. `folder` is absolute and virtual: a member of an archive lies where the archive does."""
 
-    path: PurePosixPath
+    folder: PurePosixPath
+    name: str
     shown: str
     """The path inside what is read, `archive.tar!member` for a member of an archive inside it."""
     size: int
-    file: Path | None
+    file: str | None
     """Where it lies on disk; None for a member of an archive."""
     stream: BinaryIO | None = None
     """A member's content, to be read before the next file is asked for."""
@@ -45,7 +46,7 @@ class Found:
             yield self.stream
         else:
             assert self.file is not None
-            with self.file.open("rb", buffering=0) as stream:
+            with Path(self.file).open("rb", buffering=0) as stream:
                 yield stream
 
 
@@ -74,7 +75,7 @@ class Tree:
     def files(self) -> Iterator[Found]:
         """Every file in order of path; members of an archive in the archive's order."""
         if self.root.is_dir():
-            yield from self._walk(self.root, (self.root,))
+            yield from self._walk(self.root, "", (self.root,))
         else:
             yield from self._members(self.root, "")
 
@@ -85,32 +86,36 @@ class Tree:
         except ValueError:
             return str(path)
 
-    def _walk(self, folder: Path, chain: tuple[Path, ...]) -> Iterator[Found]:
-        self.folders.append(PurePosixPath(folder))
+    def _walk(self, folder: Path, shown: str, chain: tuple[Path, ...]) -> Iterator[Found]:
+        """`shown`: the folder's path inside what is read, ending with `/`; `chain`: the folders it lies in."""
+        here = PurePosixPath(folder)
+        self.folders.append(here)
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as problem:
-            self._note(self.shown(folder), problem.strerror or str(problem))
+            self._note(shown or ".", problem.strerror or str(problem))
             return
         for entry in entries:
-            path = Path(entry.path)
-            if entry.is_symlink() and not self._leads_inside(path, chain):
+            inside = shown + entry.name
+            if entry.is_symlink() and not self._leads_inside(Path(entry.path), inside, chain):
                 continue
             if entry.is_dir():
                 if entry.name not in SKIPPED:
-                    yield from self._walk(path, (*chain, path.resolve()))
-            elif entry.is_file() and is_archive(path):
-                yield from self._members(path, self.shown(path) + "!")
-            elif entry.is_file():
-                yield Found(PurePosixPath(path), self.shown(path), entry.stat().st_size, path)
+                    path = Path(entry.path)
+                    below = path.resolve() if entry.is_symlink() else path
+                    yield from self._walk(path, inside + "/", (*chain, below))
+            elif entry.name.lower().endswith(ARCHIVES):
+                yield from self._members(Path(entry.path), inside + "!")
+            else:
+                yield Found(here, entry.name, inside, entry.stat().st_size, entry.path)
 
-    def _leads_inside(self, link: Path, chain: tuple[Path, ...]) -> bool:
+    def _leads_inside(self, link: Path, shown: str, chain: tuple[Path, ...]) -> bool:
         target = link.resolve()
         if not target.exists() or not target.is_relative_to(self.root):
-            self._note(self.shown(link), f"a link that leads out of the folder, to {link.readlink()}")
+            self._note(shown, f"a link that leads out of the folder, to {link.readlink()}")
             return False
         if target in chain:
-            self._note(self.shown(link), "a link to a folder that it lies in")
+            self._note(shown, "a link to a folder that it lies in")
             return False
         return True
 
@@ -139,8 +144,8 @@ class Tree:
             self._note(shown, "a link or device, not a file")
             return None
         stream = tar.extractfile(member)
-        path = PurePosixPath(archive.parent) / name
-        return None if stream is None else Found(path, shown, member.size, None, stream)  # type: ignore[arg-type]
+        folder = PurePosixPath(archive.parent) / name.parent
+        return None if stream is None else Found(folder, name.name, shown, member.size, None, stream)  # type: ignore[arg-type]
 
     def _note(self, path: str, problem: str) -> None:
         self.unread.append(Unread(path, problem))

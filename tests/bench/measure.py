@@ -1,0 +1,95 @@
+"""How a benchmark measures: two ways of doing the same work, in turns, until their ratio is known well enough."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+ROOT = Path(__file__).parents[2]
+LEAST_PAIRS = 5
+MOST_PAIRS = 60
+HALF_WIDTH = 0.02
+"""The ratio's 95 % interval may reach this far to either side, as a fraction, before the measuring ends."""
+
+
+@dataclass
+class Result:
+    """One line of the table: `holds` is None where there is no bar."""
+
+    name: str
+    value: float
+    unit: str
+    bar: float | None
+    holds: bool | None
+    samples: list[float]
+    note: str = ""
+
+
+def paired_ratio(
+    name: str,
+    slow: Callable[[], object],
+    fast: Callable[[], object],
+    bar: float,
+    clock: Callable[[], float],
+    limit_s: float,
+) -> Result:
+    """`slow` over `fast` by `clock`, alternating; at least LEAST_PAIRS pairs, then until the interval is narrow or
+    `limit_s` has passed. Holds where the 95 % interval does not lie wholly below the bar and is narrow enough."""
+    ratios: list[float] = []
+    began = time.monotonic()
+    while len(ratios) < LEAST_PAIRS or (
+        half_width(ratios) > HALF_WIDTH and len(ratios) < MOST_PAIRS and time.monotonic() - began < limit_s
+    ):
+        order = (slow, fast) if len(ratios) % 2 == 0 else (fast, slow)
+        spent = {work: timed(work, clock) for work in order}
+        ratios.append(spent[slow] / spent[fast])
+    center, half = statistics.median(ratios), half_width(ratios)
+    high = math.exp(statistics.fmean(map(math.log, ratios))) * (1 + half)
+    return Result(
+        name=name,
+        value=center,
+        unit="x",
+        bar=bar,
+        holds=high >= bar and half <= HALF_WIDTH,
+        samples=ratios,
+        note=f"{len(ratios)} pairs, 95 % interval +-{100 * half:.1f} %",
+    )
+
+
+def timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    work()
+    return clock() - start
+
+
+def half_width(ratios: list[float]) -> float:
+    """Half the 95 % interval of the mean ratio, as a fraction of it (t on the logarithms)."""
+    if len(ratios) < LEAST_PAIRS:
+        return math.inf
+    logs = [math.log(ratio) for ratio in ratios]
+    error = statistics.stdev(logs) / math.sqrt(len(logs))
+    return math.expm1(float(stats.t.ppf(0.975, len(logs) - 1)) * error)
+
+
+def publish(benchmark: str, results: list[Result]) -> None:
+    """Print the table and write results/bench/<benchmark>.json."""
+    table = Table(title=f"bench-{benchmark}")
+    for column in ("what", "value", "bar", "holds", "how"):
+        table.add_column(column)
+    for result in results:
+        holds = {True: "yes", False: "NO", None: "-"}[result.holds]
+        bar = "-" if result.bar is None else f"{result.bar:g} {result.unit}"
+        table.add_row(result.name, f"{result.value:.4g} {result.unit}", bar, holds, result.note)
+    Console(width=110).print(table)
+    file = ROOT / "results" / "bench" / f"{benchmark}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n", encoding="utf-8")
