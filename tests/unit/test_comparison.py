@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from study_on_disk import B200, FINETUNE, GEMM
 
-from seatrial.analysis.ratio import estimate, ratio, reference_estimate
+from seatrial.analysis.ratio import estimate, interpolated_estimate, ratio, reference_estimate
 from seatrial.errors import ConfigError
 from seatrial.reference.equivalent import find_reference
+from seatrial.reference.published import load_published
 
 DESIGN_COLUMNS = [
     "benchmark",
@@ -98,7 +99,7 @@ def test_a_median_of_only_the_repeats_that_converged_is_never_not_slower(make_st
         (FINETUNE, B200, "not an MLPerf benchmark"),
         (LORA, None, "no accelerator of a published family"),
         (LORA, B200 | {"accelerator": {"name": "X", "vendor": "Y"}}, "no accelerator of a published family"),
-        (LORA, B200 | {"accelerators_per_node": 24}, "undefined"),
+        (LORA, B200 | {"accelerators_per_node": 1024}, "none above"),
         (FINETUNE | {"benchmark": "llama9"}, B200, "llama9"),
     ],
 )
@@ -162,6 +163,48 @@ def test_the_ratio_combines_both_sides_by_hand():
     assert found.error == pytest.approx(math.sqrt(a + b))
     expected = 1.2 * math.exp(stats.t.ppf(0.95, df) * math.sqrt(a + b))
     assert found.bound("upper", 0.95) == pytest.approx(expected)
+
+
+def test_an_interpolated_references_band_enters_the_interval():
+    """Without an error of its own, the band's coverage gives the band back; with one, the variances add."""
+    against = interpolated_estimate(10.0, 1.2, 0.8, 7)
+    exact = ratio(estimate(12.0, 0.0, 3), against)
+    assert exact.bound("upper", 0.9) == pytest.approx(1.2 * 1.2)
+    assert exact.bound("lower", 0.9) == pytest.approx(1.2 / 1.2)
+    spread = ratio(estimate(12.0, 0.1, 2), against)
+    sigma = math.log(1.2) / stats.t.ppf(0.9, 6)
+    assert spread.error == pytest.approx(math.sqrt(0.1**2 / 2 + sigma**2))
+    assert interpolated_estimate(10.0, 1.2, None, 2).error is None
+
+
+@pytest.mark.parametrize(("factor", "standing"), [(1.0, "not_slower"), (1.4, "inconclusive"), (2.0, "slower")])
+def test_a_training_between_two_counts_is_held_against_an_interpolation(make_study, factor, standing):
+    found = find_reference("llama2_70b_lora", "v5.1", "B200", 24)
+    target = B200 | {"accelerators_per_node": 24}
+    row = compared(make_study, [factor * found.minutes * f for f in (0.99, 1.0, 1.01)], target=target)
+    assert (row["basis"], row["standing"]) == ("interpolated", standing)
+    assert row["reference_minutes"] == pytest.approx(found.minutes)
+    assert (row["reference_n"], row["reference_submitters"]) == (5, 3)
+    assert (row["reference_low_minutes"], row["reference_high_minutes"]) == pytest.approx(found.interval)
+    assert row["ratio_low"] < factor < row["ratio_high"]
+    assert "at 16 (3 results by 3 submitters)" in row["note"]
+    assert "at 32 (2 results by 2 submitters)" in row["note"]
+    assert "error band" in row["interval_method"]
+    assert math.isnan(row["reference_low_quartile"])
+    assert ("interpolation's error decides" in row["note"]) == (standing == "inconclusive")
+
+
+def test_results_files_of_a_study_count_as_published(make_study, tmp_path):
+    table = load_published()
+    rows = table[(table["round"] == "v5.1") & (table["benchmark"] == "llama2_70b_lora")].head(1)
+    added = tmp_path / "results.csv"
+    new = [rows.assign(submitter=f"new{i}", accelerators=1024, accelerator_family="B200") for i in range(3)]
+    pd.concat(new).to_csv(added, index=False)
+    study = make_study(target=B200 | {"accelerators_per_node": 1024}, references={"tables": [str(added)]})
+    (case,) = study.experiment("finetune", LORA, 3)
+    study.trained(case, [1.0, 1.1, 1.2])
+    row = table_of(study.analyse()).iloc[0]
+    assert row["basis"] == "exact" and row["reference_minutes"] == rows.iloc[0]["minutes"]
 
 
 def test_an_unknown_spread_on_either_side_leaves_no_interval():

@@ -9,8 +9,18 @@ import pytest
 
 from seatrial.errors import UnreadableFile
 from seatrial.reference import build
-from seatrial.reference.names import PUBLISHED_ON
-from seatrial.reference.published import COLUMNS, SHIPPED, as_results, load_published
+from seatrial.reference.names import PARTIAL_ROUNDS, PUBLISHED_ON
+from seatrial.reference.published import (
+    COLUMNS,
+    RESULTS_IN_ROUND,
+    SHIPPED,
+    TABLE_DATE,
+    as_results,
+    is_partial,
+    left_out,
+    load_published,
+    load_tables,
+)
 
 SOURCE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mlperf_training_results.csv"
 
@@ -145,3 +155,102 @@ def test_building_from_something_else_says_which_columns_are_missing(
     assert "submitter" in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()
     assert build.main([]) == 2
+
+
+def added(tmp_path: Path, rows: pd.DataFrame, name: str = "results.csv", **columns: object) -> Path:
+    """A results file of `rows` with columns changed."""
+    path = tmp_path / name
+    rows.assign(**columns).to_csv(path, index=False)
+    return path
+
+
+def of_round(round_: str, benchmark: str | None = None) -> pd.DataFrame:
+    table = load_published()
+    return table[(table["round"] == round_) & ((table["benchmark"] == benchmark) | (benchmark is None))]
+
+
+def test_without_files_the_tables_are_the_shipped_one() -> None:
+    assert as_results(load_tables([])) == as_results(load_published())
+
+
+def test_an_added_result_takes_the_place_of_the_same_system_and_benchmark(tmp_path: Path) -> None:
+    shipped = load_published()
+    rows = of_round("v5.0", "llama2_70b_lora").head(2)
+    table = load_tables([added(tmp_path, rows, minutes=[1.5, 2.5], energy_joules=[3e6, ""])])
+    assert len(table) == len(shipped)
+    same = table[table["source"].isin(rows["source"])]
+    assert sorted(same["minutes"]) == [1.5, 2.5]
+    others = table[~table["source"].isin(rows["source"])]
+    assert sorted(others["minutes"]) == sorted(shipped[~shipped["source"].isin(rows["source"])]["minutes"])
+    assert "energy_joules" not in table.columns
+
+
+def test_a_result_nobody_had_is_added_and_of_two_files_the_last_counts(tmp_path: Path) -> None:
+    rows = of_round("v6.0", "llama2_70b_lora").head(1).assign(submitter="Newcomer", system="box", system_id="box")
+    first = added(tmp_path, rows, "first.csv", minutes=9.0)
+    last = added(tmp_path, rows, "last.csv", minutes=8.0)
+    table = load_tables([first, last])
+    assert len(table) == len(load_published()) + 1
+    assert table[table["submitter"] == "Newcomer"]["minutes"].tolist() == [8.0]
+
+
+def test_a_file_with_a_whole_round_takes_the_rounds_place(tmp_path: Path) -> None:
+    """Whatever the systems were called: no result of the partial table stands beside it."""
+    shipped = load_published()
+    rows = of_round("v5.1").sample(n=227, replace=True, random_state=1).reset_index(drop=True)
+    whole = rows.assign(round="v6.0", system_id=[f"other{i}" for i in rows.index])
+    table = load_tables([added(tmp_path, whole)])
+    assert (table["round"] == "v6.0").sum() == 227
+    assert not set(table[table["round"] == "v6.0"]["source"]) & set(of_round("v6.0")["source"])
+    assert not is_partial(table, "v6.0") and is_partial(shipped, "v6.0")
+    part = load_tables([added(tmp_path, whole.head(150))])
+    assert (part["round"] == "v6.0").sum() == 150 + 67 and is_partial(part.head(1000), "v6.0")
+
+
+def test_which_rounds_are_partial_is_what_the_table_holds() -> None:
+    table = load_published()
+    assert {r for r in RESULTS_IN_ROUND if is_partial(table, r)} == PARTIAL_ROUNDS
+    assert set(RESULTS_IN_ROUND) == set(PUBLISHED_ON)
+
+
+@pytest.mark.parametrize(
+    ("column", "lacking"),
+    [("minutes", "minutes"), ("accelerators", "accelerators"), ("division", "division"), ("system", "system")],
+)
+def test_a_row_that_cannot_be_compared_is_left_out_and_named(column: str, lacking: str, tmp_path: Path) -> None:
+    rows = of_round("v5.0", "llama2_70b_lora").head(2).astype(object)
+    rows.loc[rows.index[0], column] = ""
+    rows.loc[rows.index[0], "successful_runs"] = 0
+    path = added(tmp_path, rows)
+    table = load_tables([path])
+    assert len(table) == len(load_published()) - 1
+    (line,) = left_out(path)
+    assert line.startswith("v5.0 llama2_70b_lora, ") and line.endswith(f": no {lacking}")
+    assert str(rows.iloc[0]["source"]) in line
+
+
+def test_an_odd_division_is_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
+    rows = of_round("v5.0", "llama2_70b_lora").head(3)
+    path = added(tmp_path, rows, division=["Closed", "open", "clsoed"])
+    table = load_tables([path])
+    assert table.tail(2)["division"].tolist() == ["closed", "open"]
+    assert len(left_out(path)) == 1
+
+
+def test_the_day_of_retrieval_is_the_files_own(tmp_path: Path) -> None:
+    rows = of_round("v5.0", "llama2_70b_lora").head(2)
+    dated = load_tables([added(tmp_path, rows, retrieved=["2027-01-31", ""])])
+    first, second = as_results(dated.tail(2))
+    assert first.retrieved is not None and first.retrieved.isoformat() == "2027-01-31"
+    assert second.retrieved is None
+    assert as_results(dated.head(1))[0].retrieved == TABLE_DATE
+    with pytest.raises(UnreadableFile, match=r"line 2, column retrieved: '31\.1\.2027'; allowed: YYYY"):
+        load_tables([added(tmp_path, rows, retrieved="31.1.2027")])
+
+
+def test_columns_that_a_results_file_may_lack(tmp_path: Path) -> None:
+    rows = of_round("v5.0", "llama2_70b_lora").head(1).drop(columns=["confidence", "system_id"])
+    result = as_results(load_tables([added(tmp_path, rows, submitter="Newcomer")]).tail(1))[0]
+    assert (result.confidence, result.system_id, result.submitter) == ("recomputed", None, "Newcomer")
+    with pytest.raises(UnreadableFile, match="columns missing: minutes"):
+        load_tables([added(tmp_path, rows.drop(columns="minutes"))])

@@ -75,6 +75,18 @@ def test_how_many_results_can_be_compared_with_other_submitters(round_: str, wit
     assert (sum(r.basis == "exact" for r in found), len(found)) == (with_reference, of)
 
 
+@pytest.mark.parametrize(("round_", "without_equals", "with_some"), [("v5.1", 3, 18), ("v5.0", 9, 18)])
+def test_how_many_results_can_only_be_held_against_an_interpolation(
+    round_: str, without_equals: int, with_some: int
+) -> None:
+    """`without_equals`: nobody else published at the count; `with_some`: others did, but too few for a median."""
+    rows = as_results(TABLE[(TABLE["round"] == round_) & (TABLE["division"] == "closed")])
+    found = [against_others(r.benchmark, r.round, r.accelerator_family, r.accelerators, r.submitter) for r in rows]
+    between = [r for r in found if r.basis == "interpolated"]
+    assert sum(not r.nearest for r in between) == without_equals
+    assert sum(bool(r.nearest) for r in between) == with_some
+
+
 def against_others(benchmark: str, round_: str, family: str, accelerators: int, submitter: str) -> Reference:
     return find_reference(benchmark, round_, family, accelerators, exclude_submitter=submitter, table=TABLE)
 
@@ -129,10 +141,11 @@ def undefined(*arguments: object, **more: object) -> str:
 
 
 def test_what_has_no_equivalent_is_undefined_in_words() -> None:
-    assert "2 results by 2 submitters at exactly 32 x B200; 3 by 3 are needed" in undefined(
-        "flux1", "v5.1", "B200", 32
-    )
-    assert "no results at exactly 24 x B200" in undefined("llama2_70b_lora", "v5.1", "B200", 24)
+    few = undefined("flux1", "v5.1", "B200", 16)
+    assert "2 results by 2 submitters at exactly 16 x B200; 3 by 3 are needed" in few
+    assert "no interpolation without a count on both sides within a factor of 4: none below" in few
+    far = undefined("llama2_70b_lora", "v5.1", "GB300", 100)
+    assert "no results at exactly 100 x GB300" in far and "the nearest above is 512" in far
     assert "llama31_8b has no results in round v5.0; it has in v5.1, v6.0" in undefined(
         "llama31_8b", "v5.0", "B200", 8
     )
@@ -143,13 +156,17 @@ def test_what_has_no_equivalent_is_undefined_in_words() -> None:
 
 
 def test_three_results_by_two_submitters_are_not_enough() -> None:
-    note = undefined("llama31_8b", "v5.1", "B200", 16, exclude_submitter="University-of-Florida")
-    assert "3 results by 2 other submitters at exactly 16 x B200" in note
+    found = against_others("llama31_8b", "v5.1", "B200", 16, "University-of-Florida")
+    assert found.basis == "interpolated"
+    assert "3 results by 2 other submitters at exactly 16 x B200" in found.note
+    assert len(found.nearest) == 3 and {r.accelerators for r in found.nearest} == {16}
+    assert not set(found.nearest) & set(found.results)
 
 
 def test_an_undefined_reference_names_the_nearest_entries() -> None:
-    found = find_reference("llama2_70b_lora", "v5.1", "B200", 24, table=TABLE)
-    assert [r.accelerators for r in found.nearest] == [32, 32, 16]
+    found = find_reference("llama2_70b_lora", "v5.1", "B200", 256, table=TABLE)
+    assert found.basis == "undefined"
+    assert [r.accelerators for r in found.nearest] == [128, 64, 32]
     assert found.nearest[0].submitter in found.note and found.nearest[0].system in found.note
     assert all(r.accelerator_family == "B200" and r.round == "v5.1" for r in found.nearest)
 
@@ -227,22 +244,20 @@ def test_a_reference_is_like_for_like_whatever_the_order_of_rows(group, order, d
     found = find_reference(*arguments, exclude_submitter=excluded, division=division, table=TABLE)
     assert found == find_reference(*arguments, exclude_submitter=excluded, division=division, table=shuffled)
     for r in found.results:
-        assert (r.round, r.division, r.accelerator_family, r.accelerators) == (
-            round_,
-            division,
-            family,
-            accelerators,
-        )
+        assert (r.round, r.division, r.accelerator_family) == (round_, division, family)
+        assert found.basis == "interpolated" or r.accelerators == accelerators
         assert canonical_benchmark(r.benchmark) == canonical_benchmark(benchmark)
         assert r.confidence != "rounded"
         if excluded is not None:
             assert participants(r.submitter).isdisjoint(participants(excluded))
     for r in found.nearest:
         assert (r.round, r.division, r.accelerator_family) == (round_, division, family)
-    names = {canonical_submitter(r.submitter) for r in found.results}
-    enough = len(found.results) >= 3 and len(names) >= 3 and accelerators > 0
-    assert (found.basis == "exact") == enough
-    assert found.minutes == (median(r.minutes for r in found.results) if enough else None)
+    at_count = found.nearest if found.basis == "interpolated" else found.results
+    enough = len(at_count) >= 3 and len({canonical_submitter(r.submitter) for r in at_count}) >= 3
+    assert (found.basis == "exact") == (enough and accelerators > 0)
+    if found.basis == "exact":
+        assert found.minutes == median(r.minutes for r in found.results)
+    assert (found.minutes is None) == (found.basis == "undefined")
 
 
 @settings(max_examples=60, deadline=None)
@@ -286,5 +301,5 @@ def test_a_median_never_mixes_unlike_results(rows: list[tuple[object, ...]]) -> 
     table = pd.concat([table, anchor.assign(system="s", source="s").reindex(columns=TABLE.columns)])
     found = find_reference("retinanet", "v5.1", "B200", 8, table=table)
     assert sorted(r.minutes for r in found.results) == sorted(row[6] for row in like)
-    enough = len(like) >= 3 and len({row[2] for row in like}) >= 3
+    enough = len(like) >= 3 and len({row[2] for row in like}) >= 3  # 8 is the least count: nothing to interpolate
     assert found.minutes == (median(row[6] for row in like) if enough else None)

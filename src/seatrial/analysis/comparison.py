@@ -1,19 +1,21 @@
 """Trainings and published subjects beside the median of equivalent published results -> tables/comparison.csv.
 
 Nothing is compared across unlike things: where no equivalent reference exists, `basis` and `standing` are
-`undefined` and `note` says why. The interval of a ratio is a pair of one-sided 95 % bounds; the standing rests on
-exactly these: slower where the lower one exceeds the threshold, not_slower where the upper one does not.
+`undefined` and `note` says why. Ratio, interval and standing are `standing.judged`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
 
 from seatrial.analysis.inputs import PlannedStudy, is_training, read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements
-from seatrial.analysis.ratio import Estimate, Ratio, estimate, ratio, reference_estimate
-from seatrial.analysis.statistics import log_spread, median, repeats_needed, spread_from_range
+from seatrial.analysis.ratio import estimate
+from seatrial.analysis.standing import Row, judged, undefined
+from seatrial.analysis.statistics import log_spread, median, spread_from_range
 from seatrial.analysis.tables import canonical_json, write_csv
 from seatrial.case import Case
 from seatrial.config.study import References
@@ -23,11 +25,8 @@ from seatrial.paths import StudyPaths
 from seatrial.reference.citation import cite
 from seatrial.reference.conditions import unlike
 from seatrial.reference.equivalent import Reference, find_reference, subject_results
-from seatrial.reference.names import canonical_submitter
-from seatrial.reference.published import PublishedResult
+from seatrial.reference.published import PublishedResult, load_tables
 
-CONFIDENCE = 0.95
-INTERVAL_METHOD = "log-t, both sides' spread, each bound one-sided 95 %"
 COLUMNS = (
     "benchmark",
     "round",
@@ -63,7 +62,10 @@ COLUMNS = (
     "n_needed",
     "source",
     "axes",
+    "reference_low_minutes",
+    "reference_high_minutes",
 )
+"""`reference_low_minutes` and `reference_high_minutes`: an interpolated reference's error band."""
 REFERENCE_COLUMNS = (
     "for_subject",
     "for_case_id",
@@ -80,7 +82,6 @@ REFERENCE_COLUMNS = (
     "source",
     "citation",
 )
-Row = dict[str, Any]
 
 
 def comparison(paths: StudyPaths) -> None:
@@ -90,13 +91,15 @@ def comparison(paths: StudyPaths) -> None:
     """
     plan = read_plan(paths)
     measurements = read_measurements(paths)
+    references = plan.study.references
+    table = load_tables([Path(name).expanduser() for name in references.tables])
     rows: list[Row] = []
     behind: list[Row] = []
     for case in read_cases(paths, plan):
         if is_training(case):
             minutes = medians_by_repeat(measurements, case.case_id, "train.time_to_quality")
-            _add(rows, behind, *_training(case, minutes, plan.study.references))
-    for row, reference in _published(plan):
+            _add(rows, behind, *_training(case, minutes, references, table))
+    for row, reference in _published(plan, table):
         _add(rows, behind, row, reference)
     write_csv(paths.comparison, COLUMNS, rows)
     write_csv(paths.references_used, REFERENCE_COLUMNS, behind)
@@ -125,7 +128,9 @@ def _published_columns(result: PublishedResult) -> Row:
     return {name: getattr(result, name) for name in names}
 
 
-def _training(case: Case, minutes: list[float], references: References) -> tuple[Row, Reference | None]:
+def _training(
+    case: Case, minutes: list[float], references: References, table: pd.DataFrame
+) -> tuple[Row, Reference | None]:
     """The row of one training case of the study."""
     assert isinstance(case.workload, LlmFinetune)
     family = case.target.accelerator.family if case.target.accelerator else None
@@ -148,16 +153,18 @@ def _training(case: Case, minutes: list[float], references: References) -> tuple
     }
     why = _incomparable(case, family)
     if why:
-        return row | _undefined(why), None
+        return row | undefined(why), None
     assert case.workload.benchmark is not None and family is not None
     try:
-        reference = find_reference(case.workload.benchmark, references.round, family, case.target.accelerators)
+        reference = find_reference(
+            case.workload.benchmark, references.round, family, case.target.accelerators, table=table
+        )
     except ConfigError as unknown:
         # what was measured must not be lost over a name that nothing was published under
-        return row | _undefined(f"{unknown.problem}: {unknown.value}"), None
+        return row | undefined(f"{unknown.problem}: {unknown.value}"), None
     spread = log_spread(minutes)
     measured = None if not minutes else estimate(row["measured_minutes"], spread, len(minutes))
-    return row | _judged(row, measured, spread, reference), reference
+    return row | judged(row, measured, spread, reference), reference
 
 
 def _incomparable(case: Case, family: str | None) -> str | None:
@@ -172,11 +179,11 @@ def _incomparable(case: Case, family: str | None) -> str | None:
     return None
 
 
-def _published(plan: PlannedStudy) -> Iterable[tuple[Row, Reference]]:
+def _published(plan: PlannedStudy, table: pd.DataFrame) -> Iterable[tuple[Row, Reference]]:
     """The rows of the study's published subjects: each of their results against the other submitters'."""
     references = plan.study.references
     for subject in references.subjects:
-        results = subject_results(subject.round, subject.submitter, subject.system, subject.benchmarks)
+        results = subject_results(subject.round, subject.submitter, subject.system, subject.benchmarks, table)
         for result in results:
             reference = find_reference(
                 result.benchmark,
@@ -184,6 +191,7 @@ def _published(plan: PlannedStudy) -> Iterable[tuple[Row, Reference]]:
                 result.accelerator_family,
                 result.accelerators,
                 exclude_submitter=result.submitter,
+                table=table,
             )
             row: Row = {
                 **_published_columns(result),
@@ -197,7 +205,7 @@ def _published(plan: PlannedStudy) -> Iterable[tuple[Row, Reference]]:
             }
             spread = _published_spread(result)
             measured = estimate(result.minutes, spread, result.n_runs or 0)
-            yield row | _judged(row, measured, spread, reference), reference
+            yield row | judged(row, measured, spread, reference), reference
 
 
 def _published_spread(result: PublishedResult) -> float | None:
@@ -205,83 +213,3 @@ def _published_spread(result: PublishedResult) -> float | None:
     if result.min_minutes is None or result.max_minutes is None or result.n_runs is None:
         return None
     return spread_from_range(result.min_minutes, result.max_minutes, result.n_runs)
-
-
-def _undefined(note: str) -> Row:
-    return {"basis": "undefined", "standing": "undefined", "note": note}
-
-
-def _judged(row: Mapping[str, Any], measured: Estimate | None, spread: float | None, reference: Reference) -> Row:
-    """Reference, ratio, interval, standing and note of one row."""
-    found: Row = {"basis": reference.basis, "note": reference.note or None}
-    if reference.basis == "undefined" or reference.minutes is None:
-        return found | _undefined(reference.note or "no equivalent published results")
-    low, high = reference.quartiles or (None, None)
-    found |= {
-        "reference_minutes": reference.minutes,
-        "reference_n": reference.n,
-        "reference_submitters": reference.submitters,
-        "reference_low_quartile": low,
-        "reference_high_quartile": high,
-        "spread": spread,
-    }
-    if measured is None:
-        return found | {"standing": "inconclusive", "note": _notes(reference.note, "no repeat reached the quality")}
-    against = reference_estimate(reference.minutes, _by_submitter(reference))
-    result = ratio(measured, against)
-    bounds = {
-        "ratio": result.value,
-        "ratio_low": result.bound("lower", CONFIDENCE),
-        "ratio_high": result.bound("upper", CONFIDENCE),
-        "interval_method": "none" if result.error is None else INTERVAL_METHOD,
-        "ratio_error": result.error,
-        "ratio_degrees_of_freedom": result.degrees_of_freedom,
-    }
-    return found | bounds | _standing(row, result, spread, reference, against)
-
-
-def _by_submitter(reference: Reference) -> list[list[float]]:
-    """The results behind a reference by submitter, in minutes."""
-    minutes: dict[str, list[float]] = {}
-    for published in reference.results:
-        if published.minutes is not None:
-            minutes.setdefault(canonical_submitter(published.submitter), []).append(published.minutes)
-    return [results for _, results in sorted(minutes.items())]
-
-
-def _standing(
-    row: Mapping[str, Any], result: Ratio, spread: float | None, reference: Reference, against: Estimate
-) -> Row:
-    """slower, not_slower or inconclusive at the row's threshold, with the reason where there is one.
-
-    A median over only those repeats that converged flatters: it can still be slower, never not_slower.
-    """
-    threshold, n = row["threshold"], row["measured_n"]
-    low, high = result.bound("lower", CONFIDENCE), result.bound("upper", CONFIDENCE)
-    planned = row.get("repeats")
-    short = planned is not None and n < planned
-    remark = f"{n} of {planned} repeats reached the quality; the median is of these" if short else None
-    if low is None or high is None:
-        unknown = "one side's spread is not known, so the ratio has no interval"
-        return {"standing": "inconclusive", "note": _notes(reference.note, remark, unknown)}
-    if low > threshold:
-        return {"standing": "slower", "note": _notes(reference.note, remark)}
-    if high <= threshold and not short:
-        return {"standing": "not_slower", "note": _notes(reference.note)}
-    if _reference_decides(result, against, threshold):
-        decides = "the reference's own spread decides: no number of further repeats settles it"
-        return {"standing": "inconclusive", "note": _notes(reference.note, remark, decides)}
-    # nobody can repeat what somebody else published
-    needed = repeats_needed(result.value, threshold, spread, CONFIDENCE, n) if planned is not None else None
-    return {"standing": "inconclusive", "note": _notes(reference.note, remark), "n_needed": needed}
-
-
-def _reference_decides(result: Ratio, against: Estimate, threshold: float) -> bool:
-    """Whether even a measurement without any error would leave the ratio undecided at `threshold`."""
-    exact = Ratio(result.value, against.error, against.degrees_of_freedom)
-    low, high = exact.bound("lower", CONFIDENCE), exact.bound("upper", CONFIDENCE)
-    return low is not None and high is not None and low <= threshold < high
-
-
-def _notes(*parts: str | None) -> str | None:
-    return "; ".join(part for part in parts if part) or None

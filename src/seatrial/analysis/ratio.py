@@ -1,7 +1,8 @@
 """A ratio of two medians with an interval that combines the uncertainty of both sides, on the log scale.
 
 Assumes that times are log-normal about their medians: se^2 = se_measured^2 + se_reference^2, degrees of freedom
-after Welch and Satterthwaite. Where one side's spread is not known there is a ratio but no interval.
+after Welch and Satterthwaite. A reference's error is its submitters' spread or, where it is interpolated, its error
+band. Where one side's spread is not known there is a ratio but no interval.
 """
 
 from __future__ import annotations
@@ -69,6 +70,19 @@ def reference_estimate(minutes: float, by_submitter: Sequence[Sequence[float]]) 
     effective = sum(counts) ** 2 / sum(count**2 for count in counts)
     error = math.sqrt(math.pi / 2) * stdev(logs) / math.sqrt(effective)
     return Estimate(minutes, error, len(logs) - 1.0)
+
+
+def interpolated_estimate(minutes: float, factor: float, coverage: float | None, predictions: int) -> Estimate:
+    """An interpolated median, which lies within `factor` of the true one with probability `coverage`, as seen in
+    `predictions` left-out medians.
+
+    The errors are taken for t-distributed about 0 on the log scale, with predictions - 1 degrees of freedom; they
+    contain the spread of the medians next to the count. No error where the coverage is not known.
+    """
+    if coverage is None or predictions < 2:
+        return Estimate(minutes, None, 0.0)
+    degrees = predictions - 1.0
+    return Estimate(minutes, math.log(factor) / float(stats.t.ppf((1 + coverage) / 2, degrees)), degrees)
 
 
 def ratio(measured: Estimate, reference: Estimate) -> Ratio:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 
 from seatrial.reference.names import PUBLISHED_ON
+from seatrial.reference.published import TABLE_DATE as TABLE_DATE
 from seatrial.reference.published import PublishedResult
 
 TRADEMARK = (
@@ -29,8 +30,6 @@ LICENCE = (
     "The published figures were computed from the result logs in MLCommons' result repositories "
     "(Apache License 2.0, MLCommons and submitters)."
 )
-TABLE_DATE = dt.date(2026, 11, 22)
-"""The day on which the shipped table was put together."""
 ORIGIN = {
     "official": "score computed from the published logs, equal to MLCommons' own tool",
     "submitter": "score from the submitter's own summary file",
@@ -45,19 +44,29 @@ def notice(own_results: bool) -> tuple[str, ...]:
     return (*own, DERIVED, LICENCE, TRADEMARK)
 
 
-def cite(result: PublishedResult, retrieved: dt.date = TABLE_DATE) -> str:
+def cite(result: PublishedResult, retrieved: dt.date | None = None) -> str:
     """The citation of one published result: submitter, system, benchmark, round, division, score, date and source.
 
-    The result repositories do not hold MLCommons' result ids, and the citation says so.
+    `retrieved` None: the day that the result's table records. The result repositories do not hold MLCommons' result
+    ids, and the citation says so.
     """
-    published = PUBLISHED_ON.get(result.round)
-    dated = f"published {_day(published)}; " if published is not None else ""
     return (
         f"{result.submitter}, {result.system} ({result.accelerators} x {result.accelerator_family}): "
         f"MLPerf™ Training {result.round} {result.division.capitalize()} {result.benchmark}, "
-        f"{result.minutes:.4g} minutes; {ORIGIN[result.confidence]}; {dated}retrieved from {result.source} "
-        f"on {_day(retrieved)}; result id not in the repository."
+        f"{result.minutes:.4g} minutes; {ORIGIN[result.confidence]}; {published_on(result.round)}"
+        f"retrieved from {result.source}{_retrieved(retrieved or result.retrieved)}; "
+        "result id not in the repository."
     )
+
+
+def published_on(round_: str) -> str:
+    """'published 12 November 2025; ', or nothing of a round whose day Seatrial does not know."""
+    published = PUBLISHED_ON.get(round_)
+    return f"published {_day(published)}; " if published is not None else ""
+
+
+def _retrieved(day: dt.date | None) -> str:
+    return f" on {_day(day)}" if day is not None else ", day not recorded"
 
 
 def _day(date: dt.date) -> str:

@@ -1,31 +1,50 @@
 """The like-for-like reference: the median of published results that are the same in everything that matters.
 
 Same benchmark, round, division, accelerator family with form factor, and exact accelerator count; at least
-MINIMUM_RESULTS results by MINIMUM_SUBMITTERS different submitters. One system listed several times counts once, a
-rounded claim never. Anything else is undefined, in words: times of one family fall 5-20 % from round to round by
-software alone, and families and form factors differ by more.
+MINIMUM_RESULTS results by MINIMUM_SUBMITTERS different submitters. Where these are too few, the medians at the
+counts next to it are interpolated (`interpolation`), and the basis says so. One system listed several times counts
+once, a rounded claim never. Anything else is undefined, in words: times of one family fall 5-20 % from round to
+round by software alone, and families and form factors differ by more.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from seatrial.errors import nearest_name
-from seatrial.reference.names import PARTIAL_ROUNDS, canonical_benchmark, canonical_submitter
-from seatrial.reference.published import PublishedResult, as_results, load_published
+from seatrial.reference.interpolation import (
+    CountMedian,
+    ErrorBand,
+    bracket,
+    count_medians,
+    error_band,
+    interpolate,
+)
+from seatrial.reference.names import canonical_benchmark, canonical_submitter
+from seatrial.reference.published import PublishedResult, as_results, is_partial, load_published
+from seatrial.reference.reasons import (
+    Question,
+    accuracy,
+    behind,
+    between,
+    listed,
+    no_bracket,
+    no_equivalent,
+    same_runs,
+    too_few,
+    wholeness,
+)
 from seatrial.reference.selection import (
     check_benchmark,
     check_division,
     check_known,
     check_round,
+    comparable,
     fastest_first,
-    of_benchmark,
     of_others,
     submitters_of,
     without_twins,
@@ -35,7 +54,7 @@ MINIMUM_RESULTS = 3
 MINIMUM_SUBMITTERS = 3
 NEAREST_SHOWN = 3
 
-Basis = Literal["exact", "undefined"]
+Basis = Literal["exact", "interpolated", "undefined"]
 
 
 @dataclass(frozen=True)
@@ -44,25 +63,39 @@ class Reference:
 
     benchmark: str
     round: str
+    division: str
     family: str | None
     accelerators: int
     basis: Basis
     minutes: float | None
-    """Median of the scores of `results`; None where the basis is undefined."""
+    """exact: median of the scores of `results`; interpolated: between `neighbours`; undefined: None."""
     n: int
-    """Results at exactly this count, whether or not they suffice."""
+    """exact and undefined: results at exactly this count, whether or not they suffice; interpolated: results of
+    both neighbours."""
     submitters: int
     """Different submitters among them."""
     quartiles: tuple[float, float] | None
-    """25th and 75th percentile of the scores, in minutes."""
+    """exact: 25th and 75th percentile of the scores, in minutes; else None (each neighbour has its own)."""
     results: tuple[PublishedResult, ...]
-    """The results behind `n`, fastest first."""
+    """The results behind `n`, by count and then time."""
+    neighbours: tuple[CountMedian, ...]
+    """interpolated: the medians below and above; else none."""
+    band: ErrorBand | None
+    """interpolated: how far off it may be; else None."""
     nearest: tuple[PublishedResult, ...]
-    """Where the basis is undefined: the results nearest in count of the same benchmark, round and family."""
+    """undefined: the results nearest in count of the same benchmark, round and family; interpolated: those at
+    exactly this count, too few for a median."""
     note: str
     """What the reference rests on, or why it is undefined, in words."""
     partial: bool
     """Whether the table holds only a part of the round."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """interpolated: the band's ends in minutes; else None."""
+        if self.band is None or self.minutes is None:
+            return None
+        return self.minutes / self.band.factor, self.minutes * self.band.factor
 
 
 def find_reference(
@@ -77,48 +110,138 @@ def find_reference(
 ) -> Reference:
     """The reference for `accelerators` of `family` on `benchmark`, from `table` (None: the shipped results).
 
-    `exclude_submitter` leaves out that submitter's results and those it took part in, so that a published system is
-    compared with the others. Raises ConfigError for a division, round or benchmark that the table does not have.
+    Further results files come with `table=load_tables(paths)`. `exclude_submitter` leaves out that submitter's
+    results and those it took part in, so that a published system is compared with the others. Raises ConfigError
+    for a division, round or benchmark that the table does not have.
     """
     table = load_published() if table is None else table
     check_division(division)
     check_round(round_, table)
     check_benchmark(benchmark, table)
-    same = of_benchmark(table[(table["round"] == round_) & (table["division"] == division)], benchmark)
-    like = same[(same["accelerator_family"] == family) & (same["confidence"] != "rounded")]
+    rows = table[table["division"] == division]
     if exclude_submitter is not None:
-        like = of_others(like, exclude_submitter)
-    like = without_twins(like)
-    # a machine without accelerators has no equivalent, though the table lists some with a count of 0
-    results = fastest_first(as_results(like[(like["accelerators"] == accelerators) & (like["accelerators"] > 0)]))
-    submitters = submitters_of(results)
-    defined = len(results) >= MINIMUM_RESULTS and submitters >= MINIMUM_SUBMITTERS
-    minutes = [r.minutes for r in results]
-    nearest = () if defined else _nearest(like, accelerators)
-    partial = round_ in PARTIAL_ROUNDS
-    if defined:
-        parts = [f"median of {len(results)} results by {submitters} submitters", _same_runs(results)]
-    else:
-        other = "other " if exclude_submitter is not None else ""
-        why = _why_undefined(table, same, benchmark, round_, family, accelerators)
-        why = why or _too_few(len(results), submitters, accelerators, family, other)
-        parts = [f"undefined: {why}", _in_words(nearest)]
-    parts.append(f"the table holds only a part of round {round_}, not a random one" if partial else "")
+        rows = of_others(rows, exclude_submitter)
+    of_round = comparable(as_results(rows[rows["round"] == round_]))
+    same = [r for r in of_round if canonical_benchmark(r.benchmark) == canonical_benchmark(benchmark)]
+    like = [r for r in same if r.accelerator_family == family]
+    medians = count_medians(like)
+    at_count = next((m for m in medians if m.accelerators == accelerators), None)
+    among_others = exclude_submitter is not None
+    asked = Question(benchmark, round_, division, family, accelerators, among_others, is_partial(table, round_))
+    if at_count is not None and at_count.n >= MINIMUM_RESULTS and at_count.submitters >= MINIMUM_SUBMITTERS:
+        return _exact(asked, at_count)
+    around = bracket(medians, accelerators) if accelerators > 0 else None
+    if around is not None:
+        pools = _pools(asked, like, same, of_round, lambda: comparable(as_results(rows)))
+        return _interpolated(asked, at_count, around, error_band(pools))
+    return _undefined(asked, at_count, medians, no_equivalent(table, asked))
+
+
+def _exact(asked: Question, found: CountMedian) -> Reference:
+    parts = [f"median of {behind(found.n, found.submitters)}", same_runs(found.results), wholeness(asked)]
     return Reference(
-        benchmark=benchmark,
-        round=round_,
-        family=family,
-        accelerators=accelerators,
-        basis="exact" if defined else "undefined",
-        minutes=median(minutes) if defined else None,
-        n=len(results),
-        submitters=submitters,
-        quartiles=_quartiles(minutes) if defined else None,
-        results=results,
-        nearest=nearest,
-        note="; ".join(p for p in parts if p),
-        partial=partial,
+        benchmark=asked.benchmark,
+        round=asked.round,
+        division=asked.division,
+        family=asked.family,
+        accelerators=asked.accelerators,
+        basis="exact",
+        minutes=found.minutes,
+        n=found.n,
+        submitters=found.submitters,
+        quartiles=found.quartiles,
+        results=found.results,
+        neighbours=(),
+        band=None,
+        nearest=(),
+        note=_joined(parts),
+        partial=asked.partial,
     )
+
+
+def _interpolated(
+    asked: Question, found: CountMedian | None, around: tuple[CountMedian, CountMedian], band: ErrorBand
+) -> Reference:
+    results = (*around[0].results, *around[1].results)
+    at_count = found.results if found is not None else ()
+    few = too_few(asked, found, MINIMUM_RESULTS, MINIMUM_SUBMITTERS)
+    few = f"{few}: {listed(at_count)}" if at_count else few
+    parts = [between(asked, *around), accuracy(band), few, same_runs(results), wholeness(asked)]
+    return Reference(
+        benchmark=asked.benchmark,
+        round=asked.round,
+        division=asked.division,
+        family=asked.family,
+        accelerators=asked.accelerators,
+        basis="interpolated",
+        minutes=interpolate(*around, asked.accelerators),
+        n=len(results),
+        submitters=submitters_of(results),
+        quartiles=None,
+        results=results,
+        neighbours=around,
+        band=band,
+        nearest=at_count,
+        note=_joined(parts),
+        partial=asked.partial,
+    )
+
+
+def _undefined(
+    asked: Question, found: CountMedian | None, medians: tuple[CountMedian, ...], why: str | None
+) -> Reference:
+    if why is None:
+        few = too_few(asked, found, MINIMUM_RESULTS, MINIMUM_SUBMITTERS)
+        why = f"{few}; {no_bracket(asked, medians)}"
+    nearest = _nearest(medians, asked.accelerators)
+    entries = f"nearest: {listed(nearest)}" if nearest else ""
+    return Reference(
+        benchmark=asked.benchmark,
+        round=asked.round,
+        division=asked.division,
+        family=asked.family,
+        accelerators=asked.accelerators,
+        basis="undefined",
+        minutes=None,
+        n=found.n if found is not None else 0,
+        submitters=found.submitters if found is not None else 0,
+        quartiles=None,
+        results=found.results if found is not None else (),
+        neighbours=(),
+        band=None,
+        nearest=nearest,
+        note=_joined([f"undefined: {why}", entries, wholeness(asked)]),
+        partial=asked.partial,
+    )
+
+
+def _pools(
+    asked: Question,
+    like: Sequence[PublishedResult],
+    same: Sequence[PublishedResult],
+    of_round: Sequence[PublishedResult],
+    everything: Callable[[], Sequence[PublishedResult]],
+) -> Iterator[tuple[str, Sequence[PublishedResult]]]:
+    """Whose errors tell how far off an interpolation is, from the most alike to all that is known.
+
+    Only errors are taken from other families and rounds, never times.
+    """
+    yield f"{asked.benchmark} on {asked.family} in {asked.round}", like
+    yield f"{asked.benchmark} in {asked.round}", same
+    yield f"all benchmarks in {asked.round}", of_round
+    yield "all benchmarks and rounds", everything()
+
+
+def _nearest(medians: tuple[CountMedian, ...], accelerators: int) -> tuple[PublishedResult, ...]:
+    """The results nearest in count, on a logarithmic scale."""
+    if accelerators < 1:
+        return ()
+    found = fastest_first(r for m in medians for r in m.results)
+    return tuple(sorted(found, key=lambda r: abs(math.log(r.accelerators / accelerators)))[:NEAREST_SHOWN])
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def subject_results(
@@ -150,68 +273,3 @@ def subject_results(
         wanted_names = {canonical_benchmark(b) for b in benchmarks}
         rows = rows[rows["benchmark"].map(canonical_benchmark).isin(wanted_names)]
     return sorted(as_results(rows), key=lambda r: (r.benchmark, r.accelerators, r.system_id or "", r.source))
-
-
-def _nearest(like: pd.DataFrame, accelerators: int) -> tuple[PublishedResult, ...]:
-    """The results nearest in count, on a logarithmic scale."""
-    if accelerators < 1:
-        return ()
-    found = [r for r in fastest_first(as_results(like)) if r.accelerators > 0]
-    found.sort(key=lambda r: abs(math.log(r.accelerators / accelerators)))
-    return tuple(found[:NEAREST_SHOWN])
-
-
-def _quartiles(minutes: list[float]) -> tuple[float, float]:
-    low, high = np.percentile(minutes, [25, 75])
-    return float(low), float(high)
-
-
-def _why_undefined(
-    table: pd.DataFrame, same: pd.DataFrame, benchmark: str, round_: str, family: str | None, accelerators: int
-) -> str | None:
-    """Why there can be no equivalent result at all; None where there are merely too few."""
-    if family is None:
-        return "this hardware has no family among the published results"
-    if accelerators < 1:
-        return "a machine without accelerators has no equivalent"
-    if same.empty:
-        rounds = sorted(set(of_benchmark(table, benchmark)["round"]))
-        return f"{benchmark} has no results in round {round_}; it has in {', '.join(rounds)}"
-    families = sorted(set(table["accelerator_family"]))
-    if family not in families:
-        near = nearest_name(family, families)
-        hint = f" (did you mean {near!r}?)" if near else ""
-        return f"no published result is of family {family!r}{hint}"
-    if family not in set(same["accelerator_family"]):
-        return f"no result of family {family} on {benchmark} in round {round_}"
-    return None
-
-
-def _too_few(n: int, submitters: int, accelerators: int, family: str | None, other: str) -> str:
-    if not n:
-        found = f"no results by {other}submitters" if other else "no results"
-    else:
-        plural = "s" if submitters > 1 else ""
-        found = f"{n} result{'s' if n > 1 else ''} by {submitters} {other}submitter{plural}"
-    needed = f"{MINIMUM_RESULTS} by {MINIMUM_SUBMITTERS} are needed"
-    return f"{found} at exactly {accelerators} x {family}; {needed}"
-
-
-def _in_words(nearest: tuple[PublishedResult, ...]) -> str:
-    if not nearest:
-        return ""
-    entries = [
-        f"{r.submitter} with {r.system} ({r.accelerators} x {r.accelerator_family}) {r.minutes:.4g} min"
-        for r in nearest
-    ]
-    return f"nearest: {', '.join(entries)}"
-
-
-def _same_runs(results: tuple[PublishedResult, ...]) -> str:
-    """A remark on results of one submitter that are equal to the last digit: perhaps the same runs listed twice."""
-    seen: dict[tuple[str, float], int] = {}
-    for r in results:
-        key = (canonical_submitter(r.submitter), r.minutes)
-        seen[key] = seen.get(key, 0) + 1
-    repeated = [f"{count} of {name} are equal to the last digit" for (name, _), count in seen.items() if count > 1]
-    return ", ".join(repeated)
