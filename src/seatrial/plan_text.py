@@ -48,7 +48,9 @@ def totals(plan: Plan, today: dt.date) -> list[str]:
         f"at most {format_figure(plan.node_hours)} node-hours and "
         f"{format_figure(plan.accelerator_hours)} accelerator-hours"
     )
-    if plan.accelerator_hours == 0:
+    if plan.cases and not plan.running:
+        lines.append("cost: none reckoned (nothing runs)")
+    elif plan.accelerator_hours == 0:
         lines.append("cost: none reckoned (no accelerators)")
     elif plan.cost is None:
         lines.append("cost: not known (the target and the study give no price)")

@@ -53,9 +53,20 @@ class Plan:
         return sum(case.repeats for case in self.cases)
 
     @property
+    def running(self) -> list[Case]:
+        """The cases that run; the others are made of logs that somebody hands over."""
+        return [case for case in self.cases if not isinstance(case.workload, MlperfLogs)]
+
+    @property
     def repeats_to_ingest(self) -> int:
         """Repeats whose records are made from logs that somebody hands over; nothing of them runs."""
         return sum(case.repeats for case in self.cases if isinstance(case.workload, MlperfLogs))
+
+    def digest_of_ingested(self, paths: StudyPaths) -> str:
+        """Changes whenever a record of ingested logs does."""
+        ingested = [case.case_id for case in self.cases if isinstance(case.workload, MlperfLogs)]
+        records = [path for name in ingested for path in sorted(paths.record(name, 0).parent.glob("*.json"))]
+        return content_hash([[str(path), path.read_text(encoding="utf-8", errors="replace")] for path in records])
 
     @property
     def prepared(self) -> dict[str, PreparedModel]:

@@ -132,6 +132,8 @@ class Wiring:
         references = plan.study.references
         self.published_tables = [str(Path(name).expanduser()) for name in references.tables]
         self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if references.survey is not None else []
+        # a param and no input: Snakemake removes what a rule of it could make
+        self.ingested = plan.digest_of_ingested(paths)
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
         self.plan_log, self.collect_log = str(paths.logs / "plan.log"), str(paths.logs / "collect.log")
         self.analyse_log, self.report_log = str(paths.logs / "analyse.log"), str(paths.logs / "report.log")
@@ -149,7 +151,8 @@ class Wiring:
 
     @property
     def records(self) -> list[str]:
-        return [str(self.paths.record(c.case_id, r)) for c in self.plan.cases for r in range(c.repeats)]
+        """The records that runs leave; those of ingested logs are no rule's business."""
+        return [str(self.paths.record(c.case_id, r)) for c in self.plan.running for r in range(c.repeats)]
 
     @property
     def conclude(self) -> str:
@@ -216,7 +219,7 @@ class Wiring:
 
         What has no record at all runs again by itself.
         """
-        for case in self.plan.cases:
+        for case in self.plan.running:
             for repeat in range(case.repeats):
                 if _ended_badly(self.paths.record(case.case_id, repeat)):
                     key = f"{case.case_id}/{repeat}"

@@ -19,6 +19,7 @@ rule collect:
         "../../environment.yml"
     params:
         root=subpath(input.study, parent=True),
+        ingested=study.ingested,
     shell:
         "seatrial collect {params.root:q} > {log:q} 2>&1"
 
