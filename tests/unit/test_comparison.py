@@ -14,6 +14,7 @@ from study_on_disk import B200, FINETUNE, GEMM
 
 from seatrial.analysis.ratio import estimate, interpolated_estimate, ratio, reference_estimate
 from seatrial.errors import ConfigError
+from seatrial.record import measurement
 from seatrial.reference.equivalent import find_reference
 from seatrial.reference.published import load_published
 
@@ -205,6 +206,34 @@ def test_results_files_of_a_study_count_as_published(make_study, tmp_path):
     study.trained(case, [1.0, 1.1, 1.2])
     row = table_of(study.analyse()).iloc[0]
     assert row["basis"] == "exact" and row["reference_minutes"] == rows.iloc[0]["minutes"]
+
+
+LOGS = {"kind": "mlperf_logs", "benchmark": "llama2_70b_lora", "round": "v5.0"}
+
+
+def ingested(make_study, minutes, workload=LOGS, factor=1.0):
+    study = make_study(target=B200)
+    (case,) = study.experiment("logs", workload, len(minutes))
+    for repeat, run in enumerate(minutes):
+        scaled = [measurement("mlperf.scaling_factor", [factor])] if factor else []
+        scaled += [measurement("mlperf.scaled_time_to_train", [run * factor])] if factor else []
+        study.record(case, repeat, measurement("mlperf.time_to_train", [run]), *scaled)
+    return table_of(study.analyse()).iloc[0]
+
+
+def test_logs_handed_over_are_held_against_their_own_round_without_their_submitter(make_study):
+    others = find_reference("llama2_70b_lora", "v5.0", "B200", 8, exclude_submitter="Dell")
+    row = ingested(make_study, [10.0, 10.1, 10.2], LOGS | {"submitter": "Dell"}, factor=1.01)
+    assert (row["round"], row["basis"], row["reference_n"]) == ("v5.0", "exact", others.n)
+    assert others.n < find_reference("llama2_70b_lora", "v5.0", "B200", 8).n
+    assert row["ratio"] == pytest.approx(10.1 * 1.01 / others.minutes)
+    assert row["standing"] == "not_slower" and row["result_status"] == "unverified"
+    assert "logs handed over" in row["note"] and "x 1.01" in row["note"]
+
+
+def test_logs_without_a_factor_are_compared_with_nothing(make_study):
+    row = ingested(make_study, [10.0, 10.1, 10.2], factor=None)
+    assert row["basis"] == "undefined" and "no scaling factor" in row["note"]
 
 
 def test_an_unknown_spread_on_either_side_leaves_no_interval():

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from seatrial.analysis.comparable import Comparable, comparable
 from seatrial.analysis.inputs import PlannedStudy, is_training, read_cases, read_plan
-from seatrial.analysis.measurements import medians_by_repeat, read_measurements
+from seatrial.analysis.measurements import read_measurements
 from seatrial.analysis.ratio import estimate
 from seatrial.analysis.standing import Row, judged, undefined
 from seatrial.analysis.statistics import log_spread, median, spread_from_range
 from seatrial.analysis.tables import canonical_json, write_csv
 from seatrial.case import Case
+from seatrial.config.ingested import MlperfLogs
 from seatrial.config.study import References
 from seatrial.config.training import LlmFinetune
 from seatrial.errors import ConfigError
@@ -97,8 +99,8 @@ def comparison(paths: StudyPaths) -> None:
     behind: list[Row] = []
     for case in read_cases(paths, plan):
         if is_training(case):
-            minutes = medians_by_repeat(measurements, case.case_id, "train.time_to_quality")
-            _add(rows, behind, *_training(case, minutes, references, table))
+            known = comparable(case, measurements, references)
+            _add(rows, behind, *_training(case, known, references, table))
     for row, reference in _published(plan, table):
         _add(rows, behind, row, reference)
     write_csv(paths.comparison, COLUMNS, rows)
@@ -129,14 +131,15 @@ def _published_columns(result: PublishedResult) -> Row:
 
 
 def _training(
-    case: Case, minutes: list[float], references: References, table: pd.DataFrame
+    case: Case, known: Comparable, references: References, table: pd.DataFrame
 ) -> tuple[Row, Reference | None]:
-    """The row of one training case of the study."""
-    assert isinstance(case.workload, LlmFinetune)
+    """The row of one training case of the study, or of logs handed over."""
+    assert isinstance(case.workload, LlmFinetune | MlperfLogs)
+    minutes = known.minutes
     family = case.target.accelerator.family if case.target.accelerator else None
     row: Row = {
         "benchmark": case.workload.benchmark,
-        "round": references.round,
+        "round": known.round,
         "accelerator_family": family,
         "accelerators": case.target.accelerators,
         "measured_minutes": median(minutes),
@@ -151,25 +154,33 @@ def _training(
         "repeats": case.repeats,
         "axes": canonical_json(case.axes),
     }
-    why = _incomparable(case, family)
+    why = known.problem or _incomparable(case, family)
     if why:
         return row | undefined(why), None
     assert case.workload.benchmark is not None and family is not None
     try:
         reference = find_reference(
-            case.workload.benchmark, references.round, family, case.target.accelerators, table=table
+            case.workload.benchmark,
+            known.round,
+            family,
+            case.target.accelerators,
+            exclude_submitter=known.exclude_submitter,
+            table=table,
         )
     except ConfigError as unknown:
         # what was measured must not be lost over a name that nothing was published under
         return row | undefined(f"{unknown.problem}: {unknown.value}"), None
     spread = log_spread(minutes)
     measured = None if not minutes else estimate(row["measured_minutes"], spread, len(minutes))
-    return row | judged(row, measured, spread, reference), reference
+    found = judged(row, measured, spread, reference)
+    if known.note is not None:
+        found["note"] = f"{found['note']}; {known.note}" if found.get("note") else known.note
+    return row | found, reference
 
 
 def _incomparable(case: Case, family: str | None) -> str | None:
     """Why nothing published compares with a training, or None."""
-    assert isinstance(case.workload, LlmFinetune)
+    assert isinstance(case.workload, LlmFinetune | MlperfLogs)
     if case.workload.benchmark is None:
         return f"{case.experiment} is not an MLPerf benchmark: nothing published is the same work"
     if differences := unlike(case.workload):
