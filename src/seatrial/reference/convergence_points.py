@@ -42,28 +42,31 @@ def check_convergence(runs: Sequence[Run], ruleset: str, failures_allowed: int) 
     """
     problem = _problem(runs, failures_allowed)
     if problem is not None:
-        return ConvergenceCheck(False, 1.0, None, None, problem)
+        return _impossible(problem)
     benchmark, batch = runs[0].benchmark, runs[0].global_batch_size
     assert benchmark is not None and batch is not None
     checker = _checker(ruleset, benchmark)
     if checker is None:
-        return ConvergenceCheck(False, 1.0, None, None, f"no reference convergence points of {benchmark}")
+        return _impossible(f"no reference convergence points of {benchmark}")
     point, words = _point(checker, batch)
     if point is None:
-        return ConvergenceCheck(False, 1.0, None, None, words)
+        return _impossible(words)
     own = _trimmed_mean([run.to_quality for run in runs], failures_allowed)
     if own is None:
-        return ConvergenceCheck(False, 1.0, None, None, "too few runs for a mean")
+        return _impossible("too few runs for a mean")
     reference = float(point["RCP Mean"])
     least = float(point["Min Epochs"])
     if benchmark == SLACK_BENCHMARK and _version(ruleset) >= SLACK_SINCE:
         least -= SLACK_405B_SAMPLES
     compared = f"mean {own:.6g}, reference {reference:.6g} at batch size {batch:g} ({words})"
     if own < least:
-        return ConvergenceCheck(
-            False, 1.0, reference, own, f"converges faster than luck allows ({least:.6g}): {compared}"
-        )
+        words = f"refused by the reference convergence points: the mean may be {least:.6g} at least; {compared}"
+        return ConvergenceCheck(False, 1.0, reference, own, words)
     return ConvergenceCheck(True, max(1.0, reference / own), reference, own, compared)
+
+
+def _impossible(problem: str) -> ConvergenceCheck:
+    return ConvergenceCheck(False, 1.0, None, None, f"not checked against reference convergence points: {problem}")
 
 
 def _problem(runs: Sequence[Run], failures_allowed: int) -> str | None:

@@ -18,6 +18,8 @@ class MeanPower:
     """What one power log says: watts, or why it says nothing; a remark on how they were found."""
 
     watts: float | None
+    node: bool
+    """Of a node; False: of a switch."""
     problem: str | None = None
     remark: str | None = None
 
@@ -31,19 +33,19 @@ def node_power(stream: BinaryIO) -> MeanPower:
     lines = sorted(_lines(stream), key=lambda line: line[0])
     start = next((time for time, key, _ in reversed(lines) if key == "power_measurement_start"), None)
     if start is None:
-        return MeanPower(None, "no power_measurement_start")
+        return MeanPower(None, True, "no power_measurement_start")
     stops = [time for time, key, _ in lines if key == "power_measurement_stop" and time > start]
     window = [line for line in lines if line[0] >= start and (not stops or line[0] <= stops[0])]
     readings = [(time, value) for time, key, value in window if key == "power_reading"]
     if any(not isinstance(value, (int, float)) for _, value in readings):
-        return MeanPower(None, "a power_reading that is not a number")
+        return MeanPower(None, True, "a power_reading that is not a number")
     end = stops[-1] if stops else max((time for time, _ in readings), default=start)
     if end <= start:
-        return MeanPower(None, "no power_reading after power_measurement_start")
+        return MeanPower(None, True, "no power_reading after power_measurement_start")
     times = [start, *(time for time, _ in readings)]
     energy = sum(value * (time - before) for (time, value), before in zip(readings, times, strict=False))
     remark = None if stops else "no stop after the start: the last reading taken as the end"
-    return MeanPower(_efficiency(lines) * energy / (end - start), remark=remark)
+    return MeanPower(_efficiency(lines) * energy / (end - start), True, remark=remark)
 
 
 def switch_power(stream: BinaryIO) -> MeanPower:
@@ -51,8 +53,8 @@ def switch_power(stream: BinaryIO) -> MeanPower:
     lines = list(_lines(stream))
     stated = next((value for _, key, value in lines if key == "interconnect_power_est"), None)
     if not isinstance(stated, (int, float)):
-        return MeanPower(None, "no interconnect_power_est that is a number")
-    return MeanPower(_efficiency(lines) * stated)
+        return MeanPower(None, False, "no interconnect_power_est that is a number")
+    return MeanPower(_efficiency(lines) * stated, False)
 
 
 def _efficiency(lines: list[tuple[float, str, Any]]) -> float:

@@ -203,12 +203,10 @@ class _TreeReader:
     def _with_energy(self, folder: PurePosixPath, name: str, run: Run) -> Run:
         """The run with its energy: mean power of its nodes and switches x time to train."""
         found = self.gathered.power.get((folder, run_name(name)))
-        if not found or run.minutes is None:
+        if not found or run.minutes is None or not any(mean.node for mean in found):
             return run
-        watts = [mean.watts for mean in found]
-        if any(w is None for w in watts):
-            return run
-        return replace(run, energy_joules=sum(w for w in watts if w is not None) * run.minutes * 60)
+        watts = [mean.watts for mean in found if mean.watts is not None]
+        return replace(run, energy_joules=sum(watts) * run.minutes * 60) if len(watts) == len(found) else run
 
 
 def _json(found: Found) -> dict[str, object]:

@@ -77,7 +77,7 @@ class _Findings:
     general: list[str] = field(default_factory=list)
 
     def all(self) -> tuple[str, ...]:
-        return (*self.by_key.values(), *self.general)
+        return tuple(dict.fromkeys((*self.by_key.values(), *self.general)))
 
 
 @functools.cache

@@ -25,7 +25,12 @@ def read_json(content: bytes) -> Mapping[str, Any]:
     if len(content) > MOST_BYTES:
         raise NotReadable("too large to be a description")
     try:
-        found = json.loads(content.decode("utf-8-sig", errors="replace"))
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # some descriptions are latin-1, in which every byte is a letter
+        text = content.decode("latin-1")
+    try:
+        found = json.loads(text)
     except (ValueError, RecursionError) as problem:
         raise NotReadable(f"not JSON: {problem}") from None
     if not isinstance(found, dict):
