@@ -1,0 +1,1 @@
+"""Not a result: the submitted code."""
