@@ -1,8 +1,8 @@
 """The check against MLCommons' reference convergence points (RCP) and the factor that follows from it.
 
 A run that converges faster than the reference got lucky, or trained something else: within what luck allows the
-time is multiplied by RCP mean / own mean, beyond it the result fails. Points, pruning, interpolation and the limits
-are the installed `mlperf-logging`'s (rcp_checker); its own check is not called, because it writes and deletes files.
+time is multiplied by RCP mean / own mean, beyond it the result fails. Points, pruning, interpolation and limits are
+the installed `mlperf-logging`'s (rcp_checker); its own check is not called, because it writes and deletes files.
 """
 
 from __future__ import annotations

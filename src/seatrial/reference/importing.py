@@ -15,7 +15,7 @@ from typing import Any
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.ingest.mlperf.read import read_results
 from seatrial.ingest.mlperf.result import Reading, ResultFolder, Unread
-from seatrial.ingest.mlperf.system import round_of, round_of_checkout
+from seatrial.ingest.mlperf.system import repository_of_checkout
 from seatrial.paths import write_text
 from seatrial.reference.families import accelerator_family, availability
 from seatrial.reference.scoring import Score, score
@@ -78,12 +78,10 @@ def unread_path(output: Path) -> Path:
 
 
 def origin_of(folder: Path) -> str:
-    """What the `source` of a row begins with: MLCommons' repository where the folder is one, else its name."""
+    """What the `source` of a row begins with: the repository that the folder is a checkout of, else its name."""
     root = folder.resolve()
-    round_ = round_of_checkout(root) or (
-        round_of(Path(root.name)) if root.name.startswith("training_res") else None
-    )
-    return f"mlcommons/training_results_{round_}" if round_ else root.name
+    repository = repository_of_checkout(root)
+    return repository[0] if repository else root.name
 
 
 def _refuse_inside(folder: Path, output: Path) -> None:

@@ -150,11 +150,7 @@ def _factor(folder: ResultFolder, check: ConvergenceCheck | None) -> tuple[float
     if check is None:
         return 1.0, "none", []
     if not check.passed:
-        return (
-            1.0,
-            "none",
-            [f"not held against the reference convergence points, or refused by them: {check.words}"],
-        )
+        return 1.0, "none", [check.words]
     if check.factor > 1.0:
         return check.factor, "computed", [f"factor computed: {check.words}"]
     return 1.0, "computed", []

@@ -17,8 +17,8 @@ from seatrial.ingest.mlperf.system import (
     MOST_BYTES,
     NotReadable,
     read_json,
+    repository_of_checkout,
     round_of,
-    round_of_checkout,
     scaling_factor,
     system_of,
 )
@@ -72,7 +72,8 @@ class _TreeReader:
         if round_ is not None:
             ruleset_of(round_)
         self._tree, self._round, self._logs, self._detail = tree, round_, logs, detail
-        self._checkout = round_of_checkout(tree.root) if round_ is None else None
+        checkout = repository_of_checkout(tree.root)
+        self._checkout = checkout[1] if checkout else None
         self._named: dict[PurePosixPath, str | None] = {}
         self.gathered = _Gathered()
 

@@ -69,13 +69,15 @@ def round_of(path: PurePosixPath | Path) -> str | None:
     return None
 
 
-def round_of_checkout(root: Path) -> str | None:
-    """The round of a git checkout of a results repository, from its remote's address; else None."""
+def repository_of_checkout(root: Path) -> tuple[str, str] | None:
+    """Owner/name and round of the git checkout of a results repository that `root` lies in, from its remote's
+    address ("mlcommons/training_results_v5.1", "v5.1"); else None."""
     for folder in (root, *root.parents):
         config = folder / ".git" / "config"
         if config.is_file():
-            match = re.search(r"training_results_(v\d+\.\d+)", config.read_text(encoding="utf-8", errors="replace"))
-            return match[1] if match else None
+            text = config.read_text(encoding="utf-8", errors="replace")
+            match = re.search(r"url\s*=.*?([\w.-]+)[/:](training_results_(v\d+\.\d+))", text)
+            return (f"{match[1]}/{match[2]}", match[3]) if match else None
     return None
 
 
