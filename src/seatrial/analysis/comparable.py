@@ -40,7 +40,8 @@ def comparable(case: Case, measurements: pd.DataFrame, references: References) -
     minutes = medians_by_repeat(measurements, case.case_id, "mlperf.scaled_time_to_train")
     factors = medians_by_repeat(measurements, case.case_id, "mlperf.scaling_factor")
     problem = None
-    if not minutes and medians_by_repeat(measurements, case.case_id, "mlperf.time_to_train"):
+    timed = bool(medians_by_repeat(measurements, case.case_id, "mlperf.time_to_train"))
+    if timed and not minutes and workload.division == "closed":
         problem = "the result folder has no scaling factor, and published scores have one; its records say why"
     shown = f" (x {factors[0]:.6g})" if factors else ""
     note = f"logs handed over, not measured by Seatrial; time to train with the folder's scaling factor{shown}"

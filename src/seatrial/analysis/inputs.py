@@ -14,6 +14,9 @@ from seatrial.config.training import LlmFinetune
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
+TIME_TO_QUALITY = ("train.time_to_quality", "mlperf.time_to_train")
+"""The times in tables/time_to_quality.csv: of trainings that ran here, and of logs handed over."""
+
 
 class PlanFigures(Closed):
     """What the plan asks for: repeats, and hours at most (each repeat at its time limit)."""

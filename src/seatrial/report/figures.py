@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from seatrial.analysis.inputs import TIME_TO_QUALITY
 from seatrial.report.axes import WHOLE, legend_below, new_figure, reference_line, rows_figure, values_at_right
 from seatrial.report.palette import OF_STANDING, REFERENCE, SERIES
 from seatrial.report.study_tables import Row, StudyTables, case_label
@@ -134,7 +135,7 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
         return None
     places = {row["case_id"]: place for place, row in enumerate(rows)}
     frame = study.measurements
-    chosen = frame[(frame["metric"] == "train.time_to_quality") & (frame["outcome"] == "completed")]
+    chosen = frame[frame["metric"].isin(TIME_TO_QUALITY) & (frame["outcome"] == "completed")]
     chosen = chosen[chosen["case_id"].isin(places)]
     seconds = max(row["high_minutes"] or row["median_minutes"] for row in rows) < 3
     scale, unit = (60.0, "s") if seconds else (1.0, "min")

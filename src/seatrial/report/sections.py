@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from seatrial.analysis.tables import canonical_json
-from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.study_tables import INSIDE_TRAINING, OF_TRAINING, Row, StudyTables, case_label, whose
 from seatrial.report.table import (
     MULTIPLY,
     NUMBER,
@@ -32,7 +32,6 @@ WORDS_OF_STANDING = {
     "inconclusive": "not yet known",
     "undefined": "undefined",
 }
-INSIDE_TRAINING = ("train.throughput", "train.step_time", "train.evaluation_time", "train.checkpoint_time")
 
 
 def plan_table(study: StudyTables) -> Table:
@@ -148,7 +147,7 @@ def comparison_table(study: StudyTables) -> Table:
         kind = f"standing {row['standing']}"
         rows.append(
             [
-                Cell(who, "own result, unverified" if own else "published result"),
+                Cell(who, whose(row)),
                 Cell(row["benchmark"] or "none", f"{row['round']}, {hardware}"),
                 Cell(_minutes(row["measured_minutes"]), count(_int(row["measured_n"]), "run")),
                 Cell(_minutes(reference), basis),
@@ -255,7 +254,7 @@ def measurements_table(study: StudyTables, training: bool) -> Table:
     frame = study.measurements
     inside = frame["metric"].isin(INSIDE_TRAINING)
     chosen = frame[
-        (frame["outcome"] == "completed") & (inside if training else ~frame["metric"].str.startswith("train."))
+        (frame["outcome"] == "completed") & (inside if training else ~frame["metric"].str.startswith(OF_TRAINING))
     ]
     rows = [
         _measurement_cells(study, case_id, metric, labels, group)

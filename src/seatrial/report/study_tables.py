@@ -19,6 +19,16 @@ from seatrial.report.table import MULTIPLY
 from seatrial.units import format_bytes
 
 Row = dict[str, Any]
+INSIDE_TRAINING = (
+    "train.throughput",
+    "train.step_time",
+    "train.evaluation_time",
+    "train.checkpoint_time",
+    "mlperf.throughput",
+    "mlperf.energy",
+)
+OF_TRAINING = ("train.", "mlperf.")
+"""What the metrics of trainings begin with; the others are the probes'."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,13 @@ def case_label(case: Case) -> str:
         head = case.experiment
     rest = ", ".join(f"{key} {value}" for key, value in named.items())
     return f"{head}, {rest}" if rest else head
+
+
+def whose(row: Row) -> str:
+    """Whose result a row of the comparison is, and what it is worth."""
+    if row["subject"] != "training":
+        return "published result"
+    return "logs handed over, unverified" if row["workload"] == "mlperf_logs" else "own result, unverified"
 
 
 def _axis_value(name: str, value: object) -> str:
