@@ -16,7 +16,7 @@ from seatrial.analysis.inputs import PlannedStudy, is_training, read_cases, read
 from seatrial.analysis.measurements import read_measurements
 from seatrial.analysis.ratio import estimate
 from seatrial.analysis.standing import Row, judged, undefined
-from seatrial.analysis.statistics import log_spread, median, spread_from_range
+from seatrial.analysis.statistics import log_spread, spread_from_range
 from seatrial.analysis.tables import canonical_json, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import MlperfLogs
@@ -142,7 +142,7 @@ def _training(
         "round": known.round,
         "accelerator_family": family,
         "accelerators": case.target.accelerators,
-        "measured_minutes": median(minutes),
+        "measured_minutes": known.value,
         "measured_n": len(minutes),
         "threshold": references.slower_than_median.value,
         "subject": "training",
@@ -171,7 +171,7 @@ def _training(
         # what was measured must not be lost over a name that nothing was published under
         return row | undefined(f"{unknown.problem}: {unknown.value}"), None
     spread = log_spread(minutes)
-    measured = None if not minutes else estimate(row["measured_minutes"], spread, len(minutes))
+    measured = None if known.value is None else estimate(known.value, spread, len(minutes))
     found = judged(row, measured, spread, reference)
     if known.note is not None:
         found["note"] = f"{found['note']}; {known.note}" if found.get("note") else known.note

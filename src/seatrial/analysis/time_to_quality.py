@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
+from seatrial.analysis.comparable import trimmed_mean
 from seatrial.analysis.inputs import is_training, read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements, read_repeats
 from seatrial.analysis.statistics import median, median_interval, olympic_mean
@@ -141,12 +142,3 @@ def _olympic(minutes: list[float], repeats: pd.DataFrame) -> float | None:
     if len(minutes) + not_converged != len(repeats):
         return None
     return olympic_mean(minutes, not_converged)
-
-
-def trimmed_mean(minutes: Sequence[float], failed: int, dropped: int) -> float | None:
-    """MLPerf's olympic mean: without the `dropped` fastest and slowest runs, `failed` ones being the slowest.
-
-    None where more failed than are dropped, or nothing is left.
-    """
-    kept = sorted(minutes)[dropped : len(minutes) + failed - dropped]
-    return sum(kept) / len(kept) if kept and failed <= dropped else None
