@@ -50,8 +50,8 @@ def comparable(case: Case, measurements: pd.DataFrame, references: References) -
         problem = "the result folder has no scaling factor, and published scores have one; its records say why"
     olympic = trimmed_mean(minutes, case.repeats - len(minutes), workload.facts.dropped)
     what = "median" if olympic is None else "olympic mean"
-    shown = f" {factors[0]:.6g}" if factors else ""
-    note = f"logs handed over, not measured by Seatrial: {what} of {len(minutes)} runs, with scaling factor{shown}"
+    shown = f" x {factors[0]:.6g} (scaling factor)" if factors else ""
+    note = f"logs handed over, not measured by Seatrial: {what} of {len(minutes)} runs{shown}"
     value = median(minutes) if olympic is None else olympic
     return Comparable(minutes, value, workload.round, workload.submitter, note, problem)
 
