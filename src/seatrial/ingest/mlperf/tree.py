@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from seatrial.errors import UnreadableFile
 from seatrial.ingest.mlperf.result import Unread
@@ -22,6 +22,7 @@ from seatrial.ingest.mlperf.result import Unread
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 SKIPPED = frozenset({"benchmarks", ".git"})
 """Folders of a submission that hold code (98 % of its files), not results."""
+END_MARK = tarfile.EOFHeaderError  # type: ignore[attr-defined]
 DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 """What a truncated or damaged archive raises while it is read (besides OSError)."""
 
@@ -48,6 +49,18 @@ class Found:
             assert self.file is not None
             with Path(self.file).open("rb", buffering=0) as stream:
                 yield stream
+
+
+class _Member(tarfile.TarInfo):
+    """Notes on its archive that the end mark was met: without it tarfile takes a truncated archive for a whole."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except END_MARK:
+            tarfile.ended = True  # type: ignore[attr-defined]
+            raise
 
 
 def is_archive(path: Path) -> bool:
@@ -122,11 +135,13 @@ class Tree:
     def _members(self, archive: Path, prefix: str) -> Iterator[Found]:
         """The members of an archive, one pass through it: no member is opened out of order."""
         try:
-            with tarfile.open(archive, "r:*") as tar:
+            with tarfile.open(archive, "r:*", tarinfo=_Member) as tar:
                 for member in tar:
                     found = self._member(tar, member, archive, prefix)
                     if found is not None:
                         yield found
+                if not getattr(tar, "ended", False):
+                    self._note(prefix.removesuffix("!") or archive.name, "damaged archive: it ends too early")
         except (*DAMAGED, OSError) as problem:
             self._note(prefix.removesuffix("!") or archive.name, f"damaged archive: {problem}")
 

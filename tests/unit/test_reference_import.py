@@ -1,0 +1,319 @@
+"""`seatrial reference import` scores as MLCommons' own summarizer does, however results are handed over."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from official_summarizer import OfficialScore, official_scores
+
+from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.ingest.mlperf.read import read_results
+from seatrial.ingest.mlperf.result import ResultFolder
+from seatrial.reference.importing import COLUMNS, import_results, unread_path
+from seatrial.reference.scoring import Score, score
+
+FIXTURES = Path(__file__).parents[1] / "data" / "mlperf"
+ROUNDS = sorted(path.name.removeprefix("training_results_") for path in FIXTURES.glob("training_results_*"))
+SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mlperf_logs"
+TOLERANCE = 1e-6
+WRONG_NUMBER_OF_RUNS = {"QuantaGrid_D75E", "QuantaGrid_D75F"}
+"""3 and 11 runs of 10: the summarizer scores what is there, MLCommons' package check refuses it, and so do we."""
+STATED = (
+    *("round", "division", "availability", "submitter", "system", "accelerator_model", "accelerator_family"),
+    *("accelerators", "nodes", "benchmark", "minutes", "unscaled_minutes", "rcp_factor", "runs"),
+    *("successful_runs", "min_minutes", "max_minutes", "global_batch_size", "samples_to_quality", "source", "note"),
+)
+
+
+def repository(round_: str) -> Path:
+    return FIXTURES / f"training_results_{round_}"
+
+
+def scored(folder: Path) -> dict[str, tuple[ResultFolder, Score]]:
+    return {found.path: (found, score(found)) for found in read_results(folder, detail=False).folders}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def imported(folder: Path, output: Path, *words: object) -> list[dict[str, str]]:
+    import_results(folder, output, *words)  # type: ignore[arg-type]
+    return table(output)
+
+
+def fingerprint(folder: Path) -> str:
+    """Names, contents and times of everything in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(f"{path}{path.stat().st_mtime_ns}".encode() + content)
+    return digest.hexdigest()
+
+
+def same(ours: float | None, theirs: float | None) -> bool:
+    """Both unknown, or equal to TOLERANCE."""
+    if ours is None or theirs is None:
+        return ours is theirs
+    return ours == pytest.approx(theirs, rel=TOLERANCE)
+
+
+def assert_as_official(official: OfficialScore, ours: Score) -> None:
+    assert same(ours.minutes, official.score)
+    if official.score is not None:
+        assert ours.factor == pytest.approx(official.factor, rel=TOLERANCE)
+    if official.rcp is not None and official.rcp != "Unknown state":
+        assert ours.global_batch_size in (official.global_batch_size, None)
+
+
+@pytest.mark.xdist_group("official summarizer")
+@pytest.mark.parametrize("round_", ROUNDS)
+def test_every_fixture_scores_as_with_the_official_tool(round_: str) -> None:
+    ours = scored(repository(round_))
+    official = official_scores(repository(round_), round_)
+    assert len(official) > 1
+    for theirs in official:
+        if theirs.died or theirs.skipped or theirs.system in WRONG_NUMBER_OF_RUNS:
+            continue
+        if theirs.path not in ours:
+            assert theirs.score is None
+            continue
+        assert_as_official(theirs, ours[theirs.path][1])
+
+
+@pytest.mark.xdist_group("official summarizer")
+@pytest.mark.parametrize("round_", ROUNDS)
+def test_energy_is_the_official_tools(round_: str) -> None:
+    ours = scored(repository(round_))
+    for theirs in official_scores(repository(round_), round_, power=True):
+        if not theirs.died and theirs.path in ours:
+            assert same(ours[theirs.path][1].energy_joules, theirs.energy)
+
+
+@pytest.mark.xdist_group("official summarizer")
+@pytest.mark.parametrize("round_", ["v4.0", "v5.0", "v5.1"])
+def test_every_published_sample_scores_as_with_the_official_tool(round_: str) -> None:
+    if not SAMPLES.is_dir():
+        pytest.skip("the published sample logs ../shared/data/mlperf_logs are not here")
+    ours = scored(SAMPLES / round_)
+    official = official_scores(SAMPLES / round_, round_)
+    assert len(official) == len(ours) > 0
+    for theirs in official:
+        assert theirs.score is not None
+        assert_as_official(theirs, ours[theirs.path][1])
+
+
+def test_what_kills_the_official_tool_still_has_a_row_and_a_reason(tmp_path: Path) -> None:
+    rows = imported(repository("v5.1"), tmp_path / "out.csv")
+    notes = {row["system_id"]: row["note"] for row in rows}
+    for system in ("mf-metadata", "mf-time", "mf-value", "mf-record", "mf-division"):
+        assert "result_1.txt does not count" in notes[system]
+    assert "scaling.json cannot be read" in notes["mf-factor"]
+    assert "has no benchmark gpt3" in notes["mf-renamed"]
+    assert "no readable system description" in notes["mf-json"]
+    assert "does not say how many accelerators" in notes["mf-counts"]
+
+
+def test_a_power_log_whose_start_and_stop_coincide_gives_energy_and_a_remark() -> None:
+    _, twin = scored(repository("v4.0"))["tideline-ac-power/results/1xTL-H100-SXM-80GB/ssd"]
+    assert twin.energy_joules is not None and 1e6 < twin.energy_joules < 1e8
+    assert any("no stop after the start" in note for note in twin.notes)
+
+
+def test_a_run_without_node_power_leaves_no_energy() -> None:
+    _, quay = scored(repository("v4.0"))["Quay/results/qy-8xh100-pcie/ssd"]
+    assert quay.minutes is not None and quay.energy_joules is None
+    assert any("no energy: 1 of 5 runs" in note for note in quay.notes)
+
+
+@pytest.mark.parametrize("system", sorted(WRONG_NUMBER_OF_RUNS))
+def test_another_number_of_runs_than_demanded_is_no_score(system: str) -> None:
+    _, result = scored(repository("v5.1"))[f"Quanta_Cloud_Technology/results/{system}/rgat"]
+    assert result.minutes is None and result.unscaled_minutes is not None
+    assert any("10 are demanded" in note for note in result.notes)
+
+
+def test_the_table_has_the_stated_columns_and_a_row_per_result_folder(tmp_path: Path) -> None:
+    rows = imported(repository("v5.0"), tmp_path / "out.csv")
+    assert tuple(name for name in COLUMNS if name in STATED) == STATED
+    assert len(rows) == len(list(repository("v5.0").glob("*/results/*/*")))
+    row = next(r for r in rows if r["system_id"] == "hl-gb200-n16")
+    assert (row["accelerators"], row["nodes"], row["accelerator_family"]) == ("64", "16", "GB200")
+    assert (row["availability"], row["division"], row["round"]) == ("Available on-premise", "closed", "v5.0")
+    assert float(row["minutes"]) == pytest.approx(float(row["unscaled_minutes"]) * float(row["rcp_factor"]))
+
+
+def test_the_second_table_names_everything_that_could_not_be_read(tmp_path: Path) -> None:
+    import_results(repository("v5.1"), tmp_path / "out.csv")
+    unread = {row["path"]: row["problem"] for row in table(unread_path(tmp_path / "out.csv"))}
+    assert "no result_*.txt" in unread["Fogbank/results/fb-8xh200/llama2_70b_lora"]
+    assert "there is no such system description" in unread["Fogbank/systems/fb-missing.json"]
+    assert "not JSON" in unread["Mudflat_json/systems/mf-json.json"]
+    assert "not where a result belongs" in unread["Fogbank/results/fb-8xh200/retinanet/raw/result_9.txt"]
+    assert not any("benchmarks" in path for path in unread)
+
+
+def test_the_input_is_never_written_to(tmp_path: Path) -> None:
+    copy = shutil.copytree(repository("v5.1"), tmp_path / "training_results_v5.1")
+    before = fingerprint(copy)
+    import_results(copy, tmp_path / "out.csv", workers=2)
+    assert fingerprint(copy) == before
+
+
+def test_an_output_inside_the_input_is_refused(tmp_path: Path) -> None:
+    copy = shutil.copytree(repository("v6.0"), tmp_path / "training_results_v6.0")
+    with pytest.raises(ConfigError, match="never written to"):
+        import_results(copy, copy / "out.csv")
+    assert not (copy / "out.csv").exists()
+
+
+def test_two_workers_find_what_one_does(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        import_results(FIXTURES, tmp_path / f"{workers}.csv", workers=workers)
+    for name in ("{}.csv", "{}.unread.csv"):
+        one, two = ((tmp_path / name.format(n)).read_text(encoding="utf-8") for n in (1, 2))
+        assert one == two
+
+
+@pytest.mark.parametrize(
+    "part", ["", "Lighthouse", "Lighthouse/results/lh-8xb200", "Lighthouse/results/lh-8xb200/flux1"]
+)
+def test_a_repository_a_submitter_or_one_folder_give_the_same_row(part: str, tmp_path: Path) -> None:
+    whole = imported(repository("v5.1"), tmp_path / "whole.csv")
+    rows = imported(repository("v5.1") / part, tmp_path / "part.csv")
+    row = next(r for r in rows if r["benchmark"] == "flux1")
+    wanted = next(r for r in whole if r["benchmark"] == "flux1")
+    assert {**row, "source": ""} == {**wanted, "source": ""}
+
+
+def test_a_loose_folder_is_scored_by_its_logs_and_says_that_nobody_described_the_system(tmp_path: Path) -> None:
+    folder = tmp_path / "handed_over"
+    shutil.copytree(repository("v5.1") / "Lighthouse" / "results" / "lh-8xb200" / "flux1", folder)
+    (row,) = imported(folder, tmp_path / "out.csv", "v5.1")
+    assert (row["benchmark"], row["division"], row["accelerators"]) == ("flux1", "closed", "")
+    assert float(row["minutes"]) > 0 and "no readable system description" in row["note"]
+
+
+def test_a_folder_that_does_not_say_its_round_needs_one(tmp_path: Path) -> None:
+    copy = shutil.copytree(repository("v5.1") / "Pontoon", tmp_path / "Pontoon")
+    with pytest.raises(ConfigError, match="--round") as refused:
+        import_results(copy, tmp_path / "out.csv")
+    assert "v5.1" in str(refused.value.allowed)
+    with pytest.raises(ConfigError, match="no rules for this round"):
+        import_results(copy, tmp_path / "out.csv", "v9.9")
+    assert not (tmp_path / "out.csv").exists()
+    assert imported(copy, tmp_path / "out.csv", "v5.1")
+
+
+def test_a_checkout_under_another_name_knows_its_round_and_repository_by_its_remote(tmp_path: Path) -> None:
+    copy = shutil.copytree(repository("v6.0"), tmp_path / "newest")
+    subprocess.run(["git", "init", "-q", copy], check=True, timeout=60)
+    address = "https://github.com/mlcommons/training_results_v6.0.git"
+    subprocess.run(["git", "-C", copy, "remote", "add", "origin", address], check=True, timeout=60)
+    rows = imported(copy, tmp_path / "out.csv")
+    assert {row["round"] for row in rows} == {"v6.0"}
+    assert all(row["source"].startswith("mlcommons/training_results_v6.0: ") for row in rows)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tgz", ".tar.xz"])
+def test_an_archive_gives_the_same_rows_as_its_folder(suffix: str, tmp_path: Path) -> None:
+    archive = tmp_path / f"training_results_v4.0{suffix}"
+    kind = {".tar": "", ".tar.xz": "xz"}.get(suffix, "gz")
+    with tarfile.open(archive, f"w:{kind}") as tar:
+        tar.add(repository("v4.0"), arcname=".")
+    rows = imported(archive, tmp_path / "archive.csv")
+    wanted = imported(repository("v4.0"), tmp_path / "folder.csv")
+    assert [{**row, "source": ""} for row in rows] == [{**row, "source": ""} for row in wanted]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == []
+
+
+def test_an_archive_inside_the_folder_is_read_in_its_place(tmp_path: Path) -> None:
+    copy = shutil.copytree(repository("v6.0"), tmp_path / "training_results_v6.0")
+    results = copy / "Pontoon" / "results"
+    with tarfile.open(copy / "Pontoon" / "results.tar.gz", "w:gz") as tar:
+        tar.add(results, arcname="results")
+    shutil.rmtree(results)
+    rows = imported(copy, tmp_path / "out.csv")
+    wanted = imported(repository("v6.0"), tmp_path / "wanted.csv")
+    assert [r["minutes"] for r in rows] == [r["minutes"] for r in wanted]
+
+
+def test_members_that_would_leave_the_archive_and_links_are_named_and_not_read(tmp_path: Path) -> None:
+    secret = tmp_path / "result_0.txt"
+    secret.write_text("private", encoding="utf-8")
+    archive = tmp_path / "training_results_v5.1.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(repository("v5.1") / "Pontoon", arcname="Pontoon")
+        for name in ("../result_1.txt", "/result_2.txt", "Pontoon/results/../../x/result_3.txt"):
+            member = tarfile.TarInfo(name)
+            member.size = 7
+            tar.addfile(member, io.BytesIO(b"private"))
+        link = tarfile.TarInfo("Pontoon/results/pt-8xmi355x/rgat/result_0.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, str(secret)
+        tar.addfile(link)
+    rows = imported(archive, tmp_path / "out.csv")
+    unread = {row["path"]: row["problem"] for row in table(unread_path(tmp_path / "out.csv"))}
+    assert len(rows) == 2
+    assert sum("leads out of the archive" in problem for problem in unread.values()) == 3
+    assert "not a file" in unread["Pontoon/results/pt-8xmi355x/rgat/result_0.txt"]
+
+
+def test_a_truncated_archive_is_named_and_what_came_before_is_kept(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.tar"
+    with tarfile.open(whole, "w") as tar:
+        tar.add(repository("v5.1") / "Pontoon", arcname="Pontoon")
+        tar.add(repository("v5.1") / "Lighthouse", arcname="Lighthouse")
+    archive = tmp_path / "training_results_v5.1.tar"
+    archive.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    rows = imported(archive, tmp_path / "out.csv")
+    unread = table(unread_path(tmp_path / "out.csv"))
+    assert rows and any("damaged" in row["problem"] or "end of" in row["problem"] for row in unread)
+
+
+def test_links_that_lead_out_of_the_folder_are_named_and_not_followed(tmp_path: Path) -> None:
+    copy = shutil.copytree(repository("v6.0"), tmp_path / "training_results_v6.0")
+    elsewhere = shutil.copytree(copy / "Pontoon", tmp_path / "Elsewhere")
+    (copy / "Elsewhere").symlink_to(elsewhere)
+    (copy / "Pontoon" / "loop").symlink_to(copy)
+    rows = imported(copy, tmp_path / "out.csv")
+    unread = {row["path"]: row["problem"] for row in table(unread_path(tmp_path / "out.csv"))}
+    assert len(rows) == 2
+    assert "leads out of the folder" in unread["Elsewhere"]
+    assert "lies in" in unread["Pontoon/loop"]
+
+
+def test_a_log_that_is_a_folder_or_cannot_be_opened_leaves_no_score(tmp_path: Path) -> None:
+    copy = shutil.copytree(repository("v6.0"), tmp_path / "training_results_v6.0")
+    log = copy / "Lighthouse" / "results" / "lh-gb300-n128" / "deepseekv3_671b" / "result_1.txt"
+    log.unlink()
+    log.symlink_to(tmp_path / "nowhere")
+    rows = imported(copy, tmp_path / "out.csv")
+    row = next(r for r in rows if r["benchmark"] == "deepseekv3_671b")
+    assert row["minutes"] == "" and "2 runs found, 3 are demanded" in row["note"]
+
+
+@pytest.mark.parametrize("kind", ["absent", "empty", "file"])
+def test_what_holds_no_results_is_one_clear_error_and_leaves_the_old_table(kind: str, tmp_path: Path) -> None:
+    place = tmp_path / "training_results_v5.1"
+    if kind == "empty":
+        place.mkdir()
+    if kind == "file":
+        place.write_text("no archive", encoding="utf-8")
+    output = tmp_path / "out.csv"
+    output.write_text("old", encoding="utf-8")
+    with pytest.raises(UnreadableFile):
+        import_results(place, output)
+    assert output.read_text(encoding="utf-8") == "old"
+
+
+def test_the_shipped_table_is_never_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seatrial.reference.published.SHIPPED", tmp_path / "gone.csv")
+    assert imported(repository("v6.0"), tmp_path / "out.csv")
