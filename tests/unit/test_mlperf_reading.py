@@ -139,6 +139,17 @@ def test_a_damaged_log_passes_and_converges_where_the_official_checks_say_so(
     assert run.benchmark == (named if isinstance(named, str) else None)
 
 
+def test_a_benchmarks_own_rule_speaks_for_its_key_alone(tmp_path: Path) -> None:
+    """The common rules want gradient_accumulation_steps above 0, those of llama2_70b_lora only that it is there."""
+    lines = list(sound_lines("llama2_70b_lora", "v5.1"))
+    at = next(n for n, line in enumerate(lines) if b"gradient_accumulation_steps" in line)
+    lines[at] = changed(lines[at], "value", 0)
+    log = tmp_path / "result_0.txt"
+    log.write_bytes(b"\n".join(lines))
+    assert accepts(log, "v5.1")
+    assert not read_log(io.BytesIO(log.read_bytes()), "log", rule_book("5.1.0")).problems
+
+
 PIECES = st.sampled_from(
     [b":::MLLOG ", b":::MLLOG", b"{", b"}", b'"a": 1', b" ", b"\n", b"\r", b"\r\n", b"\xe9", b"\x85", b"text", b"1"]
 )
