@@ -164,6 +164,8 @@ def _factor(folder: ResultFolder) -> Factor:
     from seatrial.reference.scoring import score
 
     found = score(folder)
+    if folder.scaling_problem is not None:
+        return Factor(None, f"scaling.json cannot be read: {folder.scaling_problem}")
     if found.factor_basis == "committed":
         return Factor(found.factor, "scaling.json, as handed over")
     words = "; ".join(note for note in found.notes if "convergence points" in note or "factor" in note)
@@ -188,7 +190,7 @@ def _told(filed: Sequence[Filed]) -> Iterator[str]:
 
 def _unread(reading: Reading) -> Iterator[str]:
     if reading.unread:
-        yield f"{len(reading.unread)} remarks on what was read:"
+        yield f"remarks on what was read ({len(reading.unread)}):"
     for unread in reading.unread[:MOST_UNREAD]:
         yield f"  {unread.path}: {unread.problem}"
     if len(reading.unread) > MOST_UNREAD:

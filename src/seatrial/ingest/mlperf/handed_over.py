@@ -48,7 +48,7 @@ class Match:
             )
         if logs < self.case.repeats:
             notes.append(f"{logs} of {self.case.repeats} logs: the other repeats are missing")
-        if logs < workload.facts.runs:
+        if logs != workload.facts.runs:
             notes.append(f"{logs} runs are no MLPerf result: {workload.benchmark} has {workload.facts.runs}")
         return notes
 
@@ -164,10 +164,12 @@ def one_system(folders: Sequence[ResultFolder], system_id: str | None) -> list[R
         return chosen
     places = {(folder.submitter_folder, folder.system_id, folder.round) for folder in folders}
     if len(places) > 1:
+        named = [f.system_id or f"none ({f.path})" for f in folders]
         raise ConfigError(
             f"results of {len(places)} systems, but a study has one target",
-            key="--system" if len(systems) > 1 else None,
-            allowed=systems if len(systems) > 1 else "the folder of one submitter and round",
+            key="--system",
+            value=system_id,
+            allowed=", ".join(dict.fromkeys(named)) + "; or the folder of one system alone",
         )
     return list(folders)
 

@@ -2,6 +2,7 @@
 
 completed                     passes the compliance check of its round, run_stop says success
 failed, target_not_reached    run_stop says otherwise, or no evaluation meets the quality target
+failed, cancelled             run_stop says otherwise, though an evaluation meets the target
 failed, crashed               no run_start or no run_stop: the log ends before the run does. Never a slow run
 failed, wrong_result          says success, but MLCommons' compliance check refuses the log
 
@@ -79,12 +80,15 @@ def _error(run: Run, folder: ResultFolder, workload: MlperfLogs) -> Error | None
         return Error(kind="crashed", message=f"no run_start in the log: the run never began{also}")
     if run.stopped_ms is None:
         return Error(kind="crashed", message=f"no run_stop in the log: it ends before the run does{also}")
+    reached = _reached(run, workload)
     if run.status not in (None, "success"):
-        return Error(kind="target_not_reached", message=f"run_stop says {run.status}, not success{also}")
+        kind = "cancelled" if reached else "target_not_reached"
+        met = ", though an evaluation meets the quality target" if reached else ""
+        return Error(kind=kind, message=f"run_stop says {run.status}, not success{met}{also}")
     if run.benchmark is not None and run.benchmark != folder.benchmark:
         other = f"the log is of {run.benchmark}, its folder of {folder.benchmark}"
         return Error(kind="wrong_result", message=f"{other}{also}")
-    if _missed(run, workload):
+    if reached is False:
         goal = workload.facts.quality[0]
         words = f"run_stop says {run.status}, but no evaluation meets {goal.metric} {goal.target:g}"
         return Error(kind="target_not_reached", message=f"{words}{also}")
@@ -97,11 +101,11 @@ def _error(run: Run, folder: ResultFolder, workload: MlperfLogs) -> Error | None
     return None
 
 
-def _missed(run: Run, workload: MlperfLogs) -> bool:
-    """Whether the log has evaluations, and none of them meets the (first) quality target."""
+def _reached(run: Run, workload: MlperfLogs) -> bool | None:
+    """Whether an evaluation meets the (first) quality target; None where the log has no evaluation."""
     goal = workload.facts.quality[0]
     values = [point.value for point in _points(run, goal.metric)]
-    return bool(values) and not any(meets(value, goal.target, goal.direction) for value in values)
+    return any(meets(value, goal.target, goal.direction) for value in values) if values else None
 
 
 def _points(run: Run, metric: str) -> list[Evaluation]:
