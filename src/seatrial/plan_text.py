@@ -23,7 +23,8 @@ def print_plan(plan: Plan, today: dt.date | None = None) -> None:
     # rich folds to 80 columns where there is no terminal, and would cut the case ids in a log
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     study = plan.study
-    console.print(Text(f"{study.title}  (study {study.name}, target {study.target.name})", style="bold"))
+    target = f", target {study.target.name}" if plan.cases or study.references.survey is None else ""
+    console.print(Text(f"{study.title}  (study {study.name}{target})", style="bold"))
     if plan.cases:
         console.print(_table(plan.cases[:ROWS]))
     if len(plan.cases) > ROWS:
@@ -34,7 +35,7 @@ def print_plan(plan: Plan, today: dt.date | None = None) -> None:
 
 def totals(plan: Plan, today: dt.date) -> list[str]:
     """The plan's totals, a line each; hours are upper bounds (every repeat at its time limit)."""
-    subjects = plan.study.references.subjects
+    subjects, survey = plan.study.references.subjects, plan.study.references.survey
     lines = [f"{len(plan.cases)} cases, {plan.repeats} repeats"]
     if plan.repeats_to_ingest:
         lines.append(
@@ -44,6 +45,10 @@ def totals(plan: Plan, today: dt.date) -> list[str]:
     if subjects:
         named = ", ".join(f"{s.submitter} {s.system} ({s.round})" for s in subjects)
         lines.append(f"published subjects: {named}")
+    if survey is not None:
+        lines.append(f"survey of the published results of {', '.join(survey.rounds)}, {len(survey.claims)} claims")
+        if not plan.cases:
+            return [*lines, "nothing runs: no hardware is used"]
     lines.append(
         f"at most {format_figure(plan.node_hours)} node-hours and "
         f"{format_figure(plan.accelerator_hours)} accelerator-hours"

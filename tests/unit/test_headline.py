@@ -18,13 +18,13 @@ def card_of(study) -> headline.Figure:
 @pytest.mark.parametrize(
     ("where", "value", "kind", "words"),
     [
-        ([], "2.53", "fail", "slowest of 5: retinanet, University-of-Florida, published. "
-         "4 more; 1 slower, no criterion covers it"),
-        ([{"benchmark": "llama2_70b_lora"}], "1.01", "pass", "; llama2_70b_lora, University-of-Florida, published. "
-         "4 more; 2 slower, no criterion covers them"),
-        ([{"benchmark": "rgat"}, {"benchmark": "llama2_70b_lora"}], "1.64", "fail", "slowest of 2: rgat, "
-         "University-of-Florida, published. 4 more; 1 slower, no criterion covers it"),
-        ([{}], "2.53", "fail", "slowest of 5: retinanet, University-of-Florida, published. 4 more; 1 slower"),
+        ([], "2.53", "fail", "slowest of 10: retinanet, University-of-Florida, published. "
+         "9 more; 1 slower, no criterion covers it"),
+        ([{"benchmark": "llama2_70b_lora", "accelerators": 8}], "1.01", "pass", "; llama2_70b_lora, University-of-Florida, published. "
+         "9 more; 2 slower, no criterion covers them"),
+        ([{"benchmark": "rgat"}, {"benchmark": "llama2_70b_lora"}], "1.64", "fail", "slowest of 3: rgat, "
+         "University-of-Florida, published. 9 more; 1 slower, no criterion covers it"),
+        ([{}], "2.53", "fail", "slowest of 10: retinanet, University-of-Florida, published. 9 more; 1 slower"),
     ],
 )  # fmt: skip
 def test_the_headline_shows_what_a_criterion_is_about_and_counts_the_others(make_study, where, value, kind, words):

@@ -106,6 +106,8 @@ def read_repeats(paths: StudyPaths) -> list[dict[str, Any]]:
 
 def outcome_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What became of the repeats: how many completed, and a line for every other one."""
+    if not rows:
+        return ["no repeats planned"]
     others = [row for row in rows if row["outcome"] != "completed"]
     lines = [f"{len(rows) - len(others)} of {len(rows)} repeats completed"]
     for row in others:

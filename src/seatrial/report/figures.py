@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -62,15 +63,18 @@ def draw_all(study: StudyTables) -> list[Drawn]:
         gemm,
         memory,
     )
-    drawn = []
-    for drawer in drawers:
-        with settings():
-            found = drawer(study)
-            if found is not None:
-                name = drawer.__name__
-                svg = to_svg(found.figure, name.replace("_", "-"), found.title, found.caption)
-                drawn.append(Drawn(name, found.title, found.reading, found.caption, svg))
-    return drawn
+    found = (drawn(drawer.__name__, partial(drawer, study)) for drawer in drawers)
+    return [figure for figure in found if figure is not None]
+
+
+def drawn(name: str, drawer: Callable[[], Drawing | None]) -> Drawn | None:
+    """One figure as SVG under its file's name; None where there is nothing to draw."""
+    with settings():
+        found = drawer()
+        if found is None:
+            return None
+        svg = to_svg(found.figure, name.replace("_", "-"), found.title, found.caption)
+        return Drawn(name, found.title, found.reading, found.caption, svg)
 
 
 def comparison(study: StudyTables) -> Drawing | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from seatrial.analysis.verdicts import NO_CRITERIA, covers, overall, overall_in_words
+from seatrial.report.headline_figure import Figure
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
 from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.survey_headline import survey_headline
 from seatrial.report.table import MULTIPLY, count, ratio_words, span_of_minutes, span_of_ratios
 from seatrial.units import age_in_words, format_figure, format_minutes, parse_month
 
@@ -18,22 +18,14 @@ SENTENCES = {
     "no_reference": "Not yet known: nothing published compares with what was measured.",
     NO_CRITERIA: "No criteria were declared, so there is nothing to pass or fail.",
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One headline figure: what it is, its value, what qualifies it, how it stands."""
-
-    name: str
-    value: str
-    under: str
-    kind: str = ""
-    unit: str = ""
+SURVEY_SENTENCE = "A survey of published results: it declares no criteria, so nothing passes or fails."
 
 
 def verdict(study: StudyTables) -> tuple[str, str, str]:
     """The study's verdict: its class, its word and a sentence."""
     word = overall(study.verdicts)
+    if word == NO_CRITERIA and study.survey is not None and not study.cases:
+        return word, "nothing to judge", SURVEY_SENTENCE
     shown = "no criteria" if word == NO_CRITERIA else word.replace("_", " ")
     sentence = SENTENCES[word]
     counts = overall_in_words(study.verdicts).partition("(")[2].rstrip(")")
@@ -47,7 +39,9 @@ def headline(study: StudyTables) -> list[Figure]:
         figures.append(_time(study))
     if study.comparison:
         figures.append(_ratio(study))
-    return [*figures, _hours(study)]
+    if study.survey is not None:
+        figures += survey_headline(study.survey)
+    return [*figures, _hours(study)] if study.cases or study.survey is None else figures
 
 
 def _repeats(study: StudyTables) -> Figure:

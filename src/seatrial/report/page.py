@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from jinja2 import Environment, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from seatrial import __version__
@@ -14,6 +14,8 @@ from seatrial.report import headline, sections
 from seatrial.report.figures import Drawn, draw_all
 from seatrial.report.provenance import provenance_table
 from seatrial.report.study_tables import StudyTables, read_study
+from seatrial.report.survey_figures import draw_survey
+from seatrial.report.survey_sections import survey_sections
 from seatrial.report.svg import inline
 from seatrial.units import format_figure
 
@@ -24,7 +26,7 @@ def report(paths: StudyPaths) -> None:
     Raises UnreadableFile where collect or analyse has not run.
     """
     study = read_study(paths)
-    figures = draw_all(study)
+    figures = [*draw_all(study), *draw_survey(study.survey)]
     paths.figures.mkdir(parents=True, exist_ok=True)
     for stale in set(paths.figures.glob("*.svg")) - {paths.figures / f"{f.name}.svg" for f in figures}:
         stale.unlink()
@@ -37,12 +39,13 @@ def page(study: StudyTables, figures: list[Drawn]) -> str:
     """The HTML of the page. Every text is escaped; only our own style sheet and figures are not."""
     files = resources.files("seatrial.report")
     environment = Environment(
+        loader=PackageLoader("seatrial.report", ""),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.from_string(files.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    template = environment.get_template("page.html.j2")
     kind, word, sentence = headline.verdict(study)
     plan = study.plan
     return template.render(
@@ -71,7 +74,9 @@ def page(study: StudyTables, figures: list[Drawn]) -> str:
         outcomes=sections.outcomes_table(study),
         probes=sections.measurements_table(study, training=False),
         provenance=provenance_table(study),
-        notices=notice(study.has_own_results) if study.comparison else (),
+        notices=notice(study.has_own_results) if study.comparison or study.survey else (),
+        survey=survey_sections(study.survey),
+        has_work=bool(study.cases),
     )
 
 

@@ -15,6 +15,7 @@ from seatrial.analysis.verdict_file import read_verdicts
 from seatrial.analysis.verdicts import COMPARISON_TEXT
 from seatrial.case import Case
 from seatrial.paths import StudyPaths
+from seatrial.report.survey_tables import SurveyTables, read_survey
 from seatrial.report.table import MULTIPLY
 from seatrial.units import format_bytes
 
@@ -44,6 +45,7 @@ class StudyTables:
     comparison: list[Row]
     references: list[Row]
     verdicts: list[Row]
+    survey: SurveyTables | None = None
 
     @property
     def has_own_results(self) -> bool:
@@ -80,6 +82,7 @@ def read_study(paths: StudyPaths) -> StudyTables:
         comparison=rows_of(compared),
         references=rows_of(references),
         verdicts=read_verdicts(paths),
+        survey=read_survey(paths, plan.study.references.survey),
     )
 
 

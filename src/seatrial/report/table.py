@@ -9,18 +9,29 @@ from seatrial.units import format_figure, format_minutes
 
 MOST_ROWS = 200
 """Longer tables are cut on the page, which says so; the CSV has them all."""
-TEXT, NUMBER, PROSE = "text", "number", "prose"
-"""Kinds of columns: words, figures (to the right), sentences (wide)."""
+TEXT, NUMBER, PROSE, WHO = "text", "number", "prose", "text who"
+"""Kinds of columns: words, figures (to the right), sentences (wide), a figure with who reached it on what."""
 MULTIPLY = "\u00d7"
 
 
 @dataclass(frozen=True)
+class Link:
+    """A word that leads to another place on the page."""
+
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
 class Cell:
-    """Text of one cell, a second, smaller line under it, and how it stands (a class of the style sheet)."""
+    """Text of one cell, a second, smaller line under it, how it stands (a class of the style sheet), and links."""
 
     text: str
     under: str = ""
     kind: str = ""
+    links: Sequence[Link] = ()
+    more: str = ""
+    """What follows the links."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class Table:
     total: int = 0
     file: str = ""
     """The file that has all rows."""
+    anchors: Sequence[str] = ()
+    """The ids of the rows, where links lead to them."""
 
     @property
     def cut(self) -> bool:

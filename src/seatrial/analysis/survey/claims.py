@@ -2,9 +2,9 @@
 
 A claim that is looked for case by case (`spread`, `form_factor`) is borne out where at least its `share` of the
 cases hold it, contradicted where none does, and else not borne out. A claim of fact (`published`, `introduced`) is
-borne out or contradicted; a rule of thumb (`slower_than_median`) is borne out or not. Where there is no case, nothing
-can be said. Rounds of which the table holds only a part
-count as proof that something exists, never as cases: what is missing could change their figures.
+borne out or contradicted; a rule of thumb (`slower_than_median`) is borne out or not. Where there is no case,
+nothing can be said. Rounds of which the table holds only a part count as proof that something exists, never as
+cases: what is missing could change their figures.
 """
 
 from __future__ import annotations

@@ -1,0 +1,67 @@
+"""What the survey's tables have in common: links to results, hardware, rounds and ratios in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from seatrial.report.survey_tables import Row
+from seatrial.report.table import MULTIPLY, Link, ratio_words
+
+MOST_LINKS = 14
+"""Results that a cell links to; its table's file has the numbers of all."""
+
+
+def anchor(number: int) -> str:
+    """The id of a result's row on the page."""
+    return f"result-{number}"
+
+
+def link(number: float) -> Link:
+    """A link to a result."""
+    return Link(f"#{whole(number)}", anchor(whole(number)))
+
+
+def links(numbers: str | float | None) -> tuple[Sequence[Link], str]:
+    """Links to the results behind a figure, and how many more there are."""
+    found = [int(n) for n in str(numbers or "").split()]
+    more = len(found) - MOST_LINKS
+    return [Link(f"#{n}", anchor(n)) for n in found[:MOST_LINKS]], f"and {more} more" if more > 0 else ""
+
+
+def of_rounds(rows: Sequence[Row], rounds: Iterable[str]) -> list[Row]:
+    """The rows of these rounds, in their order."""
+    wanted = set(rounds)
+    return [row for row in rows if row["round"] in wanted]
+
+
+def round_words(row: Row) -> str:
+    """A row's round, and whether the table holds only a part of it."""
+    return f"{row['round']} (in part)" if row["partial"] else str(row["round"])
+
+
+def hardware(family: str | None, accelerators: float | None) -> str:
+    """A count and a family: eight B200."""
+    n = whole(accelerators)
+    # kept on one line: a count without its family reads as another figure
+    return f"{n}\u00a0{MULTIPLY}\u00a0{family}" if n else "no accelerators"
+
+
+def submitters_words(row: Row) -> str:
+    """'3 submitters'."""
+    n = whole(row["submitters"])
+    return f"{n} submitter{'' if n == 1 else 's'}"
+
+
+def times(value: float | None) -> str:
+    """A ratio with the sign of multiplication."""
+    return "-" if value is None else f"{ratio_words(value)} {MULTIPLY}"
+
+
+def change(ratio: float) -> str:
+    """A ratio as a change: '-13.4 %'."""
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+def whole(value: float | None) -> int:
+    """A count as a table holds it: where a column has gaps its counts are floats."""
+    return int(value or 0)
