@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +15,11 @@ from hypothesis import strategies as st
 from seatrial.errors import ConfigError
 from seatrial.reference.published import PublishedResult, as_results, load_published
 from seatrial.reference.scaling import find_scaling, fit_scaling
+from seatrial.report.palette import VARIABLES
+from seatrial.report.scaling_figure import scaling_figure, write_scaling_figure
+from seatrial.report.svg import settings
 
+SVG = "{http://www.w3.org/2000/svg}"
 TABLE = load_published()
 
 
@@ -136,3 +143,84 @@ def test_a_power_law_is_found_whatever_the_order(exponent, first, counts, order)
     assert fit.worst_factor == pytest.approx(1, abs=1e-6)
     order.shuffle(results)
     assert fit_scaling(results) == fit
+
+
+def drawn(tmp_path: Path, benchmark: str, round_: str, name: str = "figure.svg") -> str:
+    path = tmp_path / name
+    write_scaling_figure(find_scaling(benchmark, round_), path)
+    return path.read_text(encoding="utf-8")
+
+
+def texts(svg: str) -> list[str]:
+    return ["".join(node.itertext()) for node in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_the_figure_has_every_submission_and_names_every_family(tmp_path: Path) -> None:
+    found = find_scaling("llama2_70b_lora", "v5.1")
+    svg = drawn(tmp_path, "llama2_70b_lora", "v5.1")
+    clouds = re.findall(r'id="scaling-PathCollection_\d+"(.*?)</g>\s*</g>', svg, re.DOTALL)
+    assert sum(cloud.count("<use ") for cloud in clouds) == 62
+    words = texts(svg)
+    for fit in found.fits:
+        assert f"{fit.family} ({fit.exponent:.2f})" in words
+    for family in found.unfitted:
+        assert family.family in words
+    root = ET.fromstring(svg)
+    description = root.find(f"{SVG}desc")
+    assert description is not None and description.text is not None
+    assert "B200: 18 results at 8 to 128, exponent -0.67, R2 0.975, worst factor 1.24" in description.text
+
+
+def test_the_same_fits_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (drawn(tmp_path, "llama2_70b_lora", "v5.0", f"{i}.svg") for i in (1, 2))
+    assert first == second
+
+
+def test_the_figure_has_only_tones_that_read_on_white_and_on_black(tmp_path: Path) -> None:
+    svg = drawn(tmp_path, "bert", "v3.1")
+    colours = set(re.findall(r"#[0-9a-f]{6}\b", re.sub(r">[^<]*<", "><", svg)))
+    assert colours <= set(VARIABLES)
+    assert "v3.1" in " ".join(texts(svg)) and "8 November 2023" in " ".join(texts(svg))
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "round_"),
+    [("llama2_70b_lora", "v5.1"), ("llama2_70b_lora", "v5.0"), ("bert", "v3.1"), ("retinanet", "v3.1")],
+)
+def test_no_name_lies_over_another_or_over_a_mark(benchmark: str, round_: str) -> None:
+    with settings():
+        drawing = scaling_figure(find_scaling(benchmark, round_))
+        assert drawing is not None
+        figure = drawing.figure
+        figure.draw_without_rendering()
+        (ax,) = figure.axes
+        names = [t.get_window_extent() for t in ax.texts if t.get_fontweight() == "bold"]
+        marks = [tuple(ax.transData.transform(p)) for cloud in ax.collections for p in cloud.get_offsets()]
+    assert len(names) > 5 and len(marks) > 10
+    for i, one in enumerate(names):
+        assert not any(one.overlaps(other) for other in names[i + 1 :])
+        assert not any(one.contains(*mark) for mark in marks)
+
+
+def test_lines_end_where_their_families_do(tmp_path: Path) -> None:
+    with settings():
+        drawing = scaling_figure(find_scaling("llama2_70b_lora", "v5.1", "B200"))
+        assert drawing is not None
+        (line, *_) = drawing.figure.axes[0].lines
+    assert list(line.get_xdata()) == [8, 128]
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("figure.png", "ends in .svg"), ("missing/figure.svg", "cannot be written")]
+)
+def test_a_figure_that_cannot_be_written_is_refused_in_words(name: str, word: str, tmp_path: Path) -> None:
+    (tmp_path / "missing").write_text("a file, not a folder", encoding="utf-8")
+    with pytest.raises(ConfigError, match=word) as caught:
+        write_scaling_figure(find_scaling("flux1", "v5.1"), tmp_path / name)
+    assert caught.value.key == "--figure" and str(tmp_path / name) in str(caught.value)
+
+
+def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to draw"):
+        write_scaling_figure(find_scaling("flux1", "v5.1", "MI300X"), tmp_path / "figure.svg")
+    assert list(tmp_path.iterdir()) == []

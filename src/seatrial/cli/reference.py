@@ -3,19 +3,69 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import EXIT_OK
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    Actions = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_commands(commands: Actions) -> None:
     """Add `reference` and its own commands."""
     parser = commands.add_parser("reference", help="the published MLPerf Training results")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_show(actions)
+    _add_scaling(actions)
     _add_import(actions)
+    _add_update(actions)
 
 
-def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_show(actions: Actions) -> None:
+    parser = actions.add_parser(
+        "show", help="the like-for-like median of published results, or why there is none, with all behind it"
+    )
+    _add_selection(parser)
+    parser.add_argument("--family", required=True, help="accelerator family with its form factor, such as H100-SXM")
+    parser.add_argument("--accelerators", required=True, type=_count, metavar="N", help="how many, in all")
+    parser.add_argument("--exclude-submitter", metavar="S", help="leave out this submitter's results")
+    parser.set_defaults(run=_show)
+
+
+def _add_scaling(actions: Actions) -> None:
+    parser = actions.add_parser(
+        "scaling",
+        help="time against number of accelerators: exponent, R2 and every submission's residual by family",
+    )
+    _add_selection(parser)
+    parser.add_argument("--family", help="this accelerator family only")
+    parser.add_argument("--figure", type=Path, metavar="FILE.svg", help="write the figure of time against count")
+    parser.set_defaults(run=_scaling)
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("benchmark", metavar="BENCHMARK", help="such as llama2_70b_lora; old names mean the new")
+    parser.add_argument("--round", dest="round_", required=True, metavar="vX.Y")
+    parser.add_argument("--division", default="closed", help="closed (default) or open")
+    parser.add_argument(
+        "--table",
+        dest="tables",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="RESULTS.csv",
+        help="more published results, as `seatrial reference import` writes them",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_import(actions: Actions) -> None:
     parser = actions.add_parser(
         "import", help="score a folder of MLPerf Training results as MLCommons does; a row per result"
     )
@@ -31,9 +81,105 @@ def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_import)
 
 
+def _add_update(actions: Actions) -> None:
+    parser = actions.add_parser("update", help="fetch a round's results with git, and score them as `import` does")
+    parser.add_argument("--round", dest="round_", required=True, metavar="vX.Y")
+    parser.add_argument("--output", type=Path, required=True, metavar="RESULTS.csv")
+    parser.add_argument("--url", help="the repository's address, with {round} in it; default: MLCommons' own")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the checkout here; default: removed")
+    parser.set_defaults(run=_update)
+
+
+def _count(text: str) -> int:
+    """A number of accelerators; 0 has no equivalent, but is a number."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from seatrial.reference.equivalent import find_reference
+    from seatrial.reference.selection import check_family, check_submitter
+    from seatrial.reference.text import print_reference, reference_facts
+
+    table = _table(arguments)
+    check_family(arguments.family, table)
+    if arguments.exclude_submitter is not None:
+        check_submitter(arguments.exclude_submitter, table)
+    reference = find_reference(
+        _benchmark(arguments.benchmark, table),
+        arguments.round_,
+        arguments.family,
+        arguments.accelerators,
+        exclude_submitter=arguments.exclude_submitter,
+        division=arguments.division,
+        table=table,
+    )
+    if arguments.json:
+        _print_json(reference_facts(reference))
+    else:
+        print_reference(reference)
+    return EXIT_OK
+
+
+def _scaling(arguments: argparse.Namespace) -> int:
+    from seatrial.reference.scaling import find_scaling
+    from seatrial.reference.text import print_scaling, scaling_facts
+
+    table = _table(arguments)
+    scaling = find_scaling(
+        _benchmark(arguments.benchmark, table),
+        arguments.round_,
+        arguments.family,
+        division=arguments.division,
+        table=table,
+    )
+    if arguments.figure is not None:
+        from seatrial.report.scaling_figure import write_scaling_figure
+
+        write_scaling_figure(scaling, arguments.figure)
+    if arguments.json:
+        _print_json(scaling_facts(scaling))
+    else:
+        print_scaling(scaling)
+    return EXIT_OK
+
+
+def _table(arguments: argparse.Namespace) -> pd.DataFrame:
+    """The shipped results with the files of --table; rows of these that cannot be compared are named on stderr."""
+    from seatrial.reference.published import left_out, load_tables
+
+    table = load_tables(arguments.tables)
+    for path in arguments.tables:
+        for line in left_out(path):
+            print(f"seatrial reference: {path}: left out: {line}", file=sys.stderr)
+    return table
+
+
+def _benchmark(text: str, table: pd.DataFrame) -> str:
+    """The newest name of the benchmark that is meant; the text itself where that is not clear."""
+    from seatrial.reference.names import benchmark_named, canonical_benchmark
+
+    return canonical_benchmark(benchmark_named(text, table["benchmark"]) or text)
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    print(json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False))
+
+
 def _import(arguments: argparse.Namespace) -> int:
     from seatrial.reference.importing import import_results
 
     for line in import_results(arguments.folder, arguments.output, arguments.round_, arguments.workers):
+        print(line)
+    return EXIT_OK
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    from seatrial.reference.update import URL_TEMPLATE, update
+
+    url = URL_TEMPLATE if arguments.url is None else arguments.url
+    for line in update(arguments.round_, arguments.output, url=url, keep=arguments.keep):
         print(line)
     return EXIT_OK

@@ -99,10 +99,15 @@ def accuracy(band: ErrorBand) -> str:
 def wholeness(asked: Question) -> str:
     """What the table may not have of the round."""
     if asked.partial:
-        return f"the table holds only a part of round {asked.round}, not a random one"
+        return part_of(asked.round)
     if asked.round not in RESULTS_IN_ROUND:
         return f"round {asked.round} is only as whole as the table that was added"
     return ""
+
+
+def part_of(round_: str) -> str:
+    """That the table does not have all of a round."""
+    return f"the table holds only a part of round {round_}, not a random one"
 
 
 def listed(results: Sequence[PublishedResult]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from seatrial.reference.names import canonical_benchmark
-from seatrial.reference.published import PublishedResult, as_results, load_published
+from seatrial.reference.published import PublishedResult, as_results, is_partial, load_published
 from seatrial.reference.selection import (
     check_benchmark,
     check_division,
@@ -90,6 +90,8 @@ class Scaling:
     division: str
     fits: tuple[ScalingFit, ...]
     unfitted: tuple[Unfitted, ...]
+    partial: bool
+    """Whether the table holds only a part of the round."""
 
 
 def fit_scaling(results: Sequence[PublishedResult]) -> ScalingFit:
@@ -158,7 +160,8 @@ def find_scaling(
             fits.append(fit_scaling(results))
         else:
             unfitted.append(Unfitted(name, tuple(results), counts, _why_unfitted(len(results), counts)))
-    return Scaling(canonical_benchmark(benchmark), round_, division, tuple(fits), tuple(unfitted))
+    name, partial = canonical_benchmark(benchmark), is_partial(table, round_)
+    return Scaling(name, round_, division, tuple(fits), tuple(unfitted), partial)
 
 
 def _counts(results: Sequence[PublishedResult]) -> tuple[int, ...]:
