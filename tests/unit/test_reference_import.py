@@ -194,6 +194,13 @@ def test_a_repository_a_submitter_or_one_folder_give_the_same_row(part: str, tmp
     assert {**row, "source": ""} == {**wanted, "source": ""}
 
 
+def test_a_log_below_a_result_folder_is_none_of_its_runs_and_named(tmp_path: Path) -> None:
+    folder = repository("v5.1") / "Fogbank" / "results" / "fb-8xh200" / "retinanet"
+    (row,) = imported(folder, tmp_path / "out.csv")
+    assert row["runs"] == "5"
+    assert any(r["path"] == "raw/result_9.txt" for r in table(unread_path(tmp_path / "out.csv")))
+
+
 def test_a_loose_folder_is_scored_by_its_logs_and_says_that_nobody_described_the_system(tmp_path: Path) -> None:
     folder = tmp_path / "handed_over"
     shutil.copytree(repository("v5.1") / "Lighthouse" / "results" / "lh-8xb200" / "flux1", folder)

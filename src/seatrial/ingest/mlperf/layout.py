@@ -44,8 +44,10 @@ def is_result_folder(folder: PurePosixPath, base: PurePosixPath) -> bool:
     """Whether a folder is where the runs of one result belong."""
     if in_results(folder):
         return True
-    inside = folder.relative_to(base).parts if folder.is_relative_to(base) else ()
-    return "results" not in inside
+    if not folder.is_relative_to(base) or "results" in folder.relative_to(base).parts:
+        return False
+    # below a result folder that is read by itself nothing else is one
+    return folder == base or not in_results(base)
 
 
 def in_results(folder: PurePosixPath) -> bool:
