@@ -20,7 +20,8 @@ def card_of(study) -> headline.Figure:
     [
         ([], "2.53", "fail", "slowest of 10: retinanet, University-of-Florida, published. "
          "9 more; 1 slower, no criterion covers it"),
-        ([{"benchmark": "llama2_70b_lora", "accelerators": 8}], "1.01", "pass", "; llama2_70b_lora, University-of-Florida, published. "
+        ([{"benchmark": "llama2_70b_lora", "accelerators": 8}], "1.01", "pass",
+         "; llama2_70b_lora, University-of-Florida, published. "
          "9 more; 2 slower, no criterion covers them"),
         ([{"benchmark": "rgat"}, {"benchmark": "llama2_70b_lora"}], "1.64", "fail", "slowest of 3: rgat, "
          "University-of-Florida, published. 9 more; 1 slower, no criterion covers it"),

@@ -29,9 +29,8 @@ def links(numbers: str | float | None) -> tuple[Sequence[Link], str]:
 
 
 def of_rounds(rows: Sequence[Row], rounds: Iterable[str]) -> list[Row]:
-    """The rows of these rounds, in their order."""
-    wanted = set(rounds)
-    return [row for row in rows if row["round"] in wanted]
+    """The rows of these rounds, round by round."""
+    return [row for round_ in rounds for row in rows if row["round"] == round_]
 
 
 def round_words(row: Row) -> str:

@@ -29,7 +29,7 @@ def prices_table(survey: SurveyTables) -> Table:
     columns = [
         ("Family", TEXT),
         ("Accelerator-hour", NUMBER),
-        ("Price of", TEXT),
+        ("Price of", WHO),
         ("Source; who states it", PROSE),
     ]
     caption = "Lowest to highest price of the configuration's targets and accelerators"
@@ -144,7 +144,7 @@ def _dates(row: Row) -> str:
 
 def _age(row: Row) -> str:
     """The age of the oldest price on the day of the table of results: the same records give the same page."""
-    months = round(row["oldest_days"] / DAYS_PER_MONTH)
-    if months <= 0:
-        return "as old as the table"
-    return f"the oldest {months} month{'' if months == 1 else 's'} before the table"
+    months = int(row["oldest_days"] / DAYS_PER_MONTH)
+    if months < 1:
+        return "less than a month before the table"
+    return f"the oldest {count(months, 'month')} before the table"

@@ -22,8 +22,7 @@ def results_table(survey: SurveyTables, round_: str) -> Table:
     chosen = of_rounds(survey.results, [round_])
     rows = [
         [
-            Cell(f"#{whole(row['number'])}"),
-            Cell(row["submitter"], row["system"]),
+            Cell(f"#{whole(row['number'])} {row['submitter']}", row["system"]),
             Cell(row["benchmark"], hardware(row["accelerator_family"], row["accelerators"])),
             Cell(f"{format_figure(row['minutes'])} min", f"{whole(row['runs'])} runs" if row["runs"] else ""),
             Cell(str(row["source"]), WORDS_OF_CONFIDENCE.get(str(row["confidence"]), str(row["confidence"]))),
@@ -31,7 +30,6 @@ def results_table(survey: SurveyTables, round_: str) -> Table:
         for row in chosen
     ]
     columns = [
-        ("Result", TEXT),
         ("Submitter, system", TEXT),
         ("Benchmark", TEXT),
         ("Score", NUMBER),
