@@ -161,6 +161,15 @@ def test_what_the_results_do_not_know_is_refused_while_planning(override, key, n
     assert nearest is None or caught.value.nearest == nearest
 
 
+def test_a_round_of_an_added_file_may_be_surveyed(tmp_path):
+    table = load_published().query("round == 'v5.1'").head(3).assign(round="v9.9")
+    table.to_csv(tmp_path / "own.csv", index=False)
+    words = ["study=published", "references.survey.rounds=[v9.9]", "references.survey.claims=[]"]
+    check_plan(make_plan([*words, f"references.tables=[{tmp_path / 'own.csv'}]"], CONF))
+    with pytest.raises(ConfigError):
+        check_plan(make_plan(words, CONF))
+
+
 @pytest.mark.parametrize(
     ("claim", "words"),
     [

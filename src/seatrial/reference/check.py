@@ -57,9 +57,9 @@ def _check_survey(references: References, survey: Survey, file_of: Callable[[str
 
     A claim about something misspelt would otherwise read as one that the data cannot speak to.
     """
-    from seatrial.reference.published import load_published
+    from seatrial.reference.published import load_tables
 
-    table = load_published()
+    table = load_tables([Path(name).expanduser() for name in references.tables])
     rounds, families = set(table["round"]), set(table["accelerator_family"])
     benchmarks = {*table["benchmark"], *table["benchmark"].map(canonical_benchmark)}
     named: list[tuple[str, str, set[str]]] = [
