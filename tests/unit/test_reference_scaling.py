@@ -202,6 +202,20 @@ def test_no_name_lies_over_another_or_over_a_mark(benchmark: str, round_: str) -
         assert not any(one.contains(*mark) for mark in marks)
 
 
+@pytest.mark.parametrize("round_", ["v4.0", "v4.1", "v5.1"])
+def test_marks_and_lines_lie_within_the_axes(round_: str) -> None:
+    """Of v4.1 the line of H100-SXM ends a third below the fastest submission."""
+    with settings():
+        drawing = scaling_figure(find_scaling("llama2_70b_lora", round_))
+        assert drawing is not None
+        (ax,) = drawing.figure.axes
+        ends = [y for line in ax.lines for y in line.get_ydata()]
+        marks = [y for cloud in ax.collections for _, y in cloud.get_offsets()]
+    low, high = ax.get_ylim()
+    assert low > min([*ends, *marks]) / 2
+    assert all(low < y < high for y in [*ends, *marks])
+
+
 def test_lines_end_where_their_families_do(tmp_path: Path) -> None:
     with settings():
         drawing = scaling_figure(find_scaling("llama2_70b_lora", "v5.1", "B200"))
