@@ -134,16 +134,41 @@ def _training(
     case: Case, known: Comparable, references: References, table: pd.DataFrame
 ) -> tuple[Row, Reference | None]:
     """The row of one training case of the study, or of logs handed over."""
-    assert isinstance(case.workload, LlmFinetune | MlperfLogs)
-    minutes = known.minutes
     family = case.target.accelerator.family if case.target.accelerator else None
-    row: Row = {
+    row = _training_columns(case, known, references, family)
+    why = known.problem or _incomparable(case, family)
+    if why:
+        return row | undefined(why), None
+    try:
+        reference = find_reference(
+            row["benchmark"],
+            known.round,
+            family,
+            case.target.accelerators,
+            exclude_submitter=known.exclude_submitter,
+            table=table,
+        )
+    except ConfigError as unknown:
+        # what was measured must not be lost over a name that nothing was published under
+        return row | undefined(f"{unknown.problem}: {unknown.value}"), None
+    spread = log_spread(known.minutes)
+    measured = None if known.value is None else estimate(known.value, spread, len(known.minutes))
+    found = judged(row, measured, spread, reference)
+    if known.note is not None:
+        found["note"] = f"{found['note']}; {known.note}" if found.get("note") else known.note
+    return row | found, reference
+
+
+def _training_columns(case: Case, known: Comparable, references: References, family: str | None) -> Row:
+    """What is known of a training before it is compared."""
+    assert isinstance(case.workload, LlmFinetune | MlperfLogs)
+    return {
         "benchmark": case.workload.benchmark,
         "round": known.round,
         "accelerator_family": family,
         "accelerators": case.target.accelerators,
         "measured_minutes": known.value,
-        "measured_n": len(minutes),
+        "measured_n": len(known.minutes),
         "threshold": references.slower_than_median.value,
         "subject": "training",
         "result_status": "unverified",
@@ -154,28 +179,6 @@ def _training(
         "repeats": case.repeats,
         "axes": canonical_json(case.axes),
     }
-    why = known.problem or _incomparable(case, family)
-    if why:
-        return row | undefined(why), None
-    assert case.workload.benchmark is not None and family is not None
-    try:
-        reference = find_reference(
-            case.workload.benchmark,
-            known.round,
-            family,
-            case.target.accelerators,
-            exclude_submitter=known.exclude_submitter,
-            table=table,
-        )
-    except ConfigError as unknown:
-        # what was measured must not be lost over a name that nothing was published under
-        return row | undefined(f"{unknown.problem}: {unknown.value}"), None
-    spread = log_spread(minutes)
-    measured = None if known.value is None else estimate(known.value, spread, len(minutes))
-    found = judged(row, measured, spread, reference)
-    if known.note is not None:
-        found["note"] = f"{found['note']}; {known.note}" if found.get("note") else known.note
-    return row | found, reference
 
 
 def _incomparable(case: Case, family: str | None) -> str | None:
