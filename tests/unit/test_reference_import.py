@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import hashlib
 import io
 import shutil
@@ -159,6 +160,12 @@ def test_the_second_table_names_everything_that_could_not_be_read(tmp_path: Path
     assert "not JSON" in unread["Mudflat_json/systems/mf-json.json"]
     assert "not where a result belongs" in unread["Fogbank/results/fb-8xh200/retinanet/raw/result_9.txt"]
     assert not any("benchmarks" in path for path in unread)
+
+
+def test_the_day_of_retrieval_is_as_stated_and_never_guessed(tmp_path: Path) -> None:
+    assert {row["retrieved"] for row in imported(repository("v6.0"), tmp_path / "a.csv")} == {""}
+    import_results(repository("v6.0"), tmp_path / "b.csv", retrieved=dt.date(2026, 11, 22))
+    assert {row["retrieved"] for row in table(tmp_path / "b.csv")} == {"2026-11-22"}
 
 
 def test_the_input_is_never_written_to(tmp_path: Path) -> None:

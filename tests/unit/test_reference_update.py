@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import datetime as dt
 import os
 import socket
 import subprocess
@@ -79,11 +81,20 @@ def blobs(checkout: Path) -> set[str]:
     return {line.split()[0] for line in found if line.split()[1] == "blob"}
 
 
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_the_round_is_scored_as_its_repository_is(published: Path, url: str, tmp_path: Path) -> None:
     lines = update("v5.1", tmp_path / "new.csv", url=url)
     import_results(published / "training_results_v5.1", tmp_path / "direct.csv", "v5.1", 1)
-    table = (tmp_path / "new.csv").read_text()
-    assert table == (tmp_path / "direct.csv").read_text() and len(table.splitlines()) == 3
+    fetched, direct = (rows(tmp_path / f"{name}.csv") for name in ("new", "direct"))
+    origin = f"{published.name}/training_results_v5.1: "
+    assert len(fetched) == 2 and all(row["source"].startswith(origin) for row in fetched)
+    assert {row["retrieved"] for row in fetched} == {dt.date.today().isoformat()}
+    apart = {"source": "", "retrieved": ""}
+    assert [row | apart for row in fetched] == [row | apart for row in direct]
     assert unread_path(tmp_path / "new.csv").exists()
     head = git(published / "training_results_v5.1", "rev-parse", "HEAD")[:12]
     assert f"at commit {head}" in lines[0] and "2 results" in lines[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import sys
 from pathlib import Path
@@ -77,7 +78,10 @@ def _add_import(actions: Actions) -> None:
     )
     parser.add_argument("--round", dest="round_", metavar="vX.Y", help="where the folder's names do not tell")
     parser.add_argument("--output", type=Path, required=True, metavar="RESULTS.csv")
-    parser.add_argument("--workers", type=int, default=None, metavar="N", help="processes; default: all cores")
+    parser.add_argument("--workers", type=_workers, metavar="N", help="processes; default: all cores")
+    parser.add_argument(
+        "--retrieved", type=_day, metavar="YYYY-MM-DD", help="the day the folder was fetched, for citations"
+    )
     parser.set_defaults(run=_import)
 
 
@@ -88,6 +92,22 @@ def _add_update(actions: Actions) -> None:
     parser.add_argument("--url", help="the repository's address, with {round} in it; default: MLCommons' own")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the checkout here; default: removed")
     parser.set_defaults(run=_update)
+
+
+def _workers(text: str) -> int:
+    """A number of processes."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
+
+
+def _day(text: str) -> dt.date:
+    """A day in the form YYYY-MM-DD."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day in the form YYYY-MM-DD") from None
 
 
 def _count(text: str) -> int:
@@ -171,7 +191,8 @@ def _print_json(facts: dict[str, Any]) -> None:
 def _import(arguments: argparse.Namespace) -> int:
     from seatrial.reference.importing import import_results
 
-    for line in import_results(arguments.folder, arguments.output, arguments.round_, arguments.workers):
+    folder, output, retrieved = arguments.folder, arguments.output, arguments.retrieved
+    for line in import_results(folder, output, arguments.round_, arguments.workers, retrieved):
         print(line)
     return EXIT_OK
 

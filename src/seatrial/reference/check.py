@@ -22,25 +22,23 @@ def check_references(study: Study, file_of: Callable[[str], Path | str | None]) 
         for name, experiment in study.experiments.items()
         if (benchmark := getattr(experiment.workload, "benchmark", None)) is not None
     }
-    if study.references.round not in PUBLISHED_ON:
-        key = "references.round"
-        raise ConfigError(
-            "no such round", file=file_of(key), key=key, value=study.references.round, allowed=PUBLISHED_ON
-        )
     _check_tables(study, file_of)
+    _check_round(study.references, file_of)
     if study.references.survey is not None:
         _check_survey(study.references, study.references.survey, file_of)
     if not claimed and not study.references.subjects:
         return
     # the table needs pandas, which a plan without references shall not pay for
     from seatrial.reference.equivalent import check_benchmark, subject_results
+    from seatrial.reference.published import load_tables
 
+    table = load_tables([Path(name).expanduser() for name in study.references.tables])
     for key, benchmark in claimed.items():
         with _named(key.removesuffix(".benchmark"), file_of):
-            check_benchmark(benchmark)
+            check_benchmark(benchmark, table)
     for number, subject in enumerate(study.references.subjects):
         with _named(f"references.subjects.{number}", file_of):
-            subject_results(subject.round, subject.submitter, subject.system, subject.benchmarks)
+            subject_results(subject.round, subject.submitter, subject.system, subject.benchmarks, table)
 
 
 def _check_tables(study: Study, file_of: Callable[[str], Path | str | None]) -> None:
@@ -50,6 +48,18 @@ def _check_tables(study: Study, file_of: Callable[[str], Path | str | None]) -> 
             raise ConfigError(
                 "there is no such file", file=file_of(key), key=key, value=name, allowed="a file that exists"
             )
+
+
+def _check_round(references: References, file_of: Callable[[str], Path | str | None]) -> None:
+    """Raise ConfigError for a round that neither MLCommons is known to have published nor an added table has."""
+    known = set(PUBLISHED_ON)
+    if references.round not in known and references.tables:
+        from seatrial.reference.published import load_tables
+
+        known |= set(load_tables([Path(name).expanduser() for name in references.tables])["round"])
+    if references.round not in known:
+        key = "references.round"
+        raise ConfigError("no such round", file=file_of(key), key=key, value=references.round, allowed=known)
 
 
 def _check_survey(references: References, survey: Survey, file_of: Callable[[str], Path | str | None]) -> None:

@@ -7,6 +7,7 @@ looked at: what the importer says rests on the logs alone.
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ COLUMNS = (
     "note",
     "system_id",
     "energy_joules",
+    "retrieved",
 )
 """Minutes and factors in full precision; empty: not known, and `note` says why. `samples_to_quality` is in the unit
 that the benchmark counts in (samples or epochs)."""
@@ -52,10 +54,17 @@ UNREAD_COLUMNS = ("path", "problem")
 NAMED_AT_MOST = 3
 
 
-def import_results(folder: Path, output: Path, round_: str | None = None, workers: int | None = None) -> list[str]:
+def import_results(
+    folder: Path,
+    output: Path,
+    round_: str | None = None,
+    workers: int | None = None,
+    retrieved: dt.date | None = None,
+) -> list[str]:
     """Score every result in `folder` (see `read_results`) and write `output` and `<output>.unread.csv`.
 
-    Returns what was found, in words. Raises UnreadableFile where there is no result in it, ConfigError where the
+    `retrieved` is the day on which the folder was fetched, for citations; it is never guessed. Returns what was
+    found, in words. Raises UnreadableFile where there is no result in it, ConfigError where the
     output would lie in the folder that is read, or the round is not known.
     """
     _refuse_inside(folder, output)
@@ -65,7 +74,8 @@ def import_results(folder: Path, output: Path, round_: str | None = None, worker
         raise UnreadableFile(folder, "no result_*.txt in it" + (f" that can be read ({named})" if named else ""))
     origin = origin_of(folder)
     scored = [(found, score(found)) for found in reading.folders]
-    rows = [_row(found, result, origin) for found, result in scored]
+    day = retrieved.isoformat() if retrieved else None
+    rows = [{**_row(found, result, origin), "retrieved": day} for found, result in scored]
     unread_file = unread_path(output)
     write_text(unread_file, _csv(UNREAD_COLUMNS, [{"path": u.path, "problem": u.problem} for u in reading.unread]))
     write_text(output, _csv(COLUMNS, rows))

@@ -6,6 +6,7 @@ newest commit without file contents (a blobless, shallow clone), then the conten
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import shutil
@@ -87,7 +88,7 @@ def update(round_: str, output: Path, *, url: str = URL_TEMPLATE, keep: Path | N
         fetched = fetch(round_, folder, url)
         if keep is not None:
             folder = folder.rename(keep)
-        return [fetched, *import_results(folder, output, round_, None)]
+        return [fetched, *import_results(folder, output, round_, None, dt.date.today())]
 
 
 def fetch(round_: str, folder: Path, url: str = URL_TEMPLATE, timeout_seconds: float = GIT_TIMEOUT_SECONDS) -> str:
