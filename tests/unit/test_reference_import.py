@@ -17,7 +17,7 @@ from official_summarizer import OfficialScore, official_scores
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.ingest.mlperf.read import read_results
 from seatrial.ingest.mlperf.result import ResultFolder
-from seatrial.reference.importing import COLUMNS, import_results, unread_path
+from seatrial.reference.importing import IMPORTED, import_results, unread_path
 from seatrial.reference.scoring import Score, score
 
 FIXTURES = Path(__file__).parents[1] / "data" / "mlperf"
@@ -144,7 +144,7 @@ def test_another_number_of_runs_than_demanded_is_no_score(system: str) -> None:
 
 def test_the_table_has_the_stated_columns_and_a_row_per_result_folder(tmp_path: Path) -> None:
     rows = imported(repository("v5.0"), tmp_path / "out.csv")
-    assert tuple(name for name in COLUMNS if name in STATED) == STATED
+    assert tuple(name for name in IMPORTED if name in STATED) == STATED
     assert len(rows) == len(list(repository("v5.0").glob("*/results/*/*")))
     row = next(r for r in rows if r["system_id"] == "hl-gb200-n16")
     assert (row["accelerators"], row["nodes"], row["accelerator_family"]) == ("64", "16", "GB200")

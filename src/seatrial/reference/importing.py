@@ -18,36 +18,11 @@ from seatrial.ingest.mlperf.read import read_results
 from seatrial.ingest.mlperf.result import Reading, ResultFolder, Unread
 from seatrial.ingest.mlperf.system import repository_of_checkout
 from seatrial.paths import write_text
+from seatrial.reference.columns import COLUMNS, ENERGY, RETRIEVED
 from seatrial.reference.families import accelerator_family, availability
 from seatrial.reference.scoring import Score, score
 
-COLUMNS = (
-    "round",
-    "division",
-    "availability",
-    "submitter",
-    "system",
-    "accelerator_model",
-    "accelerator_family",
-    "accelerators",
-    "nodes",
-    "benchmark",
-    "minutes",
-    "unscaled_minutes",
-    "rcp_factor",
-    "runs",
-    "successful_runs",
-    "min_minutes",
-    "max_minutes",
-    "global_batch_size",
-    "samples_to_quality",
-    "confidence",
-    "source",
-    "note",
-    "system_id",
-    "energy_joules",
-    "retrieved",
-)
+IMPORTED = (*COLUMNS, ENERGY, RETRIEVED)
 """Minutes and factors in full precision; empty: not known, and `note` says why. `samples_to_quality` is in the unit
 that the benchmark counts in (samples or epochs)."""
 UNREAD_COLUMNS = ("path", "problem")
@@ -75,10 +50,10 @@ def import_results(
     origin = origin_of(folder)
     scored = [(found, score(found)) for found in reading.folders]
     day = retrieved.isoformat() if retrieved else None
-    rows = [{**_row(found, result, origin), "retrieved": day} for found, result in scored]
+    rows = [{**_row(found, result, origin), RETRIEVED: day} for found, result in scored]
     unread_file = unread_path(output)
     write_text(unread_file, _csv(UNREAD_COLUMNS, [{"path": u.path, "problem": u.problem} for u in reading.unread]))
-    write_text(output, _csv(COLUMNS, rows))
+    write_text(output, _csv(IMPORTED, rows))
     return _summary(reading, [result for _, result in scored], output, unread_file)
 
 
@@ -137,7 +112,7 @@ def _row(found: ResultFolder, result: Score, origin: str) -> dict[str, Any]:
         "source": f"{origin}: {found.path}",
         "note": "; ".join([*result.notes, *_about_system(found, family)]),
         "system_id": found.system_id or None,
-        "energy_joules": result.energy_joules,
+        ENERGY: result.energy_joules,
     }
 
 

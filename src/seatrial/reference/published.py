@@ -12,35 +12,9 @@ from typing import Any
 import pandas as pd
 
 from seatrial.errors import UnreadableFile
+from seatrial.reference.columns import COLUMNS, RETRIEVED
 from seatrial.reference.names import canonical_benchmark, canonical_submitter
 
-COLUMNS = (
-    "round",
-    "division",
-    "availability",
-    "submitter",
-    "system",
-    "accelerator_model",
-    "accelerator_family",
-    "accelerators",
-    "nodes",
-    "benchmark",
-    "minutes",
-    "unscaled_minutes",
-    "rcp_factor",
-    "runs",
-    "successful_runs",
-    "min_minutes",
-    "max_minutes",
-    "global_batch_size",
-    "samples_to_quality",
-    "confidence",
-    "source",
-    "note",
-    "system_id",
-)
-"""`system` is the submitter's description, `system_id` the result folder's name: several may share a description.
-`minutes` is the official score: the olympic mean of the runs (`unscaled_minutes`) times `rcp_factor`."""
 REQUIRED_TEXT = (
     "round",
     "division",
@@ -73,8 +47,6 @@ TABLE_DATE = dt.date(2026, 11, 22)
 """The day on which the shipped table was put together."""
 ADDED_OPTIONAL = ("confidence", "system_id")
 """Columns that an added table may lack; its results then count as recomputed, its systems by description."""
-RETRIEVED = "retrieved"
-"""A column that an added table may have: the day of retrieval, YYYY-MM-DD, for the citation."""
 NEEDED = ("division", "submitter", "system", "accelerator_family", "accelerators", "minutes")
 """A row of an added table that lacks one of these (an invalid result has no score) cannot be compared with."""
 RESULTS_IN_ROUND = {"v3.1": 209, "v4.0": 205, "v4.1": 154, "v5.0": 201, "v5.1": 185, "v6.0": 227}
