@@ -124,7 +124,7 @@ def apply(config: DictConfig, overrides: Iterable[Override], origins: Origins) -
 
 
 def plain(config: DictConfig, origins: Origins) -> dict[str, Any]:
-    """The configuration as plain containers, interpolations kept. Raises ConfigError for a value that is missing."""
+    """The configuration as plain containers, interpolations kept. Raises ConfigError for a missing value."""
     try:
         raw = OmegaConf.to_container(config, resolve=False, throw_on_missing=True)
     except OmegaConfBaseException as problem:
