@@ -124,7 +124,9 @@ def _scale_ratios(ax: Axes, rows: list[Row], threshold: float) -> None:
 
 def _comparison_label(study: StudyTables, row: Row) -> str:
     what = f"{row['benchmark']}\n{int(row['accelerators'])} {MULTIPLY} {row['accelerator_family']}"
-    return f"{what}, own" if row["subject"] == "training" else f"{what}, {row['submitter']}"
+    if row["subject"] != "training":
+        return f"{what}, {row['submitter']}"
+    return f"{what}, logs" if row["workload"] == "mlperf_logs" else f"{what}, own"
 
 
 def _ratio_words(row: Row) -> str:

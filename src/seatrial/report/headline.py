@@ -5,7 +5,7 @@ from __future__ import annotations
 from seatrial.analysis.verdicts import NO_CRITERIA, covers, overall, overall_in_words
 from seatrial.report.headline_figure import Figure
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
-from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.study_tables import Row, StudyTables, case_label, whose
 from seatrial.report.survey_headline import survey_headline
 from seatrial.report.table import MULTIPLY, count, ratio_words, span_of_minutes, span_of_ratios
 from seatrial.units import age_in_words, format_figure, format_minutes, parse_month
@@ -41,7 +41,7 @@ def headline(study: StudyTables) -> list[Figure]:
         figures.append(_ratio(study))
     if study.survey is not None:
         figures += survey_headline(study.survey)
-    return [*figures, _hours(study)] if study.cases or study.survey is None else figures
+    return [*figures, _hours(study)] if study.runs_something or not (study.cases or study.survey) else figures
 
 
 def _repeats(study: StudyTables) -> Figure:
@@ -84,7 +84,7 @@ def _ratio(study: StudyTables) -> Figure:
     interval = span_of_ratios(row["ratio_low"], row["ratio_high"])
     bounds = f"{interval}, " if interval else "no interval, "
     own = row["subject"] == "training"
-    who = "own training, unverified" if own else f"{row['submitter']}, published"
+    who = whose(row) if own else f"{row['submitter']}, published"
     standing = f"{WORDS_OF_STANDING[row['standing']]} at {format_figure(row['threshold'])}"
     others = _others(study, [other for other in known if other is not row])
     under = f"{bounds}{standing}; {slowest}{row['benchmark']}, {who}{others}"

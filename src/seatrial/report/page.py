@@ -59,6 +59,7 @@ def page(study: StudyTables, figures: list[Drawn]) -> str:
         sentence=sentence,
         headline=headline.headline(study),
         accelerator_hours=format_figure(plan.plan.accelerator_hours) if plan.plan.accelerator_hours else None,
+        runs_something=study.runs_something,
         node_hours=format_figure(plan.plan.node_hours),
         cost=headline.cost_in_words(study),
         dates=_dates(study),

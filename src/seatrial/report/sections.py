@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from seatrial.analysis.tables import canonical_json
+from seatrial.config.ingested import MlperfLogs
+from seatrial.config.workload import AnyWorkload
 from seatrial.report.study_tables import INSIDE_TRAINING, OF_TRAINING, Row, StudyTables, case_label, whose
 from seatrial.report.table import (
     MULTIPLY,
@@ -47,7 +49,7 @@ def plan_table(study: StudyTables) -> Table:
                 Cell("; ".join(axes) or "none"),
                 Cell(str(len(cases))),
                 Cell(str(sum(case.repeats for case in cases))),
-                Cell(f"{experiment.workload.time_limit_minutes:g} min"),
+                Cell(_time_limit(experiment.workload)),
             ]
         )
     columns = [
@@ -59,6 +61,10 @@ def plan_table(study: StudyTables) -> Table:
         ("Time limit each", NUMBER),
     ]
     return table("plan", "What was planned", columns, rows, "study.json")
+
+
+def _time_limit(workload: AnyWorkload) -> str:
+    return "not run here" if isinstance(workload, MlperfLogs) else f"{workload.time_limit_minutes:g} min"
 
 
 def _values(cases: list[Any], axis: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from seatrial.analysis import comparison, time_to_quality
-from seatrial.analysis.inputs import PlannedStudy, read_cases, read_plan
+from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
 from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
 from seatrial.analysis.verdict_file import read_verdicts
@@ -51,6 +51,11 @@ class StudyTables:
     def has_own_results(self) -> bool:
         """Whether own trainings stand beside published results."""
         return any(row["subject"] == "training" for row in self.comparison)
+
+    @property
+    def runs_something(self) -> bool:
+        """Whether a case is run here, rather than made of logs that somebody handed over."""
+        return any(not is_ingested(case) for case in self.cases.values())
 
 
 def read_study(paths: StudyPaths) -> StudyTables:
