@@ -43,8 +43,8 @@ def check_convergence(runs: Sequence[Run], ruleset: str, failures_allowed: int) 
     problem = _problem(runs, failures_allowed)
     if problem is not None:
         return _impossible(problem)
-    benchmark, batch = runs[0].benchmark, runs[0].global_batch_size
-    assert benchmark is not None and batch is not None
+    benchmark = next(run.benchmark for run in runs if run.benchmark)
+    batch = next(run.global_batch_size for run in runs if run.global_batch_size is not None)
     checker = _checker(ruleset, benchmark)
     if checker is None:
         return _impossible(f"no reference convergence points of {benchmark}")
@@ -76,13 +76,14 @@ def _problem(runs: Sequence[Run], failures_allowed: int) -> str | None:
     unreadable = next((run for run in runs if run.convergence_problem), None)
     if unreadable is not None:
         return f"{unreadable.path.rpartition('/')[2]}, {unreadable.convergence_problem}"
-    batches = {run.global_batch_size for run in runs}
+    # a run that died before it said so does not stop the check: the official tool leaves that to the order in which
+    # the file system happens to list the logs
+    batches = {run.global_batch_size for run in runs if run.global_batch_size is not None}
     if len(batches) > 1:
-        shown = ", ".join("none" if b is None else f"{b:g}" for b in sorted(batches, key=lambda b: b or 0))
-        return f"the logs have different global_batch_size ({shown})"
-    if batches == {None}:
+        return f"the logs have different global_batch_size ({', '.join(f'{b:g}' for b in sorted(batches))})"
+    if not batches:
         return "the logs have no global_batch_size"
-    if len({run.benchmark for run in runs}) > 1 or runs[0].benchmark is None:
+    if len({run.benchmark for run in runs if run.benchmark}) != 1:
         return "the logs name different benchmarks, or none"
     missed = sum(not run.converged for run in runs)
     return f"{missed} runs did not converge" if missed > failures_allowed else None

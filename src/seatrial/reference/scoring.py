@@ -59,10 +59,14 @@ def runs_demanded(benchmark: str, round_: str) -> int | None:
     return count
 
 
+def benchmark_of(folder: ResultFolder) -> str:
+    """The benchmark that a folder's name stands for."""
+    return FOLDER_ALIASES.get(folder.benchmark, folder.benchmark)
+
+
 def score(folder: ResultFolder) -> Score:
     """Score one result folder. Never raises for what a folder holds: no score has its reason in `notes`."""
-    benchmark = FOLDER_ALIASES.get(folder.benchmark, folder.benchmark)
-    dropped = DROPPED.get(benchmark, 1)
+    dropped = DROPPED.get(benchmark_of(folder), 1)
     counted = sorted(_counted(folder.runs), key=lambda run: run.minutes or 0.0)
     failed = len(folder.runs) - len(counted)
     minutes = [run.minutes for run in counted if run.minutes is not None]
@@ -74,7 +78,7 @@ def score(folder: ResultFolder) -> Score:
     energy = None
     if folder.power and factor is not None and all(e is not None for e in energies):
         energy = _olympic_mean([e for e in energies if e is not None], failed, dropped)
-    batches = {run.global_batch_size for run in folder.runs}
+    batches = {run.global_batch_size for run in folder.runs if run.global_batch_size is not None}
     return Score(
         minutes=None if refusals or mean is None or factor is None else mean * factor,
         unscaled_minutes=mean,
@@ -112,6 +116,9 @@ def _refusals(folder: ResultFolder, failed: int, dropped: int) -> list[str]:
         words.append(f"no score: round {folder.round} has no benchmark {folder.benchmark}")
     elif found != demanded:
         words.append(f"no score: {found} runs found, {demanded} are demanded")
+    strangers = {run.benchmark for run in folder.runs if run.benchmark} - {folder.benchmark, benchmark_of(folder)}
+    if strangers:
+        words.append(f"no score: its logs are of {', '.join(sorted(strangers))}, not of {folder.benchmark}")
     if failed > dropped:
         words.append(f"no score: {failed} of {found} runs do not count, {dropped} may")
     if folder.scaling_problem:

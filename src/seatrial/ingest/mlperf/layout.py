@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 Kind = Literal["log", "system", "scaling", "node_power", "switch_power", "misplaced", "other"]
-LOOKS_LIKE_A_LOG = ("*.txt", "*.log", "*.out", "*.mllog", "result*")
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,3 @@ def in_results(folder: PurePosixPath) -> bool:
 def run_name(log: str) -> str:
     """The name of a run in the power folder: the log's name up to its first dot."""
     return log.split(".")[0]
-
-
-def looks_like_a_log(name: str) -> bool:
-    """Whether a file beside the results may be one under a wrong name."""
-    return any(fnmatch(name, pattern) for pattern in LOOKS_LIKE_A_LOG)

@@ -7,22 +7,21 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from seatrial.errors import ConfigError
-from seatrial.ingest.mlperf.layout import Place, in_results, looks_like_a_log, place_of, run_name
+from seatrial.ingest.mlperf.layout import Place, in_results, place_of, run_name
+from seatrial.ingest.mlperf.leftovers import empty_folders, files_beside, lonely_systems
 from seatrial.ingest.mlperf.power import MeanPower, node_power, switch_power
 from seatrial.ingest.mlperf.readers import LogReaders, Task, read_run
 from seatrial.ingest.mlperf.result import Reading, ResultFolder, Run, System, Unread
-from seatrial.ingest.mlperf.rules import ruleset_of, rulesets
+from seatrial.ingest.mlperf.rounds import Rounds
+from seatrial.ingest.mlperf.rules import rulesets
 from seatrial.ingest.mlperf.system import (
     MOST_BYTES,
     NotReadable,
     read_json,
-    repository_of_checkout,
-    round_of,
     scaling_factor,
     system_of,
 )
-from seatrial.ingest.mlperf.tree import DAMAGED, Found, Tree
+from seatrial.ingest.mlperf.tree import DAMAGED, Found, Tree, printable
 
 
 @dataclass
@@ -35,7 +34,7 @@ class _Gathered:
     scaling: dict[PurePosixPath, float] = field(default_factory=dict)
     broken_scaling: dict[PurePosixPath, str] = field(default_factory=dict)
     power: dict[tuple[PurePosixPath, str], list[MeanPower]] = field(default_factory=lambda: defaultdict(list))
-    rounds: dict[PurePosixPath, str] = field(default_factory=dict)
+    rounds: dict[PurePosixPath, tuple[str, str | None]] = field(default_factory=dict)
     shown: dict[PurePosixPath, str] = field(default_factory=dict)
     beside: list[Found] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
@@ -44,10 +43,10 @@ class _Gathered:
 def read_results(path: Path, round_: str | None = None, workers: int | None = 1, *, detail: bool = True) -> Reading:
     """Read a checkout of a results repository, a submitter's folder, one result folder, or a tar archive of any.
 
-    `round_` (v5.1) is needed where neither the path nor a checkout's remote names it, and overrides what they say.
+    `round_` (v5.1) is needed where neither the path nor a checkout's remote names it.
     `workers` processes share the logs of a folder (None: one for each core); an archive is read by one. Without
     `detail` evaluations and throughputs are left out. Raises UnreadableFile where `path` is no folder and no
-    archive, ConfigError for a round that is not known or has no rules.
+    archive, ConfigError for a round that is not known, has no rules or contradicts the repository's own name.
     """
     tree = Tree(path)
     with LogReaders(workers or len(os.sched_getaffinity(0))) as logs:
@@ -69,12 +68,7 @@ class _TreeReader:
     """Sorts the files of a tree: small ones and members of archives are read at once, logs on disk are put by."""
 
     def __init__(self, tree: Tree, round_: str | None, logs: LogReaders, detail: bool) -> None:
-        if round_ is not None:
-            ruleset_of(round_)
-        self._tree, self._round, self._logs, self._detail = tree, round_, logs, detail
-        checkout = repository_of_checkout(tree.root)
-        self._checkout = checkout[1] if checkout else None
-        self._named: dict[PurePosixPath, str | None] = {}
+        self._tree, self._rounds, self._logs, self._detail = tree, Rounds(tree.root, round_), logs, detail
         self.gathered = _Gathered()
 
     def take(self, found: Found) -> None:
@@ -102,14 +96,19 @@ class _TreeReader:
             gathered.scaling[place.folder] = scaling_factor(_json(found))
         elif place.kind in ("node_power", "switch_power"):
             self._power(found, place)
-        elif looks_like_a_log(found.name):
+        else:
             gathered.beside.append(found)
 
     def _log(self, found: Found, place: Place) -> None:
         gathered = self.gathered
-        round_ = self._round_of(found)
-        gathered.rounds[place.folder] = round_
-        gathered.shown[place.folder] = found.shown.rpartition("/")[0] or self._tree.root.name
+        round_, remark = self._rounds.of(place.folder)
+        if round_ not in rulesets():
+            self._note(
+                found.shown.rpartition("/")[0], f"round {round_} has no rules here; known: {', '.join(rulesets())}"
+            )
+            return
+        gathered.rounds[place.folder] = round_, remark
+        gathered.shown[place.folder] = found.shown.rpartition("/")[0] or printable(self._tree.root.name)
         runs = gathered.runs[place.folder]
         # a later member of an archive under the same name takes the first one's place, as in unpacking
         runs.pop(found.name, None)
@@ -129,35 +128,19 @@ class _TreeReader:
         if mean.problem:
             self._note(found.shown, mean.problem)
 
-    def _round_of(self, found: Found) -> str:
-        round_ = self._round or self._named_round(found.folder) or self._checkout or round_of(self._tree.root)
-        if round_ is None:
-            raise ConfigError(
-                "neither the folder's names nor a git remote say which round these results belong to",
-                file=self._tree.root,
-                key="--round",
-                allowed=rulesets(),
-            )
-        ruleset_of(round_)
-        return round_
-
-    def _named_round(self, folder: PurePosixPath) -> str | None:
-        if folder not in self._named:
-            self._named[folder] = round_of(folder)
-        return self._named[folder]
-
     def _note(self, path: str, problem: str) -> None:
         self.gathered.unread.append(Unread(path, problem))
 
     def folders(self) -> tuple[ResultFolder, ...]:
         """All result folders, put together; names what lies beside them and could not be read."""
         gathered = self.gathered
-        for found in gathered.beside:
-            if in_results(found.folder) or found.folder in gathered.runs:
-                self._note(found.shown, "not read: a result's log is called result_*.txt")
-        for folder in self._tree.folders:
-            if in_results(folder) and folder not in gathered.runs:
-                self._note(self._tree.shown(folder), "no result_*.txt in it")
+        for shown, problem in files_beside(gathered.beside, gathered.runs):
+            self._note(shown, problem)
+        for path, problem in (
+            *empty_folders(self._tree.folders, gathered.runs),
+            *lonely_systems(gathered.systems, gathered.runs),
+        ):
+            self._note(self._tree.shown(path), problem)
         return tuple(self._folder(folder) for folder in sorted(gathered.runs))
 
     def _folder(self, folder: PurePosixPath) -> ResultFolder:
@@ -167,17 +150,19 @@ class _TreeReader:
         logged = next((run.benchmark for run in runs if run.benchmark), None)
         power = [mean for (place, _), found in gathered.power.items() if place == folder for mean in found]
         remarked = Counter(mean.remark for mean in power if mean.remark)
+        round_, remark = gathered.rounds[folder]
+        remarks = [f"{n} of {len(power)} power logs: {said}" for said, n in remarked.items()]
         return ResultFolder(
-            round=gathered.rounds[folder],
+            round=round_,
             path=gathered.shown[folder],
-            submitter_folder=folder.parts[-4] if laid_out and len(folder.parts) >= 4 else "",
-            system_id=folder.parts[-2] if laid_out else "",
-            benchmark=folder.name if laid_out or logged is None else logged,
+            submitter_folder=printable(folder.parts[-4]) if laid_out and len(folder.parts) >= 4 else "",
+            system_id=printable(folder.parts[-2]) if laid_out else "",
+            benchmark=printable(folder.name) if laid_out or logged is None else logged,
             system=self._system(folder, laid_out),
             scaling_factor=gathered.scaling.get(folder),
             scaling_problem=gathered.broken_scaling.get(folder),
             power=bool(power),
-            remarks=tuple(f"{n} of {len(power)} power logs: {remark}" for remark, n in remarked.items()),
+            remarks=tuple([remark, *remarks] if remark else remarks),
             runs=runs,
         )
 

@@ -1,19 +1,16 @@
-"""System descriptions, scaling factors and the round that a folder belongs to."""
+"""System descriptions and scaling factors: the small JSON files of a submission."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seatrial.ingest.mlperf.result import System
 
 MOST_BYTES = 1 << 20
 """No description is larger; a larger file is not one."""
-ROUND = re.compile(r"(?:training_results_)?(v\d+\.\d+)(?:\.tar(?:\.\w+)?|\.tgz|[-_].*)?", re.IGNORECASE)
 
 
 class NotReadable(ValueError):
@@ -59,26 +56,6 @@ def scaling_factor(content: Mapping[str, Any]) -> float:
     if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not (0 < factor < math.inf):
         raise NotReadable(f"scaling_factor is {factor!r}, not a number above 0")
     return float(factor)
-
-
-def round_of(path: PurePosixPath | Path) -> str | None:
-    """The round that a path's own words name (training_results_v5.1/..., v5.1/...), the innermost; else None."""
-    for part in reversed(path.parts):
-        if match := ROUND.fullmatch(part):
-            return match[1].lower()
-    return None
-
-
-def repository_of_checkout(root: Path) -> tuple[str, str] | None:
-    """Owner/name and round of the git checkout of a results repository that `root` lies in, from its remote's
-    address ("mlcommons/training_results_v5.1", "v5.1"); else None."""
-    for folder in (root, *root.parents):
-        config = folder / ".git" / "config"
-        if config.is_file():
-            text = config.read_text(encoding="utf-8", errors="replace")
-            match = re.search(r"url\s*=.*?([\w.-]+)[/:](training_results_(v\d+\.\d+))", text)
-            return (f"{match[1]}/{match[2]}", match[3]) if match else None
-    return None
 
 
 def _text(value: object) -> str | None:

@@ -22,6 +22,8 @@ from seatrial.ingest.mlperf.result import Unread
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 SKIPPED = frozenset({"benchmarks", ".git"})
 """Folders of a submission that hold code (98 % of its files), not results."""
+DEEPEST = 32
+"""Results lie four folders deep; a deeper tree is none of theirs."""
 END_MARK = tarfile.EOFHeaderError  # type: ignore[attr-defined]
 DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 """What a truncated or damaged archive raises while it is read (besides OSError)."""
@@ -63,6 +65,11 @@ class _Member(tarfile.TarInfo):
             raise
 
 
+def printable(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8 are written as \\xNN."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVES)
 
@@ -75,6 +82,7 @@ class Tree:
         self.root = root.resolve()
         self.unread: list[Unread] = []
         self.folders: list[PurePosixPath] = []
+        self._members_seen: set[str] = set()
         if not self.root.exists():
             raise UnreadableFile(root, "there is no such folder or archive")
         if not self.root.is_dir() and not is_archive(self.root):
@@ -88,19 +96,19 @@ class Tree:
     def files(self) -> Iterator[Found]:
         """Every file in order of path; members of an archive in the archive's order."""
         if self.root.is_dir():
-            yield from self._walk(self.root, "", (self.root,))
+            yield from self._walk(self.root, "", 0)
         else:
             yield from self._members(self.root, "")
 
     def shown(self, path: PurePosixPath | Path) -> str:
         """A path as it is named to the user: inside what is read."""
         try:
-            return PurePosixPath(path).relative_to(self.base).as_posix()
+            return printable(PurePosixPath(path).relative_to(self.base).as_posix())
         except ValueError:
-            return str(path)
+            return printable(str(path))
 
-    def _walk(self, folder: Path, shown: str, chain: tuple[Path, ...]) -> Iterator[Found]:
-        """`shown`: the folder's path inside what is read, ending with `/`; `chain`: the folders it lies in."""
+    def _walk(self, folder: Path, shown: str, depth: int) -> Iterator[Found]:
+        """`shown`: the folder's path inside what is read, ending with `/`."""
         here = PurePosixPath(folder)
         self.folders.append(here)
         try:
@@ -109,28 +117,30 @@ class Tree:
             self._note(shown or ".", problem.strerror or str(problem))
             return
         for entry in entries:
-            inside = shown + entry.name
-            if entry.is_symlink() and not self._leads_inside(Path(entry.path), inside, chain):
+            inside = shown + printable(entry.name)
+            if entry.is_symlink() and not self._is_file_inside(Path(entry.path), inside):
                 continue
             if entry.is_dir():
-                if entry.name not in SKIPPED:
-                    path = Path(entry.path)
-                    below = path.resolve() if entry.is_symlink() else path
-                    yield from self._walk(path, inside + "/", (*chain, below))
+                if depth >= DEEPEST:
+                    self._note(inside, f"more than {DEEPEST} folders deep: not read")
+                elif entry.name not in SKIPPED:
+                    yield from self._walk(Path(entry.path), inside + "/", depth + 1)
+            elif not entry.is_file():
+                self._note(inside, "neither a file nor a folder")
             elif entry.name.lower().endswith(ARCHIVES):
                 yield from self._members(Path(entry.path), inside + "!")
             else:
                 yield Found(here, entry.name, inside, entry.stat().st_size, entry.path)
 
-    def _leads_inside(self, link: Path, shown: str, chain: tuple[Path, ...]) -> bool:
+    def _is_file_inside(self, link: Path, shown: str) -> bool:
+        """Whether a link is to a file inside; one to a folder is not followed, so that nothing counts twice."""
         target = link.resolve()
         if not target.exists() or not target.is_relative_to(self.root):
-            self._note(shown, f"a link that leads out of the folder, to {link.readlink()}")
+            self._note(shown, f"a link that leads out of the folder, to {printable(str(link.readlink()))}")
             return False
-        if target in chain:
-            self._note(shown, "a link to a folder that it lies in")
-            return False
-        return True
+        if target.is_dir():
+            self._note(shown, f"a link to {self.shown(target)}, which is read in its own place")
+        return target.is_file()
 
     def _members(self, archive: Path, prefix: str) -> Iterator[Found]:
         """The members of an archive, one pass through it: no member is opened out of order."""
@@ -147,7 +157,7 @@ class Tree:
 
     def _member(self, tar: tarfile.TarFile, member: tarfile.TarInfo, archive: Path, prefix: str) -> Found | None:
         name = PurePosixPath(member.name)
-        shown = prefix + name.as_posix()
+        shown = prefix + printable(name.as_posix())
         if name.is_absolute() or ".." in name.parts:
             self._note(shown, "a path that leads out of the archive")
             return None
@@ -158,6 +168,12 @@ class Tree:
         if not member.isfile():
             self._note(shown, "a link or device, not a file")
             return None
+        if is_archive(Path(name)):
+            self._note(shown, "an archive inside an archive: not read")
+            return None
+        if shown in self._members_seen:
+            self._note(shown, "twice in the archive: the last counts")
+        self._members_seen.add(shown)
         stream = tar.extractfile(member)
         folder = PurePosixPath(archive.parent) / name.parent
         return None if stream is None else Found(folder, name.name, shown, member.size, None, stream)  # type: ignore[arg-type]
