@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.errors import ConfigError
-from seatrial.reference.equivalent import Reference, find_reference, subject_results, without_twins
+from seatrial.reference.equivalent import Reference, find_reference, subject_results
 from seatrial.reference.names import canonical_benchmark, canonical_submitter, participants
 from seatrial.reference.published import as_results, load_published
+from seatrial.reference.selection import twins_once
 
 TABLE = load_published()
 HIPERGATOR = "HiPerGator NVIDIA DGX B200 (8x B200-SXM-180GB)"
@@ -93,8 +94,13 @@ def against_others(benchmark: str, round_: str, family: str, accelerators: int, 
 
 def test_one_system_listed_three_times_counts_once() -> None:
     rows = TABLE[(TABLE["round"] == "v4.0") & (TABLE["submitter"] == "Sustainable Metal Cloud")]
-    assert len(rows) == 37 and len(without_twins(rows)) == 13
-    assert all(": smc/" in source for source in without_twins(rows)["source"])
+    once = twins_once(as_results(rows))
+    assert len(rows) == 37 and len(once) == 13
+    assert all(": smc/" in r.source for r in once)
+    subjects = [
+        r for name in rows["system"].unique() for r in subject_results("v4.0", "Sustainable Metal Cloud", name)
+    ]
+    assert sorted(subjects, key=lambda r: r.source) == sorted(once, key=lambda r: r.source)
     lora = find_reference("llama2_70b_lora", "v4.0", "H100-SXM", 8, table=TABLE)
     assert sum(r.submitter == "Sustainable Metal Cloud" for r in lora.results) == 1
 

@@ -139,10 +139,23 @@ def test_an_unknown_name_is_refused_with_the_nearest_spelling(
     assert out == "" and f"key:     {key}" in err and f"did you mean '{nearest}'?" in err
 
 
-def test_a_count_below_nothing_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "flux1", "--accelerators", "-8"], "'-8' is not a whole number of 0 or more"),
+        (["show", "flux1", "--accelerators", "abc"], "'abc' is not a whole number of 0 or more"),
+        (["show", "flux1", "--accelerators", "7.5"], "'7.5' is not a whole number of 0 or more"),
+        (["import", "folder", "--workers", "abc"], "'abc' is not a whole number of 1 or more"),
+        (["import", "folder", "--workers", "0"], "'0' is not a whole number of 1 or more"),
+    ],
+)
+def test_what_is_no_number_is_refused_in_words(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["reference", *show("flux1", "v5.1", "B200", -8)])
-    assert ended.value.code == EXIT_USAGE and "-8 is below 0" in capsys.readouterr().err
+        main(["reference", *words])
+    err = capsys.readouterr().err
+    assert ended.value.code == EXIT_USAGE and said in err and "_" not in err.splitlines()[-1]
 
 
 def test_results_files_count_and_what_cannot_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from mlperf_folders import RunPlan, SubmitterFolder, log_files, runs_of
 
 from seatrial.errors import ConfigError
 from seatrial.reference.importing import import_results, unread_path
-from seatrial.reference.update import fetch, update
+from seatrial.reference.update import _in_words, fetch, update
 
 CODE = "Harbour/benchmarks/llama2_70b_lora/implementations/nemo/train.py"
 RESULTS_OF_CODE = (
@@ -170,6 +170,25 @@ def refused(old: Path, round_: str, url: str, keep: Path | None = None) -> Confi
 def test_a_round_that_has_no_repository(url: str, old: Path) -> None:
     said = refused(old, "v6.0", url)
     assert said.key == "--round" and said.value == "v6.0" and "no repository of this round" in str(said)
+    assert "fatal: '" in str(said) and "does not appear to be a git repository)" in str(said)
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["remote: Repository not found.", "fatal: repository 'https://h/r/' not found"], "remote: Repository"),
+        (
+            ["ERROR: Repository not found.", "fatal: Could not read from remote repository."],
+            "ERROR: Repository not",
+        ),
+        (["warning: redirecting", "fatal: unable to access 'u': Could not resolve host: h"], "fatal: unable to"),
+        (["fatal: out of disk", "Please make room", "and the repository exists."], "fatal: out of disk"),
+        (["something else"], "something else"),
+        ([], "it said nothing"),
+    ],
+)
+def test_of_gits_complaint_the_line_that_says_what_is_wrong_is_told(lines: list[str], told: str) -> None:
+    assert f"({told}" in str(_in_words("\n".join([*lines, ""]), "v6.1", "https://h/r"))
 
 
 def test_a_repository_without_results(published: Path, url: str, old: Path) -> None:

@@ -82,6 +82,11 @@ def _add_import(actions: Actions) -> None:
     parser.add_argument(
         "--retrieved", type=_day, metavar="YYYY-MM-DD", help="the day the folder was fetched, for citations"
     )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="the folder is a copy of MLCommons' own results repository: its results count as published",
+    )
     parser.set_defaults(run=_import)
 
 
@@ -96,10 +101,7 @@ def _add_update(actions: Actions) -> None:
 
 def _workers(text: str) -> int:
     """A number of processes."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return number
+    return _whole(text, 1)
 
 
 def _day(text: str) -> dt.date:
@@ -112,9 +114,17 @@ def _day(text: str) -> dt.date:
 
 def _count(text: str) -> int:
     """A number of accelerators; 0 has no equivalent, but is a number."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    """A whole number of `least` or more."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
     return number
 
 
@@ -191,8 +201,14 @@ def _print_json(facts: dict[str, Any]) -> None:
 def _import(arguments: argparse.Namespace) -> int:
     from seatrial.reference.importing import import_results
 
-    folder, output, retrieved = arguments.folder, arguments.output, arguments.retrieved
-    for line in import_results(folder, output, arguments.round_, arguments.workers, retrieved):
+    for line in import_results(
+        arguments.folder,
+        arguments.output,
+        arguments.round_,
+        arguments.workers,
+        arguments.retrieved,
+        published=arguments.published,
+    ):
         print(line)
     return EXIT_OK
 

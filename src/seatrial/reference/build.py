@@ -48,7 +48,8 @@ def build(source: Path, output: Path = SHIPPED) -> int:
     table = table[list(COLUMNS)].copy()
     for name in COUNTS:
         table[name] = table[name].str.removesuffix(".0")
-    table["source"] = table["source"].str.removesuffix("/result_*.txt + scaling.json")
+    # the folder is the source; which of its files were read is the same everywhere
+    table["source"] = table["source"].str.replace(r"/result_\*\.txt(?: \+ scaling\.json)?$", "", regex=True)
     table = table.sort_values(SORTED_BY, kind="stable")
     table.to_csv(output, index=False, lineterminator="\n", encoding="utf-8")
     return len(load_published(output))

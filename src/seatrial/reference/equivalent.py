@@ -47,7 +47,7 @@ from seatrial.reference.selection import (
     fastest_first,
     of_others,
     submitters_of,
-    without_twins,
+    twins_once,
 )
 
 MINIMUM_RESULTS = 3
@@ -264,7 +264,7 @@ def subject_results(
     check_known(f"{key}.submitter", submitter, [*rows["submitter"], *names])
     rows = rows[names == canonical_submitter(submitter)]
     check_known(f"{key}.system", system, [*rows["system"], *rows["system_id"].dropna()], shown=rows["system"])
-    rows = without_twins(rows[(rows["system"] == system) | (rows["system_id"] == system)])
+    rows = rows[(rows["system"] == system) | (rows["system_id"] == system)]
     for wanted in benchmarks or ():
         known = rows["benchmark"].map(canonical_benchmark)
         if canonical_benchmark(wanted) not in set(known):
@@ -272,4 +272,6 @@ def subject_results(
     if benchmarks is not None:
         wanted_names = {canonical_benchmark(b) for b in benchmarks}
         rows = rows[rows["benchmark"].map(canonical_benchmark).isin(wanted_names)]
-    return sorted(as_results(rows), key=lambda r: (r.benchmark, r.accelerators, r.system_id or "", r.source))
+    return sorted(
+        twins_once(as_results(rows)), key=lambda r: (r.benchmark, r.accelerators, r.system_id or "", r.source)
+    )

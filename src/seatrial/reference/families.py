@@ -80,16 +80,6 @@ def availability(status: str | None) -> str | None:
     return None if status is None else _rules().availabilities.get(_folded(status))
 
 
-def families() -> tuple[str, ...]:
-    """Every family that the rules can give, sorted; `\\1` stands for a number that is taken from the text."""
-    rules = _rules()
-    given: set[str] = {rules.no_accelerator}
-    for rule in rules.rules:
-        given.update((rule.forms or {}).values())
-        given.update([rule.family] if rule.family else [])
-    return tuple(sorted(given))
-
-
 def _named(words: str, rules: Iterable[_Rule]) -> list[tuple[_Rule, re.Match[str]]]:
     """The rules that match, in order; what one has matched the next ones do not see."""
     found = []

@@ -17,8 +17,6 @@ PUBLISHED_ON = {
     "v6.0": dt.date(2026, 6, 16),
 }
 """The day on which MLCommons published each round."""
-PARTIAL_ROUNDS = frozenset({"v6.0"})
-"""Rounds of which the shipped table holds only a part, and not a random one."""
 
 _RENAMED_BENCHMARKS = {"gnn": "rgat", "ssd": "retinanet", "mask": "maskrcnn"}
 """`mask` is a folder name that MLCommons' own tool takes for maskrcnn. Not `dlrm`: until v2.1 that was another

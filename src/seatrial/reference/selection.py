@@ -13,28 +13,11 @@ from seatrial.reference.published import DIVISIONS, PublishedResult, load_publis
 Listing = tuple[str, str, str, str, str, str, int]
 
 
-def without_twins(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with every system that one submitter lists several times in one round (as SMC in v4.0, again with
-    power data) once; the listing of the shortest source stays, which is the plain one."""
-    table = table.reset_index(drop=True)
-    keys = pd.DataFrame(
-        {
-            "round": table["round"],
-            "division": table["division"],
-            "submitter": table["submitter"].map(canonical_submitter),
-            "system": table["system_id"].where(table["system_id"].notna(), table["system"]),
-            "benchmark": table["benchmark"].map(canonical_benchmark),
-            "family": table["accelerator_family"],
-            "accelerators": table["accelerators"],
-        }
-    )
-    ranked = table.assign(_length=table["source"].str.len()).sort_values(["_length", "source", "minutes"])
-    first = ~keys.loc[ranked.index].duplicated()
-    return table.loc[sorted(ranked.index[first])]
-
-
 def twins_once(results: Iterable[PublishedResult]) -> tuple[PublishedResult, ...]:
-    """The same of results instead of rows, fastest first."""
+    """Once every system that a submitter lists several times in a round (as SMC in v4.0, again with power data).
+
+    The listing of the shortest source stays, which is the plain one. Fastest first.
+    """
     kept: dict[Listing, PublishedResult] = {}
     for result in sorted(results, key=lambda r: (len(r.source), r.source, r.minutes)):
         kept.setdefault(_listing(result), result)

@@ -71,6 +71,7 @@ _NO_REPOSITORY = re.compile(
     r"|authentication failed",
     re.IGNORECASE,
 )
+_COMPLAINTS = ("fatal:", "remote:", "error:")
 
 
 def update(round_: str, output: Path, *, url: str = URL_TEMPLATE, keep: Path | None = None) -> list[str]:
@@ -200,14 +201,22 @@ def _git(arguments: list[str], round_: str, address: str, timeout_seconds: float
 
 def _in_words(said: str, round_: str, address: str) -> ConfigError:
     """What git's complaint means."""
-    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
     if _NO_ANSWER.search(said):
-        return ConfigError(f"no network, or no answer ({last})", key="--url", value=address, allowed=BY_HAND)
+        why = _telling(said, _NO_ANSWER)
+        return ConfigError(f"no network, or no answer ({why})", key="--url", value=address, allowed=BY_HAND)
     if _NO_REPOSITORY.search(said):
         return ConfigError(
-            f"no repository of this round at {address}, or not a public one ({last})",
+            f"no repository of this round at {address}, or not a public one ({_telling(said, _NO_REPOSITORY)})",
             key="--round",
             value=round_,
             allowed="a round that has been published",
         )
-    return ConfigError(f"git failed ({last})", key="--url", value=address, allowed=BY_HAND)
+    return ConfigError(f"git failed ({_telling(said)})", key="--url", value=address, allowed=BY_HAND)
+
+
+def _telling(said: str, about: re.Pattern[str] | None = None) -> str:
+    """The line of git's complaint that says what is wrong: the first about the matter; advice comes after it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    complaints = [line for line in lines if line.casefold().startswith(_COMPLAINTS)]
+    matching = [line for line in complaints if about is not None and about.search(line)]
+    return next(iter([*matching, *complaints, *reversed(lines)]), "it said nothing")
