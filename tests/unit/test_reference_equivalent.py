@@ -98,7 +98,7 @@ def test_one_system_listed_three_times_counts_once() -> None:
     assert len(rows) == 37 and len(once) == 13
     assert all(": smc/" in r.source for r in once)
     subjects = [
-        r for name in rows["system"].unique() for r in subject_results("v4.0", "Sustainable Metal Cloud", name)
+        r for name in rows["system_id"].unique() for r in subject_results("v4.0", "Sustainable Metal Cloud", name)
     ]
     assert sorted(subjects, key=lambda r: r.source) == sorted(once, key=lambda r: r.source)
     lora = find_reference("llama2_70b_lora", "v4.0", "H100-SXM", 8, table=TABLE)
