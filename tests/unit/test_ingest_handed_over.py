@@ -141,10 +141,16 @@ def test_a_folder_that_is_what_the_study_declares_is_matched():
     (match,) = match_cases(declared(), [folder()], b200)
     assert match.case.experiment == "logs"
     assert any("1 of 10 logs" in note for note in match.notes)
-    assert any("names no submitter" in note for note in match.notes)
-    assert not any(
-        "submitter" in n for n in match_cases(declared(submitter="Harbour Systems"), [folder()], b200)[0].notes
-    )
+    assert any("Harbour Systems, whose published results are left out" in note for note in match.notes)
+
+
+def test_that_nobody_says_whose_logs_these_are_is_said():
+    nameless = System(None, "closed", None, "s", 1, 8, "NVIDIA B200", None, {})
+    for system in (nameless, None):
+        (match,) = match_cases(declared(), [folder(system=system)], b200)
+        assert any("nothing says whose logs these are" in note for note in match.notes)
+    (match,) = match_cases(declared(submitter="Dell"), [folder(system=None)], b200)
+    assert not any("nothing says whose logs" in note for note in match.notes)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 A published score is the olympic mean of MLPerf's time to train, times the factor of its result folder. Of ingested
 logs both are known, so the same is compared: a median would flatter or harm, since times come in steps of one
-evaluation. Of a training that ran here it is the median time to quality.
+evaluation. Failed runs within MLCommons' allowance are the slowest; with more there is no score and no ratio. Of a
+training that ran here it is the median time to quality.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from seatrial.analysis.handed_over import Runs, StatedSystem, runs_of, stated_system
 from seatrial.analysis.measurements import medians_by_repeat
 from seatrial.analysis.statistics import median
 from seatrial.case import Case
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.study import References
+from seatrial.paths import StudyPaths
+from seatrial.reference.names import canonical_submitter
 
 
 @dataclass(frozen=True)
@@ -29,31 +33,67 @@ class Comparable:
     """The one figure that is compared, in minutes."""
     round: str
     """The round of the published results: that of the logs, whatever the study's is."""
-    exclude_submitter: str | None = None
+    submitters: tuple[str, ...] = ()
     """Whose results are left out: one's own are no reference for oneself."""
     note: str | None = None
     problem: str | None = None
     """Why nothing can be compared although there are times."""
+    gap: str | None = None
+    """What is missing, in words: the figure can then be found slower, never not slower."""
+    excused: int = 0
+    """Failed runs that are part of the figure, as the slowest."""
+    stated: StatedSystem | None = None
+    """What logs handed over ran on, in their submitter's words."""
 
 
-def comparable(case: Case, measurements: pd.DataFrame, references: References) -> Comparable:
+def comparable(
+    paths: StudyPaths, case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, references: References
+) -> Comparable:
     """What of a training case stands against published scores."""
-    workload = case.workload
-    if not isinstance(workload, MlperfLogs):
-        minutes = medians_by_repeat(measurements, case.case_id, "train.time_to_quality")
-        return Comparable(minutes, median(minutes), references.round)
+    if isinstance(case.workload, MlperfLogs):
+        runs = runs_of(case, repeats[repeats["case_id"] == case.case_id]["outcome"].tolist())
+        return _of_logs(case, case.workload, measurements, runs, stated_system(paths, case))
+    minutes = medians_by_repeat(measurements, case.case_id, "train.time_to_quality")
+    gap = None
+    if 0 < len(minutes) < case.repeats:
+        gap = f"{len(minutes)} of {case.repeats} repeats reached the quality; the median is of these"
+    return Comparable(minutes, median(minutes), references.round, gap=gap)
+
+
+def _of_logs(
+    case: Case, workload: MlperfLogs, measurements: pd.DataFrame, runs: Runs, stated: StatedSystem
+) -> Comparable:
+    """The score of logs handed over, held against the others' of their round."""
     minutes = medians_by_repeat(measurements, case.case_id, "mlperf.scaled_time_to_train")
     factors = medians_by_repeat(measurements, case.case_id, "mlperf.scaling_factor")
-    problem = None
     timed = bool(medians_by_repeat(measurements, case.case_id, "mlperf.time_to_train"))
-    if timed and not minutes and workload.division == "closed":
+    problem = runs.refusal
+    if problem is None and timed and not minutes and workload.division == "closed":
         problem = "the result folder has no scaling factor, and published scores have one; its records say why"
-    olympic = trimmed_mean(minutes, case.repeats - len(minutes), workload.facts.dropped)
+    olympic = trimmed_mean(minutes, runs.failed, workload.facts.dropped)
+    if problem is None and olympic is None and minutes and runs.failed:
+        problem = f"{runs.counted}: too few for an olympic mean"
     what = "median" if olympic is None else "olympic mean"
-    shown = f" x {factors[0]:.6g} (scaling factor)" if factors else ""
-    note = f"logs handed over, not measured by Seatrial: {what} of {len(minutes)} runs{shown}"
+    note = f"logs handed over, not measured by Seatrial: {what} of {runs.counted}"
+    if factors:
+        note += f", x {factors[0]:.6g} (scaling factor)"
     value = median(minutes) if olympic is None else olympic
-    return Comparable(minutes, value, workload.round, workload.submitter, note, problem)
+    return Comparable(
+        minutes=minutes,
+        value=None if problem else value,
+        round=workload.round,
+        submitters=_distinct((*((workload.submitter,) if workload.submitter else ()), *stated.submitters)),
+        note=note,
+        problem=problem,
+        gap=runs.gap,
+        excused=runs.excused,
+        stated=stated,
+    )
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without other spellings of the same submitter."""
+    return tuple({canonical_submitter(name): name for name in reversed(names)}.values())[::-1]
 
 
 def trimmed_mean(minutes: Sequence[float], failed: int, dropped: int) -> float | None:

@@ -6,14 +6,14 @@ Nothing is compared across unlike things: where no equivalent reference exists, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from seatrial.analysis.comparable import Comparable, comparable
 from seatrial.analysis.inputs import PlannedStudy, is_training, read_cases, read_plan
-from seatrial.analysis.measurements import read_measurements
+from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.ratio import estimate
 from seatrial.analysis.standing import Row, judged, undefined
 from seatrial.analysis.statistics import log_spread, spread_from_range
@@ -28,6 +28,7 @@ from seatrial.reference.citation import cite
 from seatrial.reference.conditions import unlike
 from seatrial.reference.equivalent import Reference, find_reference, subject_results
 from seatrial.reference.published import PublishedResult, load_tables
+from seatrial.reference.selection import of_others
 
 COLUMNS = (
     "benchmark",
@@ -67,7 +68,9 @@ COLUMNS = (
     "reference_low_minutes",
     "reference_high_minutes",
 )
-"""`reference_low_minutes` and `reference_high_minutes`: an interpolated reference's error band."""
+"""`measured_n` counts a failed run that is in a score as the slowest.
+`submitter` and `system` of logs handed over are those of their system description.
+`reference_low_minutes` and `reference_high_minutes`: an interpolated reference's error band."""
 REFERENCE_COLUMNS = (
     "for_subject",
     "for_case_id",
@@ -92,14 +95,14 @@ def comparison(paths: StudyPaths) -> None:
     Raises ConfigError where a published subject names a round, submitter or system that is not in the table.
     """
     plan = read_plan(paths)
-    measurements = read_measurements(paths)
+    measurements, repeats = read_measurements(paths), read_repeats(paths)
     references = plan.study.references
     table = load_tables([Path(name).expanduser() for name in references.tables])
     rows: list[Row] = []
     behind: list[Row] = []
     for case in read_cases(paths, plan):
         if is_training(case):
-            known = comparable(case, measurements, references)
+            known = comparable(paths, case, measurements, repeats, references)
             _add(rows, behind, *_training(case, known, references, table))
     for row, reference in _published(plan, table):
         _add(rows, behind, row, reference)
@@ -136,27 +139,45 @@ def _training(
     """The row of one training case of the study, or of logs handed over."""
     family = case.target.accelerator.family if case.target.accelerator else None
     row = _training_columns(case, known, references, family)
-    why = known.problem or _incomparable(case, family)
+    why = [reason for reason in (_incomparable(case, family), known.problem) if reason]
     if why:
-        return row | undefined(why), None
+        return row | undefined("; ".join(why)), None
+    others, left_out = _without(known.submitters, table)
     try:
         reference = find_reference(
             row["benchmark"],
             known.round,
             family,
             case.target.accelerators,
-            exclude_submitter=known.exclude_submitter,
-            table=table,
+            exclude_submitter=known.submitters[0] if known.submitters else None,
+            table=others,
         )
     except ConfigError as unknown:
         # what was measured must not be lost over a name that nothing was published under
         return row | undefined(f"{unknown.problem}: {unknown.value}"), None
     spread = log_spread(known.minutes)
     measured = None if known.value is None else estimate(known.value, spread, len(known.minutes))
-    found = judged(row, measured, spread, reference)
+    found = judged(row, measured, spread, reference, known.gap)
     if known.note is not None:
-        found["note"] = f"{found['note']}; {known.note}" if found.get("note") else known.note
+        found["note"] = "; ".join(part for part in (found.get("note"), left_out, known.note) if part)
     return row | found, reference
+
+
+def _without(submitters: Sequence[str], table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """`table` without the results of those whose logs were handed over, and what is to be said of it.
+
+    The results of the first stay: `find_reference` leaves them out, and says that it is among others.
+    """
+    if not submitters:
+        return table, "nothing says whose logs these are: results of their submitter may be among the published"
+    words = []
+    for number, name in enumerate(submitters):
+        others = of_others(table, name)
+        found = len(others) < len(table)
+        words.append(f"without {name}'s results" if found else f"{name} has published no results")
+        if number:
+            table = others
+    return table, ", ".join(words)
 
 
 def _training_columns(case: Case, known: Comparable, references: References, family: str | None) -> Row:
@@ -168,7 +189,7 @@ def _training_columns(case: Case, known: Comparable, references: References, fam
         "accelerator_family": family,
         "accelerators": case.target.accelerators,
         "measured_minutes": known.value,
-        "measured_n": len(known.minutes),
+        "measured_n": len(known.minutes) + known.excused,
         "threshold": references.slower_than_median.value,
         "subject": "training",
         "result_status": "unverified",
@@ -176,6 +197,8 @@ def _training_columns(case: Case, known: Comparable, references: References, fam
         "experiment": case.experiment,
         "workload": case.workload.kind,
         "case_id": case.case_id,
+        "submitter": known.stated.submitter if known.stated else None,
+        "system": known.stated.name if known.stated else None,
         "repeats": case.repeats,
         "axes": canonical_json(case.axes),
     }

@@ -20,12 +20,34 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from seatrial.analysis.ratio import Ratio
-from seatrial.analysis.statistics import Bound, log_spread, median, median_bound, order_bound, repeats_needed
+from seatrial.analysis.statistics import (
+    Bound,
+    Side,
+    log_spread,
+    median,
+    median_bound,
+    order_bound,
+    repeats_needed,
+)
 from seatrial.config.study import Criterion
 from seatrial.units import format_figure
 
 Word = Literal["pass", "fail", "inconclusive", "incomplete", "no_reference"]
+SIDES: tuple[Side, Side] = ("lower", "upper")
 PRECEDENCE: tuple[Word, ...] = ("fail", "incomplete", "no_reference", "inconclusive", "pass")
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Repeats that failed and count all the same: MLCommons takes one failed run of a result as its slowest."""
+
+    repeats: int
+    better: Literal["higher", "lower"]
+    """Which way the metric gets better."""
+
+    @property
+    def worst(self) -> float:
+        return math.inf if self.better == "lower" else -math.inf
 
 
 @dataclass(frozen=True)
@@ -63,28 +85,38 @@ def with_gaps(judgement: Judgement, gaps: str | None) -> Judgement:
 
 
 def judge_values(
-    criterion: Criterion, values: Sequence[float], samples: Sequence[float], unit: str, planned: int
+    criterion: Criterion,
+    values: Sequence[float],
+    samples: Sequence[float],
+    unit: str,
+    planned: int,
+    failed: Failed = Failed(0, "lower"),
 ) -> Judgement:
     """Judge the values of a group, one per measured repeat of `planned`; with a single repeat, its `samples`.
 
-    Two values or more are judged where as many as the criterion asks for were planned; see `with_gaps`.
+    Two values or more are judged where as many as the criterion asks for were planned; see `with_gaps`. `failed`
+    repeats beside them count, each as worse than any that was measured.
     """
-    n = len(values)
+    n = len(values) + failed.repeats
     if not all(math.isfinite(v) for v in (*values, *samples)):
         return incomplete("a value is not a number", n)
     if (planned if n > 1 else n) < criterion.minimum_repeats:
         return _too_few(criterion, n)
-    if n == 0:
-        return incomplete("not measured")
+    if not values:
+        return incomplete("not measured", n)
     basis = f"n = {n} repeats"
     if n == 1:
-        bounds = [order_bound(samples, side, criterion.confidence) for side in ("lower", "upper")]
+        bounds = [order_bound(samples, side, criterion.confidence) for side in SIDES]
         basis = f"n = 1 repeat, interval over its {len(samples)} samples: says nothing about the next run"
     else:
-        bounds = [median_bound(values, side, criterion.confidence) for side in ("lower", "upper")]
-    middle = median(values)
+        bounds = [_bound(values, failed, side, criterion.confidence) for side in SIDES]
+        if failed.repeats:
+            basis += f", {failed.repeats} failed and count{'s' if failed.repeats == 1 else ''} as the worst"
+    middle = median([*values, *([failed.worst] * failed.repeats)])
     assert middle is not None
-    spread = log_spread(values) if n > 1 else None
+    if not math.isfinite(middle):
+        return incomplete(f"{failed.repeats} of {n} repeats failed: no median", n)
+    spread = log_spread(values)
     return _decide(criterion, middle, bounds[0], bounds[1], n, spread, f"{unit}; {basis}")
 
 
@@ -118,6 +150,19 @@ def worst(criterion: Criterion, judgements: Sequence[tuple[str, Judgement]]) -> 
         who, gaps = short[0]
         reason += f"; not measured ({len(short)} of {len(judgements)} selected): {who}: {gaps}"
     return replace(decisive, reason=reason)
+
+
+def _bound(values: Sequence[float], failed: Failed, side: Side, confidence: float) -> Bound:
+    """One-sided bound of the median over `values` and the failed repeats, which have no figure.
+
+    A bound that depends on the figure taken for them is none.
+    """
+    if not failed.repeats:
+        return median_bound(values, side, confidence)
+    edge = max(values) if failed.better == "lower" else min(values)
+    beyond = edge + math.copysign(1 + abs(edge), failed.worst)
+    one, other = (median_bound([*values, *([v] * failed.repeats)], side, confidence) for v in (edge, beyond))
+    return one if one.value == other.value else Bound(None, "none (it would be a failed run's)")
 
 
 def _decide(

@@ -27,8 +27,14 @@ def undefined(note: str) -> Row:
     return {"basis": "undefined", "standing": "undefined", "note": note}
 
 
-def judged(row: Mapping[str, Any], measured: Estimate | None, spread: float | None, reference: Reference) -> Row:
-    """Reference, ratio, interval, standing and note of one row."""
+def judged(
+    row: Mapping[str, Any],
+    measured: Estimate | None,
+    spread: float | None,
+    reference: Reference,
+    gap: str | None = None,
+) -> Row:
+    """Reference, ratio, interval, standing and note of one row; `gap`: what of it was not measured, in words."""
     found: Row = {"basis": reference.basis, "note": reference.note or None}
     if reference.basis == "undefined" or reference.minutes is None:
         return found | undefined(reference.note or "no equivalent published results")
@@ -45,7 +51,10 @@ def judged(row: Mapping[str, Any], measured: Estimate | None, spread: float | No
         "spread": spread,
     }
     if measured is None:
-        return found | {"standing": "inconclusive", "note": _notes(reference.note, "no repeat reached the quality")}
+        return found | {
+            "standing": "inconclusive",
+            "note": _notes(reference.note, gap or "no repeat reached the quality"),
+        }
     against = _estimate_of(reference, reference.minutes)
     result = ratio(measured, against)
     bounds = {
@@ -56,7 +65,7 @@ def judged(row: Mapping[str, Any], measured: Estimate | None, spread: float | No
         "ratio_error": result.error,
         "ratio_degrees_of_freedom": result.degrees_of_freedom,
     }
-    return found | bounds | _standing(row, result, spread, reference, against)
+    return found | bounds | _standing(row, result, spread, reference, against, gap)
 
 
 def _estimate_of(reference: Reference, minutes: float) -> Estimate:
@@ -77,31 +86,35 @@ def _by_submitter(reference: Reference) -> list[list[float]]:
 
 
 def _standing(
-    row: Mapping[str, Any], result: Ratio, spread: float | None, reference: Reference, against: Estimate
+    row: Mapping[str, Any],
+    result: Ratio,
+    spread: float | None,
+    reference: Reference,
+    against: Estimate,
+    gap: str | None,
 ) -> Row:
     """slower, not_slower or inconclusive at the row's threshold, with the reason where there is one.
 
-    A median over only those repeats that converged flatters: it can still be slower, never not_slower.
+    What is not over all repeats (`gap`), as a median over only those that converged, flatters: it can still be
+    slower, never not_slower.
     """
     threshold, n = row["threshold"], row["measured_n"]
     low, high = result.bound("lower", CONFIDENCE), result.bound("upper", CONFIDENCE)
-    planned = row.get("repeats")
-    short = planned is not None and n < planned
-    remark = f"{n} of {planned} repeats reached the quality; the median is of these" if short else None
     if low is None or high is None:
         unknown = "one side's spread is not known, so the ratio has no interval"
-        return {"standing": "inconclusive", "note": _notes(reference.note, remark, unknown)}
+        return {"standing": "inconclusive", "note": _notes(reference.note, gap, unknown)}
     if low > threshold:
-        return {"standing": "slower", "note": _notes(reference.note, remark)}
-    if high <= threshold and not short:
+        return {"standing": "slower", "note": _notes(reference.note, gap)}
+    if high <= threshold and gap is None:
         return {"standing": "not_slower", "note": _notes(reference.note)}
     if _reference_decides(result, against, threshold):
         which = "interpolation's error" if reference.basis == "interpolated" else "reference's own spread"
         decides = f"the {which} decides: no number of further repeats settles it"
-        return {"standing": "inconclusive", "note": _notes(reference.note, remark, decides)}
+        return {"standing": "inconclusive", "note": _notes(reference.note, gap, decides)}
     # nobody can repeat what somebody else published
-    needed = repeats_needed(result.value, threshold, spread, CONFIDENCE, n) if planned is not None else None
-    return {"standing": "inconclusive", "note": _notes(reference.note, remark), "n_needed": needed}
+    repeatable = row.get("repeats") is not None
+    needed = repeats_needed(result.value, threshold, spread, CONFIDENCE, n) if repeatable else None
+    return {"standing": "inconclusive", "note": _notes(reference.note, gap), "n_needed": needed}
 
 
 def _reference_decides(result: Ratio, against: Estimate, threshold: float) -> bool:

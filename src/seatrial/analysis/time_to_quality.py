@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from seatrial.analysis.comparable import trimmed_mean
+from seatrial.analysis.handed_over import Runs, runs_of
 from seatrial.analysis.inputs import is_training, read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements, read_repeats
 from seatrial.analysis.statistics import median, median_interval, olympic_mean
@@ -45,7 +46,9 @@ COLUMNS = (
     "clock",
     "scaling_factor",
     "score_minutes",
+    "score_note",
 )
+"""`score_note`: what the score of logs handed over is made of, or why there is none."""
 NOT_CONVERGED = ("target_not_reached", "diverged")
 """Kinds of error that MLPerf counts as a run that did not converge."""
 TRAINING_CLOCK = "training, without evaluations and checkpoints"
@@ -70,7 +73,7 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
 
     if isinstance(case.workload, MlperfLogs):
         minutes = medians("mlperf.time_to_train")
-        found = _ingested(case.workload, medians, of_case)
+        found = _ingested(case.workload, medians, runs_of(case, of_case["outcome"].tolist()))
     else:
         assert isinstance(case.workload, LlmFinetune)
         minutes = medians("train.time_to_quality")
@@ -110,19 +113,18 @@ def _trained(workload: LlmFinetune, medians: Medians, repeats: pd.DataFrame) -> 
     }
 
 
-def _ingested(workload: MlperfLogs, medians: Medians, repeats: pd.DataFrame) -> dict[str, Any]:
+def _ingested(workload: MlperfLogs, medians: Medians, runs: Runs) -> dict[str, Any]:
     """The columns of logs that were handed over, in MLPerf's terms: minutes as run, and the score with the factor.
 
-    `score_minutes` only where the result has as many runs as MLPerf asks for: else it is no score.
+    `score_minutes` only where the logs are a result as MLPerf asks for: else it is no score.
     """
     facts = workload.facts
-    minutes, failed = medians("mlperf.time_to_train"), int((repeats["outcome"] == "failed").sum())
-    whole = len(minutes) + failed == len(repeats)
-    olympic = trimmed_mean(minutes, failed, facts.dropped) if whole else None
+    whole = runs.logs == runs.planned
+    olympic = trimmed_mean(medians("mlperf.time_to_train"), runs.failed, facts.dropped) if whole else None
     factor = median(medians("mlperf.scaling_factor"))
-    score = None
-    if olympic is not None and factor is not None and len(repeats) == facts.runs:
-        score = olympic * factor
+    score, note = None, runs.gap or "no scaling factor: no score"
+    if olympic is not None and factor is not None and runs.gap is None:
+        score, note = olympic * factor, f"olympic mean of {runs.counted}, x {factor:.6g} (scaling factor)"
     return {
         "quality_metric": facts.quality_name,
         "quality_target": facts.quality[0].target,
@@ -133,6 +135,7 @@ def _ingested(workload: MlperfLogs, medians: Medians, repeats: pd.DataFrame) -> 
         "clock": MLPERF_CLOCK,
         "scaling_factor": factor,
         "score_minutes": score,
+        "score_note": note,
     }
 
 

@@ -12,9 +12,11 @@ import pandas as pd
 
 from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.comparison import COLUMNS
-from seatrial.analysis.inputs import PlannedStudy, read_cases, read_plan
+from seatrial.analysis.handed_over import Runs, runs_of
+from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
 from seatrial.analysis.judgement import (
     PRECEDENCE,
+    Failed,
     Judgement,
     incomplete,
     judge_ratio,
@@ -124,16 +126,19 @@ class _Judge:
             if math.isfinite(value):
                 known[number] = value
         samples = self._samples(criterion, group, next(iter(known))) if len(known) == 1 else []
-        judged = judge_values(criterion, list(known.values()), samples, unit, group.case.repeats)
+        runs = self._runs(group.case)
+        failed = Failed(runs.excused if runs and known else 0, METRICS[criterion.metric].direction)
+        judged = judge_values(criterion, list(known.values()), samples, unit, group.case.repeats, failed)
         return with_gaps(judged, self._gaps(criterion, group, len(known)))
 
     def _gaps(self, criterion: Criterion, group: Group, known: int) -> str | None:
         """What of a group was not measured, in words, or None; `known` is how many repeats have a value."""
-        problem = self._not_completed(group.case.case_id)
+        problem = self._not_completed(group.case)
         if problem:
             return problem
         n, planned = group.rows["repeat"].nunique(), group.case.repeats
-        if n < planned:
+        runs = self._runs(group.case)
+        if n + (runs.excused if runs else 0) < planned:
             return f"{planned - n} of {planned} repeats did not measure it"
         if criterion.unit_of == "ceiling" and group.rows["ceiling"].isna().any():
             return "no ceiling is known for it, so a fraction of the ceiling cannot be judged"
@@ -141,18 +146,31 @@ class _Judge:
             return f"in {n - known} of {planned} repeats a value is not a number"
         return None
 
-    def _not_completed(self, case_id: str) -> str | None:
-        """What became of the planned repeats of a case that are not completed, in words, or None."""
-        bad = self.repeats[(self.repeats["case_id"] == case_id) & (self.repeats["outcome"] != "completed")]
+    def _runs(self, case: Case) -> Runs | None:
+        """What logs handed over are by MLCommons' rules; None of a case that runs here."""
+        if not is_ingested(case):
+            return None
+        return runs_of(case, self.repeats[self.repeats["case_id"] == case.case_id]["outcome"].tolist())
+
+    def _not_completed(self, case: Case) -> str | None:
+        """What became of the planned repeats of a case that are not completed, in words, or None.
+
+        Failed runs that MLCommons allows a result are no gap; more of them than it allows are said to be that.
+        """
+        of_case = self.repeats[self.repeats["case_id"] == case.case_id]
+        bad, planned = of_case[of_case["outcome"] != "completed"], len(of_case)
+        runs = self._runs(case)
+        if runs is not None and runs.excused:
+            bad = bad[bad["outcome"] != "failed"]
         if bad.empty:
             return None
-        planned = int((self.repeats["case_id"] == case_id).sum())
         words = [
             f"repeat {row['repeat']} {row['outcome']}" + (f" ({row['error_kind']})" if row["error_kind"] else "")
             for row in rows_of(bad.head(MOST_NAMED))
         ]
         more = f" and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
-        return f"{len(bad)} of {planned} repeats not completed: {', '.join(words)}{more}"
+        refusal = f"{runs.refusal}; " if runs is not None and runs.refusal else ""
+        return f"{refusal}{len(bad)} of {planned} repeats not completed: {', '.join(words)}{more}"
 
     def _samples(self, criterion: Criterion, group: Group, number: int) -> list[float]:
         """The samples of one repeat of a group, as the criterion counts them, from its record."""
@@ -176,12 +194,15 @@ class _Judge:
         judged = []
         for row in self.comparison:
             if covers(criterion.where, row):
-                judged.append((_row_name(row, by_id), self._judge_row(criterion, row)))
+                judged.append((_row_name(row, by_id), self._judge_row(criterion, row, by_id.get(row["case_id"]))))
         return worst(criterion, judged)
 
-    def _judge_row(self, criterion: Criterion, row: Mapping[str, Any]) -> Judgement:
+    def _judge_row(self, criterion: Criterion, row: Mapping[str, Any], case: Case | None) -> Judgement:
         n = int(row["measured_n"] or 0)
-        problem = self._not_completed(row["case_id"]) if row["case_id"] else None
+        problem = self._not_completed(case) if case is not None else None
+        runs = self._runs(case) if case is not None else None
+        if problem is None and runs is not None:
+            problem = runs.gap
         if row["ratio"] is not None and criterion.unit_of == "value":
             ratio = Ratio(row["ratio"], row["ratio_error"], row["ratio_degrees_of_freedom"])
             planned = int(row["repeats"] or n)

@@ -26,7 +26,8 @@ class MlperfLogs(Closed):
     """The round whose rules the logs follow; they are compared with results of this round only."""
     division: Literal["closed", "open"] = "closed"
     submitter: str | None = None
-    """Whose logs they are, as the system description has it: left out of the results they are compared with."""
+    """Whose logs they are, as the system description has it; None: whoever that names. The submitter's results are
+    left out of those that the logs are compared with, declared or not."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -41,9 +41,11 @@ class Match:
         notes = []
         if system is None:
             notes.append("no system description came with it: what the logs ran on is the study's word alone")
-        elif workload.submitter is None and system.submitter:
+        elif system.submitter:
+            notes.append(f"logs of {system.submitter}, whose published results are left out of the reference")
+        if workload.submitter is None and (system is None or not system.submitter):
             notes.append(
-                f"the study names no submitter, so results of {system.submitter}, if published, stay in the "
+                "nothing says whose logs these are, so published results of their submitter, if any, stay in the "
                 f"reference (experiments.{self.case.experiment}.workload.submitter)"
             )
         if logs < self.case.repeats:
