@@ -58,8 +58,8 @@ def form_factors_table(survey: SurveyTables) -> Table:
         rows.append([*cells, Cell(ratio_words(row["ratio"]), change(row["ratio"]))])
     columns = [("Benchmark", TEXT), ("On NVLink", TEXT), ("As PCIe cards", TEXT), ("Cards over NVLink", NUMBER)]
     caption = (
-        "Medians of both forms at one benchmark, round and count, whatever their n. Cards differ in clocks, power "
-        "limits and memory too: the ratio is not the link's alone"
+        "Medians of both forms at one benchmark, round and count, whatever their n. Clocks, power limits and "
+        "memory may differ too: the ratio is not the link's alone"
     )
     return table("survey-form-factors", caption, columns, rows, "tables/survey_form_factors.csv")
 

@@ -19,13 +19,12 @@ from seatrial.report.palette import INK, REFERENCE, SERIES
 from seatrial.report.scaling_figure import scaling_figure
 from seatrial.report.survey_cells import hardware
 from seatrial.report.survey_tables import Row, SurveyTables
+from seatrial.report.survey_words import MOVED, SAME_ACCELERATORS, size_in_words
 from seatrial.report.table import MULTIPLY, ratio_words
 from seatrial.units import format_figure
 
 OFFSET = 0.17
 """Of a row's two lines from its middle."""
-MOVED = 0.05
-"""Chains whose median changes by less than this are one row together."""
 
 
 def draw_survey(survey: SurveyTables | None) -> list[Drawn]:
@@ -66,7 +65,7 @@ def spread(survey: SurveyTables) -> Drawing | None:
         f"{r['benchmark']}: {ratio_words(r['ratio'])} times in time, {_or_dash(r['chip_ratio'])} per accelerator"
         for r in rows
     )
-    reading = "A dot is one published result. Most of the distance between systems is their size."
+    reading = f"A dot is one published result. {size_in_words(rows)}".strip()
     return Drawing(figure, f"Fastest to slowest by benchmark, {survey.newest}", reading, caption)
 
 
@@ -145,7 +144,7 @@ def rounds(survey: SurveyTables) -> Drawing | None:
     reading = "A row is one benchmark on one family and count, a dot its median in a round. Left is faster."
     caption = "; ".join(f"{c.name}: {_path(c)}" for c in moved)
     caption += f"; {len(still)} others stay within {100 * MOVED:g} %" if still else ""
-    return Drawing(figure, "What rounds changed on unchanged hardware", reading, caption)
+    return Drawing(figure, SAME_ACCELERATORS, reading, caption)
 
 
 def _walk(ax: Axes, place: int, chain: Chain) -> None:

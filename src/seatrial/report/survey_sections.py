@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seatrial.analysis.survey.results import round_order
-from seatrial.analysis.survey.rounds import MEDIANS
 from seatrial.report.survey_change import rounds_table, scaling_table
 from seatrial.report.survey_claims import claims_table, form_factors_table, unaddressed_table
-from seatrial.report.survey_figures import MOVED
 from seatrial.report.survey_money import cost_summary_table, costs_table, prices_table
 from seatrial.report.survey_results import results_table
 from seatrial.report.survey_spread import coverage_table, medians_table, spread_table
 from seatrial.report.survey_tables import SurveyTables
+from seatrial.report.survey_words import SAME_ACCELERATORS, bends_in_words, changes_in_words
 from seatrial.report.table import Table
 
 
@@ -23,7 +22,9 @@ class SurveySections:
     newest: str
     other_rounds: str
     partial_rounds: str
+    rounds_title: str
     changes: str
+    bends: str
     claims: Table
     unaddressed: Table
     form_factors: Table
@@ -52,7 +53,9 @@ def survey_sections(survey: SurveyTables | None) -> SurveySections | None:
         newest=survey.newest,
         other_rounds=", ".join(others),
         partial_rounds=", ".join(survey.partial_rounds),
-        changes=changes_in_words(survey),
+        rounds_title=SAME_ACCELERATORS,
+        changes=changes_in_words(survey.rounds),
+        bends=bends_in_words(survey.scaling),
         claims=claims_table(survey),
         unaddressed=unaddressed_table(survey),
         form_factors=form_factors_table(survey),
@@ -69,20 +72,4 @@ def survey_sections(survey: SurveyTables | None) -> SurveySections | None:
         cost_summary=cost_summary_table(survey, survey.newest),
         costs=costs_table(survey, survey.newest, "survey-costs"),
         results=[(round_, results_table(survey, round_)) for round_ in newest_first],
-    )
-
-
-def changes_in_words(survey: SurveyTables) -> str:
-    """How many medians fell, stayed and rose from one round to the next."""
-    ratios = [row["ratio"] for row in survey.rounds if row["basis"] == MEDIANS]
-    if not ratios:
-        return "No family and count has a median in two consecutive rounds."
-    fell = sum(ratio <= 1 - MOVED for ratio in ratios)
-    rose = sum(ratio >= 1 + MOVED for ratio in ratios)
-    limit = f"{100 * MOVED:g} %"
-    return (
-        f"Of {len(ratios)} medians that can be followed from one round to the next, {fell} fell by {limit} or "
-        f"more, {rose} rose by as much and {len(ratios) - fell - rose} stayed within it. Software is most of what "
-        "can change on one family and count, but not all: hosts, networks and rules may have changed too, and some "
-        "results are entered again unchanged."
     )

@@ -147,7 +147,7 @@ def _form_factor(claim: FormFactorClaim, evidence: Evidence) -> Found:
         f"{f' (up to {_times(max(above))})' if above else ''}, {len(below)} below"
         f"{f' (down to {_times(min(below))})' if below else ''}; "
         f"the middle one is {_times(median(r['ratio'] for r in rows))}. In {single} of them the cards are one "
-        "submitter's. Cards also have lower clocks and power limits, so the link alone explains no ratio here"
+        "submitter's. The forms may differ in clocks and power limits too, so no ratio is the link's alone"
     )
     behind = sorted({int(n) for r in rows for n in r["card_result_numbers"].split()})
     verdict = _counted(len(inside), len(rows), claim.share)

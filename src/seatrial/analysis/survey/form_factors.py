@@ -1,6 +1,6 @@
 """The same chip on NVLink and as PCIe cards: time against time at the same benchmark, round and count.
 
-The links are not all that differs: cards run at lower clocks and power limits and have other memory.
+The links need not be all that differs: forms have clocks, power limits and memory of their own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How one round's times stand to the next one's on the same family and count: what changed is mostly software.
+"""How one round's times stand to the next one's on the same family and count.
 
-Mostly: hosts, networks and rules may have changed too, and a result may be carried over from the round before.
+Software, hosts, networks and rules may each have changed, and a result may be carried over from the round before.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
+from statistics import median
 
 from seatrial.analysis.survey.results import Row, Surveyed
 from seatrial.reference.scaling import fit_scaling
@@ -21,6 +23,8 @@ COLUMNS = (
     "intercept",
     "r_squared",
     "worst_factor",
+    "first_exponent",
+    "last_exponent",
     "result_numbers",
 )
 
@@ -30,6 +34,8 @@ def scaling_rows(results: Sequence[Surveyed]) -> list[Row]:
 
     A row per round, benchmark and family with two different counts or more. `counts` is how many there are (a line
     through two counts always fits well), `worst_factor` how far the worst result lies off its line.
+    `first_exponent` and `last_exponent` are the slopes between the medians at the smallest two counts and at the
+    largest two; empty where there are only two.
     """
     families: dict[tuple[str, str, str], list[Surveyed]] = {}
     for s in results:
@@ -55,7 +61,16 @@ def scaling_rows(results: Sequence[Surveyed]) -> list[Row]:
                 "intercept": fit.intercept,
                 "r_squared": fit.r_squared,
                 "worst_factor": fit.worst_factor,
+                **_end_exponents(same, fit.counts),
                 "result_numbers": " ".join(str(s.number) for s in same),
             }
         )
     return rows
+
+
+def _end_exponents(same: Sequence[Surveyed], counts: Sequence[int]) -> Row:
+    if len(counts) < 3:
+        return {}
+    minutes = {n: median(s.minutes for s in same if s.like.accelerators == n) for n in counts}
+    ends = {"first_exponent": counts[:2], "last_exponent": counts[-2:]}
+    return {name: log(minutes[b] / minutes[a]) / log(b / a) for name, (a, b) in ends.items()}
