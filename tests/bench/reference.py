@@ -110,7 +110,9 @@ def _agree(small: Path, official: Path, output: Path) -> None:
     import_results(small, output, workers=1)
     with output.open(encoding="utf-8", newline="") as file:
         ours = {
-            (Path(row["source"]).parts[-4], row["system"], row["benchmark"]): float(row["minutes"])
+            (row["source"].rpartition(": ")[2].split("/")[0], row["system"], row["benchmark"]): float(
+                row["minutes"]
+            )
             for row in csv.DictReader(file)
             if row["minutes"]
         }
