@@ -15,9 +15,9 @@ from seatrial.reference.published import (
     RESULTS_IN_ROUND,
     SHIPPED,
     TABLE_DATE,
+    add_tables,
     as_results,
     is_partial,
-    left_out,
     load_published,
     load_tables,
 )
@@ -90,7 +90,7 @@ def test_a_reader_cannot_change_the_shipped_table_for_the_next() -> None:
     [
         ("round", "5.1", "vMAJOR.MINOR"),
         ("division", "Closed", "closed, open"),
-        ("confidence", "sure", "official, submitter, recomputed, rounded"),
+        ("confidence", "sure", "official, submitter, recomputed, rounded, unverified"),
         ("minutes", "fast", "a number above 0"),
         ("minutes", "", "a number above 0"),
         ("minutes", "0", "a number above 0"),
@@ -224,10 +224,10 @@ def test_a_row_that_cannot_be_compared_is_left_out_and_named(column: str, lackin
     rows.loc[rows.index[0], "successful_runs"] = 0
     path = added(tmp_path, rows)
     table = load_tables([path])
-    assert len(table) == len(load_published()) - 1
-    (line,) = left_out(path)
-    assert line.startswith("v5.0 llama2_70b_lora, ") and line.endswith(f": no {lacking}")
-    assert str(rows.iloc[0]["source"]) in line
+    assert len(table) == len(load_published()) and set(rows["source"]) <= set(table["source"])
+    line, equal = add_tables([path]).remarks
+    assert line.startswith(f"{path}: left out: v5.0 llama2_70b_lora, ") and line.endswith(f": no {lacking}")
+    assert str(rows.iloc[0]["source"]) in line and "1 of its results take the place of the same" in equal
 
 
 def test_an_odd_division_is_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_an_odd_division_is_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
     path = added(tmp_path, rows, division=["Closed", "open", "clsoed"])
     table = load_tables([path])
     assert table.tail(2)["division"].tolist() == ["closed", "open"]
-    assert len(left_out(path)) == 1
+    assert sum(": left out: " in line for line in add_tables([path]).remarks) == 1
 
 
 def test_the_day_of_retrieval_is_the_files_own(tmp_path: Path) -> None:
@@ -250,8 +250,53 @@ def test_the_day_of_retrieval_is_the_files_own(tmp_path: Path) -> None:
 
 
 def test_columns_that_a_results_file_may_lack(tmp_path: Path) -> None:
-    rows = of_round("v5.0", "llama2_70b_lora").head(1).drop(columns=["confidence", "system_id"])
+    rows = of_round("v5.0", "llama2_70b_lora").head(1).drop(columns="system_id")
     result = as_results(load_tables([added(tmp_path, rows, submitter="Newcomer")]).tail(1))[0]
-    assert (result.confidence, result.system_id, result.submitter) == ("recomputed", None, "Newcomer")
+    assert (result.confidence, result.system_id, result.submitter) == ("official", None, "Newcomer")
     with pytest.raises(UnreadableFile, match="columns missing: minutes"):
         load_tables([added(tmp_path, rows.drop(columns="minutes"))])
+
+
+@pytest.mark.parametrize("confidence", ["unverified", "", None])
+def test_what_is_not_said_to_be_published_is_unverified_and_counts_nowhere(
+    confidence: str | None, tmp_path: Path
+) -> None:
+    """None: the file has no such column."""
+    rows = of_round("v5.0", "llama2_70b_lora").head(3).drop(columns="confidence")
+    changed = {} if confidence is None else {"confidence": confidence}
+    path = added(tmp_path, rows, minutes=0.01, **changed)
+    tables = add_tables([path])
+    assert as_results(tables.table) == as_results(load_published())
+    assert tables.remarks == (f"3 unverified results of {path} are not published: left out",)
+    assert [(r.confidence, r.minutes) for r in tables.unverified] == [("unverified", 0.01)] * 3
+
+
+def test_unverified_results_and_claims_take_no_place_not_even_of_a_whole_round(tmp_path: Path) -> None:
+    shipped = load_published()
+    for confidence in ("unverified", "rounded"):
+        rows = of_round("v5.1").assign(minutes=0.01, confidence=confidence)
+        table = load_tables([added(tmp_path, rows)])
+        kept = table[table["confidence"].isin(["official", "submitter", "recomputed"])]
+        assert sorted(kept["minutes"]) == sorted(shipped[shipped["confidence"] != "rounded"]["minutes"])
+
+
+def test_a_whole_round_leaves_the_results_of_which_it_has_no_score(tmp_path: Path) -> None:
+    rows = of_round("v5.1").astype(object).assign(source="new")
+    rows.loc[rows.index[:4], "minutes"] = ""
+    rows.loc[rows.index[:4], "confidence"] = ""
+    path = added(tmp_path, rows)
+    tables = add_tables([path])
+    kept = tables.table[(tables.table["round"] == "v5.1") & (tables.table["source"] != "new")]
+    assert len(kept) == 4 and (tables.table["round"] == "v5.1").sum() == 184
+    assert tables.remarks[-1] == f"{path}: its 180 results of round v5.1 take the place of 180"
+    assert sum(line.endswith(": no minutes") for line in tables.remarks) == 4
+
+
+def test_a_score_takes_a_claims_place_and_what_replaces_what_is_said(tmp_path: Path) -> None:
+    rows = of_round("v5.0", "llama2_70b_lora").head(2)
+    path = added(tmp_path, rows, minutes=[1.5, rows["minutes"].iloc[1]])
+    changed, equal = add_tables([path]).remarks
+    old = rows.iloc[0]
+    what = f"v5.0 llama2_70b_lora by {old['submitter']} with {old['system']}"
+    assert changed == f"{path}: {what}: 1.5 min take the place of {old['minutes']:.6g} ({old['source']})"
+    assert equal == f"{path}: 1 of its results take the place of the same with equal scores"

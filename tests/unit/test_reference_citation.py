@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 from seatrial.reference import citation
 from seatrial.reference.equivalent import find_reference
 from seatrial.reference.published import as_results, load_published
+from seatrial.reference.table_file import CONFIDENCES
 
 
 def test_a_citation_names_submitter_system_round_division_score_date_and_source() -> None:
@@ -25,6 +27,17 @@ def test_every_result_of_the_table_can_be_cited_with_what_it_rests_on() -> None:
         said = citation.cite(result)
         assert result.submitter in said and result.system in said and result.source in said
         assert citation.ORIGIN[result.confidence] in said and "published " in said
+
+
+def test_an_unverified_result_is_cited_as_such_and_never_as_published() -> None:
+    result = find_reference("llama2_70b_lora", "v5.1", "B200", 8).results[0]
+    said = citation.cite(replace(result, confidence="unverified", source="vendor: b200/llama2_70b_lora"))
+    assert said == (
+        "Unverified: Dell, 1xXE9680Lx8B200-SXM-180GB (8 x B200): MLPerf™ Training v5.1 llama2_70b_lora, "
+        "8.886 minutes; Result not verified by MLCommons Association; scored from logs in vendor: b200/llama2_70b_lora on "
+        "22 November 2026."
+    )
+    assert set(citation.ORIGIN) == set(CONFIDENCES)
 
 
 def test_own_results_are_called_unverified_in_mlcommons_words() -> None:

@@ -161,6 +161,19 @@ def test_what_has_no_equivalent_is_undefined_in_words() -> None:
     assert "without accelerators" in undefined("bert", "v3.1", "none(CPU-only)", 0)
 
 
+def test_without_any_of_the_family_other_forms_of_the_chip_come_first_and_are_no_reference() -> None:
+    found = find_reference("bert", "v5.0", "H200-NVL", 8, table=TABLE)
+    assert (found.basis, found.n, found.nearest) == ("undefined", 0, ())
+    others = found.of_other_families
+    assert len(others) == 3
+    for r in others:
+        assert (r.round, r.benchmark, r.accelerator_family, r.accelerators) == ("v5.0", "bert", "H200-SXM", 8)
+    assert "; nearest of another family, not comparable: " in found.note
+    assert find_reference("llama2_70b_lora", "v5.1", "B200", 256, table=TABLE).of_other_families == ()
+    assert find_reference("llama31_8b", "v5.0", "B200", 8, table=TABLE).of_other_families == ()
+    assert find_reference("bert", "v3.1", "none(CPU-only)", 0, table=TABLE).of_other_families == ()
+
+
 def test_three_results_by_two_submitters_are_not_enough() -> None:
     found = against_others("llama31_8b", "v5.1", "B200", 16, "University-of-Florida")
     assert found.basis == "interpolated"
@@ -277,7 +290,7 @@ def test_a_reference_is_like_for_like_whatever_the_order_of_rows(group, order, d
             st.sampled_from([8, 16]),
             st.sampled_from(["ssd", "retinanet", "rgat"]),
             st.floats(1, 1e4),
-            st.sampled_from(["official", "rounded"]),
+            st.sampled_from(["official", "rounded", "unverified"]),
         ),
         min_size=1,
         max_size=40,

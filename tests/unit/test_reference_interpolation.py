@@ -23,6 +23,7 @@ from seatrial.reference.interpolation import (
     leave_one_out,
 )
 from seatrial.reference.published import COLUMNS, PublishedResult, as_results, load_published
+from seatrial.reference.reasons import accuracy
 from seatrial.reference.selection import comparable
 
 TABLE = load_published()
@@ -89,11 +90,13 @@ def test_it_is_exact_on_a_power_law(exponent, first, low, up, over) -> None:  # 
 
 @settings(deadline=None)
 @given(results=RESULTS, accelerators=st.integers(3, 150), order=st.randoms(use_true_random=False))
-def test_order_twins_and_rounded_claims_never_change_it(results, accelerators, order) -> None:  # type: ignore[no-untyped-def]
+def test_order_twins_rounded_claims_and_unverified_results_never_change_it(results, accelerators, order) -> None:  # type: ignore[no-untyped-def]
     plain = [made(*r) for r in results]
     twins = [replace(r, source=f"{r.source}-ac-power", minutes=r.minutes * 3) for r in plain]
     claims = [replace(r, submitter="Z", minutes=r.minutes / 7, confidence="rounded") for r in plain]
     claims.append(made(accelerators, 0.5, "Y", confidence="rounded"))
+    claims += [replace(r, submitter="V", minutes=r.minutes / 9, confidence="unverified") for r in plain]
+    claims.append(made(accelerators, 0.4, "W", confidence="unverified"))
     more = [*plain, *twins, *claims]
     order.shuffle(more)
     assert reference(more, accelerators) == reference(plain, accelerators)
@@ -128,7 +131,7 @@ def test_it_says_what_it_rests_on() -> None:
     assert (below.minutes, below.n, below.submitters, below.quartiles) == (86.0, 3, 2, (83.0, 88.0))
     assert (above.minutes, above.n, above.submitters, above.quartiles) == (25.0, 1, 1, (25.0, 25.0))
     assert set(found.results) == set(results)
-    assert "86 min at 8 (3 results by 2 submitters) and 25 min at 32 (1 result by 1 submitter)" in found.note
+    assert "86 min at 8 (median of 3 results by 2 submitters) and 25 min at 32 (single result by A)" in found.note
 
 
 def test_an_even_median_is_the_mean_of_the_middle_two() -> None:
@@ -142,6 +145,7 @@ def test_what_is_published_at_the_count_itself_is_shown_but_not_mixed_in() -> No
     found = reference([made(8, 80.0), at_count, made(32, 25.0)], 16)
     assert found.basis == "interpolated" and found.nearest == (at_count,)
     assert found.minutes == pytest.approx(math.sqrt(80.0 * 25.0))
+    assert found.nearest[0].confidence == "official"
     assert "1 result by 1 submitter at exactly 16 x B200; 3 by 3 are needed: A with" in found.note
 
 
@@ -194,6 +198,23 @@ def test_the_band_holds_its_share_of_further_errors() -> None:
     assert held / len(logs) > COVERAGE - 0.03
 
 
+def test_how_many_were_predicted_within_the_band_is_counted() -> None:
+    band = error_band([("ten", errors(*[1.2 + i / 10 for i in range(10)]))])
+    assert (band.within, band.predictions, band.single_results) == (9, 10, 10)
+    assert accuracy(band) == (
+        "9 of 10 left-out medians of ten (10 of them single results) were predicted within a factor of 2.00 "
+        "either way (90 %; they share neighbours: what was seen, not a confidence)"
+    )
+    twice = [replace(r, submitter="B", system_id=f"{r.system_id} b") for r in errors(1.2, 1.3, 1.4, 1.5)]
+    mixed = error_band([("four", [*errors(1.2, 1.3, 1.4, 1.5), *twice[:6]])])
+    assert (mixed.within, mixed.predictions, mixed.single_results) == (4, 4, 2)
+
+
+def test_a_neighbour_by_one_submitter_is_said_to_be_its_own() -> None:
+    found = reference([made(8, 80.0, "A"), made(8, 90.0, "A"), made(32, 25.0, "B")], 16)
+    assert "(median of 2 results, all by A) and 25 min at 32 (single result by B)" in found.note
+
+
 def test_small_errors_leave_the_floor_and_it_says_so() -> None:
     band = error_band([("all", errors(1.01, 1.02, 1.03, 1.04))])
     assert (band.factor, band.is_floor, band.coverage) == (FLOOR, True, COVERAGE)
@@ -222,7 +243,8 @@ def test_whose_errors_are_taken_is_said(
     found = find_reference(benchmark, round_, family, accelerators)
     assert found.band is not None and found.minutes is not None and found.interval is not None
     assert (found.band.pool, found.band.predictions) == (pool, predictions)
-    assert f"{predictions} left-out medians of {pool}" in found.note
+    assert f"{found.band.within} of {predictions} left-out medians of {pool}" in found.note
+    assert "confidence" not in found.note.replace("what was seen, not a confidence", "")
     assert found.interval == pytest.approx((found.minutes / found.band.factor, found.minutes * found.band.factor))
 
 

@@ -84,16 +84,16 @@ def test_a_family_at_one_count_is_said_to_have_no_line() -> None:
     assert nothing.why == "no results" and nothing.counts == ()
 
 
-def test_one_system_listed_three_times_is_one_point_and_a_claim_none() -> None:
+def test_one_system_listed_three_times_is_one_point_and_a_claim_or_an_unverified_result_none() -> None:
     smc = [r for r in as_results(TABLE) if r.round == "v4.0" and r.accelerator_family == "H100-SXM"]
     lora = [r for r in smc if r.benchmark == "llama2_70b_lora" and r.division == "closed"]
     fit = fit_scaling(lora)
     listed = [r for r in lora if r.submitter == "Sustainable Metal Cloud"]
     kept = [p.result for p in fit.points if p.result.submitter == "Sustainable Metal Cloud"]
     assert len(listed) == 3 * len(kept) and all(": smc/" in r.source for r in kept)
-    claim = made(64, 1.0, confidence="rounded")
+    claims = [made(64, 1.0, confidence=confidence) for confidence in ("rounded", "unverified")]
     honest = [made(8, 80.0), made(16, 45.0), made(32, 25.0)]
-    assert fit_scaling([*honest, claim]) == fit_scaling(honest)
+    assert fit_scaling([*honest, *claims]) == fit_scaling(honest)
 
 
 def test_old_and_new_name_of_a_benchmark_are_one() -> None:

@@ -56,9 +56,11 @@ def test_an_interpolated_reference_is_marked_with_its_band_and_its_neighbours(pr
     out = printed(*show("llama2_70b_lora", "v5.1", "B200", 24))
     assert "reference: 4.346 minutes, interpolated" in out
     assert "error band: 3.632 to 5.201 minutes" in out
-    assert "5 left-out medians of llama2_70b_lora in v5.1" in out
-    assert "interquartile range at 16: 6.058 to 6.53 minutes (n = 3)" in out
-    assert "interquartile range at 32: 3.222 to 3.461 minutes (n = 2)" in out
+    assert (
+        "5 of 5 left-out medians of llama2_70b_lora in v5.1 (2 of them single results) were predicted within" in out
+    )
+    assert "interquartile range at 16: 6.058 to 6.53 minutes (median of 3 results by 3 submitters)" in out
+    assert "interquartile range at 32: 3.222 to 3.461 minutes (median of 2 results by 2 submitters)" in out
     assert out.count("/results/") == 5
 
 
@@ -66,7 +68,9 @@ def test_what_is_at_the_count_but_too_little_stands_apart(printed: Run) -> None:
     out = printed(*show("flux1", "v5.1", "B200", 32))
     behind, apart = out.split("At exactly this count (too few for a median)")
     assert behind.count("/results/") == 3 and apart.count("/results/") == 2
-    assert "interquartile range at 64: one result" in behind
+    (line,) = [line for line in behind.splitlines() if line.startswith("at 64: ")]
+    (single,) = [r for r in find_reference("flux1", "v5.1", "B200", 32).results if r.accelerators == 64]
+    assert line == f"at 64: single result by {single.submitter}, no median"
 
 
 def test_an_undefined_reference_says_why_and_lists_the_nearest(printed: Run) -> None:
@@ -76,6 +80,24 @@ def test_an_undefined_reference_says_why_and_lists_the_nearest(printed: Run) -> 
     assert "Nearest" in out and "/results/" in out
     few = printed(*show("flux1", "v5.1", "B200", 16))
     assert "Results behind it (too few for a median)" in few
+
+
+@pytest.mark.parametrize(("benchmark", "round_"), [("bert", "v5.0"), ("llama2_70b_lora", "v5.1")])
+def test_without_a_result_of_the_family_the_nearest_of_others_are_listed_as_not_comparable(
+    benchmark: str, round_: str, printed: Run
+) -> None:
+    words = show(benchmark, round_, "H100-PCIe", 8)
+    out = printed(*words)
+    others = find_reference(benchmark, round_, "H100-PCIe", 8).of_other_families
+    assert len(others) == 3 and {r.accelerators for r in others} == {8}
+    assert f"no result of family H100-PCIe on {benchmark} in round {round_}" in out
+    listed = out.split("Nearest of another family: not comparable")[1]
+    for r in others:
+        assert f"{r.submitter} with {r.system} (8 x {r.accelerator_family})" in out
+        assert any(r.accelerator_family in line and line.endswith(r.source) for line in listed.splitlines())
+    found = json.loads(printed(*words, "--json"))
+    assert found["minutes"] is None and found["nearest"] == []
+    assert [r["source"] for r in found["of_other_families_not_comparable"]] == [r.source for r in others]
 
 
 def test_a_partial_round_is_marked(printed: Run) -> None:
@@ -113,6 +135,12 @@ def test_json_has_every_figure_in_full_with_citations(printed: Run) -> None:
     assert (found["n"], found["submitters"], found["quartiles"]) == (5, 3, None)
     assert (found["band"]["low_minutes"], found["band"]["high_minutes"]) == reference.interval
     assert [m["accelerators"] for m in found["neighbours"]] == [16, 32]
+    assert [m["rests_on"] for m in found["neighbours"]] == [
+        "median of 3 results by 3 submitters",
+        "median of 2 results by 2 submitters",
+    ]
+    assert (found["band"]["left_out_medians"], found["band"]["predicted_within"]) == (5, 5)
+    assert found["of_other_families_not_comparable"] == found["unverified_not_part_of_the_reference"] == []
     assert [r["citation"] for r in found["results"]] == [cite(r) for r in reference.results]
     assert all(r["published_on"] == "2025-11-12" and r["retrieved"] == "2026-11-22" for r in found["results"])
     undefined = json.loads(printed(*show("flux1", "v5.1", "B200", 16, "--json")))
@@ -172,6 +200,69 @@ def test_results_files_count_and_what_cannot_is_named(tmp_path: Path, capsys: py
     out, err = capsys.readouterr()
     assert "median of 5 results by 5 submitters" in out and "not recorded" in out
     assert f"{files[1]}: left out: v5.1 flux1, {rows.iloc[3]['source']}: no minutes" in err
+
+
+def vendors(tmp_path: Path, **columns: object) -> Path:
+    """A vendor's results file: its result at a count that has a reference, with columns changed."""
+    table = load_published()
+    rows = table[(table["round"] == "v5.1") & (table["benchmark"] == "llama2_70b_lora")]
+    rows = rows[(rows["accelerator_family"] == "MI355X") & (rows["submitter"] == "AMD")].head(1)
+    path = tmp_path / "vendor.csv"
+    rows.astype(object).assign(**columns).to_csv(path, index=False)
+    return path
+
+
+def test_unverified_results_stand_apart_and_change_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = show("llama2_70b_lora", "v5.1", "MI355X", 8)
+    path = vendors(tmp_path, submitter="Vendor", system="secret box", minutes=0.1, confidence="unverified")
+    assert main(["reference", *words]) == EXIT_OK
+    plain = capsys.readouterr().out
+    assert main(["reference", *words, "--table", str(path)]) == EXIT_OK
+    out, err = capsys.readouterr()
+    assert err == f"seatrial reference: 1 unverified result of {path} is not published: left out\n"
+    reference, apart = out.split("\nUnverified, not part of the reference\n")
+    assert reference == plain.split("\nMedians, quartiles")[0]
+    (line,) = [line for line in apart.splitlines() if "secret box" in line]
+    assert "not published" in line and "unverified" in line and "official" not in line and "2025" not in line
+    assert "Result not verified by MLCommons Association." in apart
+    assert "have not been through an MLPerf" in apart
+    assert main(["reference", *words, "--table", str(path), "--json"]) == EXIT_OK
+    found = json.loads(capsys.readouterr().out)
+    (own,) = found["unverified_not_part_of_the_reference"]
+    assert found["n"] == 4 and own["published_on"] is None and own["citation"].startswith("Unverified: Vendor")
+    elsewhere = show("llama2_70b_lora", "v5.1", "MI355X", 16, "--table", str(path))
+    assert main(["reference", *elsewhere]) == EXIT_OK and "secret box" not in capsys.readouterr().out
+
+
+def test_an_invalid_result_of_the_same_system_takes_no_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = show("llama2_70b_lora", "v5.1", "MI355X", 8)
+    for confidence in ("", "official", "unverified"):
+        path = vendors(tmp_path, minutes="", successful_runs=8, confidence=confidence)
+        assert main(["reference", *words, "--json", "--table", str(path)]) == EXIT_OK
+        out, err = capsys.readouterr()
+        assert json.loads(out)["n"] == 4 and "AMD" in {r["submitter"] for r in json.loads(out)["results"]}
+        assert err.count("\n") == 1 and f"{path}: left out: v5.1 llama2_70b_lora" in err and "no minutes" in err
+
+
+def test_what_takes_the_place_of_what_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = vendors(tmp_path, minutes=9.5, confidence="official", source="a newer copy")
+    assert main(["reference", *show("llama2_70b_lora", "v5.1", "MI355X", 8), "--table", str(path)]) == EXIT_OK
+    err = capsys.readouterr().err
+    assert "llama2_70b_lora by AMD with" in err and ": 9.5 min take the place of 10.1847 (mlcommons/" in err
+
+
+def test_import_passes_on_that_the_folder_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    from seatrial.reference import importing
+
+    given: list[object] = []
+    monkeypatch.setattr(importing, "import_results", lambda *_, published: given.append(published) or [])
+    for more in ([], ["--published"]):
+        assert main(["reference", "import", "folder", "--output", "out.csv", *more]) == EXIT_OK
+    assert given == [False, True]
 
 
 def rendered(parts: list, width: int) -> str:  # type: ignore[type-arg]

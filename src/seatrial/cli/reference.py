@@ -14,6 +14,8 @@ from seatrial.errors import EXIT_OK
 if TYPE_CHECKING:
     import pandas as pd
 
+    from seatrial.reference.published import Tables
+
     Actions = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -61,7 +63,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="RESULTS.csv",
-        help="more published results, as `seatrial reference import` writes them",
+        help="more results, as `seatrial reference import` writes them; unverified ones stay apart",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -94,7 +96,10 @@ def _add_update(actions: Actions) -> None:
     parser = actions.add_parser("update", help="fetch a round's results with git, and score them as `import` does")
     parser.add_argument("--round", dest="round_", required=True, metavar="vX.Y")
     parser.add_argument("--output", type=Path, required=True, metavar="RESULTS.csv")
-    parser.add_argument("--url", help="the repository's address, with {round} in it; default: MLCommons' own")
+    parser.add_argument(
+        "--url",
+        help="the repository's address, with {round} in it; default: MLCommons' own, the published one",
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the checkout here; default: removed")
     parser.set_defaults(run=_update)
 
@@ -130,10 +135,12 @@ def _whole(text: str, least: int) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     from seatrial.reference.equivalent import find_reference
+    from seatrial.reference.facts import reference_facts
     from seatrial.reference.selection import check_family, check_submitter
-    from seatrial.reference.text import print_reference, reference_facts
+    from seatrial.reference.text import print_reference
 
-    table = _table(arguments)
+    tables = _tables(arguments)
+    table = tables.table
     check_family(arguments.family, table)
     if arguments.exclude_submitter is not None:
         check_submitter(arguments.exclude_submitter, table)
@@ -146,18 +153,20 @@ def _show(arguments: argparse.Namespace) -> int:
         division=arguments.division,
         table=table,
     )
+    unverified = [r for r in tables.unverified if reference.is_like(r)]
     if arguments.json:
-        _print_json(reference_facts(reference))
+        _print_json(reference_facts(reference, unverified))
     else:
-        print_reference(reference)
+        print_reference(reference, unverified)
     return EXIT_OK
 
 
 def _scaling(arguments: argparse.Namespace) -> int:
+    from seatrial.reference.facts import scaling_facts
     from seatrial.reference.scaling import find_scaling
-    from seatrial.reference.text import print_scaling, scaling_facts
+    from seatrial.reference.text import print_scaling
 
-    table = _table(arguments)
+    table = _tables(arguments).table
     scaling = find_scaling(
         _benchmark(arguments.benchmark, table),
         arguments.round_,
@@ -176,15 +185,14 @@ def _scaling(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _table(arguments: argparse.Namespace) -> pd.DataFrame:
-    """The shipped results with the files of --table; rows of these that cannot be compared are named on stderr."""
-    from seatrial.reference.published import left_out, load_tables
+def _tables(arguments: argparse.Namespace) -> Tables:
+    """The shipped results with the files of --table; what was left out of these, or replaced, is said on stderr."""
+    from seatrial.reference.published import add_tables
 
-    table = load_tables(arguments.tables)
-    for path in arguments.tables:
-        for line in left_out(path):
-            print(f"seatrial reference: {path}: left out: {line}", file=sys.stderr)
-    return table
+    tables = add_tables(arguments.tables)
+    for line in tables.remarks:
+        print(f"seatrial reference: {line}", file=sys.stderr)
+    return tables
 
 
 def _benchmark(text: str, table: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 Run by hand when the research table changes: `python -m seatrial.reference.build SOURCE [OUTPUT]`. SOURCE is a CSV
 of one row per published result, scored from the raw logs of MLCommons' result repositories; columns that no
 comparison needs (host, framework, folder, run medians) are left out and the others get the names of
-`published.COLUMNS`.
+`columns.COLUMNS`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from seatrial.errors import SeatrialError, UnreadableFile
-from seatrial.reference.published import COLUMNS, COUNTS, SHIPPED, load_published
+from seatrial.reference.columns import COLUMNS
+from seatrial.reference.published import SHIPPED, load_published
+from seatrial.reference.table_file import COUNTS
 
 FROM_SOURCE = {
     "accelerators_count": "accelerators",

@@ -10,6 +10,7 @@ import datetime as dt
 from seatrial.reference.names import PUBLISHED_ON
 from seatrial.reference.published import TABLE_DATE as TABLE_DATE
 from seatrial.reference.published import PublishedResult
+from seatrial.reference.table_file import UNVERIFIED as NOT_PUBLISHED
 
 TRADEMARK = (
     "The MLPerf™ name and logo are trademarks of MLCommons Association in the United States and other countries. "
@@ -35,6 +36,7 @@ ORIGIN = {
     "submitter": "score from the submitter's own summary file",
     "recomputed": "score recomputed from a public copy of the logs",
     "rounded": "rounded figure of a public claim",
+    "unverified": UNVERIFIED.rstrip("."),
 }
 
 
@@ -48,8 +50,16 @@ def cite(result: PublishedResult, retrieved: dt.date | None = None) -> str:
     """The citation of one published result: submitter, system, benchmark, round, division, score, date and source.
 
     `retrieved` None: the day that the result's table records. The result repositories do not hold MLCommons' result
-    ids, and the citation says so.
+    ids, and the citation says so. A result that is not published is cited as unverified, in MLCommons' words.
     """
+    if result.confidence == NOT_PUBLISHED:
+        hardware = f"{result.accelerators} x {result.accelerator_family}"
+        return (
+            f"Unverified: {result.submitter}, {result.system} ({hardware}): "
+            f"MLPerf™ Training {result.round} {result.benchmark}, {result.minutes:.4g} minutes; "
+            f"{ORIGIN[result.confidence]}; scored from logs in {result.source}"
+            f"{_retrieved(retrieved or result.retrieved)}."
+        )
     return (
         f"{result.submitter}, {result.system} ({result.accelerators} x {result.accelerator_family}): "
         f"MLPerf™ Training {result.round} {result.division.capitalize()} {result.benchmark}, "

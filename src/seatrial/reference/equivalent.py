@@ -89,6 +89,15 @@ class Reference:
     """What the reference rests on, or why it is undefined, in words."""
     partial: bool
     """Whether the table holds only a part of the round."""
+    of_other_families: tuple[PublishedResult, ...] = ()
+    """undefined, with no result of the family: those nearest in count of the same benchmark and round by other
+    families; not comparable."""
+
+    def is_like(self, result: PublishedResult) -> bool:
+        """Whether `result` is of the same benchmark, round, division, family and count."""
+        own = (self.round, self.division, self.family, self.accelerators)
+        its = (result.round, result.division, result.accelerator_family, result.accelerators)
+        return its == own and canonical_benchmark(result.benchmark) == canonical_benchmark(self.benchmark)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -134,7 +143,7 @@ def find_reference(
     if around is not None:
         pools = _pools(asked, like, same, of_round, lambda: comparable(as_results(rows)))
         return _interpolated(asked, at_count, around, error_band(pools))
-    return _undefined(asked, at_count, medians, no_equivalent(table, asked))
+    return _undefined(asked, at_count, medians, no_equivalent(table, asked), same)
 
 
 def _exact(asked: Question, found: CountMedian) -> Reference:
@@ -188,13 +197,21 @@ def _interpolated(
 
 
 def _undefined(
-    asked: Question, found: CountMedian | None, medians: tuple[CountMedian, ...], why: str | None
+    asked: Question,
+    found: CountMedian | None,
+    medians: tuple[CountMedian, ...],
+    why: str | None,
+    same: Sequence[PublishedResult],
 ) -> Reference:
+    """`same`: the results of all families on the benchmark in the round."""
     if why is None:
         few = too_few(asked, found, MINIMUM_RESULTS, MINIMUM_SUBMITTERS)
         why = f"{few}; {no_bracket(asked, medians)}"
-    nearest = _nearest(medians, asked.accelerators)
+    nearest = _nearest([r for m in medians for r in m.results], asked)
+    others = () if medians else _nearest(same, asked)
     entries = f"nearest: {listed(nearest)}" if nearest else ""
+    if others:
+        entries = f"nearest of another family, not comparable: {listed(others)}"
     return Reference(
         benchmark=asked.benchmark,
         round=asked.round,
@@ -212,6 +229,7 @@ def _undefined(
         nearest=nearest,
         note=_joined([f"undefined: {why}", entries, wholeness(asked)]),
         partial=asked.partial,
+        of_other_families=others,
     )
 
 
@@ -232,12 +250,17 @@ def _pools(
     yield "all benchmarks and rounds", everything()
 
 
-def _nearest(medians: tuple[CountMedian, ...], accelerators: int) -> tuple[PublishedResult, ...]:
-    """The results nearest in count, on a logarithmic scale."""
-    if accelerators < 1:
+def _nearest(results: Sequence[PublishedResult], asked: Question) -> tuple[PublishedResult, ...]:
+    """The results nearest in count, on a logarithmic scale; at equal distance the same chip comes first."""
+    if asked.accelerators < 1:
         return ()
-    found = fastest_first(r for m in medians for r in m.results)
-    return tuple(sorted(found, key=lambda r: abs(math.log(r.accelerators / accelerators)))[:NEAREST_SHOWN])
+    chip = (asked.family or "").partition("-")[0]
+
+    def far(result: PublishedResult) -> tuple[float, bool]:
+        distance = abs(math.log(result.accelerators / asked.accelerators))
+        return distance, result.accelerator_family.partition("-")[0] != chip
+
+    return tuple(sorted(fastest_first(results), key=far)[:NEAREST_SHOWN])
 
 
 def _joined(parts: Sequence[str]) -> str:

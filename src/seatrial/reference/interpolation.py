@@ -1,13 +1,16 @@
-"""A reference between two accelerator counts: log-log interpolation of the medians around it, and its error.
+"""A reference between two accelerator counts: log-log interpolation between those around it, and its error.
 
 The medians next to a count, below and above, are joined by a power law; each must lie within a factor of REACH of
-the count, and nothing is ever extrapolated. A count's median may rest on one result: where the results are
+the count, and nothing is ever extrapolated. What stands at a count may be a single result: where the results are
 few is where interpolation is needed at all (large machines), and left-out medians are predicted no worse from
-single submitters than from several. How many results and submitters it rests on is always said.
+single submitters than from several. Whether it is a median, of how many results and submitters, or a single result
+and whose, is always said.
 
 How far off such a prediction is comes from the data: every inner count is left out in turn and predicted from its
-neighbours by the same rule. The band holds COVERAGE of these errors. It is never narrower than FLOOR, because most
-predictions are of a submitter's results from the same submitter's: for somebody else the errors may be larger.
+neighbours by the same rule. The band holds COVERAGE of these errors or more. That is what was seen, and no
+confidence: the errors are few, share neighbours, and come from other families or benchmarks where there are too few
+of the same. It is never narrower than FLOOR, because most predictions are of a submitter's results from the same
+submitter's: for somebody else the errors may be larger.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ from seatrial.reference.selection import fastest_first, submitters_of
 REACH = 4.0
 """A neighbour's count lies within this factor of the count that is asked for."""
 COVERAGE = 0.8
-"""The share of left-out medians that the band holds: the highest for which a handful of predictions suffices, so
-that the errors can be those of the same benchmark in the same round."""
+"""The share of left-out medians that the band holds at least: the highest for which a handful of predictions
+suffices, so that the errors can be those of the same benchmark in the same round."""
 LEAST_PREDICTIONS = math.ceil(COVERAGE / (1 - COVERAGE) - 1e-9)
 """From this many on a band of COVERAGE exists: ceil(COVERAGE * (m + 1)) <= m."""
 FLOOR = 1.15
@@ -36,7 +39,7 @@ FLOOR = 1.15
 
 @dataclass(frozen=True)
 class CountMedian:
-    """The median of the results at one count of accelerators."""
+    """The median of the results at one count of accelerators, or the single result there (n is 1)."""
 
     accelerators: int
     minutes: float
@@ -56,6 +59,8 @@ class Prediction:
     round: str
     family: str
     accelerators: int
+    n: int
+    """How many results the median is of; 1: a single result."""
     minutes: float
     predicted_minutes: float
 
@@ -71,9 +76,14 @@ class ErrorBand:
 
     factor: float
     coverage: float | None
-    """Share of left-out medians within it; None where there are too few predictions to say."""
+    """The share that its rank is chosen for, COVERAGE: it would hold for a further error were these independent and
+    of its kind. None where there are too few predictions."""
     predictions: int
     """How many left-out medians it rests on. Neighbouring ones share results, so they are not independent."""
+    within: int
+    """How many of these were predicted within the factor."""
+    single_results: int
+    """How many of these are no medians, but single results."""
     pool: str
     """Of what these are, in words."""
     is_floor: bool
@@ -136,25 +146,39 @@ def leave_one_out(results: Sequence[PublishedResult]) -> tuple[Prediction, ...]:
             if around is not None:
                 predicted = interpolate(*around, left_out.accelerators)
                 count = left_out.accelerators
-                predictions.append(Prediction(benchmark, round_, family, count, left_out.minutes, predicted))
+                predictions.append(
+                    Prediction(benchmark, round_, family, count, left_out.n, left_out.minutes, predicted)
+                )
     return tuple(predictions)
 
 
 def error_band(pools: Iterable[tuple[str, Sequence[PublishedResult]]]) -> ErrorBand:
     """The band from the first pool with LEAST_PREDICTIONS predictions; pools from the most alike to the widest.
 
-    Its factor is that of the ceil(COVERAGE * (m + 1))-th smallest of m errors, the rank at which a further error of
-    the kind lies within it with probability COVERAGE (split conformal prediction), and at least FLOOR. Where no
-    pool suffices, the coverage is not known and the factor is the largest error of the last pool, at least FLOOR.
+    Its factor is that of the ceil(COVERAGE * (m + 1))-th smallest of m errors, and at least FLOOR. At this rank a
+    further error would lie within it with probability COVERAGE were all independent and of one kind (split
+    conformal prediction), which they are not. Where no pool suffices, the coverage is not known and the
+    factor is the largest error of the last pool, at least FLOOR.
     """
-    name, errors = "", []
+    name = ""
+    found: Sequence[Prediction] = ()
     for name, results in pools:
-        errors = sorted(abs(p.log_error) for p in leave_one_out(results))
-        if len(errors) >= LEAST_PREDICTIONS:
-            rank = math.ceil(COVERAGE * (len(errors) + 1) - 1e-9)
-            return _band(math.exp(errors[rank - 1]), COVERAGE, len(errors), name)
-    return _band(math.exp(errors[-1]) if errors else 1.0, None, len(errors), name)
+        found = tuple(sorted(leave_one_out(results), key=lambda p: abs(p.log_error)))
+        if len(found) >= LEAST_PREDICTIONS:
+            rank = math.ceil(COVERAGE * (len(found) + 1) - 1e-9)
+            return _band(abs(found[rank - 1].log_error), COVERAGE, found, name)
+    return _band(abs(found[-1].log_error) if found else 0.0, None, found, name)
 
 
-def _band(factor: float, coverage: float | None, predictions: int, pool: str) -> ErrorBand:
-    return ErrorBand(max(factor, FLOOR), coverage, predictions, pool, factor < FLOOR)
+def _band(error: float, coverage: float | None, found: Sequence[Prediction], pool: str) -> ErrorBand:
+    """`error`: the logarithm of the factor, where it is not below FLOOR's."""
+    widest = max(error, math.log(FLOOR))
+    return ErrorBand(
+        factor=math.exp(widest),
+        coverage=coverage,
+        predictions=len(found),
+        within=sum(abs(p.log_error) <= widest for p in found),
+        single_results=sum(p.n == 1 for p in found),
+        pool=pool,
+        is_floor=error < math.log(FLOOR),
+    )

@@ -80,20 +80,33 @@ def no_bracket(asked: Question, medians: Sequence[CountMedian]) -> str:
 
 
 def between(asked: Question, below: CountMedian, above: CountMedian) -> str:
-    """Between which medians an interpolated reference lies."""
-    ends = [f"{m.minutes:.4g} min at {m.accelerators} ({behind(m.n, m.submitters)})" for m in (below, above)]
+    """Between which medians, or single results, an interpolated reference lies."""
+    ends = [f"{m.minutes:.4g} min at {m.accelerators} ({rests_on(m)})" for m in (below, above)]
     return f"interpolated at {asked.hardware} between {' and '.join(ends)}"
 
 
 def accuracy(band: ErrorBand) -> str:
     """How far off an interpolated reference may be, and how that is known."""
     medians = f"{band.predictions} left-out median{'' if band.predictions == 1 else 's'} of {band.pool}"
+    if band.single_results:
+        medians += f" ({band.single_results} of them single results)"
     if band.coverage is None:
         return f"off by a factor of {band.factor:.2f} or more: only {medians} could be predicted"
-    within = f"with {100 * band.coverage:.0f} % confidence within a factor of {band.factor:.2f} either way"
-    if band.is_floor:
-        return f"{within} (the least that is assumed; {medians} were off by less)"
-    return f"{within} (from {medians})"
+    factor = f"{band.factor:.2f} either way{', the least that is assumed' if band.is_floor else ''}"
+    share = 100 * band.within // band.predictions
+    return (
+        f"{band.within} of {medians} were predicted within a factor of {factor} ({share} %; "
+        "they share neighbours: what was seen, not a confidence)"
+    )
+
+
+def rests_on(found: CountMedian) -> str:
+    """'median of 3 results by 2 submitters', or of what else it is."""
+    if found.n == 1:
+        return f"single result by {found.results[0].submitter}"
+    if found.submitters == 1:
+        return f"median of {found.n} results, all by {found.results[0].submitter}"
+    return f"median of {behind(found.n, found.submitters)}"
 
 
 def wholeness(asked: Question) -> str:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from seatrial.errors import ConfigError
 from seatrial.reference.names import canonical_benchmark, canonical_submitter, participants
-from seatrial.reference.published import DIVISIONS, PublishedResult, load_published
+from seatrial.reference.published import PublishedResult, load_published
+from seatrial.reference.table_file import DIVISIONS, SCORES
 
 Listing = tuple[str, str, str, str, str, str, int]
 
@@ -16,10 +17,11 @@ Listing = tuple[str, str, str, str, str, str, int]
 def twins_once(results: Iterable[PublishedResult]) -> tuple[PublishedResult, ...]:
     """Once every system that a submitter lists several times in a round (as SMC in v4.0, again with power data).
 
-    The listing of the shortest source stays, which is the plain one. Fastest first.
+    A score stays before what is none, and of scores the listing of the shortest source, which is the plain one.
+    Fastest first.
     """
     kept: dict[Listing, PublishedResult] = {}
-    for result in sorted(results, key=lambda r: (len(r.source), r.source, r.minutes)):
+    for result in sorted(results, key=lambda r: (r.confidence not in SCORES, len(r.source), r.source, r.minutes)):
         kept.setdefault(_listing(result), result)
     return fastest_first(kept.values())
 
@@ -42,9 +44,9 @@ def fastest_first(results: Iterable[PublishedResult]) -> tuple[PublishedResult, 
 
 
 def comparable(results: Iterable[PublishedResult]) -> tuple[PublishedResult, ...]:
-    """The results that may be part of a median or a fit, fastest first: no rounded claim, no machine without
-    accelerators, twins once."""
-    return twins_once(r for r in results if r.confidence != "rounded" and r.accelerators > 0)
+    """The results that may be part of a median or a fit, fastest first: published scores alone (no rounded claim,
+    nothing unverified), no machine without accelerators, twins once."""
+    return twins_once(r for r in results if r.confidence in SCORES and r.accelerators > 0)
 
 
 def submitters_of(results: Sequence[PublishedResult]) -> int:

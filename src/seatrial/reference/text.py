@@ -1,29 +1,30 @@
-"""A reference and a scaling fit as people read them, and the same as JSON."""
+"""A reference and a scaling fit as people read them."""
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
-from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.reference.citation import cite, notice, published_on
+from seatrial.reference.citation import notice, published_on
 from seatrial.reference.equivalent import Reference
-from seatrial.reference.names import PUBLISHED_ON
+from seatrial.reference.facts import day_of
 from seatrial.reference.published import PublishedResult
-from seatrial.reference.reasons import part_of
+from seatrial.reference.reasons import part_of, rests_on
 from seatrial.reference.scaling import Scaling, ScalingFit
+from seatrial.reference.table_file import UNVERIFIED
 from seatrial.units import format_figure
 
 NO_REFERENCE = (
     "A line is no reference: efficiency falls with the count, so that times between two counts are interpolated "
     "between their medians (seatrial reference show), and nothing is extrapolated."
 )
+OTHER_FAMILY = "Nearest of another family: not comparable"
+APART = "Unverified, not part of the reference"
 BOLD = "bold"
 CITED = ("submitter", "system", "round", "published", "retrieved", "runs", "score", "source")
 """What stands beside a published figure."""
@@ -31,31 +32,36 @@ UNLIMITED = 100_000
 """Columns of a console that never folds a line."""
 
 
-def print_reference(reference: Reference) -> None:
-    """Print a reference, in the terminal's width; where there is none, every row whole on a line of its own."""
-    _print(reference_parts, reference)
+def print_reference(reference: Reference, unverified: Sequence[PublishedResult] = ()) -> None:
+    """Print a reference, in the terminal's width; where there is none, every row whole on a line of its own.
+
+    `unverified`: results of the same hardware and benchmark that are no published ones, to be listed apart.
+    """
+    _print(lambda wide: reference_parts(reference, wide, unverified))
 
 
 def print_scaling(scaling: Scaling) -> None:
     """Print the fits, as `print_reference` does."""
-    _print(scaling_parts, scaling)
+    _print(lambda wide: scaling_parts(scaling, wide))
 
 
-def _print(parts_of: Callable[[Any, bool], list[RenderableType]], shown: Reference | Scaling) -> None:
+def _print(parts_of: Callable[[bool], list[RenderableType]]) -> None:
     if sys.stdout.isatty():
         console = Console(highlight=False)
-        for part in parts_of(shown, False):
+        for part in parts_of(False):
             console.print(part)
         return
     text = StringIO()
     console = Console(file=text, width=UNLIMITED, highlight=False, color_system=None)
-    for part in parts_of(shown, True):
+    for part in parts_of(True):
         console.print(part)
     # rich fills the last column with blanks
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
 
 
-def reference_parts(reference: Reference, wide: bool) -> list[RenderableType]:
+def reference_parts(
+    reference: Reference, wide: bool, unverified: Sequence[PublishedResult] = ()
+) -> list[RenderableType]:
     """What a reference is, what it rests on, and every result behind it; `wide`: a column for everything."""
     hardware = f"{reference.accelerators} x {reference.family}"
     parts: list[RenderableType] = [
@@ -69,7 +75,11 @@ def reference_parts(reference: Reference, wide: bool) -> list[RenderableType]:
     if others:
         which = "At exactly this count (too few for a median)" if reference.basis == "interpolated" else "Nearest"
         parts += [Text(f"\n{which}", BOLD), _results_table(others, wide)]
-    return [*parts, *_notices()]
+    if reference.of_other_families:
+        parts += [Text(f"\n{OTHER_FAMILY}", BOLD), _results_table(reference.of_other_families, wide, family=True)]
+    if unverified:
+        parts += [Text(f"\n{APART}", BOLD), _results_table(unverified, wide)]
+    return [*parts, *_notices(bool(unverified))]
 
 
 def _reference_lines(reference: Reference) -> list[str]:
@@ -81,8 +91,10 @@ def _reference_lines(reference: Reference) -> list[str]:
     if reference.interval is not None:
         lines.append(f"error band: {_span(reference.interval)}")
     for m in reference.neighbours:
-        span = "one result" if m.n == 1 else f"{_span(m.quartiles)} (n = {m.n})"
-        lines.append(f"interquartile range at {m.accelerators}: {span}")
+        if m.n > 1:
+            lines.append(f"interquartile range at {m.accelerators}: {_span(m.quartiles)} ({rests_on(m)})")
+        else:
+            lines.append(f"at {m.accelerators}: {rests_on(m)}, no median")
     return lines
 
 
@@ -128,20 +140,25 @@ def _results_table(
     results: Sequence[PublishedResult],
     wide: bool,
     lines: Mapping[PublishedResult, tuple[str, str]] | None = None,
+    family: bool = False,
 ) -> Table:
-    """Published results with all that MLCommons asks to stand beside a figure; `lines`: each one's fitted minutes
-    and residual factor."""
+    """Results with all that MLCommons asks to stand beside a figure.
+
+    `lines`: each one's fitted minutes and residual factor; `family`: with each one's accelerator family.
+    """
     fitted = () if lines is None else ("line", "minutes/line")
     cited = CITED if wide else ("result",)
-    table = _table("accelerators", "minutes", *fitted, *cited)
+    table = _table("accelerators", *(["family"] if family else []), "minutes", *fitted, *cited)
     for r in results:
         beside = () if lines is None else lines[r]
         cells = _cited(r)
         if not wide:
             submitter, system, round_, published, retrieved, runs, score, source = cells
-            details = f"{round_}, published {published}, {runs} runs, {score}; retrieved {retrieved} from {source}"
+            day = published if r.confidence == UNVERIFIED else f"published {published}"
+            details = f"{round_}, {day}, {runs} runs, {score}; retrieved {retrieved} from {source}"
             cells = (f"{submitter}, {system}\n{details}",)
-        table.add_row(str(r.accelerators), format_figure(r.minutes), *beside, *map(Text, cells))
+        of_family = [Text(r.accelerator_family)] if family else []
+        table.add_row(str(r.accelerators), *of_family, format_figure(r.minutes), *beside, *map(Text, cells))
     return table
 
 
@@ -151,7 +168,7 @@ def _cited(result: PublishedResult) -> tuple[str, ...]:
         result.submitter,
         result.system,
         f"{result.round} {result.division}",
-        _day_of(result.round) or "not known",
+        "not published" if result.confidence == UNVERIFIED else day_of(result.round) or "not known",
         "not recorded" if result.retrieved is None else result.retrieved.isoformat(),
         "-" if result.n_runs is None else str(result.n_runs),
         result.confidence,
@@ -168,93 +185,8 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _notices() -> list[RenderableType]:
-    return [Text(""), *(Text(line) for line in notice(own_results=False))]
-
-
-def reference_facts(reference: Reference) -> dict[str, Any]:
-    """The reference for JSON: every figure in full precision, every result with its citation."""
-    band = None
-    if reference.band is not None and reference.interval is not None:
-        low, high = reference.interval
-        band = {**dataclasses.asdict(reference.band), "low_minutes": low, "high_minutes": high}
-    return {
-        "benchmark": reference.benchmark,
-        "round": reference.round,
-        "published_on": _day_of(reference.round),
-        "division": reference.division,
-        "family": reference.family,
-        "accelerators": reference.accelerators,
-        "basis": reference.basis,
-        "minutes": reference.minutes,
-        "n": reference.n,
-        "submitters": reference.submitters,
-        "quartiles": reference.quartiles,
-        "band": band,
-        "neighbours": [
-            {
-                "accelerators": m.accelerators,
-                "minutes": m.minutes,
-                "n": m.n,
-                "submitters": m.submitters,
-                "quartiles": m.quartiles,
-            }
-            for m in reference.neighbours
-        ],
-        "partial": reference.partial,
-        "note": reference.note,
-        "results": [_result_facts(r) for r in reference.results],
-        "nearest": [_result_facts(r) for r in reference.nearest],
-        "notice": notice(own_results=False),
-    }
-
-
-def scaling_facts(scaling: Scaling) -> dict[str, Any]:
-    """The fits for JSON."""
-    return {
-        "benchmark": scaling.benchmark,
-        "round": scaling.round,
-        "published_on": _day_of(scaling.round),
-        "division": scaling.division,
-        "partial": scaling.partial,
-        "fits": [
-            {
-                "family": fit.family,
-                "exponent": fit.exponent,
-                "intercept": fit.intercept,
-                "r_squared": fit.r_squared,
-                "worst_factor": fit.worst_factor,
-                "n": fit.n,
-                "submitters": fit.submitters,
-                "counts": fit.counts,
-                "points": [
-                    {
-                        **_result_facts(p.result),
-                        "fitted_minutes": p.fitted_minutes,
-                        "residual_factor": p.residual_factor,
-                    }
-                    for p in fit.points
-                ],
-            }
-            for fit in scaling.fits
-        ],
-        "unfitted": [
-            {"family": u.family, "why": u.why, "counts": u.counts, "results": [_result_facts(r) for r in u.results]}
-            for u in scaling.unfitted
-        ],
-        "notice": notice(own_results=False),
-    }
-
-
-def _result_facts(result: PublishedResult) -> dict[str, Any]:
-    facts = dataclasses.asdict(result)
-    retrieved = None if result.retrieved is None else result.retrieved.isoformat()
-    return {**facts, "retrieved": retrieved, "published_on": _day_of(result.round), "citation": cite(result)}
-
-
-def _day_of(round_: str) -> str | None:
-    day = PUBLISHED_ON.get(round_)
-    return None if day is None else day.isoformat()
+def _notices(unverified: bool = False) -> list[RenderableType]:
+    return [Text(""), *(Text(line) for line in notice(own_results=unverified))]
 
 
 def _round_words(round_: str, division: str) -> str:
