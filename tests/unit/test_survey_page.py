@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import html
 import re
 
 import pytest
@@ -9,6 +11,8 @@ from study_on_disk import GEMM
 from test_report import SCRIPT, Page
 
 from seatrial.errors import UnreadableFile
+from seatrial.reference.names import PUBLISHED_ON
+from seatrial.report import survey_cells
 from seatrial.report.page import report
 from seatrial.report.survey_figures import chains
 
@@ -88,13 +92,80 @@ def test_every_link_of_a_figure_leads_to_a_result_with_its_citation(survey_page)
     row = re.search(r'<tr role="row" id="result-1">.*?</tr>', text, re.DOTALL).group()
     for words in ("mlcommons/training_results_v4.1", "min", "runs"):
         assert words in row
-    assert "MLPerf\u2122 Training v5.1, closed division, published 12 November 2025; retrieved" in page.text
+    assert "MLPerf\u2122 Training, closed division: v5.1, published 12 November 2025, from mlcommons/" in page.text
     cited = paths.survey("results").read_text(encoding="utf-8")
     assert cited.count("MLPerf\u2122 Training") == cited.count("\n") - 1
 
 
+def table_of(text, name):
+    return re.search(rf'<table id="table-{name}".*?</table>', text, re.DOTALL).group()
+
+
+def test_every_link_to_a_result_shows_its_whole_citation_on_hovering(survey_page):
+    paths, text = survey_page
+    with paths.survey("results").open(encoding="utf-8", newline="") as handle:
+        cited = {row["number"]: row["citation"] for row in csv.DictReader(handle)}
+    found = re.findall(r'<a href="#result-(\d+)" title="([^"]*)">#(\d+)</a>', text)
+    assert len(found) == text.count('href="#result-') > 400
+    for anchor, title, number in found:
+        assert (anchor, html.unescape(title)) == (number, cited[number])
+
+
+@pytest.mark.parametrize(
+    "name", ["spread", "medians", "rounds", "rounds-paired", "cost-summary", "costs", "form-factors", "claims"]
+)
+def test_a_table_of_published_figures_names_division_day_and_source_of_its_rounds(survey_page, name):
+    paths, text = survey_page
+    with paths.survey("results").open(encoding="utf-8", newline="") as handle:
+        round_of = {row["number"]: row["round"] for row in csv.DictReader(handle)}
+    table = table_of(text, f"survey-{name}")
+    caption = re.search(r"<caption>.*?</caption>", table, re.DOTALL).group()
+    shown = {round_of[number] for number in re.findall(r"#result-(\d+)", table)}
+    assert shown and "closed division:" in caption
+    cited = re.findall(r"(v\d\.\d), published (\d+ \w+ 20\d\d), from \S+/training_results_(v\d\.\d)", caption)
+    assert shown == {round_ for round_, _, _ in cited} == {source for _, _, source in cited}
+    assert all(PUBLISHED_ON[round_].strftime("%B %Y") in day for round_, day, _ in cited)
+
+
+def test_the_captions_name_every_round_of_their_table_and_no_other(survey_page):
+    other = re.search(
+        r"<caption>.*?</caption>", table_of(survey_page[1], "survey-spread-others"), re.DOTALL
+    ).group()
+    assert re.findall(r"(v\d\.\d), published", other) == ["v6.0", "v5.0", "v4.1"]
+    assert "fork of mlcommons/training_results_v6.0" in other
+
+
+def test_the_system_stands_beside_every_single_result(survey_page):
+    paths, text = survey_page
+    with paths.survey("spread").open(encoding="utf-8", newline="") as handle:
+        rows = [row for row in csv.DictReader(handle) if row["round"] == "v5.1"]
+    spread = table_of(text, "survey-spread")
+    for row in rows:
+        for end in ("fastest", "slowest", "least_chip", "most_chip", "widest_fastest", "widest_slowest"):
+            assert html.escape(f"{row[f'{end}_submitter']}, {row[f'{end}_system']}") in spread
+    with paths.survey("results").open(encoding="utf-8", newline="") as handle:
+        system = {row["number"]: f"{row['submitter']}, {row['system']}" for row in csv.DictReader(handle)}
+    for name in ("survey-cost-summary", "survey-costs"):
+        shown = table_of(text, name)
+        numbers = re.findall(r"#result-(\d+)", shown)
+        assert numbers
+        assert all(html.escape(system[number]) in shown for number in numbers)
+    assert "GigaComputing" in table_of(text, "survey-medians"), "a median's submitters stand beside their numbers"
+
+
+def test_no_list_of_results_is_cut_and_a_long_one_is_folded(survey_page, monkeypatch):
+    paths, _ = survey_page
+    with paths.survey("form_factors").open(encoding="utf-8", newline="") as handle:
+        numbers = max((row["linked_result_numbers"].split() for row in csv.DictReader(handle)), key=len)
+    monkeypatch.setattr(survey_cells, "MOST_LINKS", 3)
+    report(paths)
+    table = table_of(paths.report.read_text(encoding="utf-8"), "survey-form-factors")
+    folded = re.findall(rf"<summary>and {len(numbers) - 3} more</summary>(.*?)</details>", table, re.DOTALL)
+    assert numbers[3:] in [re.findall(r'href="#result-(\d+)"', links) for links in folded]
+
+
 def test_long_tables_are_folded(survey_page):
-    text = survey_page[1]
+    text = re.sub(r'<details class="more.*?</details>', "", survey_page[1], flags=re.DOTALL)
     folded = re.findall(r"<details>.*?</details>", text, re.DOTALL)
     unfolded = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
     assert len(folded) >= 10

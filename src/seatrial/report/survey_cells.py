@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from seatrial.report.survey_tables import Row
+from seatrial.report.survey_tables import Row, SurveyTables
 from seatrial.report.table import MULTIPLY, Link, ratio_words
 
 MOST_LINKS = 14
-"""Results that a cell links to; its table's file has the numbers of all."""
+"""Results that a cell links to unfolded."""
 
 
 def anchor(number: int) -> str:
@@ -16,16 +16,17 @@ def anchor(number: int) -> str:
     return f"result-{number}"
 
 
-def link(number: float) -> Link:
-    """A link to a result."""
-    return Link(f"#{whole(number)}", anchor(whole(number)))
+def link(survey: SurveyTables, number: float, named: bool = False) -> Link:
+    """A link to a result, with its citation on hovering; `named`: with the submitter beside it."""
+    result = survey.result[whole(number)]
+    after = str(result["submitter"]) if named else ""
+    return Link(f"#{whole(number)}", anchor(whole(number)), result["citation"], after)
 
 
-def links(numbers: str | float | None) -> tuple[Sequence[Link], str]:
-    """Links to the results behind a figure, and how many more there are."""
-    found = [int(n) for n in str(numbers or "").split()]
-    more = len(found) - MOST_LINKS
-    return [Link(f"#{n}", anchor(n)) for n in found[:MOST_LINKS]], f"and {more} more" if more > 0 else ""
+def links(survey: SurveyTables, numbers: str | float | None, named: bool = False) -> tuple[list[Link], list[Link]]:
+    """Links to the results behind a figure: those that are shown, and those that are folded."""
+    found = [link(survey, int(n), named) for n in str(numbers or "").split()]
+    return found[:MOST_LINKS], found[MOST_LINKS:]
 
 
 def of_rounds(rows: Sequence[Row], rounds: Iterable[str]) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from seatrial.analysis.survey.rounds import MEDIANS
 from seatrial.report.survey_cells import (
@@ -15,6 +15,7 @@ from seatrial.report.survey_cells import (
     times,
     whole,
 )
+from seatrial.report.survey_citation import cite_rounds, cite_table
 from seatrial.report.survey_tables import Row, SurveyTables
 from seatrial.report.table import NUMBER, TEXT, WHO, Cell, Table, ratio_words, table
 from seatrial.units import format_figure
@@ -22,10 +23,9 @@ from seatrial.units import format_figure
 
 def rounds_table(survey: SurveyTables, of_medians: bool, name: str) -> Table:
     """What changed from one round to the next on one family and count."""
+    shown = [row for row in survey.rounds if (row["basis"] == MEDIANS) == of_medians]
     rows = []
-    for row in survey.rounds:
-        if (row["basis"] == MEDIANS) != of_medians:
-            continue
+    for row in shown:
         carried = whole(row["carried_over"])
         rows.append(
             [
@@ -34,8 +34,8 @@ def rounds_table(survey: SurveyTables, of_medians: bool, name: str) -> Table:
                     f"{row['from_round']} to {row['to_round']}",
                     "one of them in part" if row["partial"] else "",
                 ),
-                _side(row, "from"),
-                _side(row, "to"),
+                _side(survey, row, "from"),
+                _side(survey, row, "to"),
                 Cell(ratio_words(row["ratio"]), change(row["ratio"])),
                 Cell(f"{carried} of {whole(row['to_results'])}" if carried else "none"),
             ]
@@ -54,17 +54,18 @@ def rounds_table(survey: SurveyTables, of_medians: bool, name: str) -> Table:
         else "Without a median on both sides: the systems that one submitter listed under one name in both rounds, "
         "what was carried over left out. The ratio is their geometric mean: weaker evidence than a median"
     )
-    return table(name, caption, columns, rows, "tables/survey_rounds.csv")
+    cited = cite_table(survey, [row[f"{side}_round"] for row in shown for side in ("from", "to")])
+    return table(name, caption, columns, rows, "tables/survey_rounds.csv", cited)
 
 
-def _side(row: Row, side: str) -> Cell:
-    behind, more = links(row[f"{side}_result_numbers"])
+def _side(survey: SurveyTables, row: Row, side: str) -> Cell:
+    behind, folded = links(survey, row[f"{side}_result_numbers"])
     submitters = whole(row[f"{side}_submitters"])
     under = f"n = {whole(row[f'{side}_results'])}, {submitters} submitter{'' if submitters == 1 else 's'}"
-    return Cell(f"{format_figure(row[f'{side}_minutes'])} min", under, links=behind, more=more)
+    return Cell(f"{format_figure(row[f'{side}_minutes'])} min", under, links=behind, folded=folded)
 
 
-def scaling_table(survey: SurveyTables, rounds: Iterable[str], name: str) -> Table:
+def scaling_table(survey: SurveyTables, rounds: Sequence[str], name: str) -> Table:
     """The scaling fits."""
     rows = []
     for row in of_rounds(survey.scaling, rounds):
@@ -89,4 +90,4 @@ def scaling_table(survey: SurveyTables, rounds: Iterable[str], name: str) -> Tab
         ("Furthest off the line", NUMBER),
     ]
     caption = "Fits of log time against log count, by family; an exponent of -1 halves the time on twice as many"
-    return table(name, caption, columns, rows, "tables/survey_scaling.csv")
+    return table(name, caption, columns, rows, "tables/survey_scaling.csv", cite_rounds(survey, rounds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seatrial.report.survey_cells import change, links, round_words, whole
+from seatrial.report.survey_citation import cite_table
 from seatrial.report.survey_tables import SurveyTables
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, ratio_words, table
 from seatrial.units import format_figure
@@ -22,17 +23,20 @@ def claims_table(survey: SurveyTables) -> Table:
     for row in survey.claims:
         if row["verdict"] == NOT_ADDRESSED:
             continue
-        behind, more = links(row["result_numbers"])
+        behind, folded = links(survey, row["result_numbers"])
         rows.append(
             [
                 Cell(row["stated"], row["source"]),
                 Cell(WORDS_OF_VERDICT[row["verdict"]], kind=f"verdict {row['verdict']}"),
-                Cell(row["evidence"], _sentence(row["rule"]), links=behind, more=more),
+                Cell(row["evidence"], _sentence(row["rule"]), links=behind, folded=folded),
             ]
         )
+    cited = {
+        survey.result[int(n)]["round"] for row in survey.claims for n in str(row["result_numbers"] or "").split()
+    }
     columns = [("Claim", TEXT), ("Verdict", TEXT), ("What the results say", PROSE)]
     caption = "Claims held against the published results. Under each finding the rule that its verdict follows from"
-    return table("survey-claims", caption, columns, rows, "tables/survey_claims.csv")
+    return table("survey-claims", caption, columns, rows, "tables/survey_claims.csv", cite_table(survey, cited))
 
 
 def unaddressed_table(survey: SurveyTables) -> Table:
@@ -52,16 +56,17 @@ def form_factors_table(survey: SurveyTables) -> Table:
     for row in survey.form_factors:
         cells = [Cell(row["benchmark"], f"{round_words(row)}, {whole(row['accelerators'])} accelerators")]
         for side in ("linked", "card"):
-            behind, more = links(row[f"{side}_result_numbers"])
+            behind, folded = links(survey, row[f"{side}_result_numbers"], named=True)
             under = f"{row[f'{side}_family']}, n = {whole(row[f'{side}_results'])}"
-            cells.append(Cell(f"{format_figure(row[f'{side}_minutes'])} min", under, links=behind, more=more))
+            cells.append(Cell(f"{format_figure(row[f'{side}_minutes'])} min", under, links=behind, folded=folded))
         rows.append([*cells, Cell(ratio_words(row["ratio"]), change(row["ratio"]))])
     columns = [("Benchmark", TEXT), ("On NVLink", TEXT), ("As PCIe cards", TEXT), ("Cards over NVLink", NUMBER)]
     caption = (
         "Medians of both forms at one benchmark, round and count, whatever their n. Clocks, power limits and "
         "memory may differ too: the ratio is not the link's alone"
     )
-    return table("survey-form-factors", caption, columns, rows, "tables/survey_form_factors.csv")
+    cited = cite_table(survey, [row["round"] for row in survey.form_factors])
+    return table("survey-form-factors", caption, columns, rows, "tables/survey_form_factors.csv", cited)
 
 
 def _sentence(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ from seatrial.report.figures import Drawing, Drawn, drawn
 from seatrial.report.palette import INK, REFERENCE, SERIES
 from seatrial.report.scaling_figure import scaling_figure
 from seatrial.report.survey_cells import hardware
+from seatrial.report.survey_citation import cite_rounds
 from seatrial.report.survey_tables import Row, SurveyTables
 from seatrial.report.survey_words import MOVED, SAME_ACCELERATORS, size_in_words
 from seatrial.report.table import MULTIPLY, ratio_words
@@ -65,7 +66,7 @@ def spread(survey: SurveyTables) -> Drawing | None:
         f"{r['benchmark']}: {ratio_words(r['ratio'])} times in time, {_or_dash(r['chip_ratio'])} per accelerator"
         for r in rows
     )
-    reading = f"A dot is one published result. {size_in_words(rows)}".strip()
+    reading = f"A dot is one published result. {size_in_words(rows)} {cite_rounds(survey, [survey.newest])}"
     return Drawing(figure, f"Fastest to slowest by benchmark, {survey.newest}", reading, caption)
 
 
@@ -142,6 +143,7 @@ def rounds(survey: SurveyTables) -> Drawing | None:
     values_at_right(ax, [f"{c.values[-1]:.2f}" for c in moved] + [_span(rest)] * bool(still))
     ax.set(xlabel="median time, that of the first round as 1", ylabel="")
     reading = "A row is one benchmark on one family and count, a dot its median in a round. Left is faster."
+    reading += f" {cite_rounds(survey, [round_ for chain in lines for round_ in chain.rounds])}"
     caption = "; ".join(f"{c.name}: {_path(c)}" for c in moved)
     caption += f"; {len(still)} others stay within {100 * MOVED:g} %" if still else ""
     return Drawing(figure, SAME_ACCELERATORS, reading, caption)
@@ -175,7 +177,9 @@ def scaling(survey: SurveyTables) -> Drawing | None:
         return None
     benchmark = min(counts, key=lambda name: (-counts[name], name))
     table = pd.DataFrame([_as_published(row) for row in results], columns=list(COLUMNS))
-    return scaling_figure(find_scaling(benchmark, survey.newest, table=table))
+    found = scaling_figure(find_scaling(benchmark, survey.newest, table=table))
+    cited = cite_rounds(survey, [survey.newest])
+    return None if found is None else replace(found, reading=f"{found.reading} {cited}")
 
 
 def _as_published(row: Row) -> Row:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from seatrial.analysis.survey.cost import NO_PRICE
 from seatrial.report.survey_cells import hardware, link, whole
+from seatrial.report.survey_citation import cite_table
 from seatrial.report.survey_tables import Row, SurveyTables
 from seatrial.report.table import NUMBER, PROSE, TEXT, WHO, Cell, Table, count, table
 from seatrial.units import format_figure
@@ -45,7 +46,7 @@ def cost_summary_table(survey: SurveyTables, round_: str) -> Table:
         priced = [row for row in same if _is_priced(row)]
         fewest = min(priced, key=lambda r: (r["accelerator_hours"], r["result"]), default=None)
         fastest = min(same, key=lambda r: (r["minutes"], r["result"]))
-        rows.append([Cell(benchmark, round_), *_with_cost(fewest), *_with_cost(fastest)])
+        rows.append([Cell(benchmark, round_), *_with_cost(survey, fewest), *_with_cost(survey, fastest)])
     columns = [
         ("Benchmark", TEXT),
         ("Fewest accelerator-hours with a price", WHO),
@@ -54,23 +55,28 @@ def cost_summary_table(survey: SurveyTables, round_: str) -> Table:
         ("One run of it", NUMBER),
     ]
     caption = f"Cost of one run in {round_}, and under it of the runs that its score needs, at the prices below"
-    return table("survey-cost-summary", caption, columns, rows, "tables/survey_costs.csv")
+    return table(
+        "survey-cost-summary", caption, columns, rows, "tables/survey_costs.csv", cite_table(survey, [round_])
+    )
 
 
-def _with_cost(row: Row | None) -> list[Cell]:
+def _with_cost(survey: SurveyTables, row: Row | None) -> list[Cell]:
     """Who and with what, and the cost: of one run, and of those behind the score."""
     if row is None:
         return [Cell("-", "no family with a price"), Cell("not known")]
     on = hardware(row["accelerator_family"], row["accelerators"])
     figures = f"{format_figure(row['accelerator_hours'], 3)} accelerator-hours"
-    who = Cell(
-        figures, f"{row['submitter']}, {on}, {format_figure(row['minutes'])} min", links=[link(row["result"])]
-    )
+    under = f"{_who(survey, row)}, {on}, {format_figure(row['minutes'])} min"
+    who = Cell(figures, under, links=[link(survey, row["result"])])
     if not _is_priced(row):
         return [who, Cell("not known", NO_PRICE)]
     runs = whole(row["runs"])
     score = f"{runs} runs: {_range(row['score_low'], row['score_high'], row['currency'])}" if runs else ""
     return [who, Cell(_range(row["run_low"], row["run_high"], row["currency"]), score)]
+
+
+def _who(survey: SurveyTables, row: Row) -> str:
+    return f"{row['submitter']}, {survey.result[whole(row['result'])]['system']}"
 
 
 def _is_priced(row: Row) -> bool:
@@ -86,7 +92,7 @@ def costs_table(survey: SurveyTables, round_: str, name: str) -> Table:
         rows.append(
             [
                 Cell(row["benchmark"], f"{row['round']}, {row['accelerator_family']}"),
-                Cell(row["submitter"], on, links=[link(row["result"])]),
+                Cell(_who(survey, row), on, links=[link(survey, row["result"])]),
                 Cell(f"{format_figure(row['minutes'])} min"),
                 Cell(format_figure(row["accelerator_hours"], 3)),
                 Cell(_range(row["run_low"], row["run_high"], row["currency"]), _note(row)),
@@ -102,7 +108,7 @@ def costs_table(survey: SurveyTables, round_: str, name: str) -> Table:
         ("The runs of the score", NUMBER),
     ]
     caption = f"The result of the fewest accelerator-hours by benchmark and family in {round_}, at the prices below"
-    return table(name, caption, columns, rows, "tables/survey_costs.csv")
+    return table(name, caption, columns, rows, "tables/survey_costs.csv", cite_table(survey, [round_]))
 
 
 def _least(survey: SurveyTables, round_: str) -> Sequence[Row]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Sequence
-
 from seatrial.report.survey_cells import anchor, hardware, of_rounds, whole
-from seatrial.report.survey_tables import Row, SurveyTables
+from seatrial.report.survey_citation import cite_rounds, retrieved
+from seatrial.report.survey_tables import SurveyTables
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table
 from seatrial.units import format_figure
 
@@ -37,25 +35,11 @@ def results_table(survey: SurveyTables, round_: str) -> Table:
     ]
     return Table(
         name=f"survey-results-{round_.replace('.', '-')}",
-        caption=_citation_of_round(chosen, round_),
+        caption=f"Every surveyed result of {round_}. Result ids are not in the repositories",
         columns=columns,
         rows=rows,
         total=len(rows),
         file="tables/survey_results.csv",
+        citation=f"{cite_rounds(survey, [round_])} Retrieved {retrieved(chosen)}.",
         anchors=[anchor(whole(row["number"])) for row in chosen],
     )
-
-
-def _citation_of_round(chosen: Sequence[Row], round_: str) -> str:
-    day = chosen[0]["published_on"] if chosen else None
-    published = f", published {_day(dt.date.fromisoformat(day))}" if day else ""
-    days = sorted({row["retrieved"] for row in chosen if row["retrieved"]})
-    retrieved = " to ".join(_day(dt.date.fromisoformat(d)) for d in dict.fromkeys([*days[:1], *days[-1:]]))
-    return (
-        f"MLPerf\u2122 Training {round_}, closed division{published}; retrieved "
-        f"{retrieved or 'on a day that was not recorded'}. Result ids are not in the repositories"
-    )
-
-
-def _day(day: dt.date) -> str:
-    return f"{day.day} {day:%B %Y}"

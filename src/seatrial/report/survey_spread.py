@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from seatrial.report.survey_cells import (
     hardware,
@@ -13,25 +13,26 @@ from seatrial.report.survey_cells import (
     times,
     whole,
 )
+from seatrial.report.survey_citation import cite_rounds, cite_table
 from seatrial.report.survey_tables import Row, SurveyTables
-from seatrial.report.table import NUMBER, TEXT, WHO, Cell, Table, count, span, table
+from seatrial.report.table import NUMBER, PROSE, TEXT, WHO, Cell, Table, count, span, table
 from seatrial.units import format_figure
 
 
-def spread_table(survey: SurveyTables, rounds: Iterable[str], name: str) -> Table:
+def spread_table(survey: SurveyTables, rounds: Sequence[str], name: str) -> Table:
     """Fastest against slowest by benchmark: raw, per accelerator, and among equals."""
     rows = []
     for row in of_rounds(survey.spread, rounds):
         rows.append(
             [
                 Cell(row["benchmark"], f"{round_words(row)}, {count(whole(row['results']), 'result')}"),
-                _end(row, "fastest", "minutes", "min"),
-                _end(row, "slowest", "minutes", "min"),
+                _end(survey, row, "fastest", "minutes", "min"),
+                _end(survey, row, "slowest", "minutes", "min"),
                 Cell(times(row["ratio"])),
-                _end(row, "least_chip", "chip_minutes", "chip-min"),
-                _end(row, "most_chip", "chip_minutes", "chip-min"),
+                _end(survey, row, "least_chip", "chip_minutes", "chip-min"),
+                _end(survey, row, "most_chip", "chip_minutes", "chip-min"),
                 Cell(times(row["chip_ratio"])),
-                _among_equals(row),
+                _among_equals(survey, row),
             ]
         )
     columns = [
@@ -42,30 +43,36 @@ def spread_table(survey: SurveyTables, rounds: Iterable[str], name: str) -> Tabl
         ("Least per accelerator", WHO),
         ("Most per accelerator", WHO),
         ("Ratio per accelerator", NUMBER),
-        ("Widest among equals", WHO),
+        ("Widest among equals", PROSE),
     ]
     caption = (
         "Fastest against slowest; the same in chip-minutes (accelerators times minutes); and the widest ratio "
         "among results of one accelerator family and count"
     )
-    return table(name, caption, columns, rows, "tables/survey_spread.csv")
+    return table(name, caption, columns, rows, "tables/survey_spread.csv", cite_table(survey, rounds))
 
 
-def _end(row: Row, end: str, figure: str, unit: str) -> Cell:
+def _end(survey: SurveyTables, row: Row, end: str, figure: str, unit: str) -> Cell:
     value = row[f"{end}_{figure}"]
     if value is None:
         return Cell("-", "no result with accelerators")
     on = hardware(row[f"{end}_accelerator_family"], row[f"{end}_accelerators"])
-    under = f"{row[f'{end}_submitter']}, {on}"
-    return Cell(f"{format_figure(value)} {unit}", under, links=[link(row[f"{end}_result"])])
+    under = f"{row[f'{end}_submitter']}, {row[f'{end}_system']}, {on}"
+    return Cell(f"{format_figure(value)} {unit}", under, links=[link(survey, row[f"{end}_result"])])
 
 
-def _among_equals(row: Row) -> Cell:
+def _among_equals(survey: SurveyTables, row: Row) -> Cell:
     if row["widest_ratio"] is None:
         return Cell("-", "no two results are equals")
     on = hardware(row["widest_fastest_accelerator_family"], row["widest_fastest_accelerators"])
-    behind = [link(row["widest_fastest_result"]), link(row["widest_slowest_result"])]
-    return Cell(times(row["widest_ratio"]), f"{on}, n\u00a0=\u00a0{whole(row['widest_results'])}", links=behind)
+    ends = ("widest_fastest", "widest_slowest")
+    who = " against ".join(
+        f"{row[f'{end}_submitter']}, {row[f'{end}_system']}, {format_figure(row[f'{end}_minutes'])} min"
+        for end in ends
+    )
+    behind = [link(survey, row[f"{end}_result"]) for end in ends]
+    under = f"{on}, n\u00a0=\u00a0{whole(row['widest_results'])}: {who}"
+    return Cell(times(row["widest_ratio"]), under, links=behind)
 
 
 def coverage_table(survey: SurveyTables) -> Table:
@@ -97,14 +104,21 @@ def coverage_table(survey: SurveyTables) -> Table:
         "Groups of one benchmark, accelerator family and count, and those with a median: three results or more by "
         "three submitters or more"
     )
-    return table("survey-coverage", caption, columns, rows, "tables/survey_coverage.csv")
+    return table(
+        "survey-coverage",
+        caption,
+        columns,
+        rows,
+        "tables/survey_coverage.csv",
+        cite_rounds(survey, survey.surveyed_rounds),
+    )
 
 
-def medians_table(survey: SurveyTables, rounds: Iterable[str], name: str) -> Table:
+def medians_table(survey: SurveyTables, rounds: Sequence[str], name: str) -> Table:
     """The like-for-like medians with their spread."""
     rows = []
     for row in of_rounds(survey.medians, rounds):
-        behind, more = links(row["result_numbers"])
+        behind, folded = links(survey, row["result_numbers"], named=True)
         rows.append(
             [
                 Cell(row["benchmark"], round_words(row)),
@@ -113,7 +127,7 @@ def medians_table(survey: SurveyTables, rounds: Iterable[str], name: str) -> Tab
                 Cell(span(row["low_quartile_minutes"], row["high_quartile_minutes"], 4)),
                 Cell(span(row["fastest_minutes"], row["slowest_minutes"], 4), f"{times(row['ratio'])} apart"),
                 Cell(f"{whole(row['results'])}", f"{whole(row['submitters'])} submitters"),
-                Cell("", links=behind, more=more),
+                Cell("", links=behind, folded=folded),
             ]
         )
     columns = [
@@ -126,4 +140,4 @@ def medians_table(survey: SurveyTables, rounds: Iterable[str], name: str) -> Tab
         ("Which", TEXT),
     ]
     caption = "Like-for-like medians: benchmark, round, accelerator family and count all the same"
-    return table(name, caption, columns, rows, "tables/survey_medians.csv")
+    return table(name, caption, columns, rows, "tables/survey_medians.csv", cite_table(survey, rounds))

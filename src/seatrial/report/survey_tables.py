@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from seatrial.analysis.survey.results import round_order
+from seatrial.analysis.survey.spread import ENDS
 from seatrial.analysis.survey.tables import COLUMNS
 from seatrial.analysis.tables import read_csv, rows_of
 from seatrial.config.survey import Survey
@@ -22,6 +24,7 @@ TEXT_COLUMNS = (
     "submitter",
     "first_as_of",
     "last_as_of",
+    *(f"{end}_{name}" for end in ENDS for name in ("submitter", "system")),
 )
 """Columns that stay text even where every cell of them looks like a number."""
 
@@ -57,7 +60,7 @@ class SurveyTables:
         whole = [round_ for round_ in self.surveyed_rounds if round_ not in self.partial_rounds]
         return max(whole or self.surveyed_rounds, key=round_order)
 
-    @property
+    @cached_property
     def result(self) -> dict[int, Row]:
         """The results by their numbers."""
         return {int(row["number"]): row for row in self.results}

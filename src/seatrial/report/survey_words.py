@@ -45,10 +45,10 @@ def changes_in_words(rounds: Sequence[Row]) -> str:
     carried = sum(whole(row["carried_over"]) for row in followed)
     limit = f"{100 * MOVED:g} %"
     return (
-        f"Of {count(len(followed), 'median')} that can be followed from one round to the next, {fell} fell by {limit} "
-        f"or more, {rose} rose by as much and {len(followed) - fell - rose} stayed within it. Of the {later} later "
-        f"results {carried} are earlier ones entered again unchanged. Only benchmark, accelerator family and count "
-        "are held: software, hosts, networks and rules may each have changed."
+        f"Of {count(len(followed), 'median')} that can be followed from one round to the next, {fell} fell by "
+        f"{limit} or more, {rose} rose by as much and {len(followed) - fell - rose} stayed within it. Of the "
+        f"{later} later results {carried} are earlier ones entered again unchanged. Only benchmark, accelerator "
+        "family and count are held: software, hosts, networks and rules may each have changed."
     )
 
 
@@ -61,8 +61,8 @@ def bends_in_words(scaling: Sequence[Row]) -> str:
     flatter = sum(row["last_exponent"] > row["first_exponent"] for row in bent)
     worst = max(scaling, key=lambda row: row["worst_factor"])
     counted = (
-        f"Of {count(len(bent), 'fit')} over three counts or more, {flatter} flatten: their medians fall more slowly "
-        "from the second largest count to the largest than from the smallest to the next. "
+        f"Of {count(len(bent), 'fit')} over three counts or more, {flatter} flatten: their medians fall more "
+        "slowly from the second largest count to the largest than from the smallest to the next. "
         if bent
         else "No fit has three counts or more, to tell whether it bends. "
     )

@@ -20,6 +20,10 @@ class Link:
 
     text: str
     anchor: str
+    title: str = ""
+    """Shown on hovering."""
+    after: str = ""
+    """A word that follows the link."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Cell:
     under: str = ""
     kind: str = ""
     links: Sequence[Link] = ()
-    more: str = ""
-    """What follows the links."""
+    folded: Sequence[Link] = ()
+    """Further links, folded behind their number."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Table:
     """The file that has all rows."""
     anchors: Sequence[str] = ()
     """The ids of the rows, where links lead to them."""
+    citation: str = ""
+    """What must stand beside published figures, under the caption."""
 
     @property
     def cut(self) -> bool:
@@ -54,10 +60,15 @@ class Table:
 
 
 def table(
-    name: str, caption: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Cell]], file: str
+    name: str,
+    caption: str,
+    columns: Sequence[tuple[str, str]],
+    rows: Sequence[Sequence[Cell]],
+    file: str,
+    citation: str = "",
 ) -> Table:
     """A table of at most MOST_ROWS rows that knows how many there are."""
-    return Table(name, caption, columns, rows[:MOST_ROWS], len(rows), file)
+    return Table(name, caption, columns, rows[:MOST_ROWS], len(rows), file, citation=citation)
 
 
 def span(low: float | None, high: float | None, digits: int = 3) -> str:

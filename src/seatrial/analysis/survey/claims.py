@@ -117,12 +117,14 @@ def _spread(claim: SpreadClaim, evidence: Evidence) -> Found:
     if not cases:
         return Found("cannot_be_said", "no benchmark has two results to compare", rule, 0, 0)
     widest = max(cases, key=lambda row: row[column])
+    ends = ENDS_OF_FIGURE[claim.figure]
+    who = " against ".join(f"{widest[f'{end}_submitter']}, {widest[f'{end}_system']}" for end in ends)
     words = (
         f"{len(holds)} of {len(cases)} benchmarks and rounds reach {bound} times; "
         f"the middle one is {_times(median(row[column] for row in cases))}, "
-        f"the widest {_times(widest[column])} ({widest['benchmark']} in {widest['round']})"
+        f"the widest {_times(widest[column])} ({widest['benchmark']} in {widest['round']}: {who})"
     )
-    behind = " ".join(str(widest[f"{end}_result"]) for end in ENDS_OF_FIGURE[claim.figure])
+    behind = " ".join(str(widest[f"{end}_result"]) for end in ends)
     return Found(_counted(len(holds), len(cases), claim.share), words, rule, len(cases), len(holds), behind)
 
 
@@ -222,11 +224,11 @@ def _slower(claim: SlowerClaim, evidence: Evidence) -> Found:
     if not ratios:
         return Found("cannot_be_said", "no result has a like-for-like median", rule, 0, 0)
     share = len(beyond) / len(ratios)
-    named = ", ".join(f"{s.published.submitter} {s.benchmark} in {s.round} {_times(r)}" for r, s in beyond[:3])
+    named = "; ".join(f"{_who(s)}, {s.benchmark} in {s.round}, {_times(r)}" for r, s in beyond[:3])
     words = (
         f"{len(beyond)} of {len(ratios)} results with a like-for-like median are beyond {_times(threshold.value)} "
         f"it ({100 * share:.2g} %){f': {named}' if named else ''}"
-        f"{f' and {len(beyond) - 3} more' if len(beyond) > 3 else ''}. "
+        f"{f'; and {len(beyond) - 3} more' if len(beyond) > 3 else ''}. "
         "Whether a diagnosis finds a cause is not in the data"
     )
     verdict: Word = "borne_out" if share <= claim.at_most.value else "not_borne_out"
@@ -245,10 +247,14 @@ def _cloud(claim: CloudClaim, evidence: Evidence) -> Found:
     top = max(of_clouds, key=lambda s: (sizes[s.benchmark], s.like.accelerators))
     words = (
         f"{len(of_clouds)} results of clouds train models of more than {size}, the largest {top.benchmark} by "
-        f"{top.published.submitter} on {top.like.accelerators} x {top.like.family} in {top.round}. "
+        f"{_who(top)} on {top.like.accelerators} x {top.like.family} in {top.round}. "
         "Whether it pays is not in the data"
     )
     return Found("contradicted", words, rule, len(of_clouds), 0, str(top.number))
+
+
+def _who(s: Surveyed) -> str:
+    return f"{s.published.submitter}, {s.published.system}"
 
 
 def _is_cloud(s: Surveyed) -> bool:
