@@ -34,8 +34,8 @@ def test_an_unverified_result_is_cited_as_such_and_never_as_published() -> None:
     said = citation.cite(replace(result, confidence="unverified", source="vendor: b200/llama2_70b_lora"))
     assert said == (
         "Unverified: Dell, 1xXE9680Lx8B200-SXM-180GB (8 x B200): MLPerf™ Training v5.1 llama2_70b_lora, "
-        "8.886 minutes; Result not verified by MLCommons Association; scored from logs in vendor: b200/llama2_70b_lora on "
-        "22 November 2026."
+        "8.886 minutes; Result not verified by MLCommons Association; scored from logs in vendor: "
+        "b200/llama2_70b_lora on 22 November 2026."
     )
     assert set(citation.ORIGIN) == set(CONFIDENCES)
 
