@@ -67,7 +67,8 @@ def test_snakemake_runs_nothing_of_it_and_takes_what_was_ingested(project, vendo
     again = snakemake(project)
     assert again.returncode == 0, again.stderr[-2000:]
     assert outcomes(project) == ["completed"] * 3 + ["failed"] + ["completed"] * 6
-    assert verdict(project) == 3
+    # MLCommons allows a result of this benchmark one failed run
+    assert verdict(project) == 0, (project / "results/vendor_logs/verdicts.json").read_text()
     assert snakemake(project, rerun="failed").returncode == 0
     assert snakemake(project, "--forceall").returncode == 0
     assert records(project) == made

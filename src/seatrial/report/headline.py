@@ -5,7 +5,7 @@ from __future__ import annotations
 from seatrial.analysis.verdicts import NO_CRITERIA, covers, overall, overall_in_words
 from seatrial.report.headline_figure import Figure
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
-from seatrial.report.study_tables import Row, StudyTables, case_label, whose
+from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over, whose
 from seatrial.report.survey_headline import survey_headline
 from seatrial.report.table import MULTIPLY, count, ratio_words, span_of_minutes, span_of_ratios
 from seatrial.units import age_in_words, format_figure, format_minutes, parse_month
@@ -55,6 +55,8 @@ def _time(study: StudyTables) -> Figure:
     row = study.time_to_quality[0]
     more = len(study.time_to_quality) - 1
     where = case_label(study.cases[row["case_id"]]) + (f", first of {more + 1} cases" if more else "")
+    if handed_over(row):
+        return _score(row, f"{study.stated_systems.get(row['case_id'], '')} {where}".strip())
     if row["median_minutes"] is None:
         return Figure(
             "Time to quality",
@@ -66,6 +68,18 @@ def _time(study: StudyTables) -> Figure:
     parts = [f"{interval} ({row['interval_method']})" if interval else row["interval_method"]]
     parts += [f"{row['converged']} of {count(row['repeats'], 'repeat')}", where, "unverified"]
     return Figure("Time to quality", format_minutes(row["median_minutes"]), ", ".join(parts))
+
+
+def _score(row: Row, where: str) -> Figure:
+    """MLCommons' score of logs handed over; the median that leaves out failures and factor stands under it."""
+    parts = [row["score_note"]]
+    if row["median_minutes"] is not None:
+        middle = format_minutes(row["median_minutes"])
+        parts.append(f"median of the {row['converged']} that count, without the factor, {middle}")
+    under = "; ".join([*parts, f"{where}, unverified"])
+    if row["score_minutes"] is None:
+        return Figure("Score", "none", under, "wait")
+    return Figure("Score", format_minutes(row["score_minutes"]), under)
 
 
 def _ratio(study: StudyTables) -> Figure:

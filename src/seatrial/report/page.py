@@ -17,6 +17,7 @@ from seatrial.report.study_tables import StudyTables, read_study
 from seatrial.report.survey_figures import draw_survey
 from seatrial.report.survey_sections import survey_sections
 from seatrial.report.svg import inline
+from seatrial.report.time_to_quality_table import time_to_quality_table
 from seatrial.units import format_figure
 
 
@@ -53,6 +54,7 @@ def page(study: StudyTables, figures: list[Drawn]) -> str:
         version=__version__,
         study=plan.study,
         target=plan.study.target,
+        stated="; ".join(dict.fromkeys(study.stated_systems.values())),
         command=" ".join(plan.command),
         verdict_kind=kind,
         verdict=word,
@@ -68,7 +70,7 @@ def page(study: StudyTables, figures: list[Drawn]) -> str:
         svg={figure.name: Markup(inline(figure.svg)) for figure in figures},
         plan=sections.plan_table(study),
         criteria=sections.criteria_table(study),
-        time_to_quality=sections.time_to_quality_table(study),
+        time_to_quality=time_to_quality_table(study),
         inside_training=sections.measurements_table(study, training=True),
         comparison=sections.comparison_table(study),
         references=sections.references_table(study),

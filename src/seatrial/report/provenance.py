@@ -8,7 +8,10 @@ from seatrial.analysis.collect import read_repeat
 from seatrial.report.study_tables import StudyTables
 from seatrial.report.table import PROSE, TEXT, Cell, Table, table
 
-NAMED = ("hosts", "devices", "cpu", "kernel", "driver", "container", "git", "versions")
+LOGS = "logs"
+HANDED_OVER = ("submitter", "system_id", "round", "benchmark", "division", "source")
+"""What is shown of the origin of records made of logs."""
+NAMED = (LOGS, "hosts", "devices", "cpu", "kernel", "driver", "container", "git", "versions")
 MOST_VALUES = 8
 
 
@@ -23,11 +26,23 @@ def provenance_table(study: StudyTables) -> Table:
                 continue
             records += 1
             for name in NAMED:
-                for key, value in _leaves(name, record.provenance.get(name)):
+                for key, value in _leaves(name, _fact(record.provenance, name)):
                     facts.setdefault(key, set()).add(value)
     rows = [[Cell(key), Cell(_shown(values))] for key, values in sorted(facts.items(), key=_by_name)]
     columns = [("Fact", TEXT), ("Value", PROSE)]
     return table("provenance", f"What the {records} records say they ran on", columns, rows, "records/")
+
+
+def _fact(provenance: dict[str, Any], name: str) -> Any:
+    """A part of the provenance; of ingested logs whose they are, and the system as its description names it."""
+    if name != LOGS:
+        return provenance.get(name)
+    ingested = provenance.get("ingested")
+    if not isinstance(ingested, dict):
+        return None
+    description = ingested.get("system_description") or {}
+    facts = {key: ingested.get(key) for key in HANDED_OVER}
+    return facts | {"system_name, as described": description.get("system_name")}
 
 
 def _by_name(fact: tuple[str, set[str]]) -> tuple[int, str]:

@@ -22,11 +22,10 @@ from seatrial.report.table import (
     count,
     ratio_words,
     span,
-    span_of_minutes,
     span_of_ratios,
     table,
 )
-from seatrial.units import format_figure, format_minutes
+from seatrial.units import format_figure
 
 WORDS_OF_STANDING = {
     "slower": "slower",
@@ -107,44 +106,12 @@ def criteria_table(study: StudyTables) -> Table:
     return table("criteria", caption, columns, rows, "verdicts.json")
 
 
-def time_to_quality_table(study: StudyTables) -> Table:
-    """Time to quality, a row per training case."""
-    rows = []
-    for row in study.time_to_quality:
-        case = study.cases[row["case_id"]]
-        where = f"{row['accelerators']} accelerators" if row["accelerators"] else count(row["ranks"], "CPU rank")
-        interval = span_of_minutes(row["low_minutes"], row["high_minutes"])
-        rows.append(
-            [
-                Cell(case_label(case), f"{row['target']}, {where}"),
-                Cell(f"{row['converged']} of {row['repeats']}"),
-                Cell(f"{row['quality_metric'].replace('_', ' ')} {format_figure(row['quality_target'])}"),
-                Cell(format_minutes(row["median_minutes"]), "unverified" if row["median_minutes"] else ""),
-                Cell(interval or "-", row["interval_method"]),
-                Cell(format_minutes(row["olympic_minutes"])),
-                Cell(format_figure(row["samples_to_quality"])),
-                Cell(format_figure(row["throughput"]), row["throughput_unit"] if row["throughput"] else ""),
-            ]
-        )
-    columns = [
-        ("Training", TEXT),
-        ("Reached it", NUMBER),
-        ("Quality target", TEXT),
-        ("Median time", NUMBER),
-        ("Interval", NUMBER),
-        ("Olympic mean", NUMBER),
-        ("Samples to quality", NUMBER),
-        ("Throughput", NUMBER),
-    ]
-    caption = "Time to quality: median over the repeats that reached the target"
-    return table("time-to-quality", caption, columns, rows, "tables/time_to_quality.csv")
-
-
 def comparison_table(study: StudyTables) -> Table:
     """Trainings and published subjects beside the published median."""
     rows = []
     for row in study.comparison:
         own = row["subject"] == "training"
+        stated = row["case_id"] in study.stated_systems
         who = case_label(study.cases[row["case_id"]]) if own else f"{row['submitter']} {row['system']}"
         hardware = _hardware(row)
         reference = row["reference_minutes"]
@@ -153,7 +120,7 @@ def comparison_table(study: StudyTables) -> Table:
         kind = f"standing {row['standing']}"
         rows.append(
             [
-                Cell(who, whose(row)),
+                Cell(who, f"{study.stated_systems[row['case_id']]}; {whose(row)}" if stated else whose(row)),
                 Cell(row["benchmark"] or "none", f"{row['round']}, {hardware}"),
                 Cell(_minutes(row["measured_minutes"]), count(_int(row["measured_n"]), "run")),
                 Cell(_minutes(reference), basis),

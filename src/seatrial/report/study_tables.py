@@ -53,6 +53,16 @@ class StudyTables:
         return any(row["subject"] == "training" for row in self.comparison)
 
     @property
+    def stated_systems(self) -> dict[str, str]:
+        """What logs handed over ran on, by case: name and submitter, as the system description states them."""
+        stated = {}
+        for row in self.comparison:
+            if handed_over(row) and (row["system"] or row["submitter"]):
+                system, submitter = row["system"] or "a system without a name", row["submitter"]
+                stated[row["case_id"]] = f"{system} of {submitter}" if submitter else system
+        return stated
+
+    @property
     def runs_something(self) -> bool:
         """Whether a case is run here, rather than made of logs that somebody handed over."""
         return any(not is_ingested(case) for case in self.cases.values())
@@ -107,11 +117,16 @@ def case_label(case: Case) -> str:
     return f"{head}, {rest}" if rest else head
 
 
+def handed_over(row: Row) -> bool:
+    """Whether a row is of logs that somebody handed over."""
+    return bool(row["workload"] == "mlperf_logs")
+
+
 def whose(row: Row) -> str:
     """Whose result a row of the comparison is, and what it is worth."""
     if row["subject"] != "training":
         return "published result"
-    return "logs handed over, unverified" if row["workload"] == "mlperf_logs" else "own result, unverified"
+    return "logs handed over, unverified" if handed_over(row) else "own result, unverified"
 
 
 def _axis_value(name: str, value: object) -> str:
