@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from seatrial.analysis.survey.results import survey_results
-from seatrial.analysis.survey.tables import survey_rows
+from seatrial.analysis.survey.tables import published_table, survey_rows
 from seatrial.config.study import References
 from seatrial.config.survey import Survey
 from seatrial.paths import SURVEY_TABLES
 from seatrial.plan import make_plan
 from seatrial.reference.equivalent import find_reference
-from seatrial.reference.published import load_published
+from seatrial.reference.published import as_results, load_published
+from seatrial.reference.selection import comparable
 
 CONF = Path(__file__).parents[2] / "conf"
 ROUNDS = ["v3.1", "v4.0", "v4.1", "v5.0", "v5.1", "v6.0"]
@@ -123,7 +124,7 @@ def test_a_machine_without_accelerators_is_in_the_spread_but_in_no_chip_ratio_me
     assert cost and all("run_low" not in r and "without accelerators" in r["note"] for r in cost)
 
 
-def test_twins_count_once_open_and_rounded_results_never():
+def test_twins_count_once_open_rounded_and_unverified_results_never():
     twin = {"submitter": "B", "system_id": "same", "minutes": 12.0}
     table = made_table(
         {},
@@ -131,6 +132,7 @@ def test_twins_count_once_open_and_rounded_results_never():
         {**twin, "source": "much longer, with power", "minutes": 12.5},
         {"division": "open", "minutes": 1.0},
         {"confidence": "rounded", "minutes": 2.0},
+        {"confidence": "unverified", "minutes": 2.5},
         {"round": BEFORE, "minutes": 3.0},
     )
     assert [s.minutes for s in survey_results(table, [AFTER])] == [10.0, 12.0]
@@ -275,3 +277,45 @@ def test_more_result_files_are_surveyed_beside_the_shipped_ones(make_study, tmp_
     with study.analyse().survey("spread").open() as handle:
         row = only(list(csv.DictReader(handle)), benchmark="rgat")
     assert (row["fastest_submitter"], row["results"]) == ("Someone", "21")
+
+
+def test_what_is_no_published_score_in_an_added_file_enters_no_table_and_no_claim(tmp_path):
+    known = load_published().query("round == 'v5.1' and benchmark == 'llama2_70b_lora' and accelerators == 8")
+    known = known[known["accelerator_family"] == "B200"].head(3)
+    added = pd.concat(
+        [
+            known.assign(submitter=f"{word}{i}", system=word, system_id=f"{word}{i}", minutes=0.01, confidence=word)
+            for word in ("unverified", "rounded")
+            for i in range(3)
+        ],
+        ignore_index=True,
+    )
+    added["system_id"] += added.index.astype(str)
+    added.to_csv(tmp_path / "own.csv", index=False)
+    claims = [
+        {"name": "s", "kind": "spread", "stated": "x", "source": "y", "figure": "minutes", "at_least": 10},
+        {
+            "name": "m",
+            "kind": "slower_than_median",
+            "stated": "x",
+            "source": "y",
+            "at_most": {"value": 0.05, "source": "z"},
+        },
+    ]
+    prices = [{"family": "B200", "names": ["x"], "price": price(5.0, 9.0)}]
+    survey = Survey.model_validate({"rounds": ["v5.1"], "claims": claims, "prices": prices})
+    without, with_added = (
+        survey_rows(references, survey, published_table(references))
+        for references in (
+            References(survey=survey),
+            References(survey=survey, tables=[str(tmp_path / "own.csv")]),
+        )
+    )
+    assert [name for name in SURVEY_TABLES if with_added[name] != without[name]] == []
+
+
+def test_the_survey_and_the_reference_choose_the_same_results(shipped):
+    table = load_published()
+    closed = table[table["round"].isin(ROUNDS) & (table["division"] == "closed")]
+    chosen = {(r.round, r.source) for r in comparable(as_results(closed))}
+    assert {(r["round"], r["source"]) for r in shipped["results"] if r["accelerators"]} == chosen

@@ -1,4 +1,4 @@
-"""The results that a survey is about: closed division, twins once, rounded claims never; each with a number."""
+"""The results that a survey is about: published scores of the closed division, twins once, each with a number."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from seatrial.reference.citation import cite
 from seatrial.reference.names import PUBLISHED_ON, canonical_benchmark, canonical_submitter
 from seatrial.reference.published import PublishedResult, as_results, is_partial
 from seatrial.reference.selection import twins_once
+from seatrial.reference.table_file import SCORES
 
 COLUMNS = (
     "number",
@@ -82,9 +83,13 @@ def round_order(round_: str) -> tuple[int, ...]:
 
 
 def survey_results(table: pd.DataFrame, rounds: Iterable[str]) -> list[Surveyed]:
-    """The surveyed results of `rounds` in `table`, numbered from 1, by round, benchmark and time."""
+    """The surveyed results of `rounds` in `table`, numbered from 1, by round, benchmark and time.
+
+    What may be part of a reference (`reference.selection.comparable`: no rounded claim, nothing unverified, twins
+    once), and beside it machines without accelerators.
+    """
     chosen = table[table["round"].isin(list(rounds)) & (table["division"] == "closed")]
-    results = twins_once(r for r in as_results(chosen) if r.confidence != "rounded")
+    results = twins_once(r for r in as_results(chosen) if r.confidence in SCORES)
     ordered = sorted(results, key=lambda r: (round_order(r.round), canonical_benchmark(r.benchmark)))
     partial = {round_: is_partial(table, round_) for round_ in {r.round for r in ordered}}
     return [
