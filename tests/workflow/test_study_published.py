@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
+LARGEST_PAGE = 2_500_000
+"""Characters; the citations of all links are about a third of it."""
 
 
 def snakemake(project, *words):
@@ -34,6 +36,8 @@ def test_the_published_study_runs_without_hardware_and_a_second_run_finds_nothin
     assert verdicts["nvlink-against-pcie"] == "not_borne_out"
     page = (study / "report.html").read_text()
     assert page.count("<svg") == 3 and "This machine, as detected" not in page
+    assert page.count('href="#result-') == page.count('" title="') > 1000, "every number shows its citation"
+    assert len(page) < LARGEST_PAGE
     verdict = seatrial(project, "verdict", "results/published")
     assert (verdict.returncode, "no criteria declared" in verdict.stdout) == (0, True)
     again = snakemake(project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from seatrial.report.survey_tables import Row, SurveyTables
 from seatrial.report.table import MULTIPLY, Link, ratio_words
@@ -24,8 +25,14 @@ def link(survey: SurveyTables, number: float, named: bool = False) -> Link:
 
 
 def links(survey: SurveyTables, numbers: str | float | None, named: bool = False) -> tuple[list[Link], list[Link]]:
-    """Links to the results behind a figure: those that are shown, and those that are folded."""
+    """Links to the results behind a figure: those that are shown, and those that are folded.
+
+    A figure that is one result's alone has submitter and system beside it.
+    """
     found = [link(survey, int(n), named) for n in str(numbers or "").split()]
+    if len(found) == 1:
+        result = survey.result[int(str(numbers))]
+        found = [replace(found[0], after=f"{result['submitter']}, {result['system']}")]
     return found[:MOST_LINKS], found[MOST_LINKS:]
 
 

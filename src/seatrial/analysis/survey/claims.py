@@ -227,8 +227,7 @@ def _slower(claim: SlowerClaim, evidence: Evidence) -> Found:
     named = "; ".join(f"{_who(s)}, {s.benchmark} in {s.round}, {_times(r)}" for r, s in beyond[:3])
     words = (
         f"{len(beyond)} of {len(ratios)} results with a like-for-like median are beyond {_times(threshold.value)} "
-        f"it ({100 * share:.2g} %){f': {named}' if named else ''}"
-        f"{f'; and {len(beyond) - 3} more' if len(beyond) > 3 else ''}. "
+        f"it ({100 * share:.2g} %){f', furthest: {named}' if named else ''}. "
         "Whether a diagnosis finds a cause is not in the data"
     )
     verdict: Word = "borne_out" if share <= claim.at_most.value else "not_borne_out"
