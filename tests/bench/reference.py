@@ -124,6 +124,11 @@ def _agree(small: Path, official: Path, output: Path) -> None:
         raise SystemExit(f"the scores differ by more than {TOLERANCE}")
 
 
+def _submitter(source: str) -> str:
+    """The submitter's folder in `repository: Submitter/results/system/benchmark`."""
+    return source.rpartition(": ")[2].split("/")[0]
+
+
 def _against_official(small: Path, official: Path, output: Path) -> Result:
     return paired_ratio(
         "official summarizer / seatrial, CPU seconds, one core",

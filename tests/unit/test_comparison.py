@@ -188,8 +188,8 @@ def test_a_training_between_two_counts_is_held_against_an_interpolation(make_stu
     assert (row["reference_n"], row["reference_submitters"]) == (5, 3)
     assert (row["reference_low_minutes"], row["reference_high_minutes"]) == pytest.approx(found.interval)
     assert row["ratio_low"] < factor < row["ratio_high"]
-    assert "at 16 (3 results by 3 submitters)" in row["note"]
-    assert "at 32 (2 results by 2 submitters)" in row["note"]
+    assert "at 16 (median of 3 results by 3 submitters)" in row["note"]
+    assert "at 32 (median of 2 results by 2 submitters)" in row["note"]
     assert "error band" in row["interval_method"]
     assert math.isnan(row["reference_low_quartile"])
     assert ("interpolation's error decides" in row["note"]) == (standing == "inconclusive")

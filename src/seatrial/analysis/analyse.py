@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from seatrial.analysis.comparison import comparison
+from seatrial.analysis.inputs import read_plan
 from seatrial.analysis.survey.tables import survey
 from seatrial.analysis.time_to_quality import time_to_quality
 from seatrial.analysis.verdicts import verdicts
 from seatrial.paths import StudyPaths
+from seatrial.reference.published import add_tables
 
 
-def analyse(paths: StudyPaths) -> None:
+def analyse(paths: StudyPaths) -> list[str]:
     """Write time_to_quality.csv, comparison.csv, references.csv, verdicts.json and junit.xml from the tables, and
     the survey's tables where the study has one.
 
-    Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
+    Returns what is to be said of the study's own result files: which of their results count, and which do not. Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
     """
     time_to_quality(paths)
     comparison(paths)
     survey(paths)
     verdicts(paths)
+    added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
+    return list(add_tables(added).remarks) if added else []

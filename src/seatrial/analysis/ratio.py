@@ -73,8 +73,7 @@ def reference_estimate(minutes: float, by_submitter: Sequence[Sequence[float]]) 
 
 
 def interpolated_estimate(minutes: float, factor: float, coverage: float | None, predictions: int) -> Estimate:
-    """An interpolated median, which lies within `factor` of the true one with probability `coverage`, as seen in
-    `predictions` left-out medians.
+    """An interpolated median; of `predictions` left-out medians a share of `coverage` was predicted within `factor`.
 
     The errors are taken for t-distributed about 0 on the log scale, with predictions - 1 degrees of freedom; they
     contain the spread of the medians next to the count. No error where the coverage is not known.

@@ -133,7 +133,8 @@ def _analyse(arguments: argparse.Namespace) -> int:
     from seatrial.analysis.analyse import analyse
     from seatrial.paths import StudyPaths
 
-    analyse(StudyPaths(arguments.folder))
+    for line in analyse(StudyPaths(arguments.folder)):
+        print(line)
     return EXIT_OK
 
 
