@@ -17,7 +17,8 @@ def analyse(paths: StudyPaths) -> list[str]:
     """Write time_to_quality.csv, comparison.csv, references.csv, verdicts.json and junit.xml from the tables, and
     the survey's tables where the study has one.
 
-    Returns what is to be said of the study's own result files: which of their results count, and which do not. Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
+    Returns what is to be said of the study's own result files: which of their results count, and which do not.
+    Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
     """
     time_to_quality(paths)
     comparison(paths)

@@ -73,7 +73,7 @@ def reference_estimate(minutes: float, by_submitter: Sequence[Sequence[float]]) 
 
 
 def interpolated_estimate(minutes: float, factor: float, coverage: float | None, predictions: int) -> Estimate:
-    """An interpolated median; of `predictions` left-out medians a share of `coverage` was predicted within `factor`.
+    """An interpolated median; of `predictions` left-out ones a share of `coverage` was predicted within `factor`.
 
     The errors are taken for t-distributed about 0 on the log scale, with predictions - 1 degrees of freedom; they
     contain the spread of the medians next to the count. No error where the coverage is not known.
