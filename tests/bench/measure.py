@@ -41,8 +41,9 @@ def paired_ratio(
     bar: float,
     clock: Callable[[], float],
     limit_s: float,
+    fast_times: int = 1,
 ) -> Result:
-    """`slow` over `fast` by `clock`, alternating; at least LEAST_PAIRS pairs, then until the interval is narrow or
+    """`slow` over `fast` by `clock`, alternating (`fast` done `fast_times` in each pair, and their mean taken); at least LEAST_PAIRS pairs, then until the interval is narrow or
     `limit_s` has passed. Holds where the 95 % interval does not lie wholly below the bar and is narrow enough."""
     ratios: list[float] = []
     began = time.monotonic()
@@ -50,7 +51,7 @@ def paired_ratio(
         half_width(ratios) > HALF_WIDTH and len(ratios) < MOST_PAIRS and time.monotonic() - began < limit_s
     ):
         order = (slow, fast) if len(ratios) % 2 == 0 else (fast, slow)
-        spent = {work: timed(work, clock) for work in order}
+        spent = {work: timed(work, clock, fast_times if work is fast else 1) for work in order}
         ratios.append(spent[slow] / spent[fast])
     center, half = statistics.median(ratios), half_width(ratios)
     return Result(
@@ -64,10 +65,12 @@ def paired_ratio(
     )
 
 
-def timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
+def timed(work: Callable[[], object], clock: Callable[[], float], times: int) -> float:
+    """What `work` takes, the mean of `times` goes."""
     start = clock()
-    work()
-    return clock() - start
+    for _ in range(times):
+        work()
+    return (clock() - start) / times
 
 
 def interval(ratios: list[float]) -> tuple[float, float]:
