@@ -43,8 +43,9 @@ def paired_ratio(
     limit_s: float,
     fast_times: int = 1,
 ) -> Result:
-    """`slow` over `fast` by `clock`, alternating (`fast` done `fast_times` in each pair, and their mean taken); at least LEAST_PAIRS pairs, then until the interval is narrow or
-    `limit_s` has passed. Holds where the 95 % interval does not lie wholly below the bar and is narrow enough."""
+    """`slow` over `fast` by `clock`, alternating; at least LEAST_PAIRS pairs, then until the interval is narrow or
+    `limit_s` has passed. In each pair `fast` is done `fast_times`, and the mean taken: the shorter work is the
+    noisier. Holds where the 95 % interval does not lie wholly below the bar and is narrow enough."""
     ratios: list[float] = []
     began = time.monotonic()
     while len(ratios) < LEAST_PAIRS or (
