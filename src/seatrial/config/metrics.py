@@ -30,8 +30,27 @@ METRICS: dict[str, Metric] = {
         "min", "lower", "training time at the first evaluation that meets the quality target"
     ),
     "train.samples_to_quality": Metric("samples", "lower", "training sequences at the interpolated crossing"),
+    "train.tokens_to_quality": Metric(
+        "tokens", "lower", "training tokens at the interpolated crossing of the quality named by the label"
+    ),
+    "train.tokens_trained": Metric("tokens", "lower", "training tokens of the whole run, also where no target was met"),
+    "train.sample_throughput": Metric("samples/s", "higher", "training samples of all ranks over training time"),
     "train.throughput": Metric("tokens/s", "higher", "training tokens of all ranks over training time"),
     "train.step_time": Metric("s", "lower", "time of one optimiser step, the maximum over ranks"),
+    "train.training_loss": Metric("1", "lower", "training loss, the mean over steps and ranks of one stretch"),
+    "train.compute_time": Metric("s", "lower", "of a step: forward, backward and update; the mean over ranks"),
+    "train.exposed_communication_time": Metric(
+        "s", "lower", "of a step: waiting for other ranks, hidden behind no computation; the mean over ranks"
+    ),
+    "train.data_wait_time": Metric("s", "lower", "of a step: waiting for data; the mean over ranks"),
+    "train.other_time": Metric("s", "lower", "of a step: what is none of the others; the mean over ranks"),
+    "train.checkpoint_stall_time": Metric("s", "lower", "how long the training stood still for one checkpoint"),
+    "train.productive_fraction": Metric(
+        "1", "higher", "1 - (communication + data wait + checkpoint stall + other) / the whole, of each stretch"
+    ),
+    "train.rank_time": Metric("s", "lower", "a rank's own time of a step, without waiting for others"),
+    "train.frechet_distance": Metric("1", "lower", "between features of generated and of real samples"),
+    "train.retrieval_accuracy": Metric("1", "higher", "share of far queries that are answered right"),
     "train.evaluation_loss": Metric("nats/token", "lower", "mean loss on the evaluation set"),
     "train.evaluation_time": Metric("s", "lower", "time of one evaluation, outside the training clock"),
     "train.checkpoint_time": Metric("s", "lower", "time of one checkpoint, outside the training clock"),

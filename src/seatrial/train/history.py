@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from seatrial.config.training import QualityTarget
 from seatrial.record import Measurement, Quality, measurement
+from seatrial.train.phases import PHASES
 from seatrial.train.quality import between, crossing_fraction, meets
 from seatrial.units import SECONDS_PER_MINUTE
+
+SPLIT = {
+    "compute": "train.compute_time",
+    "communication": "train.exposed_communication_time",
+    "data_wait": "train.data_wait_time",
+    "other": "train.other_time",
+}
+"""The metric of each phase of a step."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The quality after `samples` sequences of all ranks and `minutes` on the training clock."""
+    """The qualities after `samples` samples of all ranks and `minutes` on the training clock."""
 
     step: int
     samples: int
     minutes: float
     value: float
+    """Of the quality that decides whether the run reaches its target."""
+    values: dict[str, float] = field(default_factory=dict)
+    """Of every quality metric that the workload has."""
 
     def as_quality(self) -> dict[str, float]:
         return {"step": self.step, "samples": self.samples, "minutes": self.minutes, "value": self.value}
@@ -27,20 +42,29 @@ class Evaluation:
 
 @dataclass
 class History:
-    """Samples of one training. Times are seconds, each the maximum over ranks."""
+    """Samples of one training. Times are seconds, each the maximum over ranks unless they are said to be a rank's."""
 
     target: QualityTarget
+    also: Sequence[QualityTarget] = ()
+    tokens_per_sample: int | None = None
     step: int = 0
     samples: int = 0
-    """Training sequences of all ranks."""
+    """Training samples of all ranks."""
     seconds: float = 0.0
     """The training clock."""
     evaluations: list[Evaluation] = field(default_factory=list)
     step_times: list[float] = field(default_factory=list)
+    training_losses: list[float] = field(default_factory=list)
+    """Mean over the steps and ranks of each stretch."""
     throughputs: list[float] = field(default_factory=list)
-    """Tokens per second of all ranks, one for each stretch between pauses of the clock."""
+    """Tokens (samples, where they have none) per second of all ranks, one for each stretch between pauses."""
     evaluation_times: list[float] = field(default_factory=list)
     checkpoint_times: list[float] = field(default_factory=list)
+    """How long the training stood still for each checkpoint."""
+    checkpoint_seconds: list[float] = field(default_factory=list)
+    """Of `checkpoint_times`, what each stretch has to bear: those since the stretch before."""
+    rank_splits: list[torch.Tensor] = field(default_factory=list)
+    """Seconds by phase, [steps, ranks, PHASES] for each stretch; on rank 0 alone."""
 
     @property
     def minutes(self) -> float:
@@ -48,8 +72,13 @@ class History:
 
     @property
     def reached(self) -> bool:
-        """Whether the last evaluation meets the target."""
-        return bool(self.evaluations) and self.meets_target(self.evaluations[-1])
+        """Whether an evaluation so far meets the target."""
+        return self._first_met(self.target) is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every quality that is asked about has been met."""
+        return all(self._first_met(quality) is not None for quality in (self.target, *self.also))
 
     @property
     def best(self) -> Evaluation:
@@ -57,52 +86,109 @@ class History:
         sign = 1 if self.target.direction == "lower" else -1
         return sorted(self.evaluations, key=lambda e: sign * e.value)[0]
 
-    def meets_target(self, evaluation: Evaluation) -> bool:
-        return meets(evaluation.value, self.target.target, self.target.direction)
+    def _first_met(self, quality: QualityTarget) -> int | None:
+        """The index of the first evaluation that meets a quality."""
+        for index, evaluation in enumerate(self.evaluations):
+            value = evaluation.values.get(quality.metric)
+            if value is not None and meets(value, quality.target, quality.direction):
+                return index
+        return None
 
     def quality(self) -> Quality:
         """Target, the evaluations on both sides of it, and the interpolated crossing, where it was reached."""
         known = Quality(metric=self.target.metric, target=self.target.target)
-        if not self.reached or len(self.evaluations) < 2:
+        found = self._crossing(self.target)
+        if found is None:
             return known
-        before, after = self.evaluations[-2:]
-        fraction = crossing_fraction(before.value, after.value, self.target.target, self.target.direction)
+        before, after, crossing = found
+        return known.model_copy(
+            update={"before": before.as_quality(), "after": after.as_quality(), "crossing": crossing}
+        )
+
+    def _crossing(self, quality: QualityTarget) -> tuple[Evaluation, Evaluation, dict[str, float]] | None:
+        """The evaluations on both sides of a quality's target, and the place between them."""
+        index = self._first_met(quality)
+        if not index:
+            return None
+        before, after = self.evaluations[index - 1], self.evaluations[index]
+        values = before.values[quality.metric], after.values[quality.metric]
+        fraction = crossing_fraction(*values, quality.target, quality.direction)
         crossing = {
             "step": between(before.step, after.step, fraction),
             "samples": between(before.samples, after.samples, fraction),
             "minutes": between(before.minutes, after.minutes, fraction),
         }
-        return known.model_copy(
-            update={"before": before.as_quality(), "after": after.as_quality(), "crossing": crossing}
-        )
+        return before, after, crossing
 
     def measurements(self) -> list[Measurement]:
         """Everything measured; what was not measured has no measurement."""
-        found = [measurement("train.evaluation_loss", [e.value], {"step": e.step}) for e in self.evaluations]
+        found = [
+            measurement(f"train.{metric}", [value], {"step": e.step})
+            for e in self.evaluations
+            for metric, value in e.values.items()
+        ]
+        throughput = "train.sample_throughput" if self.tokens_per_sample is None else "train.throughput"
         series = {
             "train.evaluation_time": self.evaluation_times,
             "train.step_time": self.step_times,
-            "train.throughput": self.throughputs,
+            "train.training_loss": self.training_losses,
+            throughput: self.throughputs,
             "train.checkpoint_time": self.checkpoint_times,
         }
         found += [measurement(metric, samples) for metric, samples in series.items() if samples]
-        quality = self.quality()
-        if quality.crossing is not None and quality.after is not None:
+        return [*found, *self._to_quality(), *self._splits()]
+
+    def _to_quality(self) -> list[Measurement]:
+        found = []
+        if (main := self._crossing(self.target)) is not None:
             found += [
-                measurement("train.time_to_quality", [quality.crossing["minutes"]]),
-                measurement("train.time_to_evaluation", [quality.after["minutes"]]),
-                measurement("train.samples_to_quality", [quality.crossing["samples"]]),
+                measurement("train.time_to_quality", [main[2]["minutes"]]),
+                measurement("train.time_to_evaluation", [main[1].minutes]),
+                measurement("train.samples_to_quality", [main[2]["samples"]]),
             ]
+        if self.tokens_per_sample is not None:
+            for quality in (self.target, *self.also):
+                if (crossing := self._crossing(quality)) is not None:
+                    tokens = crossing[2]["samples"] * self.tokens_per_sample
+                    found.append(measurement("train.tokens_to_quality", [tokens], {"quality": quality.metric}))
+            if self.samples:
+                found.append(measurement("train.tokens_trained", [self.samples * self.tokens_per_sample]))
         return found
 
-    def state(self) -> dict[str, Any]:
-        """Everything but the target, as plain values."""
-        content = dataclasses.asdict(self)
-        del content["target"]
-        return content
+    def _splits(self) -> list[Measurement]:
+        """Where step time went: the mean over ranks of each step, every rank's own time, the productive fraction."""
+        if not self.rank_splits:
+            return []
+        times = torch.cat(self.rank_splits)
+        mean = times.mean(dim=1)
+        found = [measurement(SPLIT[phase], mean[:, i].tolist()) for i, phase in enumerate(PHASES)]
+        stalls = [s for s in self.checkpoint_times if s > 0]
+        if stalls:
+            found.append(measurement("train.checkpoint_stall_time", stalls))
+        found.append(measurement("train.productive_fraction", self._productive_fractions()))
+        # What a rank needs by itself: waiting for the others is communication, so that a straggler stands out.
+        own = times.sum(dim=2) - times[:, :, PHASES.index("communication")]
+        return found + [measurement("train.rank_time", own[:, r].tolist(), {"rank": r}) for r in range(own.shape[1])]
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+    def _productive_fractions(self) -> list[float]:
+        """Of each stretch and the checkpoint that it bears: 1 - (all that is not compute) / whole."""
+        fractions = []
+        for times, stall in zip(self.rank_splits, self.checkpoint_seconds, strict=True):
+            compute = float(times[:, :, PHASES.index("compute")].sum())
+            fractions.append(compute / (float(times.sum()) + stall * times.shape[1]))
+        return fractions
+
+    def state(self) -> dict[str, Any]:
+        """Everything but what the configuration says, as plain values; `rank_splits` apart (see `splits`)."""
+        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("target", "also", "tokens_per_sample", "rank_splits"):
+            del kept[name]
+        kept["evaluations"] = [dataclasses.asdict(e) for e in self.evaluations]
+        return kept
+
+    def restore(self, state: dict[str, Any], rank_splits: list[torch.Tensor]) -> None:
+        """Continue from what `state` returned, and on rank 0 the splits."""
         for name, value in state.items():
             setattr(self, name, value)
         self.evaluations = [Evaluation(**e) for e in state["evaluations"]]
+        self.rank_splits = rank_splits

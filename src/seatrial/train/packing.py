@@ -1,4 +1,4 @@
-"""Packed sequences, and which of them every rank sees at every step."""
+"""Packed sequences."""
 
 from __future__ import annotations
 
@@ -42,28 +42,3 @@ def spread(windows: torch.Tensor, count: int) -> torch.Tensor:
             f"evaluation_sequences is {count}, but the evaluation text fills only {len(windows)} sequences",
         )
     return windows[torch.arange(count) * len(windows) // count]
-
-
-class BatchOrder:
-    """The order in which sequences are seen: every epoch a permutation of its own, from the seed alone.
-
-    It depends on nothing but (seed, position): ranks and restarts need no state to agree on it, and any
-    number of ranks with the same global batch sees the same sequences at the same step.
-    """
-
-    def __init__(self, sequences: int, seed: int) -> None:
-        self.sequences, self.seed = sequences, seed
-        self._epoch, self._permutation = -1, torch.empty(0, dtype=torch.int64)
-
-    def positions(self, first: int, count: int) -> torch.Tensor:
-        """Indices [count] of the sequences at positions first ... first + count - 1 of the whole run."""
-        return torch.tensor([self._at(position) for position in range(first, first + count)])
-
-    def _at(self, position: int) -> int:
-        epoch, offset = divmod(position, self.sequences)
-        if epoch != self._epoch:
-            # Distinct for every (seed, epoch) of fewer than 100,000 epochs.
-            generator = torch.Generator().manual_seed(self.seed * 100_000 + epoch)
-            self._permutation = torch.randperm(self.sequences, generator=generator)
-            self._epoch = epoch
-        return int(self._permutation[offset])

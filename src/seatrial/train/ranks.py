@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 @dataclass(frozen=True)
 class Ranks:
-    """The data-parallel group (the default process group) as one rank sees it."""
+    """All ranks (the default process group) as one of them sees them."""
 
     rank: int
     size: int
@@ -42,21 +42,6 @@ class Ranks:
         dist.broadcast(message, src=0)
         return float(message.item())
 
-    def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replace every gradient by its mean over ranks, in one all_reduce.
-
-        One message is right for adapters (megabytes): its latency is paid once per step, and gradients of
-        accumulated micro-batches travel once.
-        """
-        if self.size == 1:
-            return
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([g.reshape(-1) for g in gradients])
-        dist.all_reduce(flat)
-        flat /= self.size
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
-
     def same_parameters(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Give every rank rank 0's values."""
         if self.size == 1:
@@ -64,6 +49,15 @@ class Ranks:
         with torch.no_grad():
             for parameter in parameters:
                 dist.broadcast(parameter, src=0)
+
+    def gathered_tensor(self, value: torch.Tensor) -> torch.Tensor | None:
+        """Every rank's tensor (of one shape and float64), [ranks, ...] on the CPU of rank 0; None on the others."""
+        if self.size == 1:
+            return value.unsqueeze(0)
+        mine = value.to(self.device)
+        everyone = [torch.empty_like(mine) for _ in range(self.size)] if self.first else None
+        dist.gather(mine, everyone, dst=0)
+        return torch.stack(everyone).cpu() if everyone is not None else None
 
     def gathered(self, value: object) -> list[object]:
         """Every rank's value, by rank."""

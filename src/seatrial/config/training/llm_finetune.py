@@ -1,0 +1,49 @@
+"""Parameters of llm_finetune."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from seatrial.config.base import Closed, PositiveFloat, PositiveInt
+from seatrial.config.training.base import Training
+from seatrial.config.training.datasets import StdlibDataset, TextDataset
+from seatrial.config.training.models import PreparedModel, PretrainedModel
+
+
+class Lora(Closed):
+    """LoRA adapters: rank, scale (alpha / rank) and the linear layers that carry them."""
+
+    rank: PositiveInt
+    alpha: PositiveFloat
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: Annotated[list[str], Field(min_length=1)]
+
+
+class LlmFinetune(Training):
+    """Fine-tuning of a causal language model to a target evaluation loss: LoRA adapters, or all its weights."""
+
+    kind: Literal["llm_finetune"]
+    model: Annotated[PreparedModel | PretrainedModel, Field(discriminator="source")]
+    dataset: Annotated[StdlibDataset | TextDataset, Field(discriminator="source")]
+    lora: Lora | None
+    """None: all weights are trained."""
+    sequence_length: PositiveInt
+    """Tokens of one sequence that are predicted; text is packed, so none is padding."""
+    evaluation_sequences: PositiveInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.model, PreparedModel) and self.sequence_length > self.model.shape.context:
+            raise ValueError(
+                f"sequence_length ({self.sequence_length}) is longer than "
+                f"model.shape.context ({self.model.shape.context})"
+            )
+        if self.parallelism.ep > 1:
+            raise ValueError(
+                f"parallelism.ep ({self.parallelism.ep}): llm_finetune has no routed experts to share; allowed: 1"
+            )
+        if self.quality.metric != "evaluation_loss":
+            raise ValueError(f"quality.metric {self.quality.metric}: llm_finetune measures evaluation_loss")
+        return self

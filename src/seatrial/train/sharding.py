@@ -1,0 +1,59 @@
+"""Fully sharded parameters: FSDP2, its collectives timed as communication."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGather, DefaultReduceScatter
+
+from seatrial.train.layout import Layout
+
+
+def shard(model: torch.nn.Module, blocks: Iterable[torch.nn.Module], layout: Layout) -> None:
+    """Shard `model` in place over the fsdp group, each of `blocks` (its layers) as a unit of its own.
+
+    Parameters are gathered before a unit computes and freed after it. Marks on parameters (`expert`,
+    `tp_sharded`, `tp_partial`) survive. Does nothing where the group has one rank.
+    """
+    if layout.fsdp.size == 1:
+        return
+    marks = {name: _marks(p) for name, p in model.named_parameters()}
+    mesh = layout.fsdp_mesh()
+    for block in blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    for name, parameter in model.named_parameters():
+        for mark in marks[name]:
+            setattr(parameter, mark, True)
+    if layout.device.type == "cpu":
+        # On CPUs every collective is waited for; on accelerators they overlap, which only a profile can tell.
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.set_custom_all_gather(_TimedAllGather(layout))
+                module.set_custom_reduce_scatter(_TimedReduceScatter(layout))
+
+
+def _marks(parameter: torch.nn.Parameter) -> list[str]:
+    return [mark for mark in ("expert", "tp_sharded", "tp_partial") if getattr(parameter, mark, False)]
+
+
+class _TimedAllGather(DefaultAllGather):
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> dist.Work | None:
+        with self._layout.phases("communication"):
+            return cast("dist.Work | None", super().__call__(*arguments, **keywords))
+
+
+class _TimedReduceScatter(DefaultReduceScatter):
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> dist.Work | None:
+        with self._layout.phases("communication"):
+            return cast("dist.Work | None", super().__call__(*arguments, **keywords))
