@@ -36,6 +36,11 @@ METRICS: dict[str, Metric] = {
     "train.tokens_trained": Metric("tokens", "lower", "training tokens of the whole run, also where no target was met"),
     "train.sample_throughput": Metric("samples/s", "higher", "training samples of all ranks over training time"),
     "train.throughput": Metric("tokens/s", "higher", "training tokens of all ranks over training time"),
+    "train.model_flops_per_second": Metric(
+        "TFLOP/s", "higher", "forward and backward FLOPs per second and accelerator (per rank on CPUs)"
+    ),
+    "train.mfu": Metric("1", "higher", "model FLOPs per second over the dense peak of the dtype"),
+    "train.hfu": Metric("1", "higher", "model and recomputed FLOPs per second over the dense peak of the dtype"),
     "train.step_time": Metric("s", "lower", "time of one optimiser step, the maximum over ranks"),
     "train.training_loss": Metric("1", "lower", "training loss, the mean over steps and ranks of one stretch"),
     "train.compute_time": Metric("s", "lower", "of a step: forward, backward and update; the mean over ranks"),
