@@ -8,6 +8,8 @@ from pydantic import Field
 
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.probe import Collective, Gemm, Memory
-from seatrial.config.training import LlmFinetune
+from seatrial.config.training import External, HybridAttention, LlmFinetune
 
-AnyWorkload = Annotated[Gemm | Memory | Collective | LlmFinetune | MlperfLogs, Field(discriminator="kind")]
+AnyWorkload = Annotated[
+    Gemm | Memory | Collective | LlmFinetune | HybridAttention | External | MlperfLogs, Field(discriminator="kind")
+]

@@ -36,6 +36,18 @@ def _llm_finetune(ctx: RankContext) -> None:
     llm_finetune.run(ctx)
 
 
+def _hybrid_attention(ctx: RankContext) -> None:
+    from seatrial.train.hybrid_attention import run
+
+    run.run(ctx)
+
+
+def _external(ctx: RankContext) -> None:
+    from seatrial.train.external import run
+
+    run.run(ctx)
+
+
 def _mlperf_logs(ctx: RankContext) -> None:
     raise Unsupported(
         f"experiment {ctx.case.experiment} is made of logs that somebody hands over and nothing of it runs: "
@@ -48,6 +60,8 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "memory": _memory,
     "collective": _collective,
     "llm_finetune": _llm_finetune,
+    "hybrid_attention": _hybrid_attention,
+    "external": _external,
     "mlperf_logs": _mlperf_logs,
 }
 """What runs on every rank, by `kind` of the workload's schema."""

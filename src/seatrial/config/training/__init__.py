@@ -2,18 +2,25 @@
 
 from seatrial.config.training.base import BETTER, Parallelism, QualityTarget, Training
 from seatrial.config.training.datasets import StdlibDataset, TextDataset
+from seatrial.config.training.external import External, ExternalQuality
+from seatrial.config.training.hybrid_attention import HybridAttention, Positions, Retrieval
 from seatrial.config.training.llm_finetune import LlmFinetune, Lora
 from seatrial.config.training.models import LlamaShape, PreparedModel, PretrainedModel
 
 __all__ = [
     "BETTER",
+    "External",
+    "ExternalQuality",
+    "HybridAttention",
     "LlamaShape",
     "LlmFinetune",
     "Lora",
     "Parallelism",
+    "Positions",
     "PreparedModel",
     "PretrainedModel",
     "QualityTarget",
+    "Retrieval",
     "StdlibDataset",
     "TextDataset",
     "Training",
