@@ -18,7 +18,7 @@ class Device(Protocol):
 
 @dataclass(frozen=True)
 class Accelerator:
-    """One accelerator. `name` is torch's (`cuda:0`); `uuid` and `pci` are the same whichever devices are visible."""
+    """One accelerator. `name` is torch's (`cuda:0`); `uuid` and `pci` do not depend on what is visible."""
 
     name: str
     vendor: Literal["nvidia", "amd"]

@@ -7,7 +7,8 @@ What each figure covers:
 - `telemetry.energy` of `cuda:N` is that accelerator's board (AMD: its socket), of `cpu` and `dram` the whole
   host's, with whatever else runs there. Fans, network, power supplies and cooling are in none of them, and
   figures of different devices are never added here.
-- All other metrics are readings while the training clock ran. The series (`<repeat>.telemetry.parquet`) has all.
+- All other metrics are the readings before which the training clock ran since the reading before. The series
+  (`<repeat>.telemetry.parquet`) has all readings.
 
 A resumed run: readings are of this attempt. Energy adds up if the checkpoint's `state` is given to `restore`; what
 an attempt spent after its last checkpoint is lost with it, as are the steps that it trained there.
@@ -143,7 +144,9 @@ class Sampler:
         for sensor, times, values in kept:
             if sensor.name == "energy":
                 values = [value - values[0] for value in values]
-            training = [running[bisect.bisect_right(at, t) - 1] for t in times]
+            # a reading may be an average since the one before: the clock must have run all that time
+            mark = [bisect.bisect_right(at, t) - 1 for t in times]
+            training = [running[now] and now == last for last, now in zip([*mark[:1], *mark], mark, strict=False)]
             unit = METRICS[f"telemetry.{sensor.name.partition('.')[0]}"].unit
             found.append(Series(sensor.device, sensor.name, unit, times, values, training))
         return found
@@ -160,8 +163,8 @@ class Sampler:
     def state(self) -> Totals:
         """Totals of this attempt and of those restored, for the checkpoint: seconds and energy by scope.
 
-        Energy is that up to the last reading, as a rule at most one interval ago. A device whose counter stopped answering,
-        in this attempt or in one before, has none: part of a sum is not the sum.
+        Energy is that up to the last reading, as a rule at most one interval ago. A device whose counter stopped
+        answering, in this attempt or in one before, has none: part of a sum is not the sum.
         """
         now = self._now() if self._end is None else self._end
         spans = {"run": [(0.0, now)], "training": self._training(now)}

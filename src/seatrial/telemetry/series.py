@@ -27,7 +27,7 @@ class Series(NamedTuple):
     """Seconds since the sampler's start."""
     value: list[float]
     training: list[bool]
-    """Whether the training clock ran at the reading."""
+    """Whether the training clock ran from the reading before to this one."""
 
 
 def energy_within(time_s: Sequence[float], joules: Sequence[float], spans: Sequence[Span]) -> float:
@@ -43,7 +43,7 @@ def energy_within(time_s: Sequence[float], joules: Sequence[float], spans: Seque
 
 
 def measurements_of(series: Sequence[Series], labels: dict[str, str | int | float | bool]) -> list[Measurement]:
-    """One measurement for each series but energy's: the readings while the training clock ran, all of them.
+    """One measurement for each series but energy's: all readings marked as training.
 
     `telemetry.throttled` has one sample: the share of those readings at which the reason held.
     """
