@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from seatrial.config.base import Closed, PositiveInt, Slug, first_mistake
+from seatrial.config.probe import Preparation
 from seatrial.config.target import Target
-from seatrial.config.training import LlmFinetune, PreparedModel
 from seatrial.config.workload import AnyWorkload
 from seatrial.errors import UnreadableFile
 from seatrial.paths import write_text
@@ -40,17 +40,14 @@ class Case(Closed):
         return self.base_seed + repeat
 
     @property
-    def model_to_prepare(self) -> PreparedModel | None:
-        """The base model that has to be pre-trained before the case can run, or None."""
-        if isinstance(self.workload, LlmFinetune) and isinstance(self.workload.model, PreparedModel):
-            return self.workload.model
-        return None
+    def preparations(self) -> list[Preparation]:
+        """What has to be prepared, once for all cases that need it, before the case can run."""
+        return self.workload.preparations()
 
     @property
-    def prepared_id(self) -> str | None:
-        """The id of the prepared base model that the case needs, or None."""
-        model = self.model_to_prepare
-        return None if model is None else prepared_id(model)
+    def prepared_ids(self) -> list[str]:
+        """The ids of the preparations, in their order."""
+        return [prepared_id(spec) for spec in self.preparations]
 
     def to_json(self) -> str:
         """Canonical text: sorted keys, two-space indent, newline at the end."""
@@ -101,6 +98,6 @@ def case_id(experiment: str, workload: AnyWorkload, target: Target, base_seed: i
     )
 
 
-def prepared_id(model: PreparedModel) -> str:
-    """The id of a prepared base model: the hash of its specification."""
-    return content_hash(model.model_dump(mode="json"))
+def prepared_id(spec: Preparation) -> str:
+    """The id of a preparation: the hash of its specification."""
+    return content_hash(spec.model_dump(mode="json"))

@@ -23,6 +23,9 @@ SURVEY_TABLES = (
 )
 """The tables of a survey of the published results."""
 
+PREPARED_SUMMARY = "prepared.json"
+"""In a prepared folder, written last: whoever finds it finds the whole."""
+
 
 @dataclass(frozen=True)
 class StudyPaths:

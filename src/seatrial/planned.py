@@ -11,8 +11,8 @@ from typing import Any
 from seatrial.case import Case, content_hash, prepared_id
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.loader import Origins
+from seatrial.config.probe import Preparation
 from seatrial.config.study import Study
-from seatrial.config.training import PreparedModel
 from seatrial.errors import PlanRefused
 from seatrial.paths import StudyPaths, write_text
 from seatrial.units import age_in_words
@@ -69,10 +69,9 @@ class Plan:
         return content_hash([[str(path), path.read_text(encoding="utf-8", errors="replace")] for path in records])
 
     @property
-    def prepared(self) -> dict[str, PreparedModel]:
+    def prepared(self) -> dict[str, Preparation]:
         """Base models to prepare, by id."""
-        wanted = (case.model_to_prepare for case in self.cases)
-        return {prepared_id(model): model for model in wanted if model is not None}
+        return {prepared_id(spec): spec for case in self.cases for spec in case.preparations}
 
     @property
     def node_hours(self) -> float:

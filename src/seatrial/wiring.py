@@ -171,17 +171,16 @@ class Wiring:
         return self._cases[wildcards.case]
 
     def prepared_of(self, wildcards: Any) -> list[str]:
-        """The prepared model that a case needs, as a list of no or one file."""
-        prepared = self._of(wildcards).prepared_id
-        return [self.prepared.format(prepared=prepared)] if prepared else []
+        """What has to be prepared for a case, a file for each."""
+        return [self.prepared.format(prepared=prepared) for prepared in self._of(wildcards).prepared_ids]
 
     def prepared_option(self, wildcards: Any) -> list[str]:
-        """`--prepared FOLDER` where the case needs one."""
+        """`--prepared FOLDER` for each."""
         return [word for file in self.prepared_of(wildcards) for word in ("--prepared", str(Path(file).parent))]
 
     def case_to_prepare(self, wildcards: Any) -> str:
-        """A case that needs this prepared model; any will do."""
-        case = next(c for c in self.plan.cases if c.prepared_id == wildcards.prepared)
+        """A case that needs this preparation; any will do."""
+        case = next(c for c in self.plan.cases if wildcards.prepared in c.prepared_ids)
         return str(self.paths.case(case.case_id))
 
     @property
@@ -195,7 +194,7 @@ class Wiring:
 
     @property
     def prepare_resources(self) -> dict[str, Any]:
-        """One task on one node of the study's target, for as long as the model's preparation may take."""
+        """One task on one node of the study's target, for as long as the preparation may take."""
         launcher = _scheduling(self.plan.study.target)
         stated = {name: value for name, value in launcher.items() if value is not None}
         return {"nodes": 1, "tasks_per_node": 1, "runtime": self._prepare_runtime, **stated}

@@ -23,7 +23,7 @@ from seatrial.train import causal_lm, corpus, packing
 from seatrial.train.history import History
 from seatrial.train.llm_finetune import LlmFinetuneTask
 from seatrial.train.loop import Schedule, train_to_quality
-from seatrial.train.prepare import prepare_model
+from seatrial.prepare.language_model import prepare_model
 from seatrial.train.ranks import Ranks
 
 CONF = Path(__file__).parents[2] / "conf" / "workload" / "llm_finetune.yaml"

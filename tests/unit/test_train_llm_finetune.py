@@ -17,9 +17,11 @@ from train_cases import base_model, case, context, finetune, prepared_spec, reac
 from seatrial.config.training import LlmFinetune
 from seatrial.errors import ConfigError, MeasurementFailed, UnreadableFile
 from seatrial.mllog import BrokenLine, LogLine, read_lines
+from seatrial.prepare import prepare_case
+from seatrial.prepare.language_model import prepare_model
 from seatrial.record import Record
 from seatrial.train import causal_lm, llm_finetune
-from seatrial.train.prepare import prepare_case, prepare_model
+from seatrial.train.learner import Learner, learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_same_specification_prepares_the_same_model(prepared: Path, tmp_path: Pa
     again = tmp_path / "again"
     again.mkdir()
     (again / "old").write_text("a folder that was there before is replaced")
-    prepare_case(case(finetune()), again)
+    prepare_case(case(finetune()), None, again)
     assert not (again / "old").exists()
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (again / name).read_bytes() == (prepared / name).read_bytes(), name
@@ -142,13 +144,13 @@ def test_same_seed_gives_the_same_losses_bit_for_bit(prepared: Path, tmp_path: P
 def test_stated_threads_are_what_the_training_computes_with(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right, seen = llm_finetune.LlmFinetuneTask.train_step, set()
+    right, seen = Learner.train_step, set()
 
-    def watched(self: llm_finetune.LlmFinetuneTask, step: int) -> torch.Tensor:
+    def watched(self: Learner, step: int) -> torch.Tensor:
         seen.add(torch.get_num_threads())
         return right(self, step)
 
-    monkeypatch.setattr(llm_finetune.LlmFinetuneTask, "train_step", watched)
+    monkeypatch.setattr(Learner, "train_step", watched)
     for stated, expected in ((2, 2), (8, 3), (None, 3)):
         torch.set_num_threads(3)
         seen.clear()
@@ -199,20 +201,20 @@ def test_run_taken_up_from_a_checkpoint_ends_as_if_nothing_had_happened(
     what = case(finetune(checkpoint_interval_steps=4, lora={**finetune()["lora"], "dropout": 0.1}))
     whole = context(what, tmp_path / "whole", prepared)
     llm_finetune.run(whole)
-    assert not (tmp_path / "whole" / "0.checkpoint.pt").exists(), "an ended run leaves no checkpoint"
+    assert not (tmp_path / "whole" / "0.checkpoint").exists(), "an ended run leaves no checkpoint"
 
-    right = llm_finetune.LlmFinetuneTask.train_step
+    right = Learner.train_step
 
-    def dying(self: llm_finetune.LlmFinetuneTask, step: int) -> torch.Tensor:
+    def dying(self: Learner, step: int) -> torch.Tensor:
         if step == 7:
             raise KeyboardInterrupt
         return right(self, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(llm_finetune.LlmFinetuneTask, "train_step", dying)
+        patch.setattr(Learner, "train_step", dying)
         with pytest.raises(KeyboardInterrupt):
             llm_finetune.run(context(what, tmp_path / "cut", prepared))
-    assert (tmp_path / "cut" / "0.checkpoint.pt").exists()
+    assert (tmp_path / "cut" / "0.checkpoint" / "step-4" / "history.pt").exists()
 
     again = context(what, tmp_path / "cut", prepared)
     llm_finetune.run(again)
@@ -229,11 +231,13 @@ def test_run_taken_up_from_a_checkpoint_ends_as_if_nothing_had_happened(
 
 
 def test_checkpoint_of_another_run_is_refused(prepared: Path, tmp_path: Path) -> None:
-    (tmp_path / "0.checkpoint.pt").write_bytes(b"half a file")
+    complete = tmp_path / "0.checkpoint" / "step-4" / "history.pt"
+    complete.parent.mkdir(parents=True)
+    complete.write_bytes(b"half a file")
     with pytest.raises(UnreadableFile, match="delete it"):
         llm_finetune.run(context(case(finetune()), tmp_path, prepared))
     what = {"run": {"case_id": "another"}}
-    torch.save(what, tmp_path / "0.checkpoint.pt")
+    torch.save(what, complete)
     with pytest.raises(UnreadableFile, match="another"):
         llm_finetune.run(context(case(finetune()), tmp_path, prepared))
 
@@ -285,12 +289,12 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine() -> None:
     workload = LlmFinetune.model_validate(
         finetune(learning_rate=1.0, warmup_steps=4, learning_rate_schedule="cosine", max_steps=24)
     )
-    rates = [llm_finetune.learning_rate(workload, step) for step in range(24)]
+    rates = [learning_rate(workload, step) for step in range(24)]
     assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert rates[14] == pytest.approx(0.5)
     assert rates[4:] == sorted(rates[4:], reverse=True)
     constant = workload.model_copy(update={"learning_rate_schedule": "constant"})
-    assert llm_finetune.learning_rate(constant, 23) == 1.0
+    assert learning_rate(constant, 23) == 1.0
 
 
 def test_two_ranks_learn_what_one_rank_with_both_shares_learns(prepared: Path, tmp_path: Path) -> None:

@@ -14,17 +14,18 @@ from seatrial.config.training import QualityTarget
 from seatrial.errors import MeasurementFailed
 from seatrial.mllog import LogLine, TrainingLog, read_lines
 from seatrial.train.history import History
-from seatrial.train.loop import Schedule, train_to_quality
+from seatrial.train.loop import Loop, Schedule
+from seatrial.train.phases import Phases
 from seatrial.train.ranks import Ranks
 
 CPU = torch.device("cpu")
+TOKENS = 8
 
 
 class KnownTask:
     """Its quality is a function of the steps done; steps and evaluations take as long as they are told to."""
 
     samples_per_step = 4
-    tokens_per_sample = 8
 
     def __init__(
         self,
@@ -44,16 +45,16 @@ class KnownTask:
         time.sleep(self.step_seconds)
         return torch.tensor(self.loss(step))
 
-    def evaluate(self) -> float:
+    def evaluate(self) -> dict[str, float]:
         self.evaluated_at.append(self.done)
         time.sleep(self.evaluation_seconds)
-        return self.quality(self.done)
+        return {"evaluation_loss": self.quality(self.done)}
 
 
 def train(task: KnownTask, schedule: Schedule, target: float = 1.0, log: TrainingLog | None = None) -> History:
-    history = History(QualityTarget(metric="evaluation_loss", target=target))
+    history = History(QualityTarget(metric="evaluation_loss", target=target), tokens_per_sample=TOKENS)
     task.history = history  # type: ignore[attr-defined]
-    train_to_quality(task, schedule, Ranks(0, 1, CPU), history, log)
+    Loop(task, schedule, Ranks(0, 1, CPU), Phases(CPU), history, log).run()
     return history
 
 
@@ -73,7 +74,7 @@ def test_clock_stands_still_during_evaluation() -> None:
     assert 0.02 <= history.seconds < 0.15
     assert min(history.evaluation_times) >= 0.2
     assert history.seconds == pytest.approx(sum(history.step_times), abs=0.02)
-    tokens = history.step * task.samples_per_step * task.tokens_per_sample
+    tokens = history.step * task.samples_per_step * TOKENS
     stretches = [32 / rate for rate in history.throughputs]
     assert sum(stretches) == pytest.approx(history.seconds)
     assert tokens == 32 * len(stretches)

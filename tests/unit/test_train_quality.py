@@ -70,9 +70,13 @@ def test_evaluations_that_do_not_cross_are_refused() -> None:
     assert not meets(math.nan, 2.0, "lower")
 
 
+def evaluation(step: int, samples: int, minutes: float, value: float) -> Evaluation:
+    return Evaluation(step, samples, minutes, value, {"evaluation_loss": value})
+
+
 def test_history_states_both_times_and_the_samples_of_the_crossing() -> None:
     history = History(QualityTarget(metric="evaluation_loss", target=2.0))
-    history.evaluations = [Evaluation(10, 80, 1.0, 4.0), Evaluation(20, 160, 3.0, 1.0)]
+    history.evaluations = [evaluation(10, 80, 1.0, 4.0), evaluation(20, 160, 3.0, 1.0)]
     quality = history.quality()
     assert quality.crossing == pytest.approx({"step": 15, "samples": 120, "minutes": 2.0})
     assert quality.before == {"step": 10, "samples": 80, "minutes": 1.0, "value": 4.0}
@@ -84,6 +88,6 @@ def test_history_states_both_times_and_the_samples_of_the_crossing() -> None:
 
 def test_history_without_crossing_claims_no_time_to_quality() -> None:
     history = History(QualityTarget(metric="evaluation_loss", target=2.0))
-    history.evaluations = [Evaluation(0, 0, 0.0, 4.0), Evaluation(10, 80, 1.0, 3.0)]
+    history.evaluations = [evaluation(0, 0, 0.0, 4.0), evaluation(10, 80, 1.0, 3.0)]
     assert history.quality().crossing is None
     assert {m.metric for m in history.measurements()} == {"train.evaluation_loss"}

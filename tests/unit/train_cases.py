@@ -19,7 +19,7 @@ from seatrial.config.training import PreparedModel
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
 from seatrial.train import llm_finetune
-from seatrial.train.prepare import prepare_model
+from seatrial.prepare.language_model import prepare_model
 
 PROGRAM = """
 import sys
@@ -30,7 +30,7 @@ from seatrial.train.kinds import WORK
 case, record, prepared = map(Path, sys.argv[1:])
 what = Case.read(case)
 assert not {"torch", "transformers"} & set(sys.modules)
-run_repeat(what, 0, record, WORK[what.workload.kind], prepared=prepared)
+run_repeat(what, 0, record, WORK[what.workload.kind], prepared=[prepared])
 print(" ".join(m for m in ("pandas", "hydra", "snakemake", "sklearn", "matplotlib", "peft") if m in sys.modules))
 """
 
@@ -91,7 +91,7 @@ def context(what: Case, folder: Path, prepared: Path, seed: int = 3) -> RankCont
     """A single rank on the CPU."""
     return RankContext(
         case=what, repeat=0, seed=seed, rank=0, local_rank=0, world_size=1, device=torch.device("cpu"),
-        folder=folder, prepared=prepared,
+        folder=folder, prepared=[prepared],
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ rule prepare:
     params:
         folder=subpath(output.prepared, parent=True),
     shell:
-        "seatrial prepare {input.case:q} --output {params.folder:q}"
+        "seatrial prepare {input.case:q} --id {wildcards.prepared} --output {params.folder:q}"
 
 
 rule measure:

@@ -10,7 +10,7 @@ from seatrial.case import Case
 from seatrial.config.base import Closed, first_mistake
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.study import Study
-from seatrial.config.training import LlmFinetune
+from seatrial.config.training import Training
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
@@ -61,7 +61,7 @@ def read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
 
 def is_training(case: Case) -> bool:
     """Whether the case trains to a quality target, here or, as logs say, somewhere else."""
-    return isinstance(case.workload, LlmFinetune | MlperfLogs)
+    return isinstance(case.workload, Training | MlperfLogs)
 
 
 def is_ingested(case: Case) -> bool:
@@ -77,4 +77,4 @@ def measures(case: Case, metric: str) -> bool:
         if name.endswith("_to_quality"):
             return family == "mlperf" and name == f"{workload.counted_in}_to_quality"
         return family == "mlperf"
-    return family == ("train" if isinstance(workload, LlmFinetune) else workload.kind)
+    return family == ("train" if isinstance(workload, Training) else workload.kind)

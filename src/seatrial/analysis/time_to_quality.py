@@ -16,7 +16,7 @@ from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.metrics import METRICS
-from seatrial.config.training import LlmFinetune
+from seatrial.config.training import Training
 from seatrial.paths import StudyPaths
 
 Medians = Callable[[str], list[float]]
@@ -75,7 +75,7 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
         minutes = medians("mlperf.time_to_train")
         found = _ingested(case.workload, medians, runs_of(case, of_case["outcome"].tolist()))
     else:
-        assert isinstance(case.workload, LlmFinetune)
+        assert isinstance(case.workload, Training)
         minutes = medians("train.time_to_quality")
         found = _trained(case.workload, medians, of_case)
     interval = median_interval(minutes)
@@ -99,7 +99,7 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
     }
 
 
-def _trained(workload: LlmFinetune, medians: Medians, repeats: pd.DataFrame) -> dict[str, Any]:
+def _trained(workload: Training, medians: Medians, repeats: pd.DataFrame) -> dict[str, Any]:
     """The columns of a training that ran here."""
     return {
         "quality_metric": workload.quality.metric,

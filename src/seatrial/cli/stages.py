@@ -22,8 +22,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     plan.add_argument("--write", type=Path, metavar="DIR", help="write study.json and the cases to results DIR")
     plan.set_defaults(run=_plan)
 
-    prepare = commands.add_parser("prepare", help="prepare the base model that a case needs")
+    prepare = commands.add_parser("prepare", help="prepare what a case needs: a base model, data")
     prepare.add_argument("case", type=Path, metavar="CASE.json")
+    prepare.add_argument("--id", metavar="ID", help="which of the case's preparations; default: its only one")
     prepare.add_argument("--output", type=Path, required=True, metavar="DIR")
     prepare.set_defaults(run=_prepare)
 
@@ -32,7 +33,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     measure.add_argument("--repeat", type=_repeat, default=0, help="which repeat (sets the seed); default 0")
     measure.add_argument("--output", type=Path, required=True, metavar="RECORD.json")
     measure.add_argument(
-        "--prepared", type=Path, metavar="DIR", help="the prepared base model, if the case needs one"
+        "--prepared",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="what was prepared for the case; as often as it needs, in the order of its preparations",
     )
     measure.set_defaults(run=_measure)
 
@@ -67,9 +73,9 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     from seatrial.case import Case
-    from seatrial.train.prepare import prepare_case
+    from seatrial.prepare import prepare_case
 
-    prepare_case(Case.read(arguments.case), arguments.output)
+    prepare_case(Case.read(arguments.case), arguments.id, arguments.output)
     return EXIT_OK
 
 
@@ -96,12 +102,14 @@ def _check_measure(case: Case, arguments: argparse.Namespace) -> None:
     """What would make a repeat useless is refused before it starts."""
     from seatrial.errors import ConfigError
 
-    if case.prepared_id is not None and arguments.prepared is None:
+    if len(case.prepared_ids) != len(arguments.prepared):
+        ids = " ".join(f"`seatrial prepare {arguments.case} --id {i} --output DIR`" for i in case.prepared_ids)
         raise ConfigError(
-            "this case needs its prepared base model",
+            f"this case needs {len(case.prepared_ids)} prepared folder(s)",
             file=arguments.case,
             key="--prepared",
-            allowed=f"the folder that `seatrial prepare {arguments.case} --output DIR` made",
+            value=" ".join(map(str, arguments.prepared)) or None,
+            allowed=f"the folder(s) that {ids} made" if ids else "none",
         )
     try:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from seatrial.config.base import Closed
 from seatrial.config.benchmarks import BENCHMARKS, UNEVENLY_COUNTED, Benchmark, Counted, Direction
+from seatrial.config.probe import Preparation
 from seatrial.errors import FieldMistake
 
 
@@ -41,6 +42,10 @@ class MlperfLogs(Closed):
     def time_limit_minutes(self) -> float:
         """Nothing runs, so nothing is asked of a scheduler."""
         return 0.0
+
+    def preparations(self) -> list[Preparation]:
+        """Nothing runs, so nothing is prepared."""
+        return []
 
     @property
     def facts(self) -> Benchmark:

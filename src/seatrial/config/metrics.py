@@ -33,7 +33,7 @@ METRICS: dict[str, Metric] = {
     "train.tokens_to_quality": Metric(
         "tokens", "lower", "training tokens at the interpolated crossing of the quality named by the label"
     ),
-    "train.tokens_trained": Metric("tokens", "lower", "training tokens of the whole run, also where no target was met"),
+    "train.tokens_trained": Metric("tokens", "lower", "training tokens of the whole run, whatever was met"),
     "train.sample_throughput": Metric("samples/s", "higher", "training samples of all ranks over training time"),
     "train.throughput": Metric("tokens/s", "higher", "training tokens of all ranks over training time"),
     "train.model_flops_per_second": Metric(

@@ -6,10 +6,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seatrial.config.base import Closed, NonNegativeInt, PositiveFloat, PositiveInt
+from seatrial.config.base import Closed, NonNegativeInt, PositiveFloat, PositiveInt, Slug
 
 Dtype = Literal["float32", "tf32", "float16", "bfloat16"]
 ELEMENT_BYTES: dict[str, int] = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
+
+
+class Preparation(Closed):
+    """What `seatrial prepare` makes once for all cases that need it, in a folder named by its hash."""
+
+    source: str
+    name: Slug
+    time_limit_minutes: PositiveFloat = 30.0
 
 
 class Workload(Closed):
@@ -19,6 +27,10 @@ class Workload(Closed):
     """Raised whenever what is measured changes, so that old and new records never share a case."""
     time_limit_minutes: PositiveFloat = 10.0
     """A repeat may take no longer; the scheduler's limit, and the plan's upper bound."""
+
+    def preparations(self) -> list[Preparation]:
+        """What has to be prepared before it can run."""
+        return []
 
 
 class Probe(Workload):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.case import Case
+from seatrial.config.base import Closed
+from seatrial.errors import MeasurementFailed
 from seatrial.record import Measurement, Quality
 
 if TYPE_CHECKING:
@@ -30,16 +33,28 @@ class RankContext:
     device: torch.device
     folder: Path
     """Where the record will lie; other files of the repeat lie beside it."""
-    prepared: Path | None = None
-    """The prepared base model of the case, where it needs one."""
+    prepared: Sequence[Path] = ()
+    """The folders of the case's preparations, in the order of `case.preparations`."""
     measurements: list[Measurement] = field(default_factory=list)
     quality: Quality | None = None
+    refresh: Callable[[], None] | None = None
+    """Brings `measurements` and `quality` up to date; called before the record is written, whatever the outcome."""
     resumed: int = 0
     devices: list[str] = field(default_factory=list)
     """Every rank's device (`cpu`, `cuda:0`), by rank; filled on rank 0 only, for the labels."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     """What the work adds to the record's provenance (the data it read, with version and hash)."""
+
+    def prepared_for(self, spec: Closed) -> Path:
+        """The folder that was prepared from `spec`, one of the case's preparations.
+
+        Raises MeasurementFailed (crashed) where it was not given.
+        """
+        for known, folder in zip(self.case.preparations, self.prepared, strict=False):
+            if known == spec:
+                return folder
+        raise MeasurementFailed("crashed", f"the prepared {getattr(spec, 'name', spec)!r} was not given")
 
     def beside(self, suffix: str) -> Path:
         """The path `<repeat>.<suffix>` beside the record."""

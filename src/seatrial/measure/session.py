@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,9 @@ DEFAULT_TIMEOUT = dt.timedelta(minutes=10)
 Work = Callable[[RankContext], None]
 
 
-def run_repeat(case: Case, repeat: int, record: Path, work: Work, *, prepared: Path | None = None) -> Record | None:
+def run_repeat(
+    case: Case, repeat: int, record: Path, work: Work, *, prepared: Sequence[Path] = ()
+) -> Record | None:
     """Run `work` for one repeat (0-based) of `case` on this rank; rank 0 writes `record` and returns it.
 
     Call it on every rank that the launcher starts (see `launch.read_launch`); the other ranks return None.
@@ -76,7 +78,7 @@ class _Session:
     repeat: int
     path: Path
     launch: Launch
-    prepared: Path | None
+    prepared: Sequence[Path]
     started_at: str = field(default_factory=lambda: _now())
     ctx: RankContext | None = None
     provenance: dict[str, Any] | None = None
@@ -181,6 +183,8 @@ class _Session:
 
     def _write(self, failure: Failure | None) -> Record:
         """Write the record with all that was measured so far."""
+        if self.ctx is not None and self.ctx.refresh is not None:
+            self.ctx.refresh()
         # A repeat that fails before the ranks meet knows its own host only.
         content = self.provenance or self._provenance([{"host": host_name(os.environ)}])
         content["versions"] = version_facts(sys.modules.get("torch"))  # the work may have imported more

@@ -59,7 +59,7 @@ def unlike(workload: LlmFinetune | MlperfLogs) -> list[str]:
         "quality metric": (workload.quality.metric, wanted.quality_metric),
         "quality target": (workload.quality.target, wanted.quality_target),
         "sequence length": (workload.sequence_length, wanted.sequence_length),
-        "LoRA rank": (workload.lora.rank, wanted.lora_rank),
+        "LoRA rank": (workload.lora.rank if workload.lora else None, wanted.lora_rank),
     }
     differences = [f"{name} {ours}, not {theirs}" for name, (ours, theirs) in compared.items() if ours != theirs]
     if not same_model:

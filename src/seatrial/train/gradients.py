@@ -1,8 +1,8 @@
 """Gradients of a training over its ranks: their mean, and their norm.
 
 A parameter says by attributes what it is: `expert` (routed, held by the ranks of one ep place only), `tp_sharded`
-(a slice of its layer) and `tp_partial` (whole, but its gradient is a sum over the tp group). Under FSDP2 a parameter
-is a DTensor whose gradient is reduced over the fsdp group already.
+(a slice of its layer) and `tp_partial` (whole, but its gradient is a sum over the tp group). Under FSDP2 it is
+a DTensor whose gradient is reduced over the fsdp group already.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _sum(gradients: Sequence[torch.Tensor], axis: Axis, divisor: int) -> None:
 
 
 def clip_norm(parameters: Sequence[torch.nn.Parameter], limit: float, layout: Layout) -> torch.Tensor:
-    """Scale all gradients so that their joint 2-norm is at most `limit`; the norm before, the same on every rank."""
+    """Scale all gradients so that their joint 2-norm is at most `limit`; the norm before, on every rank."""
     having = [p for p in parameters if p.grad is not None]
     plain = layout.fsdp.size == layout.tp.size == layout.ep.size == 1
     if plain:

@@ -42,7 +42,7 @@ class Evaluation:
 
 @dataclass
 class History:
-    """Samples of one training. Times are seconds, each the maximum over ranks unless they are said to be a rank's."""
+    """Samples of one training. Times are seconds, the maximum over ranks unless said to be a rank's."""
 
     target: QualityTarget
     also: Sequence[QualityTarget] = ()
@@ -156,7 +156,7 @@ class History:
         return found
 
     def _splits(self) -> list[Measurement]:
-        """Where step time went: the mean over ranks of each step, every rank's own time, the productive fraction."""
+        """Where step time went: the mean over ranks of each step, each rank's own time, the productive fraction."""
         if not self.rank_splits:
             return []
         times = torch.cat(self.rank_splits)
@@ -168,7 +168,9 @@ class History:
         found.append(measurement("train.productive_fraction", self._productive_fractions()))
         # What a rank needs by itself: waiting for the others is communication, so that a straggler stands out.
         own = times.sum(dim=2) - times[:, :, PHASES.index("communication")]
-        return found + [measurement("train.rank_time", own[:, r].tolist(), {"rank": r}) for r in range(own.shape[1])]
+        return found + [
+            measurement("train.rank_time", own[:, r].tolist(), {"rank": r}) for r in range(own.shape[1])
+        ]
 
     def _productive_fractions(self) -> list[float]:
         """Of each stretch and the checkpoint that it bears: 1 - (all that is not compute) / whole."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 import torch.distributed as dist
 
 from seatrial.config.training import Parallelism
@@ -63,8 +62,8 @@ class Layout:
 
     def data_total(self, values: Iterable[float]) -> list[float]:
         """The sum of each value over the ranks that see different data; the same on every rank."""
-        values = list(values)
-        return [value / self.tp.size for value in self.ranks.total(values)] if self.tp.size > 1 else self.ranks.total(values)
+        # Ranks of one tp group say the same.
+        return [value / self.tp.size for value in self.ranks.total(list(values))]
 
     def fsdp_mesh(self) -> DeviceMesh:
         """The one-dimensional mesh of the ranks that share parameters."""

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 
 from seatrial.config.training import Training
 from seatrial.record import Measurement
@@ -23,10 +24,21 @@ class Objective(Protocol):
 
     model: torch.nn.Module
     """On its device, parallelised; its parameters that require gradients are trained."""
-    samples: int
-    """Training samples there are."""
-    tokens_per_sample: int | None
-    """None: its samples are not made of tokens that are predicted."""
+
+    @property
+    def samples(self) -> int:
+        """Training samples there are."""
+        ...
+
+    @property
+    def evaluation_samples(self) -> int:
+        """Samples of one evaluation."""
+        ...
+
+    @property
+    def tokens_per_sample(self) -> int | None:
+        """None: its samples are not made of tokens that are predicted."""
+        ...
 
     def fetch(self, positions: torch.Tensor) -> Any:
         """The samples [n] at `positions` of the training data, on the device."""
@@ -56,6 +68,10 @@ class Objective(Protocol):
         """Continue from what `state` returned."""
         ...
 
+    def log_parameters(self) -> dict[str, object]:
+        """What its log says by MLPerf's names beside sizes and optimiser."""
+        ...
+
     def flops_per_sample(self) -> FlopCount | None:
         """Model FLOPs of one sample; None where no formula holds."""
         ...
@@ -81,7 +97,7 @@ class Learner:
         )
 
     def train_step(self, step: int) -> torch.Tensor:
-        """Optimiser step `step` (0-based) over the global batch; the mean loss of this rank's share, on the device."""
+        """Optimiser step `step` (0-based) over the global batch; this rank's mean loss, on the device."""
         phases, model, accumulation = self.layout.phases, self.objective.model, self.workload.gradient_accumulation
         with phases("compute"):
             model.train()
@@ -93,7 +109,7 @@ class Learner:
             with phases("data_wait"):
                 batch = self.objective.fetch(positions)
             with phases("compute"):
-                if hasattr(model, "set_requires_gradient_sync"):
+                if isinstance(model, FSDPModule):
                     model.set_requires_gradient_sync(part == accumulation - 1)
                 with self.precision():
                     mean = self.objective.loss(batch) / accumulation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -45,15 +45,28 @@ class _TimedAllGather(DefaultAllGather):
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> dist.Work | None:
+    def __call__(
+        self,
+        output_tensor: torch.Tensor,
+        input_tensor: torch.Tensor,
+        group: dist.ProcessGroup,
+        async_op: bool = False,
+    ) -> dist.Work | None:
         with self._layout.phases("communication"):
-            return cast("dist.Work | None", super().__call__(*arguments, **keywords))
+            return super().__call__(output_tensor, input_tensor, group, async_op)
 
 
 class _TimedReduceScatter(DefaultReduceScatter):
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> dist.Work | None:
+    def __call__(
+        self,
+        output_tensor: torch.Tensor,
+        input_tensor: torch.Tensor,
+        group: dist.ProcessGroup,
+        op: Any,
+        async_op: bool = False,
+    ) -> dist.Work:
         with self._layout.phases("communication"):
-            return cast("dist.Work | None", super().__call__(*arguments, **keywords))
+            return super().__call__(output_tensor, input_tensor, group, op, async_op)

@@ -62,6 +62,8 @@ class Parallelism(Closed):
 class Training(Workload):
     """A training to a stated quality."""
 
+    kind: str
+
     benchmark: str | None = None
     """The MLPerf benchmark that this run is comparable with, or None."""
     quality: QualityTarget

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from seatrial.config.base import Closed, PositiveFloat, PositiveInt
+from seatrial.config.probe import Preparation
 from seatrial.config.training.base import Training
 from seatrial.config.training.datasets import StdlibDataset, TextDataset
 from seatrial.config.training.models import PreparedModel, PretrainedModel
@@ -47,3 +48,6 @@ class LlmFinetune(Training):
         if self.quality.metric != "evaluation_loss":
             raise ValueError(f"quality.metric {self.quality.metric}: llm_finetune measures evaluation_loss")
         return self
+
+    def preparations(self) -> list[Preparation]:
+        return [self.model] if isinstance(self.model, PreparedModel) else []

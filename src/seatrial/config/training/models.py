@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
+from seatrial.config.base import Closed, PositiveFloat, PositiveInt
+from seatrial.config.probe import Preparation
 
 
 class LlamaShape(Closed):
@@ -35,18 +36,16 @@ class LlamaShape(Closed):
         return self
 
 
-class PreparedModel(Closed):
+class PreparedModel(Preparation):
     """A base model pre-trained once, by a rule of its own, on Python's documentation (`pydoc_data`)."""
 
     source: Literal["prepared"]
-    name: Slug
     shape: LlamaShape
     corpus: Literal["pydoc_data"] = "pydoc_data"
     steps: PositiveInt
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     seed: PositiveInt = 1
-    time_limit_minutes: PositiveFloat = 30.0
 
 
 class PretrainedModel(Closed):

@@ -1,0 +1,49 @@
+"""What an MLPerf log says before run_start: who runs what, with which sizes and hyperparameters."""
+
+from __future__ import annotations
+
+from seatrial.config.training import Training
+from seatrial.measure.context import RankContext
+from seatrial.mllog import TrainingLog
+from seatrial.train.learner import Learner
+
+
+def declare(log: TrainingLog, ctx: RankContext, workload: Training, learner: Learner, started_ms: int) -> None:
+    """Everything that MLPerf wants to know before run_start; `started_ms` is when the set-up began."""
+    log.submission(workload.benchmark or workload.kind, ctx.case.target.name)
+    log.event("cache_clear", False)  # No run of ours empties the operating system's caches.
+    log.start("init_start", time_ms=started_ms)
+    log.parameters({"seed": ctx.seed, **parameters(workload, learner)})
+    for use, facts in ctx.facts.get("datasets", {}).items():
+        log.event("dataset", facts["origin"], use=use, sha256=facts["sha256"])
+    log.end("init_stop")
+    log.start("run_start")
+
+
+def parameters(workload: Training, learner: Learner) -> dict[str, object]:
+    """Sizes and hyperparameters by MLPerf's names."""
+    cosine = workload.learning_rate_schedule == "cosine"
+    return {
+        "global_batch_size": learner.samples_per_step,
+        "gradient_accumulation_steps": workload.gradient_accumulation,
+        "max_steps": workload.max_steps,
+        "train_samples": learner.objective.samples,
+        "eval_samples": learner.objective.evaluation_samples,
+        "target_accuracy": workload.quality.target,
+        "opt_name": "adamw",
+        "opt_base_learning_rate": workload.learning_rate,
+        "opt_end_learning_rate": 0.0 if cosine else workload.learning_rate,
+        "opt_learning_rate_decay_schedule": "cosine with linear warmup" if cosine else "constant",
+        "opt_learning_rate_decay_steps": workload.max_steps - workload.warmup_steps if cosine else 0,
+        "opt_learning_rate_warmup_steps": workload.warmup_steps,
+        "opt_learning_rate_training_steps": workload.max_steps,
+        "opt_adamw_beta_1": workload.adam_beta_1,
+        "opt_adamw_beta_2": workload.adam_beta_2,
+        "opt_adamw_epsilon": workload.adam_epsilon,
+        "opt_adamw_weight_decay": workload.weight_decay,
+        "opt_gradient_clip_norm": workload.gradient_clip_norm,
+        "tensor_parallelism": workload.parallelism.tp,
+        "expert_parallelism": workload.parallelism.ep,
+        "micro_batch_size": workload.batch_size,
+        **learner.objective.log_parameters(),
+    }
