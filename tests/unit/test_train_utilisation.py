@@ -74,10 +74,11 @@ def test_the_basis_names_the_peak_its_source_and_the_convention() -> None:
         (LLAMA3_8B, "float16", h100(), "no dense float16 peak is declared for H100$"),
         (LLAMA3_8B, "fp4", h100(), r"no dense fp4 peak is declared for H100 \(no such mode\)"),
         (LLAMA3_8B, "float32", target(2), "runs on CPUs, for which no peak is declared"),
+        (LLAMA3_8B, "bfloat16", h100(device="cpu"), "runs on CPUs, for which no peak is declared"),
         (Undefined("an unknown model"), "bfloat16", h100(), "an unknown model"),
         (None, "bfloat16", h100(), "does not state its FLOPs"),
     ],
-    ids=["mixed", "not declared", "not published", "cpu", "uncountable", "not stated"],
+    ids=["mixed", "not declared", "not published", "cpu", "accelerators not used", "uncountable", "not stated"],
 )
 def test_mfu_is_refused_in_words_where_it_is_not_defined(flops: Any, dtypes: Any, on: Any, reason: str) -> None:
     found = u.utilisation(flops, 1.0, on, dtypes)
