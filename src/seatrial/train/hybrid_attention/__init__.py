@@ -1,0 +1,1 @@
+"""Hybrid attention: layers of several kinds, trained to find what was said long ago."""
