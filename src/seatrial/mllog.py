@@ -192,11 +192,11 @@ class TrainingLog:
         """The end of an interval."""
         self._mllogger.end(key, value, metadata=metadata or None)
 
-    def submission(self, benchmark: str, platform: str) -> None:
+    def submission(self, benchmark: str, platform: str, division: Literal["closed", "open"] = "open") -> None:
         """Who ran what. MLPerf knows the divisions closed and open only; no run of ours is a submission."""
         self.event("submission_benchmark", benchmark)
         self.event("submission_org", "unverified")
-        self.event("submission_division", "open")
+        self.event("submission_division", division)
         self.event("submission_status", "unverified: not an MLPerf result")
         self.event("submission_platform", platform)
 

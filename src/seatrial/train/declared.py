@@ -10,7 +10,7 @@ from seatrial.train.learner import Learner
 
 def declare(log: TrainingLog, ctx: RankContext, workload: Training, learner: Learner, started_ms: int) -> None:
     """Everything that MLPerf wants to know before run_start; `started_ms` is when the set-up began."""
-    log.submission(workload.benchmark or workload.kind, ctx.case.target.name)
+    log.submission(workload.benchmark or workload.kind, ctx.case.target.name, workload.division)
     log.event("cache_clear", False)  # No run of ours empties the operating system's caches.
     log.start("init_start", time_ms=started_ms)
     log.parameters({"seed": ctx.seed, **parameters(workload, learner)})

@@ -16,7 +16,7 @@ from seatrial.train.layout import Layout
 from seatrial.train.order import BatchOrder
 
 if TYPE_CHECKING:
-    from seatrial.train.flops import FlopCount
+    from seatrial.train.flops import FlopCount, Undefined
 
 
 class Objective(Protocol):
@@ -72,8 +72,8 @@ class Objective(Protocol):
         """What its log says by MLPerf's names beside sizes and optimiser."""
         ...
 
-    def flops_per_sample(self) -> FlopCount | None:
-        """Model FLOPs of one sample; None where no formula holds."""
+    def flops_per_sample(self) -> FlopCount | Undefined | None:
+        """Model FLOPs of one sample; Undefined with the reason, or None, where no formula holds."""
         ...
 
 

@@ -66,6 +66,8 @@ class Training(Workload):
 
     benchmark: str | None = None
     """The MLPerf benchmark that this run is comparable with, or None."""
+    division: Literal["closed", "open"] = "open"
+    """The division whose rules the log is written to be checked by; no run of ours is a submission."""
     quality: QualityTarget
     also: list[QualityTarget] = []
     """Further qualities: when each is met is measured too; the run goes on until all are, or the budget is spent.
