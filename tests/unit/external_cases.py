@@ -47,8 +47,9 @@ TITAN_RUN = """
     say("Training starts at step 1")
     for step in (1, 10, 20):
         time.sleep(0.25)
-        say(f"\\x1b[31mstep: {step:2}  \\x1b[32mloss: {9 - step / 10:8.5f}  \\x1b[38;2;180;60;0mgrad_norm:  1.4604  "
-            f"\\x1b[36mmemory:  1.21GiB(0.86%)  \\x1b[34mtps: {5000 + step:,}  \\x1b[35mmfu: 0.04%\\x1b[39m")
+        say(f"\\x1b[31mstep: {step:2}  \\x1b[32mloss: {9 - step / 10:8.5f}  "
+            f"\\x1b[38;2;180;60;0mgrad_norm:  1.4604  \\x1b[36mmemory:  1.21GiB(0.86%)  "
+            f"\\x1b[34mtps: {5000 + step:,}  \\x1b[35mmfu: 0.04%\\x1b[39m")
         say(f"\\x1b[33mvalidate step: {step:2}  \\x1b[32mloss: {8 - step / 10:7.4f}  "
             f"\\x1b[36mmemory:  1.21GiB(0.86%)  \\x1b[34mtps: 12,001\\x1b[39m")
     say("Training completed")
