@@ -54,7 +54,22 @@ METRICS: dict[str, Metric] = {
         "1", "higher", "1 - (communication + data wait + checkpoint stall + other) / the whole, of each stretch"
     ),
     "train.rank_time": Metric("s", "lower", "a rank's own time of a step, without waiting for others"),
+    # how a mixture of experts routes, label layer; label over: step (mean of every step's) or stretch (tokens summed)
+    "train.expert_imbalance": Metric("1", "lower", "tokens that chose the busiest expert over the mean expert's"),
+    "train.expert_gini": Metric("1", "lower", "Gini coefficient of the tokens that chose each expert"),
+    "train.rank_imbalance": Metric("1", "lower", "tokens of the busiest rank's experts over the mean rank's"),
+    "train.tokens_dropped": Metric(
+        "1", "lower", "share of (token, expert) choices dropped at the experts' capacity, over a stretch"
+    ),
+    "train.all_to_all_time": Metric(
+        "s", "lower", "of a step, one layer's all-to-alls; label direction; mean over ranks, waiting included"
+    ),
+    "train.all_to_all_share": Metric("1", "lower", "all-to-all over step time, all layers, of each stretch"),
     "train.frechet_distance": Metric("1", "lower", "between features of generated and of real samples"),
+    "diffusion.frechet_floor": Metric(
+        "1", "lower", "Frechet distance between real training images and real held-out images"
+    ),
+    "diffusion.frechet_of_noise": Metric("1", "lower", "Frechet distance between noise and real held-out images"),
     "train.retrieval_accuracy": Metric("1", "higher", "share of far queries that are answered right"),
     "train.evaluation_loss": Metric("nats/token", "lower", "mean loss on the evaluation set"),
     "train.evaluation_time": Metric("s", "lower", "time of one evaluation, outside the training clock"),

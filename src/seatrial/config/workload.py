@@ -8,8 +8,9 @@ from pydantic import Field
 
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.probe import Collective, Gemm, Memory
-from seatrial.config.training import External, HybridAttention, LlmFinetune
+from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune
 
 AnyWorkload = Annotated[
-    Gemm | Memory | Collective | LlmFinetune | HybridAttention | External | MlperfLogs, Field(discriminator="kind")
+    Gemm | Memory | Collective | LlmFinetune | Diffusion | HybridAttention | External | MlperfLogs,
+    Field(discriminator="kind"),
 ]

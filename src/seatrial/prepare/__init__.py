@@ -37,5 +37,14 @@ def _language_model(spec: Any, folder: Path) -> None:
     prepare_model(spec, folder)
 
 
-PREPARATIONS: dict[str, Callable[[Any, Path], None]] = {"prepared": _language_model}
+def _digits(spec: Any, folder: Path) -> None:
+    from seatrial.prepare.digits import prepare_digits
+
+    prepare_digits(spec, folder)
+
+
+PREPARATIONS: dict[str, Callable[[Any, Path], None]] = {
+    "prepared": _language_model,
+    "prepared_digits": _digits,
+}
 """What prepares, by the specification's `source`."""

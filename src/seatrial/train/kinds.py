@@ -36,6 +36,12 @@ def _llm_finetune(ctx: RankContext) -> None:
     llm_finetune.run(ctx)
 
 
+def _diffusion(ctx: RankContext) -> None:
+    from seatrial.train.diffusion import run
+
+    run.run(ctx)
+
+
 def _hybrid_attention(ctx: RankContext) -> None:
     from seatrial.train.hybrid_attention import run
 
@@ -60,6 +66,7 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "memory": _memory,
     "collective": _collective,
     "llm_finetune": _llm_finetune,
+    "diffusion": _diffusion,
     "hybrid_attention": _hybrid_attention,
     "external": _external,
     "mlperf_logs": _mlperf_logs,

@@ -2,6 +2,7 @@
 
 from seatrial.config.training.base import BETTER, Parallelism, QualityTarget, Training
 from seatrial.config.training.datasets import StdlibDataset, TextDataset
+from seatrial.config.training.diffusion import Diffusion, PreparedDigits, PreprocessedLatents
 from seatrial.config.training.external import External, ExternalQuality
 from seatrial.config.training.hybrid_attention import HybridAttention, Positions, Retrieval
 from seatrial.config.training.llm_finetune import LlmFinetune, Lora
@@ -9,6 +10,7 @@ from seatrial.config.training.models import LlamaShape, PreparedModel, Pretraine
 
 __all__ = [
     "BETTER",
+    "Diffusion",
     "External",
     "ExternalQuality",
     "HybridAttention",
@@ -17,7 +19,9 @@ __all__ = [
     "Lora",
     "Parallelism",
     "Positions",
+    "PreparedDigits",
     "PreparedModel",
+    "PreprocessedLatents",
     "PretrainedModel",
     "QualityTarget",
     "Retrieval",
