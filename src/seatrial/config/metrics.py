@@ -54,7 +54,7 @@ METRICS: dict[str, Metric] = {
         "1", "higher", "1 - (communication + data wait + checkpoint stall + other) / the whole, of each stretch"
     ),
     "train.rank_time": Metric("s", "lower", "a rank's own time of a step, without waiting for others"),
-    # how a mixture of experts routes, label layer; label over: step (mean of every step's) or stretch (tokens summed)
+    # how experts are chosen, label layer; label over: step (mean of every step's) or stretch (of its tokens)
     "train.expert_imbalance": Metric("1", "lower", "tokens that chose the busiest expert over the mean expert's"),
     "train.expert_gini": Metric("1", "lower", "Gini coefficient of the tokens that chose each expert"),
     "train.rank_imbalance": Metric("1", "lower", "tokens of the busiest rank's experts over the mean rank's"),

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.probe import Collective, Gemm, Memory
-from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune
+from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune, Moe
 
 AnyWorkload = Annotated[
-    Gemm | Memory | Collective | LlmFinetune | Diffusion | HybridAttention | External | MlperfLogs,
+    Gemm | Memory | Collective | LlmFinetune | Diffusion | Moe | HybridAttention | External | MlperfLogs,
     Field(discriminator="kind"),
 ]

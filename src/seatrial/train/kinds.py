@@ -42,6 +42,12 @@ def _diffusion(ctx: RankContext) -> None:
     run.run(ctx)
 
 
+def _moe(ctx: RankContext) -> None:
+    from seatrial.train.moe import run
+
+    run.run(ctx)
+
+
 def _hybrid_attention(ctx: RankContext) -> None:
     from seatrial.train.hybrid_attention import run
 
@@ -67,6 +73,7 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "collective": _collective,
     "llm_finetune": _llm_finetune,
     "diffusion": _diffusion,
+    "moe": _moe,
     "hybrid_attention": _hybrid_attention,
     "external": _external,
     "mlperf_logs": _mlperf_logs,

@@ -7,9 +7,12 @@ from seatrial.config.training.external import External, ExternalQuality
 from seatrial.config.training.hybrid_attention import HybridAttention, Positions, Retrieval
 from seatrial.config.training.llm_finetune import LlmFinetune, Lora
 from seatrial.config.training.models import LlamaShape, PreparedModel, PretrainedModel
+from seatrial.config.training.moe import AuxiliaryLoss, BiasUpdate, Moe, Unbalanced
 
 __all__ = [
+    "AuxiliaryLoss",
     "BETTER",
+    "BiasUpdate",
     "Diffusion",
     "External",
     "ExternalQuality",
@@ -17,6 +20,7 @@ __all__ = [
     "LlamaShape",
     "LlmFinetune",
     "Lora",
+    "Moe",
     "Parallelism",
     "Positions",
     "PreparedDigits",
@@ -28,4 +32,5 @@ __all__ = [
     "StdlibDataset",
     "TextDataset",
     "Training",
+    "Unbalanced",
 ]
