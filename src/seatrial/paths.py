@@ -102,6 +102,16 @@ class StudyPaths:
         return self.tables / f"survey_{name}.csv"
 
     @property
+    def emergence(self) -> Path:
+        """Tokens to retrieval and to loss, by window."""
+        return self.tables / "emergence.csv"
+
+    @property
+    def emergence_runs(self) -> Path:
+        """Between which evaluations each run reached each quality, or until when it did not."""
+        return self.tables / "emergence_runs.csv"
+
+    @property
     def verdicts(self) -> Path:
         return self.root / "verdicts.json"
 

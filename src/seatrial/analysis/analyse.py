@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seatrial.analysis.comparison import comparison
+from seatrial.analysis.emergence import emergence
 from seatrial.analysis.inputs import read_plan
 from seatrial.analysis.survey.tables import survey
 from seatrial.analysis.time_to_quality import time_to_quality
@@ -14,14 +15,15 @@ from seatrial.reference.published import add_tables
 
 
 def analyse(paths: StudyPaths) -> list[str]:
-    """Write time_to_quality.csv, comparison.csv, references.csv, verdicts.json and junit.xml from the tables, and
-    the survey's tables where the study has one.
+    """Write time_to_quality.csv, comparison.csv, references.csv, verdicts.json and junit.xml from the tables,
+    emergence.csv and emergence_runs.csv where windows are swept, and the survey's tables where the study has one.
 
     Returns what is to be said of the study's own result files: which of their results count, and which do not.
     Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
     """
     time_to_quality(paths)
     comparison(paths)
+    emergence(paths)
     survey(paths)
     verdicts(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]

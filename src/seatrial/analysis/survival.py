@@ -1,0 +1,234 @@
+"""When runs reach something, some of them never within their budget: medians, tests, and how many times longer.
+
+A run that has not reached it is censored at its budget: it counts as "not until then", never as a time. The time of
+one that has is known to lie between two evaluations; intervals are taken from the outer ends.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from seatrial.analysis.statistics import Interval
+
+MOST_ARRANGEMENTS = 20_000
+"""Up to this many ways to divide the runs into two groups all are tried, beyond it as many at random."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """One run: not yet reached at `after`, reached at `by`; `by` None: not within the budget, which is `after`."""
+
+    after: float
+    by: float | None
+
+    @property
+    def seen(self) -> float:
+        """When it was seen reached, or how long it was watched in vain."""
+        return self.after if self.by is None else self.by
+
+
+class Effect(NamedTuple):
+    """How many times longer; `value` the ratio of medians, None where one is not reached; None ends are open."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+
+class Curve(NamedTuple):
+    """Share of runs that have not reached it from each of `times` on, with pointwise 95 % bounds (NaN: none)."""
+
+    times: Floats
+    share: Floats
+    low: Floats
+    high: Floats
+
+
+def kaplan_meier(runs: Sequence[Reach]) -> Curve:
+    """Kaplan and Meier's estimate with Greenwood's variance, bounds on the log-log scale.
+
+    Raises ValueError where there are no runs.
+    """
+    if not runs:
+        raise ValueError("no runs, no curve")
+    estimate = stats.ecdf(_censored(runs)).sf
+    with np.errstate(all="ignore"):
+        bounds = estimate.confidence_interval(method="log-log") if _some_reached(runs) else None
+    share = np.asarray(estimate.probabilities, dtype=float)
+    unknown = np.full_like(share, np.nan)
+    return Curve(
+        np.asarray(estimate.quantiles, dtype=float),
+        share,
+        unknown if bounds is None else np.asarray(bounds.low.probabilities, dtype=float),
+        unknown if bounds is None else np.asarray(bounds.high.probabilities, dtype=float),
+    )
+
+
+def median_reach(runs: Sequence[Reach]) -> float | None:
+    """The first time by which half of the runs have reached it, by Kaplan-Meier; None where half never do."""
+    if not runs:
+        return None
+    curve = kaplan_meier(runs)
+    below = np.flatnonzero(curve.share <= 0.5 + 1e-12)
+    return float(curve.times[below[0]]) if len(below) else None
+
+
+def reach_interval(runs: Sequence[Reach], confidence: float = 0.95) -> Interval:
+    """Two-sided interval of the median time; an end that is None is open. Its method names its coverage.
+
+    Where nobody was given up before another reached it (one budget for all), the censored are the last in order,
+    and order statistics hold exactly at any n. Else Brookmeyer and Crowley's: where the log-log bounds of the
+    curve hold 1/2.
+    """
+    n = len(runs)
+    if n < 2:
+        return Interval(None, None, "none (n < 2)")
+    reached = [run for run in runs if run.by is not None]
+    if len(reached) == n or min(r.after for r in runs if r.by is None) >= max((r.seen for r in reached), default=0):
+        tails = stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5)
+        k = max(1, int(np.searchsorted(tails, (1 - confidence) / 2, side="right")))
+        coverage = 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
+        first = sorted(run.after for run in runs)[k - 1]
+        last = sorted(math.inf if run.by is None else run.by for run in runs)[n - k]
+        return Interval(first, None if math.isinf(last) else last, f"order statistics {100 * coverage:.4g} %")
+    curve = kaplan_meier(runs)
+    low = _first(curve.times, curve.low <= 0.5)
+    if low is not None:
+        low = max((run.after for run in reached if run.by == low), default=low)
+    high = _first(curve.times, curve.high < 0.5)
+    return Interval(low, high, f"Kaplan-Meier, log-log {100 * confidence:.4g} %")
+
+
+def logrank_p(one: Sequence[Reach], other: Sequence[Reach]) -> float | None:
+    """The two-sided p of the log-rank test (its large-sample form); None where nobody reached it."""
+    if not one or not other or not _some_reached([*one, *other]):
+        return None
+    p = float(stats.logrank(_censored(one), _censored(other)).pvalue)
+    return p if math.isfinite(p) else None
+
+
+def exact_p(one: Sequence[Reach], other: Sequence[Reach]) -> float | None:
+    """The two-sided p of the log-rank test among all ways to divide the runs into two groups; right at any n.
+
+    None where nobody reached it. It asks for one budget: all are watched as long as the one watched least.
+    """
+    if not one or not other or not _some_reached([*one, *other]):
+        return None
+    until = min(r.after for r in (*one, *other) if r.by is None) if _some_censored([*one, *other]) else math.inf
+    later, earlier = _tails(_seen(one), _seen(other), until)
+    return min(1.0, 2 * min(later, earlier))
+
+
+def times_longer(
+    reference: Sequence[Reach], runs: Sequence[Reach], budgets: tuple[float, float], confidence: float = 0.95
+) -> Effect:
+    """How many times longer `runs` take than `reference`, with its interval; `budgets` of the two in that order.
+
+    Every factor f is in the interval that the log-rank statistic, among all divisions of the runs, does not refuse
+    when the times of `runs` are divided by f and both groups are watched equally long. That is exact for any n and
+    any censoring by the budget, where the two differ by a factor alone (accelerated failure time). Because a time
+    is known only between two evaluations, the lower end takes it as early as it can be in `runs` and as late as it
+    can be in the reference, the upper end the other way round.
+    """
+    value = None
+    medians = median_reach(reference), median_reach(runs)
+    if medians[0] and medians[1]:
+        value = medians[1] / medians[0]
+    tail = (1 - confidence) / 2
+    method = f"inverted exact log-rank test {100 * confidence:.4g} %"
+    if not reference or not runs or not _some_reached([*reference, *runs]):
+        return Effect(value, None, None, "none (no run reached it)")
+    if 1 / math.comb(len(reference) + len(runs), len(runs)) > tail:
+        return Effect(value, None, None, f"none ({len(reference)} and {len(runs)} runs cannot show it)")
+    low = _lowest_not_refused(_seen(reference), _early(runs), budgets, tail)
+    # The other way round the reference takes 1 / f times as long.
+    high = _lowest_not_refused(_seen(runs), _early(reference), budgets[::-1], tail)
+    return Effect(value, low, None if high is None else 1 / high, method)
+
+
+def _lowest_not_refused(reference: Floats, runs: Floats, budgets: tuple[float, float], tail: float) -> float | None:
+    """The least factor f at which `runs` / f are not significantly later than the reference; None: any, however
+    small. Whether they are changes only where two times, or a time and a budget, change places."""
+    known = [
+        [t for t in (*times, budget) if 0 < t < math.inf]
+        for times, budget in zip((reference, runs), budgets, strict=True)
+    ]
+    edges = sorted({late / early for early in known[0] for late in known[1]})
+    for index, edge in enumerate(edges):
+        inside = edge / 2 if index == 0 else math.sqrt(edges[index - 1] * edge)
+        later, _ = _tails(reference, runs / inside, min(budgets[0], budgets[1] / inside))
+        if later > tail:
+            return edges[index - 1] if index else None
+    return edges[-1] if edges else None
+
+
+def _tails(reference: Floats, runs: Floats, until: float) -> tuple[float, float]:
+    """Among all divisions into groups of these sizes, the share in which the second is at least as late as `runs`
+    are, and at least as early, by the log-rank statistic; nobody is watched beyond `until`."""
+    times = np.concatenate([reference, runs])
+    scores = _logrank_scores(np.minimum(times, until), times <= until)
+    member = _divisions(len(reference), len(runs))
+    sums = member @ scores
+    found = float(scores[len(reference) :].sum())
+    return float(np.mean(sums <= found + 1e-9)), float(np.mean(sums >= found - 1e-9))
+
+
+def _logrank_scores(times: Floats, reached: NDArray[np.bool_]) -> Floats:
+    """1 - (Nelson-Aalen hazard so far) for those who reached it, minus the hazard for the others: early is high."""
+    hazard = np.zeros(len(times))
+    for time in np.unique(times[reached]):
+        at_risk = times >= time
+        hazard[at_risk] += (reached & (times == time)).sum() / at_risk.sum()
+    return reached - hazard
+
+
+@cache
+def _divisions(first: int, second: int) -> Floats:
+    """[divisions, first + second]: 1 for members of the second group; all there are, or many from a fixed seed."""
+    n = first + second
+    if math.comb(n, second) <= MOST_ARRANGEMENTS:
+        chosen = np.array(list(itertools.combinations(range(n), second)))
+    else:
+        draws = np.random.default_rng(0).random((MOST_ARRANGEMENTS, n))
+        chosen = draws.argsort(axis=1)[:, :second]
+    member = np.zeros((len(chosen), n))
+    np.put_along_axis(member, chosen, 1.0, axis=1)
+    return member
+
+
+def _censored(runs: Sequence[Reach]) -> stats.CensoredData:
+    return stats.CensoredData.right_censored([r.seen for r in runs], [r.by is None for r in runs])
+
+
+def _seen(runs: Sequence[Reach]) -> Floats:
+    """As late as they can be; infinite where censored."""
+    return np.array([math.inf if r.by is None else r.by for r in runs])
+
+
+def _early(runs: Sequence[Reach]) -> Floats:
+    """As early as they can be; infinite where censored."""
+    return np.array([math.inf if r.by is None else r.after for r in runs])
+
+
+def _some_reached(runs: Sequence[Reach]) -> bool:
+    return any(run.by is not None for run in runs)
+
+
+def _some_censored(runs: Sequence[Reach]) -> bool:
+    return any(run.by is None for run in runs)
+
+
+def _first(times: Floats, where: NDArray[np.bool_]) -> float | None:
+    places = np.flatnonzero(where)
+    return float(times[places[0]]) if len(places) else None
