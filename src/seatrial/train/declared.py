@@ -7,13 +7,16 @@ from seatrial.measure.context import RankContext
 from seatrial.mllog import TrainingLog
 from seatrial.train.learner import Learner
 
+PRECISIONS = {"float32": "fp32", "bfloat16": "bfloat16"}
+"""MLPerf's names."""
+
 
 def declare(log: TrainingLog, ctx: RankContext, workload: Training, learner: Learner, started_ms: int) -> None:
     """Everything that MLPerf wants to know before run_start; `started_ms` is when the set-up began."""
     log.submission(workload.benchmark or workload.kind, ctx.case.target.name, workload.division)
     log.event("cache_clear", False)  # No run of ours empties the operating system's caches.
     log.start("init_start", time_ms=started_ms)
-    log.parameters({"seed": ctx.seed, **parameters(workload, learner)})
+    log.parameters({"seed": ctx.seed, "config_filename": f"{ctx.case.case_id}.json", **parameters(workload, learner)})
     for use, facts in ctx.facts.get("datasets", {}).items():
         log.event("dataset", facts["origin"], use=use, sha256=facts["sha256"])
     log.end("init_stop")
@@ -42,7 +45,13 @@ def parameters(workload: Training, learner: Learner) -> dict[str, object]:
         "opt_adamw_epsilon": workload.adam_epsilon,
         "opt_adamw_weight_decay": workload.weight_decay,
         "opt_gradient_clip_norm": workload.gradient_clip_norm,
+        # Products follow the workload's dtype; gradients, and so what ranks exchange, stay float32.
+        "lowest_numerical_precision_in_linear": PRECISIONS[workload.dtype],
+        "lowest_numerical_precision_in_attn": PRECISIONS[workload.dtype],
+        "lowest_numerical_precision_in_comm": "fp32",
         "tensor_parallelism": workload.parallelism.tp,
+        "pipeline_parallelism": 1,
+        "context_parallelism": 1,
         "expert_parallelism": workload.parallelism.ep,
         "micro_batch_size": workload.batch_size,
         **learner.objective.log_parameters(),
