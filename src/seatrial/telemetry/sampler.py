@@ -90,6 +90,7 @@ class Sampler:
         self._clock_marks: list[tuple[float, bool]] = [(0.0, not paused)]
         self._thread: threading.Thread | None = None
         self._begin: float | None = None
+        self._opened: float | None = None
         self._end: float | None = None
         self._earlier: Totals | None = None
         self._told: set[str] = set()
@@ -167,7 +168,10 @@ class Sampler:
         answering, in this attempt or in one before, has none: part of a sum is not the sum.
         """
         now = self._now() if self._end is None else self._end
-        spans = {"run": [(0.0, now)], "training": self._training(now)}
+        # opening a vendor's library can take seconds, and the run has not begun then
+        opened = now if self._opened is None else self._opened
+        training = [(max(begin, opened), max(end, opened)) for begin, end in self._training(now)]
+        spans = {"run": [(opened, now)], "training": training}
         energy = {}
         for one in self.series():
             if one.sensor != "energy":
@@ -229,6 +233,7 @@ class Sampler:
         sources: list[Source] = []
         try:
             rounds = Rounds(open_sources(openers, sources), self._now, self._keep)
+            self._opened = self._now()
             rounds.read_all()
             self._first_read.set()
             self._listen(rounds)
