@@ -11,6 +11,7 @@ from seatrial import __version__
 from seatrial.paths import StudyPaths, write_text
 from seatrial.reference.citation import notice
 from seatrial.report import headline, sections
+from seatrial.report.emergence import EmergenceTables, draw_emergence, emergence_section, read_emergence
 from seatrial.report.figures import Drawn, draw_all
 from seatrial.report.provenance import provenance_table
 from seatrial.report.study_tables import StudyTables, read_study
@@ -27,16 +28,17 @@ def report(paths: StudyPaths) -> None:
     Raises UnreadableFile where collect or analyse has not run.
     """
     study = read_study(paths)
-    figures = [*draw_all(study), *draw_survey(study.survey)]
+    windows = read_emergence(paths)
+    figures = [*draw_all(study), *draw_emergence(windows), *draw_survey(study.survey)]
     paths.figures.mkdir(parents=True, exist_ok=True)
     for stale in set(paths.figures.glob("*.svg")) - {paths.figures / f"{f.name}.svg" for f in figures}:
         stale.unlink()
     for figure in figures:
         write_text(paths.figures / f"{figure.name}.svg", figure.svg)
-    write_text(paths.report, page(study, figures))
+    write_text(paths.report, page(study, figures, windows))
 
 
-def page(study: StudyTables, figures: list[Drawn]) -> str:
+def page(study: StudyTables, figures: list[Drawn], windows: EmergenceTables | None = None) -> str:
     """The HTML of the page. Every text is escaped; only our own style sheet and figures are not."""
     files = resources.files("seatrial.report")
     environment = Environment(
@@ -72,6 +74,7 @@ def page(study: StudyTables, figures: list[Drawn]) -> str:
         criteria=sections.criteria_table(study),
         time_to_quality=time_to_quality_table(study),
         inside_training=sections.measurements_table(study, training=True),
+        emergence=emergence_section(windows),
         comparison=sections.comparison_table(study),
         references=sections.references_table(study),
         outcomes=sections.outcomes_table(study),
