@@ -66,7 +66,14 @@ def program(folder: Path, text: str, name: str = "program.py") -> list[str]:
 
 def external(command: list[str], **more: Any) -> dict[str, Any]:
     """A workload that runs `command`."""
-    return {"kind": "external", "command": command, "format": "mllog", "time_limit_minutes": 1.0, **more}
+    return {
+        "kind": "external",
+        "command": command,
+        "format": "mllog",
+        "time_limit_minutes": 1.0,
+        "telemetry_interval_seconds": None,
+        **more,
+    }
 
 
 def goal(target: float, metric: str = "eval_loss", direction: str = "lower") -> dict[str, Any]:

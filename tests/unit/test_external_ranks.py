@@ -131,6 +131,14 @@ def test_on_every_task_a_command_meets_its_peers_at_a_port_of_its_own(tmp_path: 
     assert (tmp_path / "records/0.external.1.log").exists()
 
 
+def test_what_every_rank_samples_is_in_the_record(tmp_path: Path, started: Any) -> None:
+    workload = mlperf_run(tmp_path, "success", "2.0,1.0", 0.5, launch="once", telemetry_interval_seconds=0.2)
+    record = completed(started(workload))
+    hosts = [m.labels["rank"] for m in record.measurements if m.metric == "telemetry.utilisation"]
+    assert hosts == [0], "one rank of each host reads the host's sensors"
+    assert (tmp_path / "records" / "0.telemetry.parquet").exists()
+
+
 @pytest.mark.parametrize("launch", ["per_node", "once"])
 def test_a_command_is_started_once_where_that_is_asked_for(tmp_path: Path, started: Any, launch: str) -> None:
     one = started(external(program(tmp_path, SAYS_WHERE_IT_IS), launch=launch))

@@ -30,6 +30,16 @@ def failure(workload: dict[str, Any], folder: Path) -> tuple[str, str]:
     return problem.kind, str(problem)
 
 
+def test_the_official_parser_reads_the_copy_of_the_log(tmp_path: Path) -> None:
+    from mlperf_logging.compliance_checker.mlp_parser import parse_file
+
+    _, problem = attempt(mlperf_run(tmp_path, "success", "4.0,1.0"), tmp_path)
+    assert problem is None
+    lines, broken = parse_file(str(tmp_path / "records" / "0.mllog"), ruleset="5.1.0")
+    assert not broken
+    assert [line.key for line in lines][-4:] == ["eval_start", "eval_accuracy", "eval_stop", "run_stop"]
+
+
 def test_an_mlperf_log_becomes_times_quality_and_speed(tmp_path: Path) -> None:
     ctx, problem = attempt(mlperf_run(tmp_path, "success", "4.0,2.0,1.0", 0.2, quality=goal(1.5)), tmp_path)
     assert problem is None
@@ -281,6 +291,20 @@ def test_lines_may_come_from_files_below_its_folder(tmp_path: Path) -> None:
     """
     ctx, problem = attempt(external(program(tmp_path, text), log="run/**/*.log"), tmp_path)
     assert problem is None and samples(ctx, "mlperf.evaluation_accuracy") == [0.5, 0.5]
+
+
+def test_power_and_utilisation_are_sampled_beside_it(tmp_path: Path) -> None:
+    workload = mlperf_run(tmp_path, "success", "4.0,1.0", 0.4, telemetry_interval_seconds=0.2)
+    ctx, problem = attempt(workload, tmp_path)
+    assert problem is None
+    found = {m.metric for m in ctx.measurements if m.metric.startswith("telemetry.")}
+    assert "telemetry.utilisation" in found, "the host's, which every Linux has"
+    assert not any(name.startswith("telemetry.process_") for name in found), "the rank itself only waits"
+    assert (tmp_path / "records" / "0.telemetry.parquet").exists()
+    crashing = program(tmp_path, "import time\ntime.sleep(1)\nraise SystemExit(3)")
+    ctx, problem = attempt(external(crashing, telemetry_interval_seconds=0.1), tmp_path)
+    assert problem is not None and problem.kind == "crashed"
+    assert "telemetry.utilisation" in {m.metric for m in ctx.measurements}, "what was sampled is kept"
 
 
 def test_seatrial_measure_makes_a_record_of_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seatrial.config.base import Closed, PositiveInt
+from seatrial.config.base import Closed, PositiveFloat, PositiveInt
 from seatrial.config.probe import Workload
 from seatrial.errors import FieldMistake
 
@@ -81,6 +81,8 @@ class External(Workload):
     """None: a run that ends by itself with exit code 0 is complete."""
     stop_at_quality: bool = False
     """Stop the command once an evaluation meets the quality, for commands that would go on."""
+    telemetry_interval_seconds: PositiveFloat | None = 1.0
+    """How often power, clocks and utilisation are read beside the command; None: never."""
 
     @model_validator(mode="after")
     def _said_in_words_that_exist(self) -> Self:

@@ -14,13 +14,16 @@ from typing import BinaryIO
 from seatrial.config.training.external import STANDARD_OUTPUT, External, filled_in
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
+from seatrial.record import Measurement
 from seatrial.train.external.lines import Source
 from seatrial.train.external.mllog_lines import MllogReader
 from seatrial.train.external.outcome import check_ended, check_readings, with_last_lines
 from seatrial.train.external.process import Command, Ended
 from seatrial.train.external.readings import Readings
 from seatrial.train.external.tasks import Tasks
+from seatrial.train.external.telemetry import Telemetry
 from seatrial.train.external.torchtitan_lines import TorchtitanReader
+from seatrial.train.ranks import Ranks
 from seatrial.units import SECONDS_PER_MINUTE
 
 POLL_SECONDS = 0.2
@@ -51,11 +54,14 @@ def run(ctx: RankContext) -> None:
         copy = None
         if ctx.rank == 0 and workload.format == "mllog":
             copy = stack.enter_context(ctx.beside("mllog").open("wb"))
-        watch = _Watch(ctx, workload, tasks, folder, copy)
+        telemetry = Telemetry(ctx, workload.telemetry_interval_seconds, stack)
+        watch = _Watch(ctx, workload, tasks, telemetry, copy)
         stack.enter_context(watch.refreshing())
         if tasks.place.starts:
             watch.command = stack.enter_context(watch.start())
         watch.until_all_have_ended()
+        watch.gather_telemetry()
+        watch.judge()
     tasks.leave()
 
 
@@ -63,9 +69,12 @@ class _Watch:
     """One task's view of its command (if it has one) and, on rank 0, of the log."""
 
     def __init__(
-        self, ctx: RankContext, workload: External, tasks: Tasks, folder: Path, copy: BinaryIO | None
+        self, ctx: RankContext, workload: External, tasks: Tasks, telemetry: Telemetry, copy: BinaryIO | None
     ) -> None:
-        self._ctx, self._workload, self._tasks, self._folder, self._copy = ctx, workload, tasks, folder, copy
+        self._ctx, self._workload, self._tasks, self._copy = ctx, workload, tasks, copy
+        self._folder = ctx.beside("external")
+        self._telemetry = telemetry
+        self._of_all_ranks: list[Measurement] | None = None
         self.command: Command | None = None
         self._readings = Readings()
         self._begun = time.monotonic()
@@ -111,10 +120,11 @@ class _Watch:
         try:
             yield
         finally:
+            self._read(at_end=True)
             self._ctx.refresh = None
 
     def until_all_have_ended(self) -> None:
-        """Watch until every command has ended well; then, on rank 0, judge what was read."""
+        """Watch until every command has ended well. Raises MeasurementFailed where this task's one has not."""
         while True:
             self._read()
             ended = self._look_after_command()
@@ -125,6 +135,14 @@ class _Watch:
                     self._stop()
             self._heed_limits()
             time.sleep(POLL_SECONDS)
+
+    def gather_telemetry(self) -> None:
+        """Take up what all ranks have sampled. Collective."""
+        ranks = Ranks(self._ctx.rank, self._ctx.world_size, self._ctx.device)
+        self._of_all_ranks = self._telemetry.of_all_ranks(ranks, self._ctx.beside("telemetry.parquet"))
+
+    def judge(self) -> None:
+        """Read what is left and, on rank 0, raise MeasurementFailed where it is no completed run."""
         self._read(at_end=True)
         if self._ctx.rank == 0:
             check_readings(self._workload, self._readings)
@@ -177,6 +195,10 @@ class _Watch:
                 self._copy.flush()
             if lines or at_end:
                 self._keep()
+            if at_end:
+                self._ctx.measurements += (
+                    self._telemetry.measurements() if self._of_all_ranks is None else self._of_all_ranks
+                )
         finally:
             self._reading.release()
 
