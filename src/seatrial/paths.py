@@ -102,6 +102,11 @@ class StudyPaths:
         return self.tables / f"survey_{name}.csv"
 
     @property
+    def convergence(self) -> Path:
+        """Own trainings against their reference convergence points."""
+        return self.tables / "convergence.csv"
+
+    @property
     def emergence(self) -> Path:
         """Tokens to retrieval and to loss, by window."""
         return self.tables / "emergence.csv"

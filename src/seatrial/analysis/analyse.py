@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seatrial.analysis.comparison import comparison
+from seatrial.analysis.convergence import convergence
 from seatrial.analysis.emergence import emergence
 from seatrial.analysis.inputs import read_plan
 from seatrial.analysis.survey.tables import survey
@@ -15,7 +16,7 @@ from seatrial.reference.published import add_tables
 
 
 def analyse(paths: StudyPaths) -> list[str]:
-    """Write time_to_quality.csv, comparison.csv, references.csv, verdicts.json and junit.xml from the tables,
+    """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, verdicts.json and junit.xml,
     emergence.csv and emergence_runs.csv where windows are swept, and the survey's tables where the study has one.
 
     Returns what is to be said of the study's own result files: which of their results count, and which do not.
@@ -23,6 +24,7 @@ def analyse(paths: StudyPaths) -> list[str]:
     """
     time_to_quality(paths)
     comparison(paths)
+    convergence(paths)
     emergence(paths)
     survey(paths)
     verdicts(paths)

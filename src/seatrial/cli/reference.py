@@ -27,6 +27,7 @@ def add_commands(commands: Actions) -> None:
     _add_scaling(actions)
     _add_import(actions)
     _add_update(actions)
+    _add_points(actions)
 
 
 def _add_show(actions: Actions) -> None:
@@ -49,6 +50,15 @@ def _add_scaling(actions: Actions) -> None:
     parser.add_argument("--family", help="this accelerator family only")
     parser.add_argument("--figure", type=Path, metavar="FILE.svg", help="write the figure of time against count")
     parser.set_defaults(run=_scaling)
+
+
+def _add_points(actions: Actions) -> None:
+    parser = actions.add_parser(
+        "points", help="reference convergence points from a study of own trainings with many seeds, as JSON"
+    )
+    parser.add_argument("folder", type=Path, metavar="results/STUDY")
+    parser.add_argument("--source", required=True, metavar="WORDS", help="which runs: machine, date")
+    parser.set_defaults(run=_points)
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
@@ -227,4 +237,12 @@ def _update(arguments: argparse.Namespace) -> int:
     url = URL_TEMPLATE if arguments.url is None else arguments.url
     for line in update(arguments.round_, arguments.output, url=url, keep=arguments.keep):
         print(line)
+    return EXIT_OK
+
+
+def _points(arguments: argparse.Namespace) -> int:
+    from seatrial.analysis.convergence import points_of
+    from seatrial.paths import StudyPaths
+
+    print(json.dumps(points_of(StudyPaths(arguments.folder), arguments.source), indent=1, sort_keys=True))
     return EXIT_OK

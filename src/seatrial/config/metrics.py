@@ -30,6 +30,9 @@ METRICS: dict[str, Metric] = {
         "min", "lower", "training time at the first evaluation that meets the quality target"
     ),
     "train.samples_to_quality": Metric("samples", "lower", "training sequences at the interpolated crossing"),
+    "train.samples_to_evaluation": Metric(
+        "samples", "lower", "training samples at the first evaluation that meets the target, as MLPerf counts them"
+    ),
     "train.tokens_to_quality": Metric(
         "tokens", "lower", "training tokens at the interpolated crossing of the quality named by the label"
     ),
@@ -45,7 +48,17 @@ METRICS: dict[str, Metric] = {
     "train.training_loss": Metric("1", "lower", "training loss, the mean over steps and ranks of one stretch"),
     "train.compute_time": Metric("s", "lower", "of a step: forward, backward and update; the mean over ranks"),
     "train.exposed_communication_time": Metric(
-        "s", "lower", "of a step: waiting for other ranks, hidden behind no computation; the mean over ranks"
+        "s",
+        "lower",
+        "of a step: waiting for other ranks, hidden behind no computation; the mean over ranks. On accelerators "
+        "without what fully sharded parameters wait for inside forward and backward: that is in the compute time, "
+        "and only a profile tells it (profiled_exposed_communication_time)",
+    ),
+    "train.profiled_communication_time": Metric(
+        "s", "lower", "of a step: a rank's time with a communication kernel running, from a profile of its device"
+    ),
+    "train.profiled_exposed_communication_time": Metric(
+        "s", "lower", "of a step: the same without the time in which a compute kernel ran beside it"
     ),
     "train.data_wait_time": Metric("s", "lower", "of a step: waiting for data; the mean over ranks"),
     "train.other_time": Metric("s", "lower", "of a step: what is none of the others; the mean over ranks"),

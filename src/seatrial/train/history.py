@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +24,11 @@ SPLIT = {
     "other": "train.other_time",
 }
 """The metric of each phase of a step."""
+KEPT = (
+    "step", "samples", "seconds", "evaluations", "step_times", "training_losses", "rates", "evaluation_times",
+    "checkpoint_times", "stalls",
+)  # fmt: skip
+"""What a checkpoint keeps of a history."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,11 @@ class Evaluation:
 
 @dataclass
 class History:
-    """Samples of one training. Times are seconds, the maximum over ranks unless said to be a rank's."""
+    """Samples of one training. Times are seconds, the maximum over ranks unless said to be a rank's.
+
+    It grows by the `add_...` methods alone; another thread may ask for `measurements` and `quality` at any moment
+    (the one that writes the record when another rank died).
+    """
 
     target: QualityTarget
     also: Sequence[QualityTarget] = ()
@@ -55,16 +66,49 @@ class History:
     evaluations: list[Evaluation] = field(default_factory=list)
     step_times: list[float] = field(default_factory=list)
     training_losses: list[float] = field(default_factory=list)
-    """Mean over the steps and ranks of each stretch."""
-    throughputs: list[float] = field(default_factory=list)
-    """Tokens (samples, where they have none) per second of all ranks, one for each stretch between pauses."""
+    """Mean over the steps and ranks of each stretch; where it is not finite there is none."""
+    rates: list[float] = field(default_factory=list)
+    """Samples per second of all ranks, one for each stretch between pauses."""
     evaluation_times: list[float] = field(default_factory=list)
     checkpoint_times: list[float] = field(default_factory=list)
     """How long the training stood still for each checkpoint."""
-    checkpoint_seconds: list[float] = field(default_factory=list)
-    """Of `checkpoint_times`, what each stretch has to bear: those since the stretch before."""
+    stalls: list[float] = field(default_factory=list)
+    """The same for each stretch: what stood still after it, before the next."""
     rank_splits: list[torch.Tensor] = field(default_factory=list)
     """Seconds by phase, [steps, ranks, PHASES] for each stretch; on rank 0 alone."""
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+
+    def add_stretch(
+        self, steps: int, samples: int, seconds: float, step_times: Sequence[float], loss: float,
+        splits: torch.Tensor | None,
+    ) -> None:  # fmt: skip
+        """`samples` of all ranks were trained on in `steps` steps; `splits` [steps, ranks, PHASES] on rank 0."""
+        with self._lock:
+            self.step += steps
+            self.samples += samples
+            self.seconds += seconds
+            self.step_times += step_times
+            self.rates.append(samples / seconds)
+            self.stalls.append(0.0)
+            if math.isfinite(loss):
+                self.training_losses.append(loss)
+            if splits is not None:
+                self.rank_splits.append(splits)
+
+    def add_evaluation(self, values: dict[str, float], seconds: float) -> Evaluation:
+        """The qualities as they stand now, found in `seconds`."""
+        found = Evaluation(self.step, self.samples, self.minutes, values[self.target.metric], values)
+        with self._lock:
+            self.evaluations.append(found)
+            self.evaluation_times.append(seconds)
+        return found
+
+    def add_checkpoint(self, seconds: float) -> None:
+        """The training stood still for a checkpoint."""
+        with self._lock:
+            self.checkpoint_times.append(seconds)
+            if self.stalls:
+                self.stalls[-1] += seconds
 
     @property
     def minutes(self) -> float:
@@ -97,7 +141,8 @@ class History:
     def quality(self) -> Quality:
         """Target, the evaluations on both sides of it, and the interpolated crossing, where it was reached."""
         known = Quality(metric=self.target.metric, target=self.target.target)
-        found = self._crossing(self.target)
+        with self._lock:
+            found = self._crossing(self.target)
         if found is None:
             return known
         before, after, crossing = found
@@ -122,21 +167,25 @@ class History:
 
     def measurements(self) -> list[Measurement]:
         """Everything measured; what was not measured has no measurement."""
+        with self._lock:
+            return [*self._series(), *self._to_quality(), *self._splits()]
+
+    def _series(self) -> list[Measurement]:
         found = [
             measurement(f"train.{metric}", [value], {"step": e.step})
             for e in self.evaluations
             for metric, value in e.values.items()
         ]
-        throughput = "train.sample_throughput" if self.tokens_per_sample is None else "train.throughput"
+        tokens = self.tokens_per_sample
+        throughput = "train.sample_throughput" if tokens is None else "train.throughput"
         series = {
             "train.evaluation_time": self.evaluation_times,
             "train.step_time": self.step_times,
             "train.training_loss": self.training_losses,
-            throughput: self.throughputs,
+            throughput: [rate * (tokens or 1) for rate in self.rates],
             "train.checkpoint_time": self.checkpoint_times,
         }
-        found += [measurement(metric, samples) for metric, samples in series.items() if samples]
-        return [*found, *self._to_quality(), *self._splits()]
+        return found + [measurement(metric, samples) for metric, samples in series.items() if samples]
 
     def _to_quality(self) -> list[Measurement]:
         found = []
@@ -145,6 +194,7 @@ class History:
                 measurement("train.time_to_quality", [main[2]["minutes"]]),
                 measurement("train.time_to_evaluation", [main[1].minutes]),
                 measurement("train.samples_to_quality", [main[2]["samples"]]),
+                measurement("train.samples_to_evaluation", [main[1].samples]),
             ]
         if self.tokens_per_sample is not None:
             for quality in (self.target, *self.also):
@@ -162,9 +212,8 @@ class History:
         times = torch.cat(self.rank_splits)
         mean = times.mean(dim=1)
         found = [measurement(SPLIT[phase], mean[:, i].tolist()) for i, phase in enumerate(PHASES)]
-        stalls = [s for s in self.checkpoint_times if s > 0]
-        if stalls:
-            found.append(measurement("train.checkpoint_stall_time", stalls))
+        if self.checkpoint_times:
+            found.append(measurement("train.checkpoint_stall_time", self.checkpoint_times))
         found.append(measurement("train.productive_fraction", self._productive_fractions()))
         # What a rank needs by itself: waiting for the others is communication, so that a straggler stands out.
         own = times.sum(dim=2) - times[:, :, PHASES.index("communication")]
@@ -175,22 +224,23 @@ class History:
     def _productive_fractions(self) -> list[float]:
         """Of each stretch and the checkpoint that it bears: 1 - (all that is not compute) / whole."""
         fractions = []
-        for times, stall in zip(self.rank_splits, self.checkpoint_seconds, strict=True):
+        for times, stall in zip(self.rank_splits, self.stalls, strict=True):
             compute = float(times[:, :, PHASES.index("compute")].sum())
             fractions.append(compute / (float(times.sum()) + stall * times.shape[1]))
         return fractions
 
     def state(self) -> dict[str, Any]:
-        """Everything but what the configuration says, as plain values; `rank_splits` apart (see `splits`)."""
-        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("target", "also", "tokens_per_sample", "rank_splits"):
-            del kept[name]
-        kept["evaluations"] = [dataclasses.asdict(e) for e in self.evaluations]
+        """A copy of everything but what the configuration says, as plain values; `rank_splits` apart."""
+        with self._lock:
+            kept = {name: getattr(self, name) for name in KEPT}
+            kept = {name: list(value) if isinstance(value, list) else value for name, value in kept.items()}
+            kept["evaluations"] = [dataclasses.asdict(e) for e in self.evaluations]
         return kept
 
     def restore(self, state: dict[str, Any], rank_splits: list[torch.Tensor]) -> None:
-        """Continue from what `state` returned, and on rank 0 the splits."""
-        for name, value in state.items():
-            setattr(self, name, value)
-        self.evaluations = [Evaluation(**e) for e in state["evaluations"]]
-        self.rank_splits = rank_splits
+        """Continue from what `state` returned, and on rank 0 the splits. Raises KeyError where something lacks."""
+        with self._lock:
+            for name in KEPT:
+                setattr(self, name, state[name])
+            self.evaluations = [Evaluation(**e) for e in state["evaluations"]]
+            self.rank_splits = rank_splits
