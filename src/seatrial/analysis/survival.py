@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -63,7 +64,9 @@ def kaplan_meier(runs: Sequence[Reach]) -> Curve:
     if not runs:
         raise ValueError("no runs, no curve")
     estimate = stats.ecdf(_censored(runs)).sf
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings():
+        # Where every run has reached it the formula has no bounds: they stay NaN.
+        warnings.filterwarnings("ignore", "The confidence interval is undefined", RuntimeWarning)
         bounds = estimate.confidence_interval(method="log-log") if _some_reached(runs) else None
     share = np.asarray(estimate.probabilities, dtype=float)
     unknown = np.full_like(share, np.nan)

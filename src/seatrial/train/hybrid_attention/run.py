@@ -49,8 +49,12 @@ class HybridObjective:
         return sequences(self.data, "training", self.seed, positions.to(self.layout.device))
 
     def loss(self, batch: Sequences) -> torch.Tensor:
-        """Mean cross entropy in nats over the queries of a micro-batch."""
-        return F.cross_entropy(self._logits(batch)[batch.queries].float(), _values(batch)[batch.queries])
+        """Cross entropy in nats, the mean over sequences of the mean over each one's queries: so that sequences
+        weigh alike, however ranks and micro-batches share them."""
+        asked = batch.queries
+        losses = F.cross_entropy(self._logits(batch)[asked].float(), _values(batch)[asked], reduction="none")
+        weights = asked / (len(asked) * asked.sum(dim=1, keepdim=True).clamp(min=1))
+        return (losses * weights[asked]).sum()
 
     def evaluate(self) -> dict[str, float]:
         """`evaluation_loss`: nats per query of held-out sequences like the training's; `retrieval_accuracy`: share
