@@ -1,14 +1,21 @@
 """Checkpoints of one training: all that is needed to go on as if nothing had happened.
 
 `<repeat>.checkpoint/step-N/` holds what torch.distributed.checkpoint writes, every rank its own shards, and
-`history.pt`, which rank 0 writes last: a folder without it is half written and is never read.
+`history.pt`, which rank 0 writes once all ranks have written: a folder without it is half written and is never
+read. `resumed` beside the folders counts how often the run was taken up.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import pickle
 import shutil
+import time
+import warnings
 import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +23,25 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
-from seatrial.errors import UnreadableFile
+from seatrial.errors import EXIT_FAULT, SeatrialError, UnreadableFile
 from seatrial.mllog import TrainingLog
-from seatrial.paths import written_aside
+from seatrial.paths import write_text, written_aside
 from seatrial.train.history import History
 from seatrial.train.learner import Learner
 
+log = logging.getLogger(__name__)
+
 COMPLETE = "history.pt"
+COUNT = "resumed"
 ADVICE = "delete it to start afresh"
+
+
+class CheckpointFailed(SeatrialError):
+    """A checkpoint that could not be written; the one before it is still there."""
+
+    exit_code = EXIT_FAULT
 
 
 class Checkpoints:
@@ -45,43 +62,56 @@ class Checkpoints:
         """How often this run was taken up from a checkpoint."""
         self.log_length = 0
         self.extra: dict[str, Any] = {}
-        """What else rank 0 wants to find again, as plain values."""
-        self._asynchronous = mode == "asynchronous"
-        alone = self.ranks.size == 1
-        self._group = None if alone or not self._asynchronous else dist.new_group(backend="gloo")
-        self._flying: tuple[Future[Any], Path, dict[str, Any]] | None = None
+        """What else was kept, as `collect_extra` gave it; set by `restore`."""
+        self.collect_extra: Callable[[], dict[str, Any]] = dict
+        """What else is to be kept, as plain values, the same for all ranks; all ranks call it at every save."""
+        self._alone = self.ranks.size == 1
+        # A single process is what is meant; the threads that write leave no moment to silence it around a call.
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
+        self._stager, self._group = None, None
+        if mode == "asynchronous":
+            on_device = learner.layout.device.type == "cuda"
+            self._stager = DefaultStager(StagingOptions(on_device, False, False, on_device))
+            self._group = None if self._alone else dist.new_group(backend="gloo")
+        self._flying: tuple[Future[Any], Path] | None = None
+        self._last = -1
 
     def save(self, history: History) -> None:
         """Save parameters, optimiser, random states of all ranks, and the history with its clock.
 
-        Returns once the state may change again. Raises what the write before this one met.
+        Returns once the state may change again. Raises CheckpointFailed for what this write met, or the one before.
         """
         self.finish()
+        if history.step == self._last:
+            return
         place = self.folder / f"step-{history.step}"
-        content = self._content(history)
-        state = self._state()
-        alone = self.ranks.size == 1
-        if self.ranks.first:
-            # What an earlier attempt left half written must not be mixed with this one.
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir(parents=True)
-        self.ranks.barrier()
-        if self._asynchronous:
-            future = dcp.async_save(state, checkpoint_id=place, process_group=self._group, no_dist=alone)
-            assert isinstance(future, Future)
-            self._flying = future, place, content
-        else:
-            dcp.save(state, checkpoint_id=place, no_dist=alone)
-            self._complete(place, content)
+        started = time.perf_counter()
+        with _told_in_words(place):
+            if self.ranks.first:
+                # What an earlier attempt left half written must not be mixed with this one.
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir(parents=True)
+            self.ranks.barrier()
+            writer = _Writer(place, self._content(history), started)
+            if self._stager is None:
+                dcp.save(self._state(), storage_writer=writer, no_dist=self._alone)
+            else:
+                future = dcp.async_save(
+                    self._state(), storage_writer=writer, async_stager=self._stager,
+                    process_group=self._group, no_dist=self._alone,
+                )  # fmt: skip
+                assert isinstance(future, Future)
+                writer.stall = time.perf_counter() - started
+                self._flying = future, place
+        self._last = history.step
 
     def finish(self) -> None:
-        """Wait for the checkpoint that is being written, if any."""
+        """Wait for the checkpoint that is being written, if any. Raises CheckpointFailed for what its write met."""
         if self._flying is None:
             return
-        future, place, content = self._flying
-        self._flying = None
-        future.result()
-        self._complete(place, content)
+        (future, place), self._flying = self._flying, None
+        with _told_in_words(place):
+            future.result()
 
     def restore(self, history: History) -> bool:
         """Take the run up from its last complete checkpoint, if there is one; whether there was.
@@ -89,54 +119,60 @@ class Checkpoints:
         Raises UnreadableFile where it is damaged or of another run.
         """
         # Rank 0 looks and the others follow, so that all do the same while a file system catches up.
-        step = self.ranks.agree(_last_complete(self.folder) if self.ranks.first else -1)
+        step = int(self.ranks.agree(_last_complete(self.folder) if self.ranks.first else -1))
         if step < 0:
             return False
-        place = self.folder / f"step-{int(step)}"
+        place = self.folder / f"step-{step}"
         content = self._read(place / COMPLETE)
         state = self._state()
         try:
-            dcp.load(state, checkpoint_id=place, no_dist=self.ranks.size == 1)
+            dcp.load(state, storage_reader=dcp.FileSystemReader(place), no_dist=self._alone)
         except (dcp.api.CheckpointException, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as problem:
-            raise UnreadableFile(place, f"not a checkpoint ({problem}); {ADVICE}") from problem
+            raise UnreadableFile(place, f"not a checkpoint ({_in_words(problem)}); {ADVICE}") from problem
         self._take_up(state)
         lengths = content["splits_steps"] if self.ranks.first else []
         history.restore(content["history"], list(content["splits"].split(lengths)) if lengths else [])
-        self.resumed, self.log_length = content["resumed"] + 1, content["log_length"]
-        self.extra = content["extra"]
+        history.add_checkpoint(content["stall"])
+        self.log_length, self.extra = content["log_length"], content["extra"]
+        self.resumed = self._count()
+        self._last = step
         return True
 
     def delete(self) -> None:
         """Remove all; the run has ended and will not be taken up."""
         if self._flying is not None:
-            # Its outcome no longer matters, but its threads must not write into what is removed.
-            future, _, _ = self._flying
-            self._flying = None
-            future.exception()
+            # Its threads must not write into what is removed; whether they succeeded changes nothing any more.
+            try:
+                self.finish()
+            except CheckpointFailed as problem:
+                log.warning("%s", problem)
+        if self._stager is not None:
+            self._stager.close()
         if self.ranks.first:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _count(self) -> int:
+        """Once more taken up; also where an attempt before this one died before its first checkpoint."""
+        path = self.folder / COUNT
+        count = 0
+        if self.ranks.first:
+            text = path.read_text(encoding="ascii") if path.exists() else "0"
+            if not text.strip().isdecimal():
+                raise UnreadableFile(path, f"holds {text[:20]!r}, not a count; {ADVICE}")
+            count = int(text) + 1
+            write_text(path, f"{count}\n")
+        return int(self.ranks.agree(count))
 
     def _content(self, history: History) -> dict[str, Any]:
         splits = history.rank_splits
         return {
             "run": self.run,
-            "resumed": self.resumed,
             "history": history.state(),
             "splits": torch.cat(splits) if splits else torch.empty(0),
             "splits_steps": [len(part) for part in splits],
             "log_length": self.log.length if self.log is not None else 0,
-            "extra": self.extra,
+            "extra": self.collect_extra(),
         }
-
-    def _complete(self, place: Path, content: dict[str, Any]) -> None:
-        """Every rank has written; say so, and remove older ones."""
-        if not self.ranks.first:
-            return
-        with written_aside(place / COMPLETE) as aside:
-            torch.save(content, aside)
-        for other in self.folder.glob("step-*"):
-            if other != place:
-                shutil.rmtree(other, ignore_errors=True)
 
     def _read(self, path: Path) -> dict[str, Any]:
         if not zipfile.is_zipfile(path):
@@ -184,6 +220,45 @@ class Checkpoints:
         torch.set_rng_state(state[f"random.{rank}.cpu"])
         if f"random.{rank}.cuda" in state:
             torch.cuda.set_rng_state(state[f"random.{rank}.cuda"])
+
+
+class _Writer(dcp.FileSystemWriter):
+    """Says that the checkpoint is complete when every rank has written, and removes older ones only then."""
+
+    def __init__(self, place: Path, content: dict[str, Any], started: float) -> None:
+        super().__init__(place)
+        self.stall: float | None = None
+        """How long the training stood still, once it goes on while this writes."""
+        self._place, self._content, self._started = place, content, started
+
+    def finish(self, metadata: Any, results: Any) -> None:
+        """On rank 0 alone; what it raises is raised on every rank."""
+        super().finish(metadata, results)
+        stall = time.perf_counter() - self._started if self.stall is None else self.stall
+        with written_aside(self._place / COMPLETE) as aside:
+            torch.save({**self._content, "stall": stall}, aside)
+            with aside.open("rb+") as file:
+                os.fsync(file.fileno())
+        for other in self._place.parent.glob("step-*"):
+            if other != self._place:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _told_in_words(place: Path) -> Iterator[None]:
+    """CheckpointFailed for what files or torch.distributed.checkpoint (no Exception but a BaseException) raise."""
+    try:
+        yield
+    except (dcp.api.CheckpointException, OSError) as problem:
+        raise CheckpointFailed(f"{place}: the checkpoint could not be written ({_in_words(problem)})") from problem
+
+
+def _in_words(problem: BaseException) -> str:
+    """Which ranks met what, without their stacks."""
+    if not isinstance(problem, dcp.api.CheckpointException):
+        return f"{type(problem).__name__}: {problem}"
+    met = sorted(problem.failures.items())
+    return "; ".join(f"rank {rank}: {type(error).__name__}: {error}" for rank, (error, _) in met)
 
 
 def _fused(learner: Learner) -> bool:

@@ -19,11 +19,12 @@ def reduce_gradients(parameters: Iterable[torch.nn.Parameter], layout: Layout) -
     """Make every gradient the mean over the ranks that see different data.
 
     The loss of each rank is the mean over its own share. An expert's gradient already holds what all ranks of the
-    ep group sent to it, so that it is summed over dp alone and divided by both.
+    ep group sent to it, so that it is summed over dp alone and divided by both. A parameter that this rank's data
+    did not use counts as zero: it may have been used elsewhere.
     """
     if layout.ranks.size == 1:
         return
-    having = [p for p in parameters if p.grad is not None]
+    having = [p for p in parameters if has_gradient(p)]
     with layout.phases("communication"):
         if layout.tp.size > 1:
             _sum([local(p) for p in having if getattr(p, "tp_partial", False)], layout.tp, 1)
@@ -31,6 +32,13 @@ def reduce_gradients(parameters: Iterable[torch.nn.Parameter], layout: Layout) -
         _sum(dense, layout.replicas, layout.replicas.size)
         experts = [local(p) for p in having if getattr(p, "expert", False)]
         _sum(experts, layout.dp, layout.dp.size * layout.ep.size)
+
+
+def has_gradient(parameter: torch.nn.Parameter) -> bool:
+    """Whether a parameter takes part in the update; one that has no gradient here gets zeros, where it is whole."""
+    if parameter.grad is None and not hasattr(parameter, "to_local"):
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad is not None
 
 
 def local(parameter: torch.nn.Parameter) -> torch.Tensor:

@@ -11,7 +11,8 @@ from torch.distributed.fsdp import FSDPModule
 
 from seatrial.config.training import Training
 from seatrial.record import Measurement
-from seatrial.train.gradients import clip_norm, reduce_gradients
+from seatrial.train.buckets import GradientMean
+from seatrial.train.gradients import clip_norm
 from seatrial.train.layout import Layout
 from seatrial.train.order import BatchOrder
 
@@ -87,6 +88,7 @@ class Learner:
         self._order = BatchOrder(objective.samples, seed)
         named = [(n, p) for n, p in objective.model.named_parameters() if p.requires_grad]
         self.names, self.parameters = [n for n, _ in named], [p for _, p in named]
+        self._mean = GradientMean(self.parameters, layout)
         self.optimizer = torch.optim.AdamW(
             _kinds(self.parameters),
             lr=workload.learning_rate,
@@ -113,9 +115,11 @@ class Learner:
                     model.set_requires_gradient_sync(part == accumulation - 1)
                 with self.precision():
                     mean = self.objective.loss(batch) / accumulation
+                if part == accumulation - 1:
+                    self._mean.last_backward()
                 mean.backward()
                 loss += mean.detach()
-        reduce_gradients(self.parameters, self.layout)
+        self._mean.finish()
         with phases("compute"):
             clip_norm(self.parameters, self.workload.gradient_clip_norm, self.layout)
             self.optimizer.step()

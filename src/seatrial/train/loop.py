@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import torch
 
 from seatrial.errors import MeasurementFailed
 from seatrial.mllog import TrainingLog
-from seatrial.train.history import Evaluation, History
+from seatrial.train.history import History
 from seatrial.train.phases import Phases
 from seatrial.train.ranks import Ranks
+
+ASK_SECONDS = 1.0
+"""How often the ranks ask each other whether one was told to end: soon enough for a grace of seconds."""
 
 
 class Task(Protocol):
@@ -65,6 +68,8 @@ class Schedule:
     checkpoint_interval: int | None = None
     evaluation_start: int = 0
     """No evaluation before this step, but the one before the first."""
+    profiled: range = range(0)
+    """Steps that are a stretch of their own, because they are profiled."""
 
     def evaluates(self, step: int) -> bool:
         return step == self.max_steps or (step % self.evaluation_interval == 0 and step >= self.evaluation_start)
@@ -75,7 +80,15 @@ class Schedule:
     def next_pause(self, step: int) -> int:
         """The first step after `step` at which the training stops to evaluate or to save."""
         pauses = [step - step % n + n for n in (self.evaluation_interval, self.checkpoint_interval) if n]
+        pauses += [end for end in (self.profiled.start, self.profiled.stop) if end > step]
         return min(*pauses, self.max_steps)
+
+
+class Notice(Protocol):
+    """Whether this process has been told to end soon."""
+
+    received: int
+    """The signal that said so; 0 while there was none."""
 
 
 @dataclass
@@ -90,38 +103,61 @@ class Loop:
     log: TrainingLog | None = None
     saver: Saver | None = None
     watcher: Watcher | None = None
+    notice: Notice | None = None
+    agreed: bool = False
+    """Whether all ranks know that the training has ended, in success or failure."""
+    told: int = 0
+    """The signal that told some rank to end; all ranks agree on it."""
+    _ask_at: int = 0
+    """The step after which the ranks ask each other for it again."""
 
     def run(self) -> None:
-        """Train until every quality asked about is met; the history holds all that was measured, also on failure.
+        """Train until every quality asked about is met, or until `told` to end.
 
-        A history with evaluations in it is continued. Raises MeasurementFailed: diverged (a loss that is not
-        finite), target_not_reached (the budget is spent), wrong_result (the target is met before the first step, so
-        that nothing would be measured).
+        A history with evaluations in it is continued; it holds all that was measured, also on failure. Raises
+        MeasurementFailed: diverged (a loss that is not finite), target_not_reached (the budget is spent),
+        wrong_result (the target is met before the first step, so that nothing would be measured).
         """
         history, schedule = self.history, self.schedule
         if not history.evaluations:
             self._evaluate()
             if history.reached:
-                raise MeasurementFailed(
+                self._fail(
                     "wrong_result",
                     f"{history.target.metric} is {history.evaluations[0].value:.4g} before the first step, which "
                     f"already meets the target of {history.target.target:g}: nothing would be measured",
                 )
-        while history.step < schedule.max_steps:
+        self._evaluate_where_due()
+        while not self._ended:
             self._train_stretch(schedule.next_pause(history.step))
-            if schedule.evaluates(history.step):
-                self._evaluate()
-                if history.finished:
-                    return
-            if self.saver is not None and schedule.saves(history.step) and history.step < schedule.max_steps:
+            if self.told:
+                return
+            self._evaluate_where_due()
+            if self.saver is not None and schedule.saves(history.step) and not self._ended:
                 self._save(self.saver)
         if history.reached:
+            self.agreed = True
             return
-        raise MeasurementFailed(
+        self._fail(
             "target_not_reached",
             f"{history.target.metric} reached {history.best.value:.4g} (at step {history.best.step}) in "
             f"{history.step} steps, not the target of {history.target.target:g}",
         )
+
+    def _fail(self, kind: str, words: str) -> NoReturn:
+        """All ranks come here, because they decide on what they have told each other."""
+        self.agreed = True
+        raise MeasurementFailed(kind, words)
+
+    @property
+    def _ended(self) -> bool:
+        return self.history.finished or self.history.step >= self.schedule.max_steps
+
+    def _evaluate_where_due(self) -> None:
+        """A run that was told to end after a stretch is evaluated once it is taken up again."""
+        history = self.history
+        if self.schedule.evaluates(history.step) and history.evaluations[-1].step < history.step:
+            self._evaluate()
 
     def _train_stretch(self, end: int) -> None:
         """Train without pause up to step `end`; the clock runs here and nowhere else."""
@@ -130,43 +166,48 @@ class Loop:
             log.block_start(history.samples, history.step)
         if self.watcher is not None:
             self.watcher.training(history)
-        first, losses = history.step, []
+        losses: list[torch.Tensor] = []
+        step = self._ask_at = history.step
         self.ranks.barrier()  # Nobody's clock counts waiting for a rank that was late from the evaluation.
+        began = time.perf_counter()
         phases.start()
-        for step in range(first, end):
+        while step < end and not self.told:
             losses.append(self.task.train_step(step))
+            step += 1
+            self._ask(step, step - history.step, began)
             phases.step_done()
         own_seconds, splits = phases.stop()
-        self._note(end, own_seconds, splits, losses)
+        loss = self._note(own_seconds, splits, losses)
         if self.watcher is not None:
             self.watcher.paused(history)
+        if not math.isfinite(loss):
+            self._fail("diverged", f"the training loss is {loss} between step {step - len(losses)} and step {step}")
 
-    def _note(self, end: int, own_seconds: float, splits: list[list[float]], losses: list[torch.Tensor]) -> None:
-        """Add a stretch to the history and the log. Raises MeasurementFailed where its loss is not finite."""
-        history, first = self.history, self.history.step
+    def _ask(self, step: int, done: int, began: float) -> None:
+        """About once every ASK_SECONDS find out whether any rank was told to end; all ask at the same steps."""
+        if self.notice is None or step < self._ask_at:
+            return
+        with self.phases("communication"):
+            elapsed, told = self.ranks.greatest([time.perf_counter() - began, float(self.notice.received)])
+        self.told = int(told)
+        self._ask_at = step + max(1, int(ASK_SECONDS * done / elapsed))
+
+    def _note(self, own_seconds: float, splits: list[list[float]], losses: list[torch.Tensor]) -> float:
+        """Add a stretch to the history and the log; its mean loss over steps and ranks."""
+        history = self.history
         seconds, *step_times = self.ranks.greatest([own_seconds, *(sum(step) for step in splits)])
         (loss,) = self.ranks.total([float(torch.stack(losses).double().mean().item())])
         loss /= self.ranks.size
         everyone = self.ranks.gathered_tensor(torch.tensor(splits, dtype=torch.float64))
-        if everyone is not None:
-            history.rank_splits.append(everyone.transpose(0, 1))
-            history.checkpoint_seconds.append(0.0)
-        samples = (end - first) * self.task.samples_per_step
-        history.step, history.samples = end, history.samples + samples
-        history.seconds += seconds
-        history.step_times += step_times
-        history.throughputs.append(samples * (history.tokens_per_sample or 1) / seconds)
-        if math.isfinite(loss):
-            history.training_losses.append(loss)
+        samples = len(losses) * self.task.samples_per_step
+        by_step = None if everyone is None else everyone.transpose(0, 1)
+        history.add_stretch(len(losses), samples, seconds, step_times, loss, by_step)
         if self.log is not None:
-            tracked = {"throughput": samples / seconds, "train_step_time": seconds / (end - first)}
-            # JSON knows no NaN: a loss that is none is left out here and ends the run below.
+            tracked = {"throughput": samples / seconds, "train_step_time": seconds / len(losses)}
+            # JSON knows no NaN: a loss that is none is left out here and ends the run.
             tracked |= {"train_loss": loss} if math.isfinite(loss) else {}
-            self.log.block_stop(history.samples, end, tracked)
-        if not math.isfinite(loss):
-            raise MeasurementFailed(
-                "diverged", f"the training loss is {loss} between step {first} and step {end} (of {history.step})"
-            )
+            self.log.block_stop(history.samples, history.step, tracked)
+        return loss
 
     def _evaluate(self) -> None:
         """Evaluate, outside the training clock."""
@@ -177,20 +218,16 @@ class Loop:
         found = self.task.evaluate()
         values = {metric: self.ranks.agree(found[metric]) for metric in sorted(found)}
         (seconds,) = self.ranks.greatest([time.perf_counter() - started])
-        history.evaluation_times.append(seconds)
         for metric, value in values.items():
             if not math.isfinite(value):
-                raise MeasurementFailed("diverged", f"{metric} is {value} at step {history.step}")
-        value = values[history.target.metric]
-        history.evaluations.append(Evaluation(history.step, history.samples, history.minutes, value, values))
+                self._fail("diverged", f"{metric} is {value} at step {history.step}")
+        evaluation = history.add_evaluation(values, seconds)
         if log is not None:
-            log.evaluation_stop(value, history.samples, history.step, history.minutes)
+            log.evaluation_stop(evaluation.value, history.samples, history.step, history.minutes)
 
     def _save(self, saver: Saver) -> None:
         """Save a checkpoint, outside the training clock; how long the training stands still is kept."""
         started = time.perf_counter()
         saver.save(self.history)
         (seconds,) = self.ranks.greatest([time.perf_counter() - started])
-        self.history.checkpoint_times.append(seconds)
-        if self.history.checkpoint_seconds:
-            self.history.checkpoint_seconds[-1] += seconds
+        self.history.add_checkpoint(seconds)

@@ -8,6 +8,8 @@ a wait that the queue hides is none.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from types import TracebackType
 from typing import Literal
@@ -17,7 +19,6 @@ import torch
 Phase = Literal["compute", "communication", "data_wait", "other"]
 PHASES: tuple[Phase, ...] = ("compute", "communication", "data_wait", "other")
 OTHER = PHASES.index("other")
-STEP_ENDS = -1
 
 
 class _Within:
@@ -38,62 +39,66 @@ class _Within:
 
 
 class Phases:
-    """Times stretches of training, the steps within each, and the phases within each step."""
+    """Times stretches of training, the steps within each, and the phases within each step.
+
+    Outside a stretch (in an evaluation, say) phases are entered and left without being timed.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._events = device.type == "cuda"
         self._within = {phase: _Within(self, index) for index, phase in enumerate(PHASES)}
         self._stack: list[int] = []
+        self._running = False
         self._marks: list[tuple[float | torch.cuda.Event, int]] = []
+        """From when on time belongs to which phase."""
+        self._ends: list[int] = []
+        """The marks at which steps ended."""
         self._started = 0.0
 
-    def __call__(self, phase: Phase) -> _Within:
+    def __call__(self, phase: Phase) -> contextlib.AbstractContextManager[None]:
         """The phase as a context."""
         return self._within[phase]
 
     def start(self) -> None:
         """Start a stretch."""
         self._synchronize()
-        self._stack = []
+        self._marks, self._ends, self._running = [], [], True
         self._started = time.perf_counter()
-        self._marks = []
-        self._mark(OTHER)
+        self._mark()
 
     def step_done(self) -> None:
         """Note the end of a step."""
-        self._mark(STEP_ENDS)
+        self._ends.append(len(self._marks))
+        self._mark()
 
     def stop(self) -> tuple[float, list[list[float]]]:
         """End the stretch: its seconds, and for each step the seconds of every phase, [steps][PHASES]."""
         self._synchronize()
         seconds = time.perf_counter() - self._started
-        steps: list[list[float]] = []
-        current = [0.0] * len(PHASES)
-        phase = OTHER
-        for (before, began), (after, _) in zip(self._marks, self._marks[1:], strict=False):
-            if began == STEP_ENDS:
-                steps.append(current)
-                current = [0.0] * len(PHASES)
-                phase = OTHER
-            else:
-                phase = began
-            current[phase] += _elapsed(before, after)
-        if self._marks and self._marks[-1][1] == STEP_ENDS:
+        marks, steps, first = self._marks, [], 0
+        for end in self._ends:
+            current = [0.0] * len(PHASES)
+            for (before, phase), (after, _) in itertools.pairwise(marks[first : end + 1]):
+                current[phase] += _elapsed(before, after)
             steps.append(current)
-        self._marks = []
+            first = end
+        self._marks, self._ends, self._running = [], [], False
         return seconds, steps
 
     def _enter(self, index: int) -> None:
         self._stack.append(index)
-        self._mark(index)
+        if self._running:
+            self._mark()
 
     def _leave(self) -> None:
         self._stack.pop()
-        self._mark(self._stack[-1] if self._stack else OTHER)
+        if self._running:
+            self._mark()
 
-    def _mark(self, began: int) -> None:
-        """From now on time belongs to phase `began`."""
+    def _mark(self) -> None:
+        """From now on time belongs to the innermost phase that is open."""
+        began = self._stack[-1] if self._stack else OTHER
         if not self._events:
             self._marks.append((time.perf_counter(), began))
             return
@@ -104,6 +109,32 @@ class Phases:
     def _synchronize(self) -> None:
         if self._events:
             torch.cuda.synchronize(self.device)
+
+
+class Untimed(Phases):
+    """Times stretches alone, every step an even part of its stretch: shows by its absence what phases cost."""
+
+    def __call__(self, phase: Phase) -> contextlib.AbstractContextManager[None]:
+        return _UNTIMED
+
+    def start(self) -> None:
+        self._synchronize()
+        self._steps = 0
+        self._started = time.perf_counter()
+
+    def step_done(self) -> None:
+        self._steps += 1
+
+    def stop(self) -> tuple[float, list[list[float]]]:
+        """End the stretch: its seconds, all of them `other`."""
+        self._synchronize()
+        seconds = time.perf_counter() - self._started
+        split = [0.0] * len(PHASES)
+        split[OTHER] = seconds / max(1, self._steps)
+        return seconds, [split for _ in range(self._steps)]
+
+
+_UNTIMED = contextlib.nullcontext()
 
 
 def _elapsed(before: float | torch.cuda.Event, after: float | torch.cuda.Event) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -66,6 +67,14 @@ class Ranks:
         values: list[object] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+    def gathered_on_first(self, value: Any) -> list[Any]:
+        """Every rank's value, by rank, on rank 0; this rank's own alone on the others."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] | None = [None] * self.size if self.first else None
+        dist.gather_object(value, values, dst=0)
+        return [value] if values is None else values
 
     def _reduced(self, values: Sequence[float], operation: dist.ReduceOp.RedOpType) -> list[float]:
         if self.size == 1:

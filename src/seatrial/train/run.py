@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable
 
 import torch
 
 from seatrial.config.training import Training
-from seatrial.errors import ConfigError, MeasurementFailed
+from seatrial.errors import ConfigError
 from seatrial.measure.context import RankContext
 from seatrial.mllog import TrainingLog
-from seatrial.record import Measurement
-from seatrial.train.checkpoint import Checkpoints
+from seatrial.train.beside import Beside, Telemetry, plan_profile
+from seatrial.train.checkpoint import CheckpointFailed, Checkpoints
 from seatrial.train.declared import declare
 from seatrial.train.history import History
 from seatrial.train.layout import Layout
 from seatrial.train.learner import Learner, Objective
 from seatrial.train.loop import Loop, Schedule
+from seatrial.train.notice import StopNotice, end_by
 from seatrial.train.phases import Phases
 from seatrial.train.ranks import Ranks
+from seatrial.train.results import Results
 from seatrial.train.threads import at_most_threads
+
+logger = logging.getLogger(__name__)
 
 Build = Callable[[RankContext, Layout], Objective]
 
@@ -31,7 +36,8 @@ def train(ctx: RankContext, workload: Training, build: Build) -> None:
 
     `build` is called on every rank with random numbers that are the same on all of them. Raises MeasurementFailed:
     diverged, target_not_reached, wrong_result (see Loop.run); ConfigError where the ranks do not fit the
-    parallelism; what was measured is kept.
+    parallelism; what was measured is kept. Told to end by a signal, it saves a checkpoint and ends the process by
+    that signal.
     """
     with at_most_threads(workload.cpu_threads):
         _train(ctx, workload, build)
@@ -57,7 +63,9 @@ def _train(ctx: RankContext, workload: Training, build: Build) -> None:
         checkpoints.log = log
         if log is not None and not resumed:
             declare(log, ctx, workload, learner, started)
-        _run(ctx, workload, learner, history, log, checkpoints)
+        told = _run(ctx, workload, learner, history, log, checkpoints)
+    if told:
+        end_by(told, ranks.first)
 
 
 def _layout(ranks: Ranks, workload: Training) -> Layout:
@@ -75,51 +83,56 @@ def _layout(ranks: Ranks, workload: Training) -> Layout:
 def _run(
     ctx: RankContext, workload: Training, learner: Learner, history: History, log: TrainingLog | None,
     checkpoints: Checkpoints,
-) -> None:  # fmt: skip
-    """The loop, and what is kept of it however it ends."""
-    layout = learner.layout
+) -> int:  # fmt: skip
+    """The loop, and what is kept of it however it ends. The signal that told the run to end, or 0."""
+    ranks, phases = learner.layout.ranks, learner.layout.phases
+    schedule = _schedule(workload, ctx.device.type)
+    telemetry = Telemetry(ctx, workload.telemetry_interval_seconds)
+    _carry_on(telemetry, checkpoints)
+    beside = Beside(learner, telemetry, schedule.profiled)
+    results = Results(ctx, workload, learner.objective.flops_per_sample(), history, log, telemetry, beside)
+    ctx.refresh = results.refresh
+    saver = checkpoints if workload.checkpoint_interval_steps else None
+    with StopNotice() as notice:
+        loop = Loop(learner, schedule, ranks, phases, history, log, saver, beside, notice)
+        try:
+            loop.run()
+        finally:
+            if loop.agreed or not loop.told:
+                # Where one rank failed by itself the others may be gone: they cannot be asked for anything.
+                results.conclude(ranks if loop.agreed else None)
+            if loop.agreed:
+                # Doing it again from the checkpoint would end the same way.
+                checkpoints.delete()
+        if loop.agreed:
+            return 0
+        _save_last(checkpoints, history)
+    return loop.told
+
+
+def _schedule(workload: Training, device: str) -> Schedule:
     schedule = Schedule(
         workload.max_steps,
         workload.evaluation_interval_steps,
         workload.checkpoint_interval_steps,
         workload.evaluation_start_step,
     )
-    saver = checkpoints if workload.checkpoint_interval_steps else None
-    own = _Own(learner)
+    return dataclasses.replace(schedule, profiled=plan_profile(workload, device, schedule.next_pause(0)))
 
-    def refresh() -> None:
-        ctx.measurements[:] = [*history.measurements(), *own.found]
-        ctx.quality = history.quality()
 
-    ctx.refresh = refresh
-    loop = Loop(learner, schedule, layout.ranks, layout.phases, history, log, saver, own)
-    ended = False
+def _carry_on(telemetry: Telemetry, checkpoints: Checkpoints) -> None:
+    """Each rank counts on from its own totals in the checkpoint, and leaves them there again."""
+    ranks = checkpoints.ranks
+    if (totals := checkpoints.extra.get("telemetry")) is not None:
+        telemetry.restore(totals[ranks.rank])
+    checkpoints.collect_extra = lambda: {"telemetry": ranks.gathered(telemetry.totals())}
+
+
+def _save_last(checkpoints: Checkpoints, history: History) -> None:
+    """Before the process ends because it was told to; where that fails, an earlier checkpoint has to do."""
     try:
-        loop.run()
-        ended = True
-    except MeasurementFailed:
-        # It ended in words: doing it again from the checkpoint would end the same way.
-        ended = True
-        raise
-    finally:
-        refresh()
-        if log is not None:
-            success = history.reached and ended
-            log.run_stop("success" if success else "aborted", history.samples, history.step, history.minutes)
-        if ended:
-            checkpoints.delete()
-
-
-@dataclasses.dataclass
-class _Own:
-    """What the workload measures of itself, brought up to date at every pause."""
-
-    learner: Learner
-    found: list[Measurement] = dataclasses.field(default_factory=list)
-
-    def training(self, history: History) -> None:
-        """Nothing is to be done."""
-
-    def paused(self, history: History) -> None:
-        """All ranks call it: what is measured may have to be added up over them."""
-        self.found = self.learner.objective.measurements()
+        checkpoints.save(history)
+        checkpoints.finish()
+    except CheckpointFailed as problem:
+        logger.warning("%s", problem)
+    checkpoints.ranks.barrier()

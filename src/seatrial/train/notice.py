@@ -1,0 +1,58 @@
+"""Being told to end: SIGTERM (preemption, scancel) and SIGUSR2 (the executor's warning before a time limit)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from seatrial.errors import MeasurementFailed
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+LAST_SECONDS = 0.3
+"""How much later than the others rank 0 ends: without it they would call themselves abandoned."""
+
+
+class StopNotice:
+    """Within it the first of SIGNALS is noted and the process lives on; only the main thread can do so."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        """The signal that came; 0 while none has."""
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # Slurm's signal and the executor's copy of it may both arrive: the second says nothing new.
+        self.received = self.received or number
+
+
+def end_by(number: int, first: bool) -> None:
+    """End this process by signal `number`, as if it had not been caught: whoever started it may start it again.
+
+    Call it on all ranks (`first`: rank 0) outside StopNotice. Raises MeasurementFailed (cancelled) where the
+    process lives on, because its caller ignores the signal.
+    """
+    name = signal.Signals(number).name
+    log.warning("ends by %s; its checkpoint is kept", name)
+    if first:
+        time.sleep(LAST_SECONDS)
+    os.kill(os.getpid(), number)
+    raise MeasurementFailed("cancelled", f"told to end by {name}")
