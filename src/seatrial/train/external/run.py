@@ -20,10 +20,9 @@ from seatrial.train.external.mllog_lines import MllogReader
 from seatrial.train.external.outcome import check_ended, check_readings, with_last_lines
 from seatrial.train.external.process import Command, Ended
 from seatrial.train.external.readings import Readings
-from seatrial.train.external.tasks import Tasks
+from seatrial.train.external.tasks import Tasks, ranks_of
 from seatrial.train.external.telemetry import Telemetry
 from seatrial.train.external.torchtitan_lines import TorchtitanReader
-from seatrial.train.ranks import Ranks
 from seatrial.units import SECONDS_PER_MINUTE
 
 POLL_SECONDS = 0.2
@@ -138,8 +137,9 @@ class _Watch:
 
     def gather_telemetry(self) -> None:
         """Take up what all ranks have sampled. Collective."""
-        ranks = Ranks(self._ctx.rank, self._ctx.world_size, self._ctx.device)
-        self._of_all_ranks = self._telemetry.of_all_ranks(ranks, self._ctx.beside("telemetry.parquet"))
+        self._of_all_ranks = self._telemetry.of_all_ranks(
+            ranks_of(self._ctx), self._ctx.beside("telemetry.parquet")
+        )
 
     def judge(self) -> None:
         """Read what is left and, on rank 0, raise MeasurementFailed where it is no completed run."""

@@ -60,11 +60,20 @@ def place_of(launch: str, rank: int, local_ranks: list[int]) -> Place:
     )
 
 
+def ranks_of(ctx: RankContext) -> Ranks:
+    """The ranks, over whatever the process group talks: gloo leaves the accelerator to the command alone."""
+    import torch
+    import torch.distributed as dist
+
+    over_device = ctx.world_size > 1 and dist.get_backend() == "nccl"
+    return Ranks(ctx.rank, ctx.world_size, ctx.device if over_device else torch.device("cpu"))
+
+
 class Tasks:
     """The tasks of a job as one of them sees the others. All make it at the same time, by collectives."""
 
     def __init__(self, ctx: RankContext, launch: str) -> None:
-        ranks = Ranks(ctx.rank, ctx.world_size, ctx.device)
+        ranks = ranks_of(ctx)
         self.rank, self.size = ctx.rank, ctx.world_size
         self.address = read_launch(os.environ).address
         local_ranks = [int(str(local)) for local in ranks.gathered(ctx.local_rank)]
