@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 
+import diffusion_cases
 import easy_finetune
 import pytest
 from mlperf_folders import system_description
@@ -19,6 +21,7 @@ from seatrial.ingest.mlperf.read import read_results
 from seatrial.mllog import LogLine, read_lines
 from seatrial.reference.scoring import score
 from seatrial.train import llm_finetune
+from seatrial.train.diffusion import run as diffusion_run
 
 RUNS = 10
 
@@ -95,3 +98,63 @@ def test_official_summarizer_and_we_compute_the_same_olympic_mean(logs: list[Pat
     # Far fewer samples than the reference needs: easy data is not the benchmark, and both say so.
     assert official.rcp is not None and "ail" in official.rcp
     assert ours.minutes is None or ours.factor == 1.0
+
+
+def test_llama31_8b_shape_is_rejected_for_its_small_values_alone(tmp_path: Path) -> None:
+    """All of its hyperparameters; sequences of 64 tokens instead of 8192, 32 to evaluate on instead of 1024."""
+    easy_finetune.prepare(tmp_path / "base")
+    benchmark = {
+        "benchmark": "llama31_8b",
+        "lora": None,
+        "quality": {"metric": "evaluation_loss", "target": 1.5},
+        "learning_rate_schedule": "cosine",
+        "warmup_steps": 10,
+        "max_steps": 1_200_000,
+        "adam_beta_2": 0.95,
+        "adam_epsilon": 1e-5,
+        "weight_decay": 0.1,
+        "gradient_clip_norm": 1.0,
+    }
+    what = case(easy_finetune.workload(tmp_path, **benchmark))
+    llm_finetune.run(context(what, tmp_path, tmp_path / "base"))
+    for ruleset in ("5.1.0", "6.0.0", "6.1.0"):
+        assert kinds(rejections(tmp_path / "0.mllog", ruleset)) == {
+            "max_sequence_length": "value",
+            "eval_samples": "value",
+        }
+
+
+def test_flux1_shape_is_rejected_for_its_small_values_alone(tmp_path: Path) -> None:
+    """FLUX's transformer with one block of each kind, on latents of our own, evaluated every few samples."""
+    folder = tmp_path / "run"
+    flux = {
+        "benchmark": "flux1",
+        "division": "closed",
+        "quality": {"metric": "evaluation_loss", "target": 0.586},
+        "evaluation_samples": 16,
+        "adam_beta_2": 0.95,
+        "weight_decay": 0.1,
+    }
+    rows = [diffusion_cases.sample(number) for number in range(64)]
+    held_out = [diffusion_cases.sample(100 + number, timestep=number % 8) for number in range(16)]
+    train = diffusion_cases.write_latents(tmp_path / "train", rows)
+    evaluation = diffusion_cases.write_latents(tmp_path / "evaluation", held_out)
+    what = case(diffusion_cases.captioned(train, evaluation, **flux))
+    diffusion_run.run(diffusion_cases.context(what, folder))
+    for ruleset in ("5.1.0", "6.0.0", "6.1.0"):
+        assert kinds(rejections(folder / "0.mllog", ruleset)) == {"evaluation_frequency": "value"}
+
+
+def kinds(messages: list[str]) -> dict[str, str]:
+    """What the checker has against each key: its `value`, or that it is `missing` or comes too often."""
+    found = {}
+    for message in messages:
+        if match := re.search(r"Required (\w+) occurrence of '(\w+)'", message):
+            found[match[2]] = "missing"
+        elif match := re.search(r"Failed checks for (\w+)", message) or re.search(
+            r"CHECK for '(\w+)' failed", message
+        ):
+            found[match[1]] = "value"
+        else:
+            found[message] = "unknown"
+    return found

@@ -37,8 +37,9 @@ def parameters(workload: Training, learner: Learner) -> dict[str, object]:
         "opt_base_learning_rate": workload.learning_rate,
         "opt_end_learning_rate": 0.0 if cosine else workload.learning_rate,
         "opt_learning_rate_decay_schedule": "cosine with linear warmup" if cosine else "constant",
-        "opt_learning_rate_decay_steps": workload.max_steps - workload.warmup_steps if cosine else 0,
+        # the warm-up first: the checker's rule for the decay looks back at it
         "opt_learning_rate_warmup_steps": workload.warmup_steps,
+        "opt_learning_rate_decay_steps": workload.max_steps - workload.warmup_steps if cosine else 0,
         "opt_learning_rate_training_steps": workload.max_steps,
         "opt_adamw_beta_1": workload.adam_beta_1,
         "opt_adamw_beta_2": workload.adam_beta_2,
