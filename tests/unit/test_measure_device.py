@@ -108,6 +108,8 @@ def test_accelerators_talk_over_nccl_without_device() -> None:
     assert session.choose_backend(case(collective(), 2), "cuda") == "nccl"
     assert session.choose_backend(case(collective(), 2), "cpu") == "gloo"
     assert session.choose_backend(case(collective(backend="gloo"), 2), "cuda") == "gloo"
+    external = case({"kind": "external", "command": ["train"], "format": "mllog"}, 2)
+    assert session.choose_backend(external, "cuda") == "gloo", "the device's memory is the command's"
 
 
 def test_process_group_is_bound_to_the_accelerator_without_device(

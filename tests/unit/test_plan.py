@@ -38,7 +38,13 @@ TO_BE_GIVEN = {
         "experiments.gemm.workload.dataset.train=[a.txt]",
         "experiments.gemm.workload.dataset.evaluation=[b.txt]",
         "experiments.gemm.workload.quality.target=1.0",
-    ]
+    ],
+    "external": ["experiments.gemm.workload.command=[train]"],
+    "flux1": [
+        "experiments.gemm.workload.dataset.train=a",
+        "experiments.gemm.workload.dataset.evaluation=b",
+        "experiments.gemm.workload.dataset.empty_encodings=c",
+    ],
 }
 
 

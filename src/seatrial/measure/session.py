@@ -14,6 +14,7 @@ from typing import Any
 
 from seatrial.case import Case
 from seatrial.config.probe import Collective
+from seatrial.config.training import External
 from seatrial.errors import SeatrialError
 from seatrial.measure.context import RankContext
 from seatrial.measure.device import (
@@ -211,9 +212,11 @@ class _Session:
 
 
 def choose_backend(case: Case, device_type: str) -> str:
-    """nccl (RCCL on AMD goes by that name in torch) on accelerators, gloo on CPUs, or what the probe asks for."""
+    """nccl (RCCL on AMD goes by that name in torch) on accelerators, gloo on CPUs, or what the workload wants."""
     if isinstance(case.workload, Collective) and case.workload.backend != "auto":
         return case.workload.backend
+    if isinstance(case.workload, External):
+        return "gloo"  # nccl would hold device memory that is the command's
     return "nccl" if device_type == "cuda" else "gloo"
 
 
