@@ -19,7 +19,7 @@ class AuxiliaryLoss(Closed):
 
 
 class BiasUpdate(Closed):
-    """Balance without a loss: after every step the bias of each expert's choice moves by `rate` towards the mean."""
+    """Balance without a loss: after every step the bias of an expert's choice moves by `rate` towards the mean."""
 
     method: Literal["bias"]
     rate: PositiveFloat
