@@ -15,7 +15,8 @@ from seatrial.config.training import LlmFinetune, StdlibDataset, TextDataset
 from seatrial.errors import ConfigError, MeasurementFailed, UnreadableFile
 from seatrial.train import corpus
 from seatrial.train.corpus import Corpus
-from seatrial.train.packing import BatchOrder, pack, spread
+from seatrial.train.order import BatchOrder
+from seatrial.train.packing import pack, spread
 
 CONF = Path(__file__).parents[2] / "conf" / "workload" / "llm_finetune.yaml"
 

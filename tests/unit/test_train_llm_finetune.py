@@ -181,12 +181,12 @@ def test_unreachable_target_fails_in_words_and_keeps_the_samples(prepared: Path,
 
 
 def test_loss_that_explodes_is_divergence(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = causal_lm.token_losses
+    right = causal_lm.prediction_losses
 
-    def overflowing(model: torch.nn.Module, windows: torch.Tensor, reduction: str) -> torch.Tensor:
-        return right(model, windows, reduction) * (math.inf if reduction == "mean" else 1.0)
+    def overflowing(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return right(model, inputs, targets) * (math.inf if model.training else 1.0)
 
-    monkeypatch.setattr(causal_lm, "token_losses", overflowing)
+    monkeypatch.setattr(causal_lm, "prediction_losses", overflowing)
     ctx = context(case(finetune()), tmp_path, prepared)
     with pytest.raises(MeasurementFailed) as failure:
         llm_finetune.run(ctx)

@@ -17,6 +17,7 @@ from seatrial.config.training import LlamaShape, PreparedModel
 from seatrial.errors import MeasurementFailed
 from seatrial.prepare.folder import prepared_aside
 from seatrial.train import causal_lm, packing
+from seatrial.train.causal_lm import END_OF_TEXT
 from seatrial.train.corpus import Corpus, documentation
 from seatrial.train.order import BatchOrder
 from seatrial.train.threads import at_most_threads
@@ -24,7 +25,6 @@ from seatrial.train.threads import at_most_threads
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-END_OF_TEXT = "<|endoftext|>"
 HELD_OUT = 0.05
 """Share of the corpus' last sequences that is not trained on; the summary's loss is theirs."""
 

@@ -4,52 +4,73 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seatrial.config.training import LlmFinetune, PreparedModel
-from seatrial.errors import MeasurementFailed
+from seatrial.config.training import HubDataset, LlmFinetune, PreparedModel
+from seatrial.errors import ConfigError, MeasurementFailed
 from seatrial.measure.context import RankContext
 from seatrial.paths import PREPARED_SUMMARY
 from seatrial.record import Measurement
-from seatrial.train import causal_lm, corpus, packing
+from seatrial.train import causal_lm, corpus, packing, sequences
+from seatrial.train.flops import Checkpointing, causal_lm_flops
 from seatrial.train.layout import Layout
+from seatrial.train.placement import placed
 from seatrial.train.run import train
+from seatrial.train.sequences import Sequences
 
 if TYPE_CHECKING:
-    from seatrial.train.flops import FlopCount
+    from transformers import PreTrainedModel
+
+    from seatrial.train.flops import FlopCount, Undefined
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""Inputs and targets [n, L]."""
 
 
 class LlmFinetuneObjective:
-    """The loss in nats per token on packed text."""
+    """The loss in nats per predicted token of packed text."""
 
     def __init__(
-        self, workload: LlmFinetune, model: torch.nn.Module, train: torch.Tensor, evaluation: torch.Tensor,
-        layout: Layout,
+        self, workload: LlmFinetune, model: torch.nn.Module, train: Sequences, evaluation: Sequences, layout: Layout,
+        flops: FlopCount | Undefined | None = None,
     ) -> None:  # fmt: skip
-        """`train` and `evaluation` are windows [n, sequence_length + 1] of tokens."""
+        """`evaluation` is the whole of it, of which every rank evaluates its share."""
         self.workload, self.model, self.layout = workload, model, layout
         self.samples, self.evaluation_samples = len(train), len(evaluation)
         self.tokens_per_sample = workload.sequence_length
-        self._train = train
-        self._evaluation = evaluation[layout.data_rank :: layout.data_size].to(layout.device)
-        layout.ranks.same_parameters(p for p in model.parameters() if p.requires_grad)
+        self._train, self._evaluation, self._flops = train, evaluation, flops
 
-    def fetch(self, positions: torch.Tensor) -> torch.Tensor:
-        """Windows [n, sequence_length + 1] on the device."""
-        return self._train[positions].to(self.layout.device)
+    def fetch(self, positions: torch.Tensor) -> Batch:
+        """Inputs and targets [n, L] on the device."""
+        return self._train.at(positions, self.layout.device)
 
-    def loss(self, batch: torch.Tensor) -> torch.Tensor:
-        return causal_lm.token_losses(self.model, batch, "mean")
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """The mean over the predicted tokens of a micro-batch."""
+        losses = causal_lm.prediction_losses(self.model, *batch)
+        return losses.sum() / (batch[1] != causal_lm.NOT_PREDICTED).sum().clamp(min=1)
 
     def evaluate(self) -> dict[str, float]:
-        """Mean loss in nats per token over the evaluation sequences of all ranks."""
-        total = 0.0
-        for windows in self._evaluation.split(self.workload.batch_size):
-            total += float(causal_lm.token_losses(self.model, windows, "sum").item())
-        loss, tokens = self.layout.data_total([total, self._evaluation.shape[0] * self.tokens_per_sample])
-        return {"evaluation_loss": loss / tokens}
+        """Mean over the evaluation sequences, of all ranks, of each one's mean loss in nats per predicted token.
+
+        As MLPerf's reference has it, whose evaluation batch is one sequence; without labels that leave tokens out
+        it is the mean over all tokens.
+        """
+        rank, size, device = self.layout.data_rank, self.layout.data_size, self.layout.device
+        own = torch.arange(rank, self.evaluation_samples, size)
+        total, count = 0.0, 0
+        # Sharded parameters are gathered in every forward pass: all ranks do as many, the last maybe for nothing.
+        for start in range(0, -(-self.evaluation_samples // size), self.workload.batch_size):
+            positions = own[start : start + self.workload.batch_size]
+            inputs, targets = self._evaluation.at(positions if len(positions) else own[:1], device)
+            losses = causal_lm.prediction_losses(self.model, inputs, targets).sum(dim=1)
+            predicted = (targets != causal_lm.NOT_PREDICTED).sum(dim=1)
+            if len(positions):
+                total += float((losses / predicted.clamp(min=1)).double().sum().item())
+                count += int((predicted > 0).sum().item())
+        total, sequences = self.layout.data_total([total, count])
+        return {"evaluation_loss": total / sequences}
 
     def after_update(self, step: int) -> None:
         """Nothing is to be done."""
@@ -68,15 +89,16 @@ class LlmFinetuneObjective:
         adapters = {} if lora is None else {"lora_rank": lora.rank, "lora_alpha": lora.alpha}
         return {"max_sequence_length": self.workload.sequence_length, **adapters}
 
-    def flops_per_sample(self) -> FlopCount | None:
-        return None
+    def flops_per_sample(self) -> FlopCount | Undefined | None:
+        return self._flops
 
 
 def run(ctx: RankContext) -> None:
     """Fine-tune to the quality target.
 
     Raises as `train` does, and MeasurementFailed (crashed) where the model cannot be loaded, (wrong_result) where
-    the evaluation text is too short; ConfigError for adapters or modules that do not exist.
+    the evaluation text is too short; ConfigError for adapters or modules that do not exist; Unsupported where the
+    model cannot be shared between ranks as asked.
     """
     workload = ctx.case.workload
     assert isinstance(workload, LlmFinetune)
@@ -89,23 +111,42 @@ def run(ctx: RankContext) -> None:
 
 def _build(ctx: RankContext, workload: LlmFinetune, layout: Layout) -> LlmFinetuneObjective:
     prepared = ctx.prepared_for(workload.model) if isinstance(workload.model, PreparedModel) else None
-    base, tokenizer = causal_lm.load(workload, prepared, ctx.device)
-    texts = corpus.train_and_evaluation(workload.dataset)
     if prepared is not None:
         ctx.facts["base_model"] = json.loads((prepared / PREPARED_SUMMARY).read_text(encoding="utf-8"))
-    ctx.facts["datasets"] = _facts(texts)
-    windows = packing.pack(texts[0], tokenizer, workload.sequence_length)
-    evaluation = packing.spread(
-        packing.pack(texts[1], tokenizer, workload.sequence_length), workload.evaluation_sequences
-    )
-    if len(evaluation) < layout.data_size:
+    text = workload.prepared_text()
+    if text is None:
+        tokenizer = causal_lm.tokenizer(workload.model, prepared)
+        learnt, shown, ctx.facts["datasets"] = _texts(workload, tokenizer)
+    else:
+        learnt, shown, summary = sequences.prepared(ctx.prepared_for(text), workload.sequence_length)
+        ctx.facts["datasets"] = summary["datasets"]
+    if len(shown) < layout.data_size:
         raise MeasurementFailed(
-            "wrong_result", f"{len(evaluation)} evaluation_sequences cannot be shared by {layout.data_size} ranks"
+            "wrong_result", f"{len(shown)} evaluation_sequences cannot be shared by {layout.data_size} ranks"
         )
-    model: torch.nn.Module = base
-    if workload.lora is not None:
-        model = causal_lm.with_adapters(base, workload.lora, workload.activation_checkpointing)
-    return LlmFinetuneObjective(workload, model, windows, evaluation, layout)
+    flops: list[FlopCount | Undefined] = []
+
+    def inspect(model: torch.nn.Module) -> None:
+        recomputed: Checkpointing = "layers" if workload.activation_checkpointing else "none"
+        flops.append(causal_lm_flops(model.config, model, workload.sequence_length, checkpointing=recomputed))
+
+    def trainable(model: PreTrainedModel) -> torch.nn.Module:
+        _check_vocabulary(model, learnt, shown)
+        return causal_lm.made_trainable(model, workload.lora, workload.activation_checkpointing)
+
+    model = placed(
+        lambda: causal_lm.load(workload, prepared), trainable, causal_lm.weights_dtype(workload), layout, inspect
+    )
+    return LlmFinetuneObjective(workload, model, learnt, shown, layout, flops[0])
+
+
+def _texts(workload: LlmFinetune, tokenizer: Any) -> tuple[Sequences, Sequences, dict[str, dict[str, object]]]:
+    """Packed texts to train and to evaluate on, and where they come from."""
+    assert not isinstance(workload.dataset, HubDataset)
+    texts = corpus.train_and_evaluation(workload.dataset)
+    learnt, shown = (packing.pack(text, tokenizer, workload.sequence_length) for text in texts)
+    evaluation = packing.spread(shown, workload.evaluation_sequences)
+    return Sequences.of_windows(learnt), Sequences.of_windows(evaluation), _facts(texts)
 
 
 def _facts(texts: Sequence[corpus.Corpus]) -> dict[str, dict[str, object]]:
@@ -114,3 +155,17 @@ def _facts(texts: Sequence[corpus.Corpus]) -> dict[str, dict[str, object]]:
         use: {"origin": text.origin, "sha256": text.sha256, "characters": text.characters}
         for use, text in zip(("train", "evaluation"), texts, strict=True)
     }
+
+
+def _check_vocabulary(model: PreTrainedModel, *texts: Sequences) -> None:
+    """Refuse tokens that the model does not have: a tokenizer of another model. Raises ConfigError."""
+    known = model.get_input_embeddings().num_embeddings
+    # The evaluation's tokens and the first to be learnt: to look at all would read a whole mapped file.
+    greatest = max(int(text.inputs[:64].max()) for text in texts)
+    if greatest >= known:
+        raise ConfigError(
+            "the text has tokens that the model does not know: is the tokenizer another model's?",
+            key="workload.model.tokenizer",
+            value=greatest,
+            allowed=f"tokens below {known}, the model's vocabulary",
+        )

@@ -25,13 +25,18 @@ def pack(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, length: int) -> tor
         # verbose: the whole text is longer than the model's context, which is what packing is for.
         tokens.extend(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         tokens.extend(end)
-    count = (len(tokens) - 1) // length
-    if count < 1:
+    if (len(tokens) - 1) // length < 1:
         raise MeasurementFailed(
             "wrong_result",
             f"{corpus.origin}: {len(tokens)} tokens do not fill one sequence of {length}; nothing to train on",
         )
-    return torch.tensor(tokens[: count * length + 1], dtype=torch.int64).unfold(0, length + 1, length)
+    return windows(torch.tensor(tokens, dtype=torch.int64), length)
+
+
+def windows(tokens: torch.Tensor, length: int) -> torch.Tensor:
+    """A stream of tokens cut into windows [n, length + 1], a view; neighbours share one token."""
+    count = (len(tokens) - 1) // length
+    return tokens[: count * length + 1].unfold(0, length + 1, length)
 
 
 def spread(windows: torch.Tensor, count: int) -> torch.Tensor:
