@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from hybrid_cases import evaluations, hybrid, retrieval, run_alone, start_ranks
 from ranks import case
 
@@ -132,3 +133,17 @@ def test_bfloat16_and_activation_checkpointing_train_too(tmp_path: Path) -> None
     losses = [evaluations(ctx.measurements, "train.evaluation_loss") for ctx in (plain, again, half)]
     assert losses[0] == losses[1]
     assert losses[2] == pytest.approx(losses[0], rel=0.05) and losses[2] != losses[0]
+
+
+def test_the_window_study_asks_all_its_windows_the_same_far_queries() -> None:
+    conf = Path(__file__).parents[2] / "conf"
+    workload = yaml.safe_load((conf / "workload" / "hybrid_attention.yaml").read_text(encoding="utf-8"))
+    study = yaml.safe_load((conf / "study" / "windows.yaml").read_text(encoding="utf-8"))
+    experiment = study["experiments"]["windows"]
+    windows = experiment["sweep"]["axes"]["workload"]["window"]
+    cases = [HybridAttention.model_validate({**workload, **experiment["workload"], "window": w}) for w in windows]
+    assert len(windows) >= 3 and experiment["repeats"] >= 5
+    assert max(windows) <= cases[0].retrieval.far_distance
+    rest = [case.model_dump(exclude={"window"}) for case in cases]
+    assert all(other == rest[0] for other in rest)  # the same data, budget and targets
+    assert HybridAttention.model_validate(workload).window == min(windows)
