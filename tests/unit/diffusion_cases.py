@@ -17,6 +17,7 @@ from seatrial.case import Case
 from seatrial.config.training import PreparedDigits
 from seatrial.measure.context import RankContext
 from seatrial.prepare.digits import prepare_digits
+from seatrial.record import Record
 from seatrial.train.diffusion import run as diffusion
 
 MLP = {"architecture": "mlp", "hidden_size": 32, "blocks": 2}
@@ -136,5 +137,5 @@ def train_digits(folder: Path, seed: int = 3, **more: Any) -> RankContext:
     return ctx
 
 
-def samples(ctx: RankContext, metric: str) -> list[float]:
+def samples(ctx: RankContext | Record, metric: str) -> list[float]:
     return [value for m in ctx.measurements if m.metric == metric for value in m.samples]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -55,6 +57,14 @@ def test_distance_of_two_one_dimensional_normals_is_known() -> None:
     one = Moments(9, torch.tensor([1.0]).double(), torch.tensor([[4.0]]).double())
     other = Moments(9, torch.tensor([4.0]).double(), torch.tensor([[25.0]]).double())
     assert frechet_distance(one, other) == pytest.approx(9 + 9)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_features_that_are_not_finite_give_no_finite_distance(value: float) -> None:
+    drawn = torch.randn(40, 3, generator=torch.Generator().manual_seed(1))
+    broken = torch.where(torch.arange(40)[:, None] == 7, value, drawn)
+    assert math.isnan(frechet_distance(Moments.of(broken), Moments.of(drawn)))
+    assert math.isnan(frechet_distance(Moments.of(drawn), Moments.of(broken)))
 
 
 def test_features_that_never_differ_are_no_trouble() -> None:

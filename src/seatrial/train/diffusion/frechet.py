@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -64,10 +65,14 @@ def moments_over_ranks(features: torch.Tensor, layout: Layout) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)): 0 for equal moments, never negative.
 
+    NaN where a moment is not finite: the images are of a model that has diverged.
+
     Dowson and Landau, The Frechet distance between multivariate normal distributions (J. Multivariate Analysis 12,
     1982); as a measure of generated images: Heusel et al., arXiv 1706.08500. The trace of the root is that of the
     symmetric (C_a^(1/2) C_b C_a^(1/2))^(1/2), which has the same eigenvalues and needs no complex arithmetic.
     """
+    if not all(torch.isfinite(part).all() for m in (a, b) for part in (m.mean, m.covariance)):
+        return math.nan
     values, vectors = torch.linalg.eigh(a.covariance)
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
     product = root @ b.covariance @ root
