@@ -43,8 +43,15 @@ def _digits(spec: Any, folder: Path) -> None:
     prepare_digits(spec, folder)
 
 
+def _text(spec: Any, folder: Path) -> None:
+    from seatrial.prepare.text import prepare_text
+
+    prepare_text(spec, folder)
+
+
 PREPARATIONS: dict[str, Callable[[Any, Path], None]] = {
     "prepared": _language_model,
     "prepared_digits": _digits,
+    "text": _text,
 }
 """What prepares, by the specification's `source`."""
