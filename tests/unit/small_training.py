@@ -5,6 +5,7 @@ It runs through `seatrial.train.run.train` as every workload does; `PROGRAM` sta
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -148,11 +149,19 @@ def wait(processes: list[subprocess.Popen[str]], within: float = 120) -> tuple[l
     return [p.returncode for p in processes], [out + err for out, err in said]
 
 
+def notes(folder: Path, rank: int) -> dict[str, list[Any]]:
+    """What a change of training_program.py noted on a rank, by key."""
+    found: dict[str, list[Any]] = {}
+    path = folder / f"notes.{rank}"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        key, value = json.loads(line)
+        found.setdefault(key, []).append(value)
+    return found
+
+
 def samples(measured: Any, metric: str, **labels: Any) -> list[float]:
     """The samples of the one measurement with these labels."""
-    (found,) = [
-        m for m in measured.measurements if m.metric == metric and labels.items() <= dict(m.labels).items()
-    ]
+    (found,) = [m for m in measured.measurements if m.metric == metric and labels.items() <= dict(m.labels).items()]
     return list(found.samples)
 
 
@@ -161,4 +170,4 @@ def losses(measured: Any) -> dict[int, float]:
     return {m.labels["step"]: m.samples[0] for m in measured.measurements if m.metric == "train.evaluation_loss"}
 
 
-__all__ = ["Points", "alone", "case", "losses", "run", "samples", "start", "wait", "workload"]
+__all__ = ["Points", "alone", "case", "losses", "notes", "run", "samples", "start", "wait", "workload"]

@@ -104,6 +104,8 @@ def _run(
             if loop.agreed:
                 # Doing it again from the checkpoint would end the same way.
                 checkpoints.delete()
+                # Who leaves first, ends all: nobody before everybody has brought what it has.
+                ranks.barrier()
         if loop.agreed:
             return 0
         _save_last(checkpoints, history)
