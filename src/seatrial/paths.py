@@ -107,6 +107,16 @@ class StudyPaths:
         return self.tables / "convergence.csv"
 
     @property
+    def step_time(self) -> Path:
+        """Where the step time of own trainings goes, what of the peak they use, their power and energy."""
+        return self.tables / "step_time.csv"
+
+    @property
+    def routing(self) -> Path:
+        """How evenly experts are chosen, and what sharing them between ranks costs, by case."""
+        return self.tables / "routing.csv"
+
+    @property
     def emergence(self) -> Path:
         """Tokens to retrieval and to loss, by window."""
         return self.tables / "emergence.csv"

@@ -21,7 +21,7 @@ from seatrial.analysis.tables import canonical_json, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.study import References
-from seatrial.config.training import Training
+from seatrial.config.training import External, LlmFinetune, Training
 from seatrial.errors import ConfigError
 from seatrial.paths import StudyPaths
 from seatrial.reference.citation import cite
@@ -182,7 +182,7 @@ def _without(submitters: Sequence[str], table: pd.DataFrame) -> tuple[pd.DataFra
 
 def _training_columns(case: Case, known: Comparable, references: References, family: str | None) -> Row:
     """What is known of a training before it is compared."""
-    assert isinstance(case.workload, Training | MlperfLogs)
+    assert isinstance(case.workload, Training | External | MlperfLogs)
     return {
         "benchmark": case.workload.benchmark,
         "round": known.round,
@@ -206,9 +206,12 @@ def _training_columns(case: Case, known: Comparable, references: References, fam
 
 def _incomparable(case: Case, family: str | None) -> str | None:
     """Why nothing published compares with a training, or None."""
-    assert isinstance(case.workload, Training | MlperfLogs)
+    assert isinstance(case.workload, Training | External | MlperfLogs)
     if case.workload.benchmark is None:
         return f"{case.experiment} is not an MLPerf benchmark: nothing published is the same work"
+    if not isinstance(case.workload, LlmFinetune | MlperfLogs):
+        what = f"{case.experiment} ({case.workload.kind})"
+        return f"nothing shows that {what} is the same work as {case.workload.benchmark}"
     if differences := unlike(case.workload):
         return f"not the same work as {case.workload.benchmark}: {'; '.join(differences)}"
     if family is None or not case.target.accelerators:

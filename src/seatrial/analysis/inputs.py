@@ -10,7 +10,7 @@ from seatrial.case import Case
 from seatrial.config.base import Closed, first_mistake
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.study import Study
-from seatrial.config.training import Training
+from seatrial.config.training import External, Training
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
@@ -60,21 +60,12 @@ def read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
 
 
 def is_training(case: Case) -> bool:
-    """Whether the case trains to a quality target, here or, as logs say, somewhere else."""
+    """Whether the case trains to a quality target: ours, a command that has to reach one, or logs of one."""
+    if isinstance(case.workload, External):
+        return case.workload.quality is not None
     return isinstance(case.workload, Training | MlperfLogs)
 
 
 def is_ingested(case: Case) -> bool:
     """Whether the case's records are made from logs that somebody handed over: nothing of it runs."""
     return isinstance(case.workload, MlperfLogs)
-
-
-def measures(case: Case, metric: str) -> bool:
-    """Whether a completed repeat of the case should hold a metric."""
-    family, _, name = metric.partition(".")
-    workload = case.workload
-    if isinstance(workload, MlperfLogs):
-        if name.endswith("_to_quality"):
-            return family == "mlperf" and name == f"{workload.counted_in}_to_quality"
-        return family == "mlperf"
-    return family == ("train" if isinstance(workload, Training) else workload.kind)

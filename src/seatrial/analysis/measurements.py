@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +16,14 @@ from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
 REPEATS_TEXT = ("case_id", "error_message", "nodes", "log", "started_at", "finished_at")
+
+
+class Labelled(NamedTuple):
+    """One row of the measurements: a metric of one repeat with its labels."""
+
+    repeat: int
+    labels: dict[str, Any]
+    median: float
 
 
 def read_measurements(paths: StudyPaths) -> pd.DataFrame:
@@ -54,3 +64,14 @@ def medians_by_repeat(measurements: pd.DataFrame, case_id: str, metric: str) -> 
     ]
     grouped = chosen.groupby("repeat", sort=True)["median"].median()
     return [float(value) for value in grouped if math.isfinite(value)]
+
+
+def completed_rows(measurements: pd.DataFrame, case_id: str, metric: str) -> list[Labelled]:
+    """The rows of one metric of a case's completed repeats, in order of repeat; what is not finite is left out."""
+    chosen = measurements[
+        (measurements["case_id"] == case_id)
+        & (measurements["metric"] == metric)
+        & (measurements["outcome"] == "completed")
+    ].sort_values("repeat", kind="stable")
+    rows = zip(chosen["repeat"], chosen["labels"], chosen["median"], strict=True)
+    return [Labelled(int(n), json.loads(text), float(value)) for n, text, value in rows if math.isfinite(value)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from seatrial.analysis.inputs import measures
+from seatrial.analysis.expected import measures
 from seatrial.case import Case
 
 

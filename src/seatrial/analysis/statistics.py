@@ -64,6 +64,14 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
     return Interval(ordered[k - 1], ordered[n - k], f"order statistics {_percent(coverage)}")
 
 
+def share_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The interval of the median of shares of a whole, which none exceeds: an upper end above 1 is 1."""
+    found = median_interval(values, confidence)
+    if found.high is None or found.high <= 1:
+        return found
+    return found._replace(high=1.0, method=f"{found.method}, cut at 1")
+
+
 def median_bound(values: Sequence[float], side: Side, confidence: float = 0.95) -> Bound:
     """One-sided bound of the median that holds with at least `confidence`.
 

@@ -16,7 +16,7 @@ from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.metrics import METRICS
-from seatrial.config.training import Training
+from seatrial.config.training import Diffusion, External, Training
 from seatrial.paths import StudyPaths
 
 Medians = Callable[[str], list[float]]
@@ -53,6 +53,7 @@ NOT_CONVERGED = ("target_not_reached", "diverged")
 """Kinds of error that MLPerf counts as a run that did not converge."""
 TRAINING_CLOCK = "training, without evaluations and checkpoints"
 MLPERF_CLOCK = "MLPerf's time to train, run_start to run_stop"
+EXTERNAL_CLOCK = "the command's own, as its log tells it; the records say what it counts"
 
 
 def time_to_quality(paths: StudyPaths) -> None:
@@ -75,7 +76,7 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
         minutes = medians("mlperf.time_to_train")
         found = _ingested(case.workload, medians, runs_of(case, of_case["outcome"].tolist()))
     else:
-        assert isinstance(case.workload, Training)
+        assert isinstance(case.workload, Training | External)
         minutes = medians("train.time_to_quality")
         found = _trained(case.workload, medians, of_case)
     interval = median_interval(minutes)
@@ -99,18 +100,31 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
     }
 
 
-def _trained(workload: Training, medians: Medians, repeats: pd.DataFrame) -> dict[str, Any]:
-    """The columns of a training that ran here."""
-    return {
+def _trained(workload: Training | External, medians: Medians, repeats: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a training that ran here, ours or a command's."""
+    assert workload.quality is not None
+    speed = _speed_of(workload)
+    found = {
         "quality_metric": workload.quality.metric,
         "quality_target": workload.quality.target,
         "olympic_minutes": _olympic(medians("train.time_to_quality"), repeats),
         "evaluation_minutes": median(medians("train.time_to_evaluation")),
         "samples_to_quality": median(medians("train.samples_to_quality")),
-        "throughput": median(medians("train.throughput")),
-        "throughput_unit": METRICS["train.throughput"].unit,
+        "throughput": median(medians(speed)),
+        "throughput_unit": METRICS[speed].unit,
         "clock": TRAINING_CLOCK,
     }
+    if isinstance(workload, External):
+        # a log need not tell when the quality was reached
+        return found | {"clock": EXTERNAL_CLOCK, "converged": int((repeats["outcome"] == "completed").sum())}
+    return found
+
+
+def _speed_of(workload: Training | External) -> str:
+    """The metric of a training's throughput: tokens, or samples where there are none."""
+    if isinstance(workload, External):
+        return "train.throughput" if workload.format == "torchtitan" else "mlperf.throughput"
+    return "train.sample_throughput" if isinstance(workload, Diffusion) else "train.throughput"
 
 
 def _ingested(workload: MlperfLogs, medians: Medians, runs: Runs) -> dict[str, Any]:

@@ -11,9 +11,13 @@ from seatrial import __version__
 from seatrial.paths import StudyPaths, write_text
 from seatrial.reference.citation import notice
 from seatrial.report import headline, sections
+from seatrial.report.convergence_table import convergence_table
 from seatrial.report.emergence import EmergenceTables, draw_emergence, emergence_section, read_emergence
 from seatrial.report.figures import Drawn, draw_all
+from seatrial.report.measurement_tables import inside_training_table, probes_table, sampled_table
 from seatrial.report.provenance import provenance_table
+from seatrial.report.routing import routing_table
+from seatrial.report.step_time import step_time_table, utilisation_table
 from seatrial.report.study_tables import StudyTables, read_study
 from seatrial.report.survey_figures import draw_survey
 from seatrial.report.survey_sections import survey_sections
@@ -73,12 +77,18 @@ def page(study: StudyTables, figures: list[Drawn], windows: EmergenceTables | No
         plan=sections.plan_table(study),
         criteria=sections.criteria_table(study),
         time_to_quality=time_to_quality_table(study),
-        inside_training=sections.measurements_table(study, training=True),
+        inside_training=inside_training_table(study),
+        resumed=sections.resumed(study),
+        convergence=convergence_table(study),
+        step_time=step_time_table(study),
+        utilisation=utilisation_table(study),
+        sampled=sampled_table(study),
+        routing=routing_table(study),
         emergence=emergence_section(windows),
         comparison=sections.comparison_table(study),
         references=sections.references_table(study),
         outcomes=sections.outcomes_table(study),
-        probes=sections.measurements_table(study, training=False),
+        probes=probes_table(study),
         provenance=provenance_table(study),
         notices=notice(study.has_own_results) if study.comparison or study.survey else (),
         survey=survey_sections(study.survey),

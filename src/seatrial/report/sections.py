@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
-
-import pandas as pd
 
 from seatrial.analysis.tables import canonical_json
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.workload import AnyWorkload
-from seatrial.report.study_tables import INSIDE_TRAINING, OF_TRAINING, Row, StudyTables, case_label, whose
+from seatrial.report.study_tables import Row, StudyTables, case_label, whose
 from seatrial.report.table import (
     MULTIPLY,
     NUMBER,
@@ -27,6 +24,7 @@ from seatrial.report.table import (
 )
 from seatrial.units import format_figure
 
+MOST_RESUMED = 8
 WORDS_OF_STANDING = {
     "slower": "slower",
     "not_slower": "not slower",
@@ -222,51 +220,25 @@ def not_completed(study: StudyTables) -> list[str]:
     return [f"{n} {outcome}" for outcome, n in sorted(counts.items()) if outcome != "completed"]
 
 
-def measurements_table(study: StudyTables, training: bool) -> Table:
-    """The probes, or what was measured inside the trainings: medians over completed repeats."""
-    frame = study.measurements
-    inside = frame["metric"].isin(INSIDE_TRAINING)
-    chosen = frame[
-        (frame["outcome"] == "completed") & (inside if training else ~frame["metric"].str.startswith(OF_TRAINING))
+def resumed(study: StudyTables) -> str:
+    """How often repeats of trainings were taken up from a checkpoint, in words; '' where nothing trains here."""
+    trainings = {row["case_id"] for row in study.step_time}
+    rows = [row for row in study.repeats if row["case_id"] in trainings and row["resumed"] is not None]
+    if not rows:
+        return ""
+    again = [row for row in rows if row["resumed"] > 0]
+    if not again:
+        return "No repeat was taken up from a checkpoint: each ran in one go."
+    named = [
+        f"{case_label(study.cases[row['case_id']])}, repeat {row['repeat']}, {_times(int(row['resumed']))}"
+        for row in again[:MOST_RESUMED]
     ]
-    rows = [
-        _measurement_cells(study, case_id, metric, labels, group)
-        for (case_id, metric, labels), group in _in_plan_order(study, chosen)
-    ]
-    columns = [
-        ("Case", TEXT),
-        ("Metric", TEXT),
-        ("Median", NUMBER),
-        ("5th to 95th percentile", NUMBER),
-        ("Repeats", NUMBER),
-        ("Samples", NUMBER),
-        ("Of its ceiling", TEXT),
-    ]
-    name, caption = ("inside-training", "Inside the training") if training else ("probes", "Probes")
-    return table(name, caption, columns, rows, "tables/measurements.parquet")
+    more = len(again) - MOST_RESUMED
+    named += [f"and {more} more (tables/repeats.csv)"] if more > 0 else []
+    of = f"{len(again)} of {count(len(rows), 'repeat')}"
+    verb = "was" if len(again) == 1 else "were"
+    return f"{of} {verb} taken up from a checkpoint; the clock counts training time only: {'; '.join(named)}."
 
 
-def _in_plan_order(study: StudyTables, chosen: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
-    order = {case_id: i for i, case_id in enumerate(study.cases)}
-    groups = chosen.groupby(["case_id", "metric", "labels"], sort=True)
-    return sorted(groups, key=lambda pair: (order[pair[0][0]], *pair[0][1:]))
-
-
-def _measurement_cells(
-    study: StudyTables, case_id: str, metric: str, labels: str, group: pd.DataFrame
-) -> list[Cell]:
-    extra = {k: v for k, v in json.loads(labels).items() if k in ("rank", "device", "pair", "layer")}
-    ceiling, fraction = group["ceiling"].median(), group["fraction_of_ceiling"].median()
-    basis = group["ceiling_basis"].dropna()
-    return [
-        Cell(case_label(study.cases[case_id]), ", ".join(f"{k} {v}" for k, v in sorted(extra.items()))),
-        Cell(metric),
-        Cell(format_figure(group["median"].median(), 3), group["unit"].iloc[0]),
-        Cell(span(group["p05"].median(), group["p95"].median()) or "-"),
-        Cell(str(group["repeat"].nunique())),
-        Cell(str(int(group["n"].sum()))),
-        Cell(
-            f"{100 * fraction:.3g} %" if fraction == fraction else "-",
-            f"{format_figure(ceiling, 3)}: {basis.iloc[0]}" if len(basis) else "no ceiling known",
-        ),
-    ]
+def _times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")

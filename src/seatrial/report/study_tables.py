@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from seatrial.analysis import comparison, time_to_quality
+from seatrial.analysis import comparison, convergence, routing, step_time, time_to_quality
 from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
 from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
 from seatrial.analysis.verdict_file import read_verdicts
 from seatrial.analysis.verdicts import COMPARISON_TEXT
 from seatrial.case import Case
+from seatrial.config.training import External, Moe, Training
 from seatrial.paths import StudyPaths
 from seatrial.report.survey_tables import SurveyTables, read_survey
 from seatrial.report.table import MULTIPLY
@@ -22,13 +25,17 @@ from seatrial.units import format_bytes
 Row = dict[str, Any]
 INSIDE_TRAINING = (
     "train.throughput",
+    "train.sample_throughput",
     "train.step_time",
     "train.evaluation_time",
     "train.checkpoint_time",
     "mlperf.throughput",
     "mlperf.energy",
+    "diffusion.frechet_floor",
+    "diffusion.frechet_of_noise",
 )
-OF_TRAINING = ("train.", "mlperf.")
+NOTES = ("split_note", "utilisation_note", "energy_note")
+OF_TRAINING = ("train.", "mlperf.", "diffusion.", "telemetry.")
 """What the metrics of trainings begin with; the others are the probes'."""
 
 
@@ -45,6 +52,9 @@ class StudyTables:
     comparison: list[Row]
     references: list[Row]
     verdicts: list[Row]
+    convergence: list[Row]
+    step_time: list[Row]
+    routing: list[Row]
     survey: SurveyTables | None = None
 
     @property
@@ -80,6 +90,8 @@ def read_study(paths: StudyPaths) -> StudyTables:
     times = read_csv(paths.time_to_quality, time_to_quality.COLUMNS)
     compared = read_csv(paths.comparison, comparison.COLUMNS, COMPARISON_TEXT)
     references = read_csv(paths.references_used, comparison.REFERENCE_COLUMNS, ("for_case_id", *COMPARISON_TEXT))
+    trains = any(isinstance(case.workload, Training | External) for case in cases)
+    routes = any(isinstance(case.workload, Moe) for case in cases)
     for file, frame in (
         (paths.measurements, measurements),
         (paths.repeats, repeats),
@@ -97,8 +109,18 @@ def read_study(paths: StudyPaths) -> StudyTables:
         comparison=rows_of(compared),
         references=rows_of(references),
         verdicts=read_verdicts(paths),
+        convergence=_rows(paths.convergence, convergence.COLUMNS, ("note",), plan.cases),
+        step_time=_rows(paths.step_time, step_time.COLUMNS, NOTES, plan.cases) if trains else [],
+        routing=_rows(paths.routing, routing.COLUMNS, (), plan.cases) if routes else [],
         survey=read_survey(paths, plan.study.references.survey),
     )
+
+
+def _rows(path: Path, columns: Iterable[str], text: Iterable[str], case_ids: Iterable[str]) -> list[Row]:
+    """The rows of a table of cases. Raises UnreadableFile where it is none, or of another study."""
+    frame = read_csv(path, columns, text)
+    require_cases(path, frame, case_ids)
+    return rows_of(frame)
 
 
 def case_label(case: Case) -> str:

@@ -1,0 +1,82 @@
+"""Which metrics a completed repeat of a case should hold, known before anything is measured.
+
+What this machine decides (which sensors answer) is counted as expected: a criterion on it is then incomplete where
+the sensor is absent, and not refused.
+"""
+
+from __future__ import annotations
+
+from seatrial.case import Case
+from seatrial.config.ingested import MlperfLogs
+from seatrial.config.target import Target
+from seatrial.config.training import Diffusion, External, HybridAttention, Moe, Training
+from seatrial.config.training.diffusion import PreparedDigits
+
+OF_EVERY_TRAINING = frozenset(
+    {
+        "time_to_quality", "time_to_evaluation", "samples_to_quality", "samples_to_evaluation", "step_time",
+        "training_loss", "evaluation_time", "compute_time", "exposed_communication_time", "data_wait_time",
+        "other_time", "productive_fraction", "rank_time", "model_flops_per_second",
+    }
+)  # fmt: skip
+OF_TOKENS = frozenset({"throughput", "tokens_to_quality", "tokens_trained"})
+OF_CHECKPOINTS = frozenset({"checkpoint_time", "checkpoint_stall_time"})
+OF_A_PEAK = frozenset({"mfu", "hfu"})
+OF_A_PROFILE = frozenset({"profiled_communication_time", "profiled_exposed_communication_time"})
+OF_ROUTING = frozenset({"expert_imbalance", "expert_gini"})
+OF_EXPERT_PARALLELISM = frozenset({"rank_imbalance", "all_to_all_time", "all_to_all_share"})
+OF_IMAGES = frozenset({"frechet_floor", "frechet_of_noise"})
+OF_A_CPU = frozenset({"energy", "power", "utilisation", "process_utilisation", "process_memory"})
+"""Telemetry of a host without accelerators."""
+
+
+def measures(case: Case, metric: str) -> bool:
+    """Whether a completed repeat of the case should hold a metric."""
+    family, _, name = metric.partition(".")
+    workload = case.workload
+    if isinstance(workload, MlperfLogs):
+        if name.endswith("_to_quality"):
+            return family == "mlperf" and name == f"{workload.counted_in}_to_quality"
+        return family == "mlperf"
+    if isinstance(workload, Training | External):
+        if family == "telemetry":
+            sampled = workload.telemetry_interval_seconds is not None
+            return sampled and (case.target.device != "cpu" or name in OF_A_CPU)
+        return metric in (_of_external(workload) if isinstance(workload, External) else _of(workload, case.target))
+    return family == workload.kind
+
+
+def _of(workload: Training, target: Target) -> set[str]:
+    """All metrics of a training but telemetry's."""
+    names = set(OF_EVERY_TRAINING)
+    names |= {quality.metric for quality in (workload.quality, *workload.also)}
+    names |= {"sample_throughput"} if isinstance(workload, Diffusion) else OF_TOKENS
+    if workload.checkpoint_interval_steps is not None:
+        names |= OF_CHECKPOINTS
+    if target.device != "cpu":
+        names |= OF_A_PEAK
+        names |= OF_A_PROFILE if workload.profile_steps else set()
+    if isinstance(workload, Moe):
+        names |= OF_ROUTING
+        names |= OF_EXPERT_PARALLELISM if workload.parallelism.ep > 1 else set()
+        names |= {"tokens_dropped"} if workload.capacity_factor is not None else set()
+    if isinstance(workload, HybridAttention):
+        names |= {"evaluation_loss", "retrieval_accuracy"}
+    found = {f"train.{name}" for name in names}
+    if isinstance(workload, Diffusion) and isinstance(workload.dataset, PreparedDigits):
+        found |= {f"diffusion.{name}" for name in OF_IMAGES}
+    return found
+
+
+def _of_external(workload: External) -> set[str]:
+    """All metrics that the log of a command can hold but telemetry's."""
+    found = {"train.training_loss"}
+    if workload.quality is not None:
+        found |= {"train.time_to_quality", "train.time_to_evaluation"}
+    if workload.format == "torchtitan":
+        return found | {"train.throughput", "train.evaluation_loss"}
+    names: tuple[str, ...] = ("loss", "accuracy")
+    if workload.quality is not None:
+        found.add("train.samples_to_quality")
+        names = ("loss",) if workload.quality.direction == "lower" else ("accuracy",)
+    return found | {f"mlperf.evaluation_{name}" for name in names} | {"mlperf.throughput", "mlperf.time_to_train"}
