@@ -95,14 +95,15 @@ class Learner:
             betas=(workload.adam_beta_1, workload.adam_beta_2),
             eps=workload.adam_epsilon,
             weight_decay=workload.weight_decay,
-            fused=layout.device.type == "cuda",
+            fused=True,  # one pass over each tensor, on CPUs too
         )
 
     def train_step(self, step: int) -> torch.Tensor:
         """Optimiser step `step` (0-based) over the global batch; this rank's mean loss, on the device."""
         phases, model, accumulation = self.layout.phases, self.objective.model, self.workload.gradient_accumulation
         with phases("compute"):
-            model.train()
+            if not model.training:  # after an evaluation; to tell every module again costs as much as an update
+                model.train()
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.workload, step)
             self.optimizer.zero_grad(set_to_none=True)
