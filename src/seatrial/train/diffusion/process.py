@@ -38,6 +38,11 @@ class FlowMatching:
     """x_t = (1 - t) x + t noise; predicted is the velocity noise - x (Lipman et al., arXiv 2210.02747; Liu et al.,
     arXiv 2209.03003). Images are made with Euler's method, by diffusers' scheduler."""
 
+    def __init__(self) -> None:
+        from diffusers import FlowMatchEulerDiscreteScheduler
+
+        self._sampler: Any = FlowMatchEulerDiscreteScheduler()
+
     def noisy(
         self, images: torch.Tensor, noise: torch.Tensor, level: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -45,9 +50,7 @@ class FlowMatching:
         return (1 - t) * images + t * noise, level, noise - images
 
     def generate(self, predict: Predict, noise: torch.Tensor, steps: int) -> torch.Tensor:
-        from diffusers import FlowMatchEulerDiscreteScheduler
-
-        scheduler: Any = FlowMatchEulerDiscreteScheduler()
+        scheduler = self._sampler
         scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)])
         images = noise
         for timestep in scheduler.timesteps:
@@ -64,10 +67,11 @@ class Ddpm:
     """
 
     def __init__(self, levels: int) -> None:
-        from diffusers import DDPMScheduler
+        from diffusers import DDIMScheduler, DDPMScheduler
 
         self.levels = levels
         self._scheduler: Any = DDPMScheduler(num_train_timesteps=levels, beta_schedule="squaredcos_cap_v2")
+        self._sampler: Any = DDIMScheduler.from_config(self._scheduler.config, timestep_spacing="trailing")
 
     def noisy(
         self, images: torch.Tensor, noise: torch.Tensor, level: torch.Tensor
@@ -76,9 +80,7 @@ class Ddpm:
         return self._scheduler.add_noise(images, noise, index), index / self.levels, noise
 
     def generate(self, predict: Predict, noise: torch.Tensor, steps: int) -> torch.Tensor:
-        from diffusers import DDIMScheduler
-
-        scheduler: Any = DDIMScheduler.from_config(self._scheduler.config, timestep_spacing="trailing")
+        scheduler = self._sampler
         scheduler.set_timesteps(steps)
         images = noise
         for index in scheduler.timesteps:
