@@ -77,6 +77,8 @@ def test_a_sequence_depends_on_stream_seed_and_position_alone() -> None:
     whole = sequences(data(), "training", 5, torch.arange(100)).tokens
     shuffled = torch.randperm(100)
     assert torch.equal(sequences(data(), "training", 5, shuffled).tokens, whole[shuffled])
+    alone = [sequences(data(), "training", 5, torch.tensor([position])).tokens for position in range(100)]
+    assert torch.equal(torch.cat(alone), whole)
     parts = [sequences(data(), "training", 5, torch.arange(rank, 100, 3)).tokens for rank in range(3)]
     assert torch.equal(torch.cat(parts)[torch.cat([torch.arange(r, 100, 3) for r in range(3)]).argsort()], whole)
     for other in (

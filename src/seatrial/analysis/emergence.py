@@ -173,7 +173,7 @@ def _judged(
             f"{beside[0].upper()}{beside[1:]}: retrieval comes later, but the intervals overlap, so that training "
             "may only be slower altogether."
         )
-    return "shown", f"{beside[0].upper()}{beside[1:]}: the loss says that training is done, retrieval is not there."
+    return "shown", f"{beside[0].upper()}{beside[1:]}: by its loss training is done before retrieval comes."
 
 
 def effect_words(effect: Effect) -> str:

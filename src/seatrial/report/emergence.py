@@ -147,21 +147,17 @@ def _curves(tables: EmergenceTables, finding: Finding) -> Drawing | None:
     figure = Figure(figsize=(WHOLE, 3.3), layout="constrained")
     panels = figure.subplots(1, len(qualities), sharex=True, sharey=True, squeeze=False)[0]
     windows = sorted({row["window"] for row in group})
+    end = max(row["after_tokens"] if row["by_tokens"] is None else row["by_tokens"] for row in group) / MILLION
     words = []
     for ax, quality in zip(panels, qualities, strict=True):
         for place, window in enumerate(windows):
             rows = [r for r in group if (r["quality_metric"], r["window"]) == (quality, window)]
             reaches = [Reach(r["after_tokens"], r["by_tokens"]) for r in rows]
             if reaches:
-                _line(
-                    ax,
-                    kaplan_meier(reaches),
-                    reaches,
-                    f"window {format_figure(window)}",
-                    SERIES[place % len(SERIES)],
-                )
+                name = f"window {format_figure(window)}"
+                _line(ax, kaplan_meier(reaches), reaches, end, name, SERIES[place % len(SERIES)])
                 reached = sum(reach.by is not None for reach in reaches)
-                words.append(f"{NAMES[quality]}, window {format_figure(window)}: {reached} of {len(reaches)} runs")
+                words.append(f"{NAMES[quality]}, {name}: {reached} of {len(reaches)} runs")
         ax.set(xlabel="training tokens, millions", title=f"{NAMES[quality]} reached")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_figure(x, 3)))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -175,10 +171,11 @@ def _curves(tables: EmergenceTables, finding: Finding) -> Drawing | None:
     return Drawing(figure, "Retrieval beside loss, by window", reading, "; ".join(words))
 
 
-def _line(ax: Axes, curve: Curve, reaches: Sequence[Reach], label: str, colour: str) -> None:
-    """1 - Kaplan-Meier from 0 on, and where runs were given up."""
-    times = [0.0, *(time / MILLION for time in curve.times)]
+def _line(ax: Axes, curve: Curve, reaches: Sequence[Reach], end: float, label: str, colour: str) -> None:
+    """1 - Kaplan-Meier from 0 to `end`, and where runs were given up."""
     shares = [0.0, *(1 - share for share in curve.share)]
+    times = [0.0, *(time / MILLION for time in curve.times), end]
+    shares.append(shares[-1])
     ax.step(times, shares, where="post", color=colour, label=label)
     given_up = sorted({reach.after for reach in reaches if reach.by is None})
     for time in given_up:

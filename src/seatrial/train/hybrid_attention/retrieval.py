@@ -6,6 +6,7 @@ made many at once, in any order and on any device, to the same bits.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -32,8 +33,9 @@ def sequences(data: Retrieval, stream: Stream, seed: int, positions: torch.Tenso
     far query has a key of its own that stands in two slots: one near the start, one more than `far_distance` later.
     """
     draws = _Draws(STREAMS[stream], seed, positions)
-    far_count = _far_count(data, stream, draws)
-    most = int(far_count.max().item())
+    # Not the most of these sequences: how many numbers a sequence draws must not depend on its neighbours.
+    most = data.probe_far_queries if stream == "probe" else math.ceil(data.far_queries)
+    far_count = _far_count(data, stream, draws).clamp(max=most)
     kinds = data.pairs + most
     which = (draws.uniform(data.slots) * data.pairs).long()
     first, second = _far_slots(data, draws, most)
@@ -76,7 +78,7 @@ def _far_slots(data: Retrieval, draws: _Draws, count: int) -> tuple[torch.Tensor
     one, other = (
         draws.uniform(data.far_places).argsort(dim=1, stable=True)[:, :count].sort(dim=1).values for _ in range(2)
     )
-    shuffled = draws.uniform(max(count, 1)).argsort(dim=1, stable=True)[:, :count]
+    shuffled = draws.uniform(count).argsort(dim=1, stable=True)[:, :count]
     first = torch.minimum(one, other).gather(1, shuffled)
     second = torch.maximum(one, other).gather(1, shuffled) + data.slots - data.far_places
     return first, second
