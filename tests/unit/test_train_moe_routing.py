@@ -143,10 +143,19 @@ def test_what_is_measured_is_what_was_routed() -> None:
 
 
 def test_what_is_recomputed_or_evaluated_counts_once_or_not_at_all() -> None:
-    plain = moe_cases.train_moe(0, 1, {}, capacity_factor=0.75)
-    again = moe_cases.train_moe(0, 1, {}, capacity_factor=0.75, activation_checkpointing=True)
-    assert plain["losses"] == again["losses"]
-    assert plain["measured"] == again["measured"]
+    """Every layer's counts of a step are its bytes times k, whether it is computed once or twice."""
+    place = layout()
+    for more in ({}, {"activation_checkpointing": True}, {"gradient_accumulation": 2, "batch_size": 4}):
+        workload = Moe.model_validate(moe_cases.content(**more))
+        made = moe_cases.objective(workload, place)
+        counted: list[torch.Tensor] = []
+        end = made.statistics.step_done
+        made.statistics.step_done = lambda end=end, counted=counted: counted.append(end()) or counted[-1]  # type: ignore[method-assign]
+        learner = Learner(workload, made, place, 3)
+        for step in range(2):
+            learner.evaluate()
+            learner.train_step(step)
+        assert [c.sum(-1).tolist() for c in counted] == [[[8 * 12 * 2] * 2] * 2] * 2, more
 
 
 def shared_out(rank: int, size: int) -> dict[str, object]:
