@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,42 @@ def test_untrained_model_predicts_nothing_so_that_the_loss_is_known(
     steps = torch.arange(20) % 8
     per_step = torch.stack([1 + square[steps == step].mean() for step in range(8)])
     assert loss == pytest.approx(float(per_step.mean()), rel=0.1)
+
+
+def test_latents_are_drawn_anew_at_every_step_by_mean_and_variance(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    kept = objective(folders, tmp_path, dataset={"autoencoder_scale": 0.5, "autoencoder_shift": 1.0})
+    batch = kept.fetch(torch.arange(TRAIN))
+    batch = batch._replace(mean=torch.full_like(batch.mean, 3.0), logvar=torch.full_like(batch.logvar, 2.0))
+    drawn = torch.stack([kept._latents(batch, "training_latent", step) for step in range(20)])
+    assert float(drawn.mean()) == pytest.approx((3 - 1) * 0.5, abs=0.03)
+    assert float(drawn.std()) == pytest.approx(0.5 * math.exp(1), rel=0.03)
+    losses = []
+    for kept.updates in (0, 1, 0):
+        losses.append(float(kept.loss(batch).detach()))
+    assert losses[0] == losses[2] != losses[1]
+    alike = batch._replace(logvar=torch.full_like(batch.logvar, 10.0))
+    values = [kept._latents(alike, "training_latent", step) for step in (0, 1, 0)]
+    assert torch.equal(values[0], values[2]) and not torch.equal(values[0], values[1])
+
+
+def test_training_draws_the_latent_of_its_own_step(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = objective(folders, tmp_path)
+    asked = []
+    right = CaptionedObjective._latents
+
+    def noting(self: CaptionedObjective, batch: Any, stream: Any, step: int) -> torch.Tensor:
+        asked.append((stream, step))
+        return right(self, batch, stream, step)
+
+    monkeypatch.setattr(CaptionedObjective, "_latents", noting)
+    learner = Learner(kept.workload, kept, kept.layout, 3)
+    for step in range(3):
+        learner.train_step(step)
+    assert asked == [("training_latent", step) for step in range(3)]
 
 
 def test_every_time_step_counts_the_same_however_many_samples_it_has() -> None:

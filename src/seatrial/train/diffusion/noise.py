@@ -34,8 +34,8 @@ class Noise:
 
     def uniform(self, stream: Stream, step: int, samples: torch.Tensor, elements: int = 1) -> torch.Tensor:
         """Float32 in (0, 1), [n, elements], for the samples numbered in `samples` [n] (int64, any device)."""
-        key = _mixed(_mixed(torch.tensor(self.seed)) + STREAMS.index(stream))
-        key = int(_mixed(key + step))  # a number: nothing is copied to an accelerator
+        seeded = _mixed(_mixed(torch.tensor(self.seed)) + STREAMS.index(stream))
+        key = int(_mixed(seeded + step))  # a number: nothing is copied to an accelerator
         keys = _mixed(_mixed(samples) ^ key)
         counters = torch.arange(1, elements + 1, device=samples.device) * _signed(GOLDEN)
         bits = _shifted(_mixed(keys[:, None] + counters), 64 - MANTISSA_BITS)

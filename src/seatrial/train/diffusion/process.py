@@ -70,8 +70,9 @@ class Ddpm:
         from diffusers import DDIMScheduler, DDPMScheduler
 
         self.levels = levels
-        self._scheduler: Any = DDPMScheduler(num_train_timesteps=levels, beta_schedule="squaredcos_cap_v2")
-        self._sampler: Any = DDIMScheduler.from_config(self._scheduler.config, timestep_spacing="trailing")
+        scheduler: Any = DDPMScheduler(num_train_timesteps=levels, beta_schedule="squaredcos_cap_v2")
+        self._scheduler = scheduler
+        self._sampler: Any = DDIMScheduler.from_config(scheduler.config, timestep_spacing="trailing")
 
     def noisy(
         self, images: torch.Tensor, noise: torch.Tensor, level: torch.Tensor
