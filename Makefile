@@ -18,7 +18,7 @@ help:
 	@echo "make demo    run the demo study on this machine and name its report"
 	@echo "make test    run all tests"
 	@echo "make soak    run by hand what takes longer than a test may"
-	@echo "make bench-NAME  measure: bench-reference (against MLCommons' own summarizer)"
+	@echo "make bench-NAME  measure: bench-reference (against MLCommons' own summarizer), bench-train (Trainer, nanoGPT)"
 	@echo "make slurm   install Slurm's daemons (Debian or Ubuntu, root), for the tests on a real Slurm"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
 	@echo "make setup   only make the environment (.venv)"
