@@ -227,3 +227,9 @@ class TrainingLog:
     ) -> None:
         """The end of MLPerf's clock, with the training clock beside it."""
         self.end("run_stop", status=status, samples_count=samples, step=step, training_minutes=training_minutes)
+
+    def run_minutes(self) -> float:
+        """From run_start to run_stop as written: MLPerf's clock, which counts evaluations, and pauses of a run that
+        was taken up again."""
+        times = {line.key: line.time_ms for line in read_lines(self.path) if isinstance(line, LogLine)}
+        return (times["run_stop"] - times["run_start"]) / 60_000

@@ -12,8 +12,8 @@ import datasets
 import pytest
 import torch
 from pydantic import ValidationError
-from train_cases import case, finetune, prepared_spec
 from test_train_llm_parallel import small
+from train_cases import case, finetune, prepared_spec
 
 from seatrial.config.training import LlmFinetune, PreparedText
 from seatrial.errors import ConfigError, MeasurementFailed
@@ -74,7 +74,7 @@ def test_documents_become_sequences_of_the_models_tokens_in_their_order(folder: 
 
 def test_columns_are_joined_and_only_what_is_wanted_is_read(folder: Path, tmp_path: Path) -> None:
     dataset = of(folder, text_columns=["title", "text"], separator=" | ", train_sequences=3)
-    learnt, _, summary = prepared(dataset, tmp_path / "out")
+    learnt, _, _ = prepared(dataset, tmp_path / "out")
     assert len(learnt) == 3
     assert decoded(learnt).startswith(b"o 0 | document 0: the sea")
     with pytest.raises(ConfigError, match="did you mean 'text'"):
@@ -112,7 +112,7 @@ def test_packed_rows_are_taken_as_they_are_and_only_labelled_tokens_are_predicte
     # A label belongs to its own token, which is predicted from the one before.
     assert (shown.targets[:, :15] == NOT_PREDICTED).all()
     assert shown.targets[:, 15:-1].equal(shown.inputs[:, 16:])
-    with pytest.raises(MeasurementFailed, match="32 input_ids .* not sequence_length = 16"):
+    with pytest.raises(MeasurementFailed, match=r"32 input_ids .* not sequence_length = 16"):
         prepared(dataset, tmp_path / "short", sequence_length=16)
 
 

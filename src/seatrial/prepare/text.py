@@ -35,7 +35,7 @@ def prepare_text(spec: PreparedText, folder: Path) -> None:
     sequences or rows of another length; ConfigError for columns that it does not have.
     """
     started = time.perf_counter()
-    import datasets
+    import datasets  # type: ignore[import-untyped]
     from safetensors.numpy import save_file
 
     datasets.disable_progress_bars()
@@ -143,11 +143,10 @@ def _tokenised(
     return {"tokens": stream[: whole * length + 1]}, read
 
 
-def _given(
-    rows: Iterable[Mapping[str, Any]], length: int, most: int | None
-) -> tuple[dict[str, np.ndarray], int]:
+def _given(rows: Iterable[Mapping[str, Any]], length: int, most: int | None) -> tuple[dict[str, np.ndarray], int]:
     """Rows that are sequences already: what is predicted after each token is the next one's label."""
-    inputs, targets = [], []
+    inputs: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
     for row in rows:
         if most is not None and len(inputs) == most:
             break
@@ -181,7 +180,7 @@ def _hash(arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]))
+        digest.update(np.ascontiguousarray(arrays[name]).data)
     return digest.hexdigest()
 
 

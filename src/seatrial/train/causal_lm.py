@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from seatrial.config.training import AnyModel, ConfiguredModel, LlmFinetune, Lora, PackagedModel, PreparedModel
-from seatrial.errors import ConfigError, MeasurementFailed, Unsupported
+from seatrial.errors import ConfigError, MeasurementFailed, Unsupported, nearest_name
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -34,8 +34,8 @@ def tokenizer(model: AnyModel, prepared: Path | None) -> PreTrainedTokenizerBase
     if isinstance(model, ConfiguredModel):
         if model.tokenizer == "bytes":
             return byte_tokenizer()
-        name, options = model.tokenizer or model.name or "", {}
-        options |= {} if model.tokenizer else {"revision": model.revision}
+        own: dict[str, Any] = {} if model.tokenizer else {"revision": model.revision}
+        name, options = model.tokenizer or model.name or "", own
     else:
         name, options = _place(model, prepared)
     try:
@@ -135,6 +135,7 @@ def _configuration(model: ConfiguredModel) -> PretrainedConfig:
         raise ConfigError(
             f"the configuration of {kind} has no such field",
             key=f"workload.model.architecture.{key}", value=fields[key], allowed=known,
+            nearest=nearest_name(key, known),
         )  # fmt: skip
     built: PretrainedConfig = AutoConfig.for_model(kind, **fields)
     return built
@@ -185,7 +186,9 @@ def _with_adapters(model: PreTrainedModel, lora: Lora) -> torch.nn.Module:
 
 def decoder_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
     """The repeated layers of a Hugging Face model, adapters or not. Raises Unsupported where it names none."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base: Any = model
+    if hasattr(model, "get_base_model"):
+        base = base.get_base_model()
     kinds = set(getattr(base, "_no_split_modules", None) or ())
     layers = [module for module in model.modules() if type(module).__name__ in kinds]
     if not layers:

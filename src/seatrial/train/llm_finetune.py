@@ -33,8 +33,8 @@ class LlmFinetuneObjective:
     """The loss in nats per predicted token of packed text."""
 
     def __init__(
-        self, workload: LlmFinetune, model: torch.nn.Module, train: Sequences, evaluation: Sequences, layout: Layout,
-        flops: FlopCount | Undefined | None = None,
+        self, workload: LlmFinetune, model: torch.nn.Module, train: Sequences, evaluation: Sequences,
+        layout: Layout, flops: FlopCount | Undefined | None = None,
     ) -> None:  # fmt: skip
         """`evaluation` is the whole of it, of which every rank evaluates its share."""
         self.workload, self.model, self.layout = workload, model, layout
@@ -159,7 +159,7 @@ def _facts(texts: Sequence[corpus.Corpus]) -> dict[str, dict[str, object]]:
 
 def _check_vocabulary(model: PreTrainedModel, *texts: Sequences) -> None:
     """Refuse tokens that the model does not have: a tokenizer of another model. Raises ConfigError."""
-    known = model.get_input_embeddings().num_embeddings
+    known = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]  # an embedding's is a tensor
     # The evaluation's tokens and the first to be learnt: to look at all would read a whole mapped file.
     greatest = max(int(text.inputs[:64].max()) for text in texts)
     if greatest >= known:

@@ -68,11 +68,10 @@ def tensor_plan(base: PreTrainedModel) -> Mapping[str, str]:
     return plan
 
 
-def _read_by_the_first(
-    load: Callable[[], PreTrainedModel], dtype: torch.dtype, layout: Layout
-) -> PreTrainedModel:
+def _read_by_the_first(load: Callable[[], PreTrainedModel], dtype: torch.dtype, layout: Layout) -> PreTrainedModel:
     """The model with its values on the first rank, without them on all others; they fail where it fails."""
-    model, message = None, [None, None]
+    model: PreTrainedModel | None = None
+    message: list[Any] = [None, None]
     problem: Exception | None = None
     if layout.ranks.first:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seatrial.config.training import Training
 from seatrial.measure.context import RankContext
 from seatrial.mllog import TrainingLog
-from seatrial.record import Measurement
+from seatrial.record import Measurement, measurement
 from seatrial.train.beside import Beside, Telemetry
 from seatrial.train.history import History
 from seatrial.train.ranks import Ranks
@@ -33,6 +33,7 @@ class Results:
         self._lock = threading.Lock()
         self._concluded = False
         self._sampled: list[Measurement] | None = None
+        self._clock: list[Measurement] = []
 
     def conclude(self, ranks: Ranks | None) -> None:
         """The training has ended. `ranks`: all of them call this, so that what each sampled can be brought here."""
@@ -46,6 +47,8 @@ class Results:
                 self._log.run_stop(
                     "success" if success else "aborted", history.samples, history.step, history.minutes
                 )
+                if success:
+                    self._clock = [measurement("train.mlperf_minutes", [self._log.run_minutes()])]
         # Without the lock: a rank that is waited for may be gone, and another thread then writes the record.
         sampled = self._telemetry.conclude(ranks)
         with self._lock:
@@ -61,7 +64,7 @@ class Results:
     def _bring(self) -> None:
         sampled = self._telemetry.stop()[1] if self._sampled is None else self._sampled
         found = [*self._history.measurements(), *self._utilisation(), *self._beside.profile, *self._beside.own]
-        self._ctx.measurements[:] = [*found, *sampled]
+        self._ctx.measurements[:] = [*found, *self._clock, *sampled]
         self._ctx.quality = self._history.quality()
 
     def _utilisation(self) -> list[Measurement]:

@@ -50,7 +50,7 @@ def prepared(folder: Path, length: int) -> tuple[Sequences, Sequences, dict[str,
         path = folder / name
         try:
             with safe_open(path, "pt") as file:
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118: it is no mapping
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as problem:
             raise UnreadableFile(path, f"not a prepared dataset: {problem}") from problem
         if "tokens" in tensors:
