@@ -153,6 +153,8 @@ class TrainingLog:
         with path.open("ab") as file:
             file.truncate(keep)
         self.path = path
+        self.also_evaluated_as: tuple[str, ...] = ()
+        """Further keys under which an evaluation's quality is said."""
         self._handler = logging.FileHandler(path, mode="a", encoding="utf-8")
         # A logger of its own, not from logging.getLogger: two logs of one process must not share handlers.
         logger = logging.Logger(f"seatrial.mllog.{path}", logging.INFO)
@@ -219,7 +221,8 @@ class TrainingLog:
 
     def evaluation_stop(self, value: float, samples: int, step: int, training_minutes: float) -> None:
         """The quality after `samples` sequences; MLPerf calls it accuracy also where it is a loss."""
-        self.event("eval_accuracy", value, samples_count=samples, step=step, training_minutes=training_minutes)
+        for key in ("eval_accuracy", *self.also_evaluated_as):
+            self.event(key, value, samples_count=samples, step=step, training_minutes=training_minutes)
         self.end("eval_stop", samples_count=samples, step=step)
 
     def run_stop(

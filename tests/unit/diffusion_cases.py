@@ -78,7 +78,7 @@ def captioned(train: Path, evaluation: Path, **more: Any) -> dict[str, Any]:
         "objective": "flow_matching",
         "model": FLUX,
         "dataset": {**dataset, **more.pop("dataset", {})},
-        "quality": {"metric": "evaluation_loss", "target": 0.5},
+        "quality": {"metric": "velocity_loss", "target": 0.5},
         "evaluation_samples": 20,
         "batch_size": 8,
         "learning_rate": 0.01,

@@ -51,7 +51,7 @@ def objective(folders: tuple[Path, Path], folder: Path, **more: Any) -> Captione
 def test_it_reaches_its_target_and_logs_what_flux1_wants(folders: tuple[Path, Path], tmp_path: Path) -> None:
     ctx = context(case(captioned(*folders)), tmp_path)
     diffusion.run(ctx)
-    losses = samples(ctx, "train.evaluation_loss")
+    losses = samples(ctx, "train.velocity_loss")
     assert losses[0] > 1.3 and losses[-1] <= 0.5
     log = (tmp_path / "0.mllog").read_text()
     for key, value in (("evaluation_frequency", 160), ("train_samples", TRAIN), ("eval_samples", 20)):
@@ -72,7 +72,7 @@ def test_caption_tells_the_image(folders: tuple[Path, Path], tmp_path: Path) -> 
         learner = Learner(kept.workload, kept, kept.layout, 3)
         for step in range(60):
             learner.train_step(step)
-        found[name] = learner.evaluate()["evaluation_loss"]
+        found[name] = learner.evaluate()["velocity_loss"]
     assert found["told"] < 0.8 * found["hidden"]
 
 
@@ -98,7 +98,7 @@ def test_untrained_model_predicts_nothing_so_that_the_loss_is_known(
     """The output starts at zero: the loss is the mean square of noise - latent, 1 + the latents' own."""
     kept = objective(folders, tmp_path, dataset={"autoencoder_scale": 0.5, "autoencoder_shift": 1.0})
     with torch.no_grad():
-        loss = kept.evaluate()["evaluation_loss"]
+        loss = kept.evaluate()["velocity_loss"]
     batch = LatentFolder(folders[1]).read(list(range(20)))
     square = ((batch.mean.float() - 1) * 0.5).square().mean(dim=(1, 2, 3))
     steps = torch.arange(20) % 8
@@ -172,7 +172,7 @@ def test_two_ranks_that_share_the_weights_train_the_model_that_one_trains(
 ) -> None:
     """Sharded weights start as whole ones do; an odd number of evaluation samples is shared too."""
     more = {"max_steps": 4, "evaluation_interval_steps": 2, "evaluation_samples": EVALUATION}
-    more |= {"quality": {"metric": "evaluation_loss", "target": 0.01}}
+    more |= {"quality": {"metric": "velocity_loss", "target": 0.01}}
     alone = context(case(captioned(*folders, **more)), tmp_path / "alone")
     with pytest.raises(MeasurementFailed, match="not the target"):
         diffusion.run(alone)
@@ -181,7 +181,7 @@ def test_two_ranks_that_share_the_weights_train_the_model_that_one_trains(
     )
     record = Record.read(tmp_path / "records" / "0.json")
     assert record.error is not None and record.error.kind == "target_not_reached", record.error
-    for metric in ("train.training_loss", "train.evaluation_loss"):
+    for metric in ("train.training_loss", "train.velocity_loss"):
         assert samples(record, metric) == pytest.approx(samples(alone, metric), rel=1e-4)
 
 

@@ -35,10 +35,10 @@ LATENTS = captioned(NOWHERE / "a", NOWHERE / "b")
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "tensor parallelism": (digits(parallelism={"tp": 2}), "dp and fsdp only"),
     "expert parallelism": (digits(parallelism={"ep": 2}), "dp and fsdp only"),
-    "loss of images": (digits(quality={"metric": "evaluation_loss", "target": 0.5}), "measures frechet_distance"),
+    "loss of images": (digits(quality={"metric": "velocity_loss", "target": 0.5}), "measures frechet_distance"),
     "distance of latents": (
         {**LATENTS, "quality": {"metric": "frechet_distance", "target": 5.0}},
-        "measures evaluation_loss",
+        "measures velocity_loss",
     ),
     "few generated": (digits(evaluation_samples=16), "16 features needs more"),
     "few held out": (digits(dataset=digits_spec(held_out=100, features=100)), "100 features needs more"),

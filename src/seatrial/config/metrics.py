@@ -81,6 +81,9 @@ METRICS: dict[str, Metric] = {
         "s", "lower", "of a step, one layer's all-to-alls; label direction; mean over ranks, waiting included"
     ),
     "train.all_to_all_share": Metric("1", "lower", "all-to-all over step time, all layers, of each stretch"),
+    "train.velocity_loss": Metric(
+        "1", "lower", "mean squared error of the velocity that a flow-matching model predicts on the evaluation set"
+    ),
     "train.frechet_distance": Metric("1", "lower", "between features of generated and of real samples"),
     "diffusion.frechet_floor": Metric(
         "1", "lower", "Frechet distance between real training images and real held-out images"

@@ -9,6 +9,13 @@ from seatrial.train.learner import Learner
 
 PRECISIONS = {"float32": "fp32", "bfloat16": "bfloat16"}
 """MLPerf's names."""
+EVALUATED_AS = {"flux1": ("averaged_validation_loss",)}
+"""Keys that the rules of a benchmark's open division want at every evaluation beside `eval_accuracy`."""
+
+
+def evaluated_as(workload: Training) -> tuple[str, ...]:
+    """The further keys under which a workload's log says its quality."""
+    return EVALUATED_AS.get(workload.benchmark or "", ())
 
 
 def declare(log: TrainingLog, ctx: RankContext, workload: Training, learner: Learner, started_ms: int) -> None:
@@ -16,7 +23,8 @@ def declare(log: TrainingLog, ctx: RankContext, workload: Training, learner: Lea
     log.submission(workload.benchmark or workload.kind, ctx.case.target.name, workload.division)
     log.event("cache_clear", False)  # No run of ours empties the operating system's caches.
     log.start("init_start", time_ms=started_ms)
-    log.parameters({"seed": ctx.seed, "config_filename": f"{ctx.case.case_id}.json", **parameters(workload, learner)})
+    log.parameters({"seed": ctx.seed, "config_filename": f"{ctx.case.case_id}.json"})
+    log.parameters(parameters(workload, learner))
     for use, facts in ctx.facts.get("datasets", {}).items():
         log.event("dataset", facts["origin"], use=use, sha256=facts["sha256"])
     log.end("init_stop")

@@ -15,7 +15,7 @@ from seatrial.measure.context import RankContext
 from seatrial.mllog import TrainingLog
 from seatrial.train.beside import Beside, Telemetry, plan_profile
 from seatrial.train.checkpoint import CheckpointFailed, Checkpoints
-from seatrial.train.declared import declare
+from seatrial.train.declared import declare, evaluated_as
 from seatrial.train.history import History
 from seatrial.train.layout import Layout
 from seatrial.train.learner import Learner, Objective
@@ -61,8 +61,10 @@ def _train(ctx: RankContext, workload: Training, build: Build) -> None:
     log = TrainingLog(ctx.beside("mllog"), keep=checkpoints.log_length) if ranks.first else None
     with log or contextlib.nullcontext():
         checkpoints.log = log
-        if log is not None and not resumed:
-            declare(log, ctx, workload, learner, started)
+        if log is not None:
+            log.also_evaluated_as = evaluated_as(workload)
+            if not resumed:
+                declare(log, ctx, workload, learner, started)
         told = _run(ctx, workload, learner, history, log, checkpoints)
     if told:
         end_by(told, ranks.first)

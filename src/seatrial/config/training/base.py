@@ -9,11 +9,12 @@ from pydantic import Field, model_validator
 from seatrial.config.base import Closed, NonNegativeInt, PositiveFloat, PositiveInt
 from seatrial.config.probe import Workload
 
-QualityMetric = Literal["evaluation_loss", "frechet_distance", "retrieval_accuracy"]
+QualityMetric = Literal["evaluation_loss", "frechet_distance", "retrieval_accuracy", "velocity_loss"]
 BETTER: dict[str, Literal["higher", "lower"]] = {
     "evaluation_loss": "lower",
     "frechet_distance": "lower",
     "retrieval_accuracy": "higher",
+    "velocity_loss": "lower",
 }
 """Which direction of a quality metric is better."""
 

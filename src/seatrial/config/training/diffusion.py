@@ -162,7 +162,7 @@ class Diffusion(Training):
 
     @property
     def _measured(self) -> str:
-        return "frechet_distance" if isinstance(self.dataset, PreparedDigits) else "evaluation_loss"
+        return "frechet_distance" if isinstance(self.dataset, PreparedDigits) else "velocity_loss"
 
     def _check_images(self, dataset: PreparedDigits) -> None:
         if isinstance(self.model, FluxTransformer):

@@ -88,7 +88,7 @@ class CaptionedObjective:
                 losses.index_add_(0, at, errors)
                 counts.index_add_(0, at, torch.ones_like(errors))
         both = self.layout.data_total([*losses.tolist(), *counts.tolist()])
-        return {"evaluation_loss": mean_over_timesteps(both[:EVALUATION_TIMESTEPS], both[EVALUATION_TIMESTEPS:])}
+        return {"velocity_loss": mean_over_timesteps(both[:EVALUATION_TIMESTEPS], both[EVALUATION_TIMESTEPS:])}
 
     def after_update(self, step: int) -> None:
         self.updates = step + 1
