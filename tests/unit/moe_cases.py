@@ -11,6 +11,7 @@ from seatrial.config.training import Moe
 from seatrial.record import Measurement
 from seatrial.train.learner import Learner
 from seatrial.train.moe.run import MoeObjective
+from seatrial.train.moe.statistics import over_data_ranks
 
 GLOBAL_BATCH = 8
 AUXILIARY = {"method": "auxiliary_loss", "coefficient": 0.05}
@@ -68,6 +69,7 @@ def train_moe(rank: int, size: int, parallelism: dict[str, int], steps: int = 8,
             evaluations.append(learner.evaluate()["evaluation_loss"])
     return {
         "losses": losses,
+        "samples": int(over_data_ranks(torch.tensor([GLOBAL_BATCH // place.data_size]), place)),
         "evaluations": evaluations,
         "measured": {(m.metric, *sorted(m.labels.items())): m.samples for m in found},
         "biases": [layer.router.bias.clone() for layer in made.routed],

@@ -59,6 +59,7 @@ def test_ranks_together_learn_what_one_learns_alone(size: int, parallelism: dict
     place = [rest for ranks, *rest in LAYOUTS if ranks == size].index([parallelism, variant])
     found = [of_rank[place] for of_rank in together(size)]
     for own in found:
+        assert own["samples"] == moe_cases.GLOBAL_BATCH
         torch.testing.assert_close(own["losses"], expected["losses"], rtol=2e-5, atol=1e-6)
         torch.testing.assert_close(own["evaluations"], expected["evaluations"], rtol=2e-5, atol=1e-6)
         torch.testing.assert_close(own["biases"], expected["biases"])
