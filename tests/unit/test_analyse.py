@@ -8,11 +8,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from study_on_disk import FINETUNE, GEMM, training_measurements
+from study_on_disk import B200, FINETUNE, GEMM, training_measurements
+from trainings_on_disk import ALL, DIFFUSION, EXTERNAL, GOAL, MOE, in_samples
 
 from seatrial.analysis.analyse import analyse
 from seatrial.analysis.collect import collect
 from seatrial.errors import UnreadableFile
+from seatrial.record import Error, measurement
 
 DESIGN_COLUMNS = [
     "target",
@@ -58,8 +60,6 @@ def test_a_failed_repeat_that_left_a_time_does_not_count(make_study):
     study = make_study()
     (case,) = study.experiment("finetune", FINETUNE, 2)
     study.trained(case, [1.0])
-    from seatrial.record import Error
-
     error = Error(kind="crashed", message="after the crossing")
     study.record(case, 1, *training_measurements(0.1), outcome="failed", error=error)
     row = row_of(study.analyse())
@@ -83,6 +83,50 @@ def test_no_record_at_all_is_no_figure_and_not_zero(make_study):
     assert (row["repeats"], row["converged"]) == (3, 0)
     assert math.isnan(row["median_minutes"])
     assert math.isnan(row["throughput"])
+
+
+def test_every_kind_of_training_has_a_row_with_its_own_quality(make_study):
+    study = make_study()
+    for name, workload in ALL.items():
+        study.experiment(name, workload)
+    study.analyse()
+    rows = pd.read_csv(study.paths.time_to_quality).set_index("experiment")
+    assert list(rows["quality_metric"]) == [
+        "evaluation_loss", "evaluation_loss", "frechet_distance", "retrieval_accuracy",
+    ]  # fmt: skip
+    assert "command" not in rows.index  # without a quality it trains to none
+
+
+def test_what_has_no_tokens_has_samples_per_second(make_study):
+    study = make_study()
+    (case,) = study.experiment("diffusion", DIFFUSION)
+    study.record(case, 0, *in_samples(1.0))
+    row = row_of(study.analyse())
+    assert (row["throughput"], row["throughput_unit"]) == (250.0, "samples/s")
+
+
+def test_a_command_with_a_quality_is_a_training_by_its_own_clock(make_study):
+    study = make_study()
+    (case,) = study.experiment("command", EXTERNAL | {"quality": GOAL}, 3)
+    study.record(case, 0, measurement("train.time_to_quality", [3.0]), measurement("train.throughput", [70.0]))
+    study.record(case, 1, measurement("train.throughput", [90.0]))  # its log does not tell when
+    error = Error(kind="target_not_reached", message="it ended before")
+    study.record(case, 2, measurement("train.time_to_quality", [1.0]), outcome="failed", error=error)
+    row = row_of(study.analyse())
+    assert (row["repeats"], row["converged"]) == (3, 2)
+    assert (row["median_minutes"], row["throughput"], row["throughput_unit"]) == (3.0, 80.0, "tokens/s")
+    assert "the command's own" in row["clock"]
+    assert math.isnan(row["olympic_minutes"])
+
+
+@pytest.mark.parametrize("workload", [MOE, EXTERNAL | {"quality": GOAL}], ids=["moe", "command"])
+def test_a_training_that_names_a_benchmark_without_being_it_compares_with_nothing(make_study, workload):
+    study = make_study(target=B200)
+    (case,) = study.experiment("other", workload | {"benchmark": "llama2_70b_lora"})
+    study.trained(case, [1.0])
+    found = pd.read_csv(study.analyse().comparison).iloc[0]
+    assert found["standing"] == "undefined"
+    assert f"other ({workload['kind']}) is the same work as llama2_70b_lora" in found["note"]
 
 
 def test_axes_are_columns_and_probes_are_left_out(make_study):

@@ -15,8 +15,8 @@ from seatrial.config.training.diffusion import PreparedDigits
 OF_EVERY_TRAINING = frozenset(
     {
         "time_to_quality", "time_to_evaluation", "samples_to_quality", "samples_to_evaluation", "step_time",
-        "training_loss", "evaluation_time", "compute_time", "exposed_communication_time", "data_wait_time",
-        "other_time", "productive_fraction", "rank_time", "model_flops_per_second",
+        "training_loss", "evaluation_time", "compute_time", "exposed_communication_time", "data_wait_time", "other_time",
+        "productive_fraction", "rank_time", "model_flops_per_second", "mlperf_minutes",
     }
 )  # fmt: skip
 OF_TOKENS = frozenset({"throughput", "tokens_to_quality", "tokens_trained"})
@@ -40,10 +40,16 @@ def measures(case: Case, metric: str) -> bool:
         return family == "mlperf"
     if isinstance(workload, Training | External):
         if family == "telemetry":
-            sampled = workload.telemetry_interval_seconds is not None
-            return sampled and (case.target.device != "cpu" or name in OF_A_CPU)
+            return _is_sampled(workload, case.target, name)
         return metric in (_of_external(workload) if isinstance(workload, External) else _of(workload, case.target))
     return family == workload.kind
+
+
+def _is_sampled(workload: Training | External, target: Target, name: str) -> bool:
+    """Whether a sensor of this name is read beside the run, where there is one."""
+    if isinstance(workload, External) and name.startswith("process_"):
+        return False  # the process that is measured is not the one that trains
+    return workload.telemetry_interval_seconds is not None and (target.device != "cpu" or name in OF_A_CPU)
 
 
 def _of(workload: Training, target: Target) -> set[str]:

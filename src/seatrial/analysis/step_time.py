@@ -207,7 +207,7 @@ def _why_no_energy(case: Case, some: bool, completed: bool) -> str:
         return "no repeat completed"
     if case.workload.telemetry_interval_seconds is None:
         return "sampling is switched off"
-    return "not of all devices" if some else "no energy counter answered"
+    return "not of all devices" if some else "no sensor answered"
 
 
 def _is_accelerator(labels: Mapping[str, Any]) -> bool:

@@ -11,6 +11,10 @@ from seatrial.report.palette import GRID, INK, REFERENCE
 
 HALF, WHOLE = 6.2, 9.4
 """Widths in inches: beside another figure, or alone."""
+LEGEND_ROW = 0.19
+"""Inches."""
+LONGEST_OF_TWO = 32
+"""Characters of a legend's entry that two columns of a half-width figure have room for."""
 
 
 def new_figure(height: float, width: float = HALF) -> tuple[Figure, Axes]:
@@ -46,10 +50,18 @@ def reference_line(ax: Axes, x: float, words: str, style: str) -> None:
 
 
 def legend_below(ax: Axes) -> None:
-    """The legend below the axes, where lines cannot run through it; none for a single line."""
+    """The legend below the figure, where lines cannot run through it; none for a single line.
+
+    The figure grows by what a longer legend needs, so that the axes keep their height.
+    """
     handles, labels = ax.get_legend_handles_labels()
     drawn = ax.get_legend()
     if drawn is not None:
         drawn.remove()
     if len(labels) > 1:
-        ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
+        columns = 2 if max(len(label) for label in labels) <= LONGEST_OF_TWO else 1
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        rows = -(-len(labels) // columns)
+        figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 1))
+        figure.legend(handles, labels, loc="outside lower left", ncols=columns)

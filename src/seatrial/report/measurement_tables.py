@@ -11,6 +11,7 @@ from seatrial.report.study_tables import INSIDE_TRAINING, OF_TRAINING, StudyTabl
 from seatrial.report.table import NUMBER, TEXT, Cell, Table, span, table
 from seatrial.units import format_figure
 
+NO_UNIT = "1"
 SHOWN_LABELS = ("rank", "device", "pair", "layer", "scope", "reason")
 
 
@@ -64,11 +65,11 @@ def _measurement_cells(
 ) -> list[Cell]:
     extra = {k: v for k, v in json.loads(labels).items() if k in SHOWN_LABELS}
     ceiling, fraction = group["ceiling"].median(), group["fraction_of_ceiling"].median()
-    basis = group["ceiling_basis"].dropna()
+    basis, unit = group["ceiling_basis"].dropna(), group["unit"].iloc[0]
     return [
         Cell(case_label(study.cases[case_id]), ", ".join(f"{k} {v}" for k, v in sorted(extra.items()))),
         Cell(metric),
-        Cell(format_figure(group["median"].median(), 3), group["unit"].iloc[0]),
+        Cell(format_figure(group["median"].median(), 3), "" if unit == NO_UNIT else unit),
         Cell(span(group["p05"].median(), group["p95"].median()) or "-"),
         Cell(str(group["repeat"].nunique())),
         Cell(str(int(group["n"].sum()))),

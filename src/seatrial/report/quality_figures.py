@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from seatrial.config.training import External, Training
 from seatrial.config.workload import AnyWorkload
@@ -54,7 +54,9 @@ def _by_step(study: StudyTables, quality: str, y_label: str, title: str, log: bo
         ax.plot([], [], color=colours[case_id], label=labels[case_id])
     if log:
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: format_figure(y, 3)))
+        ax.yaxis.set_minor_locator(NullLocator())
     targets = {case_id: target for case_id in case_ids if (target := _target(study, case_id, quality)) is not None}
     _draw_targets(ax, targets, colours)
     ax.grid(axis="y")

@@ -18,6 +18,8 @@ from seatrial.report.table import NUMBER, TEXT, Cell, Table, count, span, table
 from seatrial.units import format_figure
 
 PANELS = {"productive_fraction": "productive fraction", "all_to_all_share": "all-to-all, share of step time"}
+SHOWN_OTHERWISE = ("workload.experts", "workload.parallelism")
+"""Axes that the figure's own axis and the ranks' layout in its legend show."""
 MOST_PANELS, PER_LINE = 6, 3
 MOST_LAYERS = len(SERIES)
 BAND = 0.28
@@ -102,9 +104,7 @@ def _lines(study: StudyTables, rows: list[Row]) -> dict[str, list[Row]]:
         named = {
             name.rpartition(".")[2]: value
             for name, value in axes.items()
-            if name.startswith("workload.")
-            and name != "workload.experts"
-            and not name.startswith("workload.parallelism.")
+            if name.startswith("workload.") and not name.startswith(SHOWN_OTHERWISE)
         }
         parts = [row["experiment"]] if len(experiments) > 1 else []
         parts += [f"{name} {int(row[name])}" for name in ("ep", "tp")]

@@ -123,7 +123,7 @@ def _power(row: Row) -> Cell:
         return Cell(f"{format_figure(row['accelerator_watts'], 3)} W", "each accelerator")
     if row["cpu_watts"] is not None:
         return Cell(f"{format_figure(row['cpu_watts'], 3)} W", "processors of a host")
-    return Cell("-", "not sampled")
+    return Cell("-", row["energy_note"] or "no sensor answered")
 
 
 def energy_words(joules: float) -> str:
