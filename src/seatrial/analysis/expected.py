@@ -15,8 +15,8 @@ from seatrial.config.training.diffusion import PreparedDigits
 OF_EVERY_TRAINING = frozenset(
     {
         "time_to_quality", "time_to_evaluation", "samples_to_quality", "samples_to_evaluation", "step_time",
-        "training_loss", "evaluation_time", "compute_time", "exposed_communication_time", "data_wait_time", "other_time",
-        "productive_fraction", "rank_time", "model_flops_per_second", "mlperf_minutes",
+        "training_loss", "evaluation_time", "compute_time", "exposed_communication_time", "data_wait_time",
+        "other_time", "productive_fraction", "rank_time", "model_flops_per_second", "mlperf_minutes",
     }
 )  # fmt: skip
 OF_TOKENS = frozenset({"throughput", "tokens_to_quality", "tokens_trained"})
