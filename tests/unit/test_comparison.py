@@ -270,7 +270,7 @@ def test_false_standings_stay_near_their_five_percent_however_many_results_one_s
 
 
 def test_where_the_references_spread_decides_no_number_of_repeats_is_named(make_study, monkeypatch):
-    monkeypatch.setattr("seatrial.analysis.comparison.unlike", lambda workload: [])
+    monkeypatch.setattr("seatrial.analysis.comparison.unlike", lambda workload, ranks: [])
     study = make_study(target=B200)
     (case,) = study.experiment("finetune", LORA, 5)
     reference = find_reference("llama2_70b_lora", "v5.1", "B200", 8)

@@ -212,7 +212,7 @@ def _incomparable(case: Case, family: str | None) -> str | None:
     if not isinstance(case.workload, LlmFinetune | MlperfLogs):
         what = f"{case.experiment} ({case.workload.kind})"
         return f"nothing shows that {what} is the same work as {case.workload.benchmark}"
-    if differences := unlike(case.workload):
+    if differences := unlike(case.workload, case.target.world_size):
         return f"not the same work as {case.workload.benchmark}: {'; '.join(differences)}"
     if family is None or not case.target.accelerators:
         return f"target {case.target.name} has no accelerator of a published family"
