@@ -135,7 +135,7 @@ def test_routing_has_a_table_and_figures(make_study):
     rows = cells(page, "routing", study)
     assert len(rows) == 4
     alone, shared = rows[0], rows[-1]
-    assert alone[1].startswith("4") and alone[6] == "- experts not shared" and alone[5] == "- dropless"
+    assert alone[1].startswith("4") and alone[6] == "- not shared" and alone[5] == "- dropless"
     assert shared[1].startswith("8") and shared[6].startswith("28 %") and shared[4].startswith("1.25")
     figures = drawn(study)
     assert "ep 2, tp 1, dp 1, 8 experts" in figures["routing"].caption

@@ -70,7 +70,7 @@ def _by_step(study: StudyTables, quality: str, y_label: str, title: str, log: bo
     caption = f"{count(n, 'repeat')} of {', '.join(labels.values())}; {ends}{left_out}"
     reading = "A line is one repeat, a dot one evaluation."
     if len(values) > 1:
-        reading += " A dashed line is the target of its colour's case."
+        reading += " A dashed line is the target of its colour's case, a grey one that of several."
     return Drawing(figure, title, reading, caption)
 
 

@@ -56,12 +56,12 @@ def _cells(study: StudyTables, row: Row) -> list[Cell]:
     gini = f"{format_figure(row['gini_of_stretches'], 3)} over stretches" if row["measured"] else why
     return [
         Cell(case_label(study.cases[row["case_id"]]), layout),
-        Cell(f"{int(row['experts'])}", f"{int(row['top_k'])} for each token{shared}"),
+        Cell(f"{int(row['experts'])}", f"top {int(row['top_k'])}{shared}"),
         Cell(format_figure(row["imbalance"], 3), f"{interval}; {over}" if interval else over),
         Cell(format_figure(row["gini"], 3), gini),
-        Cell(format_figure(row["rank_imbalance"], 3), "experts not shared" if one else why),
+        Cell(format_figure(row["rank_imbalance"], 3), "not shared" if one else why),
         Cell(share_words(row["dropped_share"]), why if row["drops"] else "dropless"),
-        Cell(share_words(row["all_to_all_share"]), "experts not shared" if one else exchange),
+        Cell(share_words(row["all_to_all_share"]), "not shared" if one else exchange),
         Cell(
             share_words(row["productive_fraction"]),
             share_span(row["productive_fraction_low"], row["productive_fraction_high"]) or why,
@@ -143,8 +143,8 @@ def expert_imbalance(study: StudyTables) -> Drawing | None:
         return None
     more = len(case_ids) - MOST_PANELS
     case_ids = case_ids[:MOST_PANELS]
-    across = min(PER_LINE, len(case_ids))
-    down = -(-len(case_ids) // PER_LINE)
+    across = 2 if len(case_ids) == 4 else min(PER_LINE, len(case_ids))
+    down = -(-len(case_ids) // across)
     figure = Figure(figsize=(WHOLE if across > 1 else WHOLE * 0.66, 0.6 + 2.3 * down), layout="constrained")
     axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
     layers = _shown_layers(chosen)
