@@ -195,6 +195,14 @@ def test_telemetry_and_trainings_figures_are_no_probes(make_study):
     assert "table-sampled" in page.ids
 
 
+def test_a_bound_on_a_share_has_no_unit(make_study):
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE)
+    study.record(case, 0, *training_measurements(1.0), *split([1.0]))
+    study.criterion("productive", "train.productive_fraction", at_least=0.5)
+    assert cells(made(study), "criteria", study)[0][3] == "at least 0.5 95 % sure"
+
+
 def test_a_study_without_trainings_has_none_of_these_sections(make_study):
     study = make_study()
     study.experiment("gemm", GEMM)

@@ -25,6 +25,7 @@ from seatrial.report.table import (
 from seatrial.units import format_figure
 
 MOST_RESUMED = 8
+WITHOUT_UNIT = ("ratio", "1")
 WORDS_OF_STANDING = {
     "slower": "slower",
     "not_slower": "not slower",
@@ -77,7 +78,7 @@ def criteria_table(study: StudyTables) -> Table:
         word = verdict["verdict"].replace("_", " ")
         where = ", ".join(f"{key} = {value}" for key, value in sorted(verdict["where"].items()))
         bound = verdict["bound"].replace("_", " ")
-        unit = "" if verdict["unit"] == "ratio" else f" {verdict['unit']}"
+        unit = "" if verdict["unit"] in WITHOUT_UNIT else f" {verdict['unit']}"
         rows.append(
             [
                 Cell(verdict["criterion"], verdict["source"] or ""),
