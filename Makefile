@@ -53,7 +53,6 @@ smollm2: setup
 	@snakemake --profile local $(PROGRESS) --config study=smollm2
 	@echo
 	@echo "report: results/smollm2/report.html"
-	@seatrial verdict results/smollm2
 
 # two at a time; what needs the one Slurm stays together
 test: setup-dev

@@ -77,7 +77,7 @@ def test_activations_are_recomputed_also_where_all_weights_are_trained() -> None
     calls = []
     model = trainable(activation_checkpointing=True)
     layer = causal_lm.decoder_layers(model)[0]
-    layer.mlp.register_forward_hook(lambda *_: calls.append("forward"))  # type: ignore[union-attr]
+    layer.mlp.register_forward_pre_hook(lambda *_: calls.append("forward"))  # type: ignore[union-attr]
     causal_lm.token_losses(model.train(), torch.randint(0, 256, (1, 9)), "mean").backward()
     assert calls == ["forward"] * 2
 
@@ -107,8 +107,9 @@ def test_a_folder_with_a_configuration_gives_random_weights(tmp_path: Path) -> N
     named = losses(ran(tmp_path / "named", model={"source": "config", "name": str(folder)}))
     assert named == stated
     (folder / "config.json").unlink()
+    gone = case(small(model={"source": "config", "name": str(folder)}))
     with pytest.raises(MeasurementFailed, match="cannot be loaded"):
-        ran(tmp_path / "gone", model={"source": "config", "name": str(folder)})
+        llm_finetune.run(context(gone, tmp_path / "gone", tmp_path))
 
 
 @pytest.mark.parametrize(
