@@ -78,12 +78,12 @@ def fine_tune(workload: LlmFinetune, base: Path, library: Path | None, seed: int
     """One repeat as llm_finetune.run does it, on another Python's text."""
     cpu = torch.device("cpu")
     torch.manual_seed(seed)
-    model, tokenizer = causal_lm.load(workload, base, cpu)
+    tokenizer, model = causal_lm.tokenizer(workload.model, base), causal_lm.load(workload, base)
     train, evaluation = (
         packing.pack(text, tokenizer, workload.sequence_length)
         for text in corpus.train_and_evaluation(workload.dataset, library)
     )
-    adapted = causal_lm.with_adapters(model, workload.lora, workload.activation_checkpointing)
+    adapted = causal_lm.made_trainable(model, workload.lora, workload.activation_checkpointing)
     ranks = Ranks(0, 1, cpu)
     shown = packing.spread(evaluation, workload.evaluation_sequences)
     task = LlmFinetuneTask(workload, adapted, train, shown, seed, ranks)
