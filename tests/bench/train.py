@@ -19,9 +19,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -30,16 +29,16 @@ from train_ours import STRETCH, Material, Ours, laptop_task
 from train_peers import PlainLoop, TrainerPeer
 from train_titan import beside_torchtitan
 from train_trivial import Trivial
-from turns import CpuMeter, telemetry_seconds
+from turns import PAIRS, TURN, Afresh, CpuMeter, Side, Training, telemetry_seconds
 
 from seatrial.train.ranks import Ranks
 
 EQUAL = 1e-5
 """Losses of ours and a peer's may differ by so many nats per token, after CHECKED stretches of the same steps."""
-CHECKED = 3
-TURN = 2
-"""Stretches of a turn."""
-STEPS = (CHECKED + 2 + TURN * MOST_PAIRS) * STRETCH
+CHECKED = 2
+STEPS = (CHECKED + TURN * PAIRS + 1) * STRETCH
+TELEMETRY_S = 10.0
+"""How long telemetry is looked at by itself."""
 INSTRUMENTATION = 0.01
 """Share of a step's CPU time that all instrumentation may cost."""
 LIMIT_S = 220.0
@@ -74,66 +73,65 @@ class Bench:
     def results(self) -> list[Result]:
         lora, dense = Material(laptop_task(STEPS), self.ranks), Material(laptop_task(STEPS, **DENSE), self.ranks)
         return [
-            *self._against("Trainer + peft", lora, TrainerPeer(lora, self.folder, STEPS)),
-            *self._against("nanoGPT's loop", dense, nullcontext(PlainLoop(dense, STEPS, fused=False))),
-            *self._against(
-                "nanoGPT's loop with fused AdamW", dense, nullcontext(PlainLoop(dense, STEPS, fused=True))
-            ),
+            *self._against("Trainer + peft", lora, lambda: TrainerPeer(lora, self.folder, STEPS)),
+            *self._against("nanoGPT's loop", dense, lambda: PlainLoop(dense, STEPS, fused=False)),
+            *self._against("nanoGPT's loop with fused AdamW", dense, lambda: PlainLoop(dense, STEPS, fused=True)),
             *self._instrumentation(lora),
         ]
 
-    def _against(self, name: str, material: Material, beside: AbstractContextManager[Any]) -> list[Result]:
+    def _against(self, name: str, material: Material, peer: Callable[[], Training]) -> list[Result]:
         """Tokens per CPU second of ours over a peer's."""
-        meter = CpuMeter()
-        with ExitStack() as stack:
-            ours = stack.enter_context(Ours(material.workload, material.objective, self.ranks, self.folder))
-            peer = stack.enter_context(beside)
-            difference = self._check(name, material, ours, peer)
-            ratio = paired_ratio(
-                f"tokens/s, ours / {name}",
-                meter.charging("peer", _turn(peer), telemetry=False),
-                meter.charging("ours", _turn(ours), telemetry=True),
-                1.0,
-                self._clock(meter),
-                self._limit_s,
-            )
-        ratio.note += f"; losses differ by {difference:.0e} after {CHECKED * STRETCH} steps"
-        step = material.workload.batch_size * material.workload.sequence_length
-        tokens = len(ratio.samples) * TURN * STRETCH * step
-        return [ratio, *(_rate(side, tokens / seconds, name) for side, seconds in meter.spent.items())]
+        ratio, meter = self._compared(
+            f"tokens/s, ours / {name}", material, Side(f"{name}", peer, telemetry=False),
+            Side(f"ours beside {name}", lambda: self._ours(material), telemetry=True), 1.0,
+        )  # fmt: skip
+        tokens = len(ratio.samples) * TURN * STRETCH * material.tokens_per_step
+        return [ratio, *(_rate(side, tokens / seconds) for side, seconds in meter.spent.items())]
 
-    def _check(self, name: str, material: Material, ours: Ours, peer: Any) -> float:
+    def _ours(self, material: Material, instrumented: bool = True) -> Ours:
+        return Ours(material.workload, material.objective, self.ranks, self.folder, instrumented)
+
+    def _compared(
+        self, name: str, material: Material, slow: Side, fast: Side, bar: float
+    ) -> tuple[Result, CpuMeter]:
+        """CPU time of `slow` over that of `fast`, on steps whose losses are the same."""
+        meter = CpuMeter()
+        with Afresh(slow, fast, lambda one, other: self._check(name, material, one, other)) as trainings:
+            works = [trainings.taking_turns(side, meter) for side in (slow, fast)]
+            ratio = paired_ratio(name, *works, bar, self._clock(meter), self._limit_s)
+            worst = max(trainings.checks)
+        ratio.note += f" over {len(trainings.checks)} starts; losses differ by {worst:.0e} at most"
+        print(f"{name}: {ratio.value:.4f} ({ratio.note})", flush=True)
+        return ratio, meter
+
+    def _check(self, name: str, material: Material, one: Training, other: Training) -> float:
         """How far losses lie apart after the same steps. Ends the command where the two do not do the same work."""
-        for training in (ours, peer):
+        for training in (one, other):
             for _ in range(CHECKED):
                 training.stretch()
-        losses = [self.ranks.total([material.held_out_loss(t.model)])[0] / self.ranks.size for t in (ours, peer)]
+        losses = [self.ranks.total([material.held_out_loss(t.model)])[0] / self.ranks.size for t in (one, other)]
         difference = abs(losses[0] - losses[1])
         if not difference <= EQUAL:
-            raise SystemExit(f"not the same work: ours has a loss of {losses[0]}, {name} of {losses[1]}")
+            raise SystemExit(f"{name}: not the same work, losses are {losses[0]} and {losses[1]}")
         return difference
 
     def _instrumentation(self, material: Material) -> list[Result]:
         """What phases, log and telemetry cost: our loop with all of them and with none."""
-        meter, workload = CpuMeter(), material.workload
-        with ExitStack() as stack:
-            on, off = (
-                stack.enter_context(Ours(workload, material.objective, self.ranks, self.folder, instrumented))
-                for instrumented in (True, False)
-            )
-            self._check("our loop without instrumentation", material, on, off)
-            began, sampled = time.monotonic(), telemetry_seconds()
-            ratio = paired_ratio(
-                "step's CPU time, without / with instrumentation",
-                meter.charging("without", _turn(off), telemetry=False),
-                meter.charging("with", _turn(on), telemetry=True),
-                1 / (1 + INSTRUMENTATION),
-                self._clock(meter),
-                self._limit_s,
-            )
-            telemetry = (telemetry_seconds() - sampled) / (time.monotonic() - began)
+        ratio, meter = self._compared(
+            "step's CPU time, without / with instrumentation", material,
+            Side("without", lambda: self._ours(material, instrumented=False), telemetry=False),
+            Side("with", lambda: self._ours(material), telemetry=True), 1 / (1 + INSTRUMENTATION),
+        )  # fmt: skip
         step = meter.spent["without"] / (len(ratio.samples) * TURN * STRETCH)
-        return [ratio, self._alone(step, telemetry)]
+        return [ratio, self._alone(step, self._telemetry_alone(material))]
+
+    def _telemetry_alone(self, material: Material) -> float:
+        """CPU seconds per second of the sampler's thread."""
+        with self._ours(material) as ours:
+            ours.stretch()
+            began, before = time.monotonic(), telemetry_seconds()
+            time.sleep(TELEMETRY_S)
+            return (telemetry_seconds() - before) / (time.monotonic() - began)
 
     def _alone(self, step: float, telemetry: float) -> Result:
         """The same where the noise of a real step does not hide it: on steps that do next to nothing.
@@ -174,17 +172,8 @@ class Bench:
         return LIMIT_S if self.ranks.size == 1 else math.inf
 
 
-def _rate(side: str, tokens_per_second: float, peer: str) -> Result:
-    name = f"tokens per CPU second, {'ours beside ' if side == 'ours' else ''}{peer}"
-    return Result(name, tokens_per_second, "1/s", None, None, [tokens_per_second])
-
-
-def _turn(training: Any) -> Callable[[], None]:
-    def turn() -> None:
-        for _ in range(TURN):
-            training.stretch()
-
-    return turn
+def _rate(side: str, tokens_per_second: float) -> Result:
+    return Result(f"tokens per CPU second, {side}", tokens_per_second, "1/s", None, None, [tokens_per_second])
 
 
 def _arguments() -> argparse.Namespace:

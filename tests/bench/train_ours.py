@@ -84,6 +84,11 @@ class Material:
         base = causal_lm.load(workload, None)
         self._model = causal_lm.made_trainable(base, workload.lora, workload.activation_checkpointing)
 
+    @property
+    def tokens_per_step(self) -> int:
+        """Predicted tokens of one rank."""
+        return self.workload.batch_size * self.workload.sequence_length
+
     def model(self) -> torch.nn.Module:
         return copy.deepcopy(self._model)
 
@@ -116,10 +121,7 @@ class Ours:
         phases = Phases(ranks.device) if instrumented else Untimed(ranks.device)
         layout = Layout(ranks, workload.parallelism, phases)
         self.learner = Learner(workload, objective(layout), layout, SEED)
-
-    @property
-    def model(self) -> torch.nn.Module:
-        return self.learner.objective.model
+        self.model = self.learner.objective.model
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()

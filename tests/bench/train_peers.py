@@ -140,6 +140,12 @@ class PlainLoop:
         self.losses: list[float] = []
         self.optimizer.zero_grad(set_to_none=True)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ending: object) -> None:
+        """Nothing runs by itself here."""
+
     def stretch(self) -> None:
         """STRETCH steps."""
         self._network.train()

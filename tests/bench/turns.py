@@ -6,11 +6,19 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
+
+import torch
 
 PATIENCE_S = 600.0
 """A stretch that takes longer is taken for dead."""
+
+
+TURN, PAIRS = 2, 2
+"""Stretches of a turn, and turns of each side before both are made anew."""
 
 
 class Enough(Exception):
@@ -56,6 +64,78 @@ class Turns:
             raise TimeoutError(f"nobody asked for a stretch of training for {PATIENCE_S:g} s")
         if self._ending:
             raise Enough
+
+
+class Training(Protocol):
+    """What can be asked for a stretch of steps at a time."""
+
+    model: torch.nn.Module
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *ending: object) -> None: ...
+
+    def stretch(self) -> None:
+        """Some steps, always as many."""
+        ...
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two ways to train; `telemetry`: whether that is its own."""
+
+    name: str
+    make: Callable[[], Training]
+    telemetry: bool
+
+
+class Afresh:
+    """Two trainings side by side, both made anew every PAIRS turns of theirs.
+
+    Where a training's memory comes to lie is worth 2 % of a step and stays as it is while it lives: more turns of
+    the same two would measure that more and more precisely. `check` is called with both when they are new.
+    """
+
+    def __init__(self, slow: Side, fast: Side, check: Callable[[Training, Training], float]) -> None:
+        self._sides, self._check = (slow, fast), check
+        self._alive: dict[str, Training] = {}
+        self._turns = {slow.name: 0, fast.name: 0}
+        self._stack = ExitStack()
+        self.checks: list[float] = []
+        """What every check said."""
+
+    def __enter__(self) -> Self:
+        self._renew()
+        return self
+
+    def __exit__(self, *ending: object) -> None:
+        self._stack.close()
+
+    def taking_turns(self, side: Side, meter: CpuMeter) -> Callable[[], None]:
+        """A turn of `side`, charged to `meter`; making it anew is charged to nobody."""
+
+        def turn() -> None:
+            for _ in range(TURN):
+                self._alive[side.name].stretch()
+
+        charged = meter.charging(side.name, turn, side.telemetry)
+
+        def renewed() -> None:
+            if min(self._turns.values()) == PAIRS:
+                self._renew()
+            charged()
+            self._turns[side.name] += 1
+
+        return renewed
+
+    def _renew(self) -> None:
+        self._stack.close()
+        self._alive.clear()
+        # Each is the first to be made every other time.
+        for side in self._sides if len(self.checks) % 2 else self._sides[::-1]:
+            self._alive[side.name] = self._stack.enter_context(side.make())
+            self._turns[side.name] = 0
+        self.checks.append(self._check(*(self._alive[side.name] for side in self._sides)))
 
 
 class CpuMeter:

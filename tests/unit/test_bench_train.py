@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from train_ours import STRETCH, Material, Ours, laptop_task
 from train_peers import PlainLoop, TrainerPeer
 from train_titan import STEPS, command, left_out, our_learner, speed
-from turns import CpuMeter, Turns
+from turns import PAIRS, Afresh, CpuMeter, Side, Training, Turns
 
 from seatrial.train.ranks import Ranks
 from seatrial.train.threads import at_most_threads
@@ -36,9 +34,7 @@ def material(**more: object) -> Material:
     return Material(laptop_task(FAR, model=model, dataset=dataset, sequence_length=32, **more), ALONE)
 
 
-def losses(
-    one: AbstractContextManager[Any], tmp_path: Path, what: Material, stretches: int = 2
-) -> tuple[float, float]:
+def losses(one: Training, tmp_path: Path, what: Material, stretches: int = 2) -> tuple[float, float]:
     """Held-out losses of ours and of a peer after the same steps."""
     with at_most_threads(1), Ours(what.workload, what.objective, ALONE, tmp_path) as ours, one as peer:
         for _ in range(stretches):
@@ -58,7 +54,7 @@ def test_the_trainer_does_the_same_work_on_the_same_batches(tmp_path: Path) -> N
 def test_the_plain_loop_does_the_same_work_on_the_same_batches(tmp_path: Path, fused: bool) -> None:
     what = material(lora=None, learning_rate=0.002)
     before = what.held_out_loss(what.model())
-    ours, theirs = losses(nullcontext(PlainLoop(what, FAR, fused)), tmp_path, what)
+    ours, theirs = losses(PlainLoop(what, FAR, fused), tmp_path, what)
     assert ours == pytest.approx(theirs, abs=1e-5) and before - ours > 0.01
 
 
@@ -135,3 +131,37 @@ def test_our_step_has_torchtitans_shape_without_device() -> None:
     assert sizes["lm_head.weight"] == (2048, 256)
     assert (learner.samples_per_step, learner.tokens_per_sample) == (8, 2048)
     assert learner.workload.dtype == "bfloat16"
+
+
+def test_both_sides_are_made_anew_together_and_checked_each_time() -> None:
+    made: list[str] = []
+
+    class Known:
+        model = torch.nn.Identity()
+
+        def __init__(self, name: str) -> None:
+            made.append(name)
+            self.stretches = 0
+
+        def __enter__(self) -> Known:
+            return self
+
+        def __exit__(self, *ending: object) -> None:
+            made.append("end")
+
+        def stretch(self) -> None:
+            self.stretches += 1
+
+    def check(one: Training, other: Training) -> float:
+        assert (one.stretches, other.stretches) == (0, 0)  # type: ignore[attr-defined]
+        return 0.5
+
+    slow, fast = (Side(name, lambda name=name: Known(name), False) for name in ("slow", "fast"))  # type: ignore[misc]
+    meter = CpuMeter()
+    with Afresh(slow, fast, check) as both:
+        works = [both.taking_turns(side, meter) for side in (slow, fast)]
+        for pair in range(2 * PAIRS):
+            for work in works if pair % 2 else works[::-1]:
+                work()
+    assert made == ["fast", "slow", "end", "end", "slow", "fast", "end", "end"]
+    assert both.checks == [0.5, 0.5] and set(meter.spent) == {"slow", "fast"}
