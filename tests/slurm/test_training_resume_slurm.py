@@ -71,9 +71,10 @@ def test_training_whose_job_is_stopped_goes_on_when_it_is_started_again(site, si
     (log,) = cut.glob("demo/records/*/0.mllog")
     assert log.read_text().count('"run_stop"') == 1
 
-    code, out = run(site, *words[:-1], words[-1], "results=whole", timeout=400)
+    (cut / "demo" / "records").rename(folder / "stopped")
+    code, out = run(site, *words, timeout=400)
     assert code == 0, out[-4000:]
-    whole = record(folder / "whole")
+    whole = record(cut)
     assert whole.resumed == 0
     assert stopped.quality.crossing["samples"] == whole.quality.crossing["samples"]
     assert stopped.quality.after["value"] == whole.quality.after["value"]

@@ -15,7 +15,7 @@ from seatrial.errors import MeasurementFailed
 from seatrial.mllog import LogLine, TrainingLog, read_lines
 from seatrial.train.history import History
 from seatrial.train.loop import Loop, Schedule
-from seatrial.train.phases import Phases
+from seatrial.train.phases import Phases, Untimed
 from seatrial.train.ranks import Ranks
 
 CPU = torch.device("cpu")
@@ -135,3 +135,72 @@ def test_log_holds_every_evaluation_with_its_place(tmp_path: Path) -> None:
     found = [(line.value, line.metadata["samples_count"]) for line in lines if line.key == "eval_accuracy"]
     assert found == [(4.0, 0), (2.0, 8), (0.0, 16)]
     assert [line.key for line in lines].count("block_stop") == 2
+
+
+class PhasedTask(KnownTask):
+    """Does nothing, in the phases of a real step."""
+
+    def __init__(self, phases: Phases) -> None:
+        super().__init__(lambda step: 2.0)
+        self.phases = phases
+
+    def train_step(self, step: int) -> torch.Tensor:
+        for phase in ("compute", "data_wait", "compute", "communication", "compute"):
+            with self.phases(phase):  # type: ignore[arg-type]
+                pass
+        return super().train_step(step)
+
+
+class Quiet:
+    """Nobody tells this process to end."""
+
+    received = 0
+
+
+def cpu_seconds_per_step(folder: Path, phases: Phases, with_log: bool, steps: int = 2000) -> float:
+    best = []
+    for trial in range(3):
+        log = TrainingLog(folder / f"{trial}.mllog") if with_log else None
+        history = History(QualityTarget(metric="evaluation_loss", target=1.0))
+        loop = Loop(PhasedTask(phases), Schedule(steps, 10), Ranks(0, 1, CPU), phases, history, log, notice=Quiet())
+        begin = time.process_time()
+        with pytest.raises(MeasurementFailed):
+            loop.run()
+        best.append((time.process_time() - begin) / steps)
+    return min(best)
+
+
+def test_splits_and_log_cost_less_than_a_hundredth_of_steps_of_ten_milliseconds(tmp_path: Path) -> None:
+    """With a pause every ten steps. CPU seconds: other work on the machine does not count."""
+    with_all = cpu_seconds_per_step(tmp_path, Phases(CPU), True)
+    without = cpu_seconds_per_step(tmp_path, Untimed(CPU), False)
+    assert with_all - without < 1e-4, f"{with_all * 1e6:.0f} and {without * 1e6:.0f} microseconds"
+
+
+class TellingTask(KnownTask):
+    """Its process is told to end in a step."""
+
+    received = 0
+
+    def __init__(self, at: int) -> None:
+        super().__init__(lambda step: 2.0 * 0.9**step)
+        self.at = at
+
+    def train_step(self, step: int) -> torch.Tensor:
+        if step == self.at:
+            self.received = 15
+        return super().train_step(step)
+
+
+def test_loop_that_is_told_to_end_stops_after_the_step_and_is_evaluated_when_taken_up(tmp_path: Path) -> None:
+    task = TellingTask(at=0)
+    history = History(QualityTarget(metric="evaluation_loss", target=0.5))
+    loop = Loop(task, Schedule(20, 1), Ranks(0, 1, CPU), Phases(CPU), history, notice=task)
+    loop.run()
+    assert (loop.told, loop.agreed) == (15, False)
+    assert (history.step, len(history.step_times), len(history.rates)) == (1, 1, 1)
+    assert [e.step for e in history.evaluations] == [0], "what takes long is left to the next start"
+    again = Loop(task, Schedule(20, 1), Ranks(0, 1, CPU), Phases(CPU), history)
+    again.run()
+    assert (again.told, again.agreed) == (0, True)
+    assert [e.step for e in history.evaluations] == list(range(15))
