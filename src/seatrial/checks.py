@@ -178,7 +178,8 @@ def _check_criterion(plan: Plan, criterion: Criterion, key: str) -> None:
             )
 
 
-LABELS = {"rank", "device", "dtype", "operation", "size_bytes", "m", "n", "k", "step", "pair", "layer", "backend"} | {
-    "quality", "over", "direction", "scope", "reason"
-}  # fmt: skip
+LABELS = {
+    *("rank", "device", "dtype", "operation", "size_bytes", "m", "n", "k", "step", "pair", "layer", "backend"),
+    *("quality", "over", "direction", "scope", "reason"),
+}
 """Labels that a measurement may carry beside what its case says."""
