@@ -132,6 +132,7 @@ class Wiring:
         references = plan.study.references
         self.published_tables = [str(Path(name).expanduser()) for name in references.tables]
         self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if references.survey is not None else []
+        self.of_trainings = [str(p) for p in (paths.convergence, paths.step_time, paths.routing)]
         # a param and no input: Snakemake removes what a rule of it could make
         self.ingested = plan.digest_of_ingested(paths)
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")

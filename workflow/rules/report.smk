@@ -13,6 +13,7 @@ rule report:
         time_to_quality=study.time_to_quality,
         comparison=study.comparison,
         verdicts=study.verdicts,
+        of_trainings=study.of_trainings,
         survey=study.survey,
     output:
         page=study.report,
