@@ -41,7 +41,9 @@ TELEMETRY_S = 10.0
 """How long telemetry is looked at by itself."""
 INSTRUMENTATION = 0.01
 """Share of a step's CPU time that all instrumentation may cost."""
-LIMIT_S = 220.0
+MEASURING_S = 1050.0
+"""For all comparisons; one that is narrow early leaves its time to the others."""
+COMPARISONS = 4
 WHOLE_LIMIT_S = 1200.0
 DENSE = {"lora": None, "learning_rate": 0.002}
 
@@ -69,6 +71,7 @@ class Bench:
 
     def __init__(self, ranks: Ranks, folder: Path) -> None:
         self.ranks, self.folder = ranks, folder
+        self._deadline, self._left = time.monotonic() + MEASURING_S, COMPARISONS
 
     def results(self) -> list[Result]:
         lora, dense = Material(laptop_task(STEPS), self.ranks), Material(laptop_task(STEPS, **DENSE), self.ranks)
@@ -98,7 +101,8 @@ class Bench:
         meter = CpuMeter()
         with Afresh(slow, fast, lambda one, other: self._check(name, material, one, other)) as trainings:
             works = [trainings.taking_turns(side, meter) for side in (slow, fast)]
-            ratio = paired_ratio(name, *works, bar, self._clock(meter), self._limit_s)
+            ratio = paired_ratio(name, *works, bar, self._clock(meter), self._limit_s())
+            self._left -= 1
             worst = max(trainings.checks)
         ratio.note += f" over {len(trainings.checks)} starts; losses differ by {worst:.0e} at most"
         print(f"{name}: {ratio.value:.4f} ({ratio.note})", flush=True)
@@ -166,10 +170,9 @@ class Bench:
         """CPU seconds of all ranks, so that all agree when enough has been measured."""
         return lambda: self.ranks.total([meter()])[0]
 
-    @property
     def _limit_s(self) -> float:
-        """A limit of time would end one rank before the other."""
-        return LIMIT_S if self.ranks.size == 1 else math.inf
+        """An even part of what is left; none for several ranks, since it would end one before the other."""
+        return math.inf if self.ranks.size > 1 else (self._deadline - time.monotonic()) / self._left
 
 
 def _rate(side: str, tokens_per_second: float) -> Result:
