@@ -10,8 +10,10 @@ tried with 3 seeds.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,12 @@ import torch
 import yaml
 
 from seatrial.config.training import LlmFinetune, PreparedModel
-from seatrial.train import causal_lm, corpus, packing
-from seatrial.train.history import History
-from seatrial.train.llm_finetune import LlmFinetuneTask
-from seatrial.train.loop import Schedule, train_to_quality
+from seatrial.measure.context import RankContext
 from seatrial.prepare.language_model import prepare_model
-from seatrial.train.ranks import Ranks
+from seatrial.train import corpus, llm_finetune
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from ranks import case
 
 CONF = Path(__file__).parents[2] / "conf" / "workload" / "llm_finetune.yaml"
 OTHERS = [Path(p) for p in os.environ.get("SEATRIAL_LIBRARIES", "").split(os.pathsep) if p]
@@ -61,32 +63,30 @@ def test_every_seed_reaches_the_target_after_several_evaluations(trial: Trial, t
     print(f"\n{trial}: base model in {time.process_time() - started:.1f} CPU s")
     for seed in trial.seeds:
         started = time.process_time()
-        history = fine_tune(workload, tmp_path / "base", trial.library, seed)
-        crossing = history.quality().crossing
-        assert crossing is not None
-        losses = [e.value for e in history.evaluations]
+        ctx = fine_tune(workload, tmp_path / "base", trial.library, seed, tmp_path / str(seed))
+        assert ctx.quality is not None and ctx.quality.crossing is not None
+        crossing = ctx.quality.crossing
+        evaluations = {
+            int(m.labels["step"]): m.samples[0] for m in ctx.measurements if m.metric == "train.evaluation_loss"
+        }
+        last, losses = max(evaluations), [evaluations[step] for step in sorted(evaluations)]
         print(
-            f"| {trial} | {seed} | {losses[0]:.3f} | {crossing['step']:.1f} | {history.step} | {losses[-1]:.3f} | "
+            f"| {trial} | {seed} | {losses[0]:.3f} | {crossing['step']:.1f} | {last} | {losses[-1]:.3f} | "
             f"{crossing['minutes'] * 60:.1f} | {time.process_time() - started:.1f} |",
             flush=True,
         )
         assert len(losses) >= 4, "a target met almost at once measures the evaluation interval"
-        assert history.step <= workload.max_steps / 2, "no margin is left for another machine's rounding"
+        assert last <= workload.max_steps / 2, "no margin is left for another machine's rounding"
 
 
-def fine_tune(workload: LlmFinetune, base: Path, library: Path | None, seed: int) -> History:
-    """One repeat as llm_finetune.run does it, on another Python's text."""
-    cpu = torch.device("cpu")
-    torch.manual_seed(seed)
-    tokenizer, model = causal_lm.tokenizer(workload.model, base), causal_lm.load(workload, base)
-    train, evaluation = (
-        packing.pack(text, tokenizer, workload.sequence_length)
-        for text in corpus.train_and_evaluation(workload.dataset, library)
-    )
-    adapted = causal_lm.made_trainable(model, workload.lora, workload.activation_checkpointing)
-    ranks = Ranks(0, 1, cpu)
-    shown = packing.spread(evaluation, workload.evaluation_sequences)
-    task = LlmFinetuneTask(workload, adapted, train, shown, seed, ranks)
-    history = History(workload.quality)
-    train_to_quality(task, Schedule(workload.max_steps, workload.evaluation_interval_steps), ranks, history)
-    return history
+def fine_tune(workload: LlmFinetune, base: Path, library: Path | None, seed: int, folder: Path) -> RankContext:
+    """One repeat on another Python's text."""
+    what = case(workload.model_dump(mode="json"))
+    ctx = RankContext(
+        case=what, repeat=0, seed=seed, rank=0, local_rank=0, world_size=1, device=torch.device("cpu"),
+        folder=folder, prepared=[base],
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "train_and_evaluation", partial(corpus.train_and_evaluation, library=library))
+        llm_finetune.run(ctx)
+    return ctx
