@@ -162,6 +162,7 @@ def test_record_can_be_asked_for_at_any_moment_from_another_thread() -> None:
 
 def test_asking_takes_time_in_proportion_to_what_there_is() -> None:
     """Ten times the pauses, ten times the work, not a hundred times."""
+
     def seconds(pauses: int) -> float:
         history = History(QualityTarget(metric="evaluation_loss", target=0.1))
         for _ in range(pauses):

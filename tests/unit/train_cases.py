@@ -18,8 +18,8 @@ from seatrial.case import Case
 from seatrial.config.training import PreparedModel
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
-from seatrial.train import llm_finetune
 from seatrial.prepare.language_model import prepare_model
+from seatrial.train import llm_finetune
 
 PROGRAM = """
 import sys
