@@ -78,6 +78,24 @@ class Objective(Protocol):
         ...
 
 
+class KeepsNothing:
+    """An objective that is done after each update and keeps nothing beside its parameters."""
+
+    def after_update(self, step: int) -> None:
+        """Nothing is to be done."""
+
+    def measurements(self) -> list[Measurement]:
+        """Nothing beside its qualities."""
+        return []
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Nothing was kept."""
+
+
 class Learner:
     """Trains an objective, each data-parallel rank on its own share of every global batch."""
 

@@ -12,10 +12,10 @@ from seatrial.config.training import HubDataset, LlmFinetune, PreparedModel
 from seatrial.errors import ConfigError, MeasurementFailed
 from seatrial.measure.context import RankContext
 from seatrial.paths import PREPARED_SUMMARY
-from seatrial.record import Measurement
 from seatrial.train import causal_lm, corpus, packing, sequences
 from seatrial.train.flops import Checkpointing, causal_lm_flops
 from seatrial.train.layout import Layout
+from seatrial.train.learner import KeepsNothing
 from seatrial.train.placement import placed
 from seatrial.train.run import train
 from seatrial.train.sequences import Sequences
@@ -29,7 +29,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 """Inputs and targets [n, L]."""
 
 
-class LlmFinetuneObjective:
+class LlmFinetuneObjective(KeepsNothing):
     """The loss in nats per predicted token of packed text."""
 
     def __init__(
@@ -71,18 +71,6 @@ class LlmFinetuneObjective:
                 count += int((predicted > 0).sum().item())
         total, sequences = self.layout.data_total([total, count])
         return {"evaluation_loss": total / sequences}
-
-    def after_update(self, step: int) -> None:
-        """Nothing is to be done."""
-
-    def measurements(self) -> list[Measurement]:
-        return []
-
-    def state(self) -> dict[str, torch.Tensor]:
-        return {}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Nothing was kept."""
 
     def log_parameters(self) -> dict[str, object]:
         lora = self.workload.lora

@@ -9,18 +9,18 @@ from seatrial.config.training import HybridAttention
 from seatrial.config.training.hybrid_attention import LEAST_FAR_QUERIES
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
-from seatrial.record import Measurement
 from seatrial.train.flops.count import FlopCount
 from seatrial.train.hybrid_attention.model import hybrid_decoder, hybrid_flops
 from seatrial.train.hybrid_attention.retrieval import Sequences, Stream, sequences
 from seatrial.train.layout import Layout
+from seatrial.train.learner import KeepsNothing
 from seatrial.train.run import train
 from seatrial.train.sharding import shard
 
 EVALUATION_BATCH = 64
 
 
-class HybridObjective:
+class HybridObjective(KeepsNothing):
     """Next-token cross entropy at queries; far retrieval accuracy on probe sequences."""
 
     def __init__(self, workload: HybridAttention, layout: Layout, seed: int) -> None:
@@ -72,20 +72,6 @@ class HybridObjective:
         with self.layout.phases("communication"):
             loss, count, right, far = self.layout.data_total([loss, count, right, far])
         return {"evaluation_loss": loss / count, "retrieval_accuracy": right / far}
-
-    def after_update(self, step: int) -> None:
-        """Nothing is to be done."""
-
-    def measurements(self) -> list[Measurement]:
-        """Nothing beside its qualities."""
-        return []
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Nothing: every sequence follows from seed and position."""
-        return {}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Nothing is to be restored."""
 
     def log_parameters(self) -> dict[str, object]:
         return {"max_sequence_length": self.data.sequence_length}
