@@ -41,6 +41,19 @@ def test_the_readmes_study_zips_and_excludes_as_it_says(conf):
     plan.refuse_if_too_large()
 
 
+def test_the_readmes_external_training_is_a_plan(conf):
+    (case,) = make_plan(["study=vendor_training"], conf).cases
+    assert case.workload.launch == "per_node"
+    assert case.workload.command[0] == "torchrun"
+
+
+def test_the_readmes_studies_are_there(conf):
+    named = set(re.findall(r"--config study=(\w+)", README))
+    assert named >= {"demo", "train", "windows", "experts", "published"}
+    for name in named:
+        assert make_plan([f"study={name}"], conf).study.name == name
+
+
 def test_the_readme_names_only_files_that_exist():
     for name in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / name).exists(), name
