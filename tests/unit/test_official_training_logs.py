@@ -96,8 +96,12 @@ def test_official_summarizer_and_we_compute_the_same_olympic_mean(logs: list[Pat
     assert ours.unscaled_minutes == pytest.approx(olympic_mean(minutes), rel=1e-6)
     assert official.global_batch_size == 8
     # Far fewer samples than the reference needs: easy data is not the benchmark, and both say so.
-    assert official.rcp is not None and "ail" in official.rcp
-    assert ours.minutes is None or ours.factor == 1.0
+    assert official.rcp == "Fail"
+    (note,) = ours.notes
+    assert note.startswith("refused by the reference convergence points: ")
+    # Without a factor: refused runs are not scaled to the reference.
+    assert (ours.factor, ours.factor_basis) == (1.0, "none")
+    assert ours.minutes == ours.unscaled_minutes
 
 
 def test_llama31_8b_shape_is_rejected_for_its_small_values_alone(tmp_path: Path) -> None:
