@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 from gloo_ranks import layout
 from small_training import Points, alone, case, losses, run, samples, workload
 
@@ -111,6 +113,31 @@ def test_training_that_goes_on_while_a_checkpoint_is_written_does_not_get_into_i
     for here, there in zip(tensors(other), wanted, strict=True):
         assert torch.equal(here, there)
     assert (again.step, again.step_times, again.seconds) == (3, [1 / 3] * 3, 1.0)
+
+
+def test_stall_lasts_until_the_training_goes_on_though_the_write_was_quicker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a small checkpoint the thread that writes may be done before the one that trains has gone on."""
+    stood: list[float] = []
+    right = dcp.async_save
+
+    def slow_to_return(*given: Any, **named: Any) -> Any:
+        begin = time.perf_counter()
+        future = right(*given, **named)
+        deadline = begin + 30
+        while not (tmp_path / "step-3" / ".metadata").exists() and time.perf_counter() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)  # what is written last is written right after it
+        stood.append(time.perf_counter() - begin)
+        return future
+
+    monkeypatch.setattr(dcp, "async_save", slow_to_return)
+    _, found, checkpoints = trained(tmp_path, "asynchronous")
+    checkpoints.save(found)
+    checkpoints.finish()
+    assert Checkpoints(tmp_path, OWNER, learner(), "synchronous").restore(again := history())
+    assert again.checkpoint_times[-1] >= stood[0] >= 0.3
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -12,6 +12,7 @@ import logging
 import os
 import pickle
 import shutil
+import threading
 import time
 import warnings
 import zipfile
@@ -23,6 +24,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
 from seatrial.errors import EXIT_FAULT, SeatrialError, UnreadableFile
@@ -92,16 +94,18 @@ class Checkpoints:
                 shutil.rmtree(place, ignore_errors=True)
                 place.mkdir(parents=True)
             self.ranks.barrier()
-            writer = _Writer(place, self._content(history), started)
+            writer = _Writer(place, self._content(history), started, beside=self._stager is not None)
             if self._stager is None:
                 dcp.save(self._state(), storage_writer=writer, no_dist=self._alone)
             else:
-                future = dcp.async_save(
-                    self._state(), storage_writer=writer, async_stager=self._stager,
-                    process_group=self._group, no_dist=self._alone,
-                )  # fmt: skip
+                try:
+                    future = dcp.async_save(
+                        self._state(), storage_writer=writer, async_stager=self._stager,
+                        process_group=self._group, no_dist=self._alone,
+                    )  # fmt: skip
+                finally:
+                    writer.goes_on()
                 assert isinstance(future, Future)
-                writer.stall = time.perf_counter() - started
                 self._flying = future, place
         self._last = history.step
 
@@ -124,9 +128,10 @@ class Checkpoints:
             return False
         place = self.folder / f"step-{step}"
         content = self._read(place / COMPLETE)
-        state = self._state()
+        reader = dcp.FileSystemReader(place)
         try:
-            dcp.load(state, storage_reader=dcp.FileSystemReader(place), no_dist=self._alone)
+            state = _as_long_as_saved(self._state(), reader.read_metadata())
+            dcp.load(state, storage_reader=reader, no_dist=self._alone)
         except (dcp.api.CheckpointException, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as problem:
             raise UnreadableFile(place, f"not a checkpoint ({_in_words(problem)}); {ADVICE}") from problem
         self._take_up(state)
@@ -225,16 +230,26 @@ class Checkpoints:
 class _Writer(dcp.FileSystemWriter):
     """Says that the checkpoint is complete when every rank has written, and removes older ones only then."""
 
-    def __init__(self, place: Path, content: dict[str, Any], started: float) -> None:
+    def __init__(self, place: Path, content: dict[str, Any], started: float, beside: bool) -> None:
+        """`beside`: the training goes on while this writes, from `goes_on` on."""
         super().__init__(place)
-        self.stall: float | None = None
-        """How long the training stood still, once it goes on while this writes."""
-        self._place, self._content, self._started = place, content, started
+        self._place, self._content, self._started, self._beside = place, content, started, beside
+        self._goes_on = threading.Event()
+        self._stall = 0.0
+
+    def goes_on(self) -> None:
+        """The training, which stood still until now, goes on."""
+        self._stall = time.perf_counter() - self._started
+        self._goes_on.set()
 
     def finish(self, metadata: Any, results: Any) -> None:
         """On rank 0 alone; what it raises is raised on every rank."""
         super().finish(metadata, results)
-        stall = time.perf_counter() - self._started if self.stall is None else self.stall
+        if self._beside:
+            self._goes_on.wait()  # a small checkpoint may be written before the thread that trains has gone on
+            stall = self._stall
+        else:
+            stall = time.perf_counter() - self._started
         with written_aside(self._place / COMPLETE) as aside:
             torch.save({**self._content, "stall": stall}, aside)
             with aside.open("rb+") as file:
@@ -259,6 +274,16 @@ def _in_words(problem: BaseException) -> str:
         return f"{type(problem).__name__}: {problem}"
     met = sorted(problem.failures.items())
     return "; ".join(f"rank {rank}: {type(error).__name__}: {error}" for rank, (error, _) in met)
+
+
+def _as_long_as_saved(state: dict[str, Any], saved: Metadata) -> dict[str, Any]:
+    """Room for what an objective keeps of its course: that has grown by the time it is saved."""
+    for name, tensor in state.items():
+        entry = saved.state_dict_metadata.get(name)
+        if name.startswith("objective.") and isinstance(entry, TensorStorageMetadata):
+            if entry.size[1:] == tensor.shape[1:] and entry.size != tensor.shape:
+                state[name] = tensor.new_empty(entry.size)
+    return state
 
 
 def _fused(learner: Learner) -> bool:
