@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from seatrial.config.training import HybridAttention, Retrieval
+from seatrial.train.hybrid_attention.model import hybrid_decoder
 from seatrial.train.hybrid_attention.retrieval import sequences, slots_since_last_mention
 
 
@@ -111,7 +112,12 @@ def test_slots_since_the_last_mention() -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"window": 25}, "window (25) is above retrieval.far_distance (24)"),
+        ({"window": 25}, "1 sliding_window layer(s) x (window 25 - 1) + 1 (previous_token) carry 25 tokens back"),
+        ({"window": 26, "previous_token": False}, "(window 26 - 1) carry 25 tokens back"),
+        ({"pattern": ["sliding_window"] * 4 + ["full"]}, "(24): 4 sliding_window layer(s) x (window 8 - 1)"),
+        ({"pattern": ["sliding_window", "full"], "cycles": 4}, "carry 29 tokens back, so that they answer far"),
+        ({"pattern": ["sliding_window", "full"], "cycles": 4}, "allowed: at least 30"),
+        ({"pattern": ["sliding_window"] * 3}, "allowed: at least one full or recurrent layer"),
         ({"retrieval": retrieval(probe_sequences=124)}, "is 496; allowed: at least 500 far queries"),
         ({"retrieval": retrieval(far_distance=46)}, "far_distance (46) leaves no room"),
         ({"retrieval": retrieval(far_distance=45, probe_far_queries=2, probe_sequences=300)}, "at most 1 with"),
@@ -127,3 +133,21 @@ def test_what_cannot_be_is_refused_in_words(more: dict[str, Any], words: str) ->
     with pytest.raises(ValidationError) as refused:
         HybridAttention.model_validate(hybrid(**more))
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+@pytest.mark.parametrize("previous_token", [True, False])
+def test_the_nearest_far_value_is_just_out_of_reach_of_the_windows(layers: int, previous_token: bool) -> None:
+    """What a decoder of the sliding-window layers alone can see, by its own gradient, at the least distance."""
+    pattern = ["sliding_window"] * layers
+    workload = HybridAttention.model_validate(
+        hybrid(pattern=[*pattern, "full"], window=6, previous_token=previous_token)
+    )
+    local = hybrid_decoder(workload.model_copy(update={"pattern": pattern}))
+    tokens = torch.randint(0, 24, (1, 48))
+    inputs = local.embedding(tokens).detach().requires_grad_()
+    handle = local.embedding.register_forward_hook(lambda *_: inputs)
+    local(tokens)[0, -1].sum().backward()
+    handle.remove()
+    seen = inputs.grad[0].abs().sum(dim=1).nonzero().flatten()
+    assert 47 - int(seen.min()) == workload.local_reach < workload.retrieval.far_tokens

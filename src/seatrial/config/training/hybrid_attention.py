@@ -31,7 +31,8 @@ class Retrieval(Closed):
     values: Annotated[int, Field(ge=2, strict=True)]
     """Key and value tokens that there are; chance is 1 / values."""
     far_distance: PositiveInt
-    """At least the largest window of a study, so that all windows are probed on the same queries."""
+    """Beyond what sliding-window layers carry by themselves, also at the largest window of a study, so that all
+    windows are probed on the same queries."""
     far_query_rate: Annotated[float, Field(gt=0, lt=1)]
     """Far queries over all queries of the training and evaluation sequences. The rarer they are, the less of the
     loss is to be gained from looking back further than the window."""
@@ -52,6 +53,11 @@ class Retrieval(Closed):
     def far_slots(self) -> int:
         """A far query is at least this many slots after its key's last mention."""
         return self.far_distance // 2 + 1
+
+    @property
+    def far_tokens(self) -> int:
+        """The value that a far query asks for stands at least this many tokens back: it follows its key."""
+        return 2 * self.far_slots - 1
 
     @property
     def far_places(self) -> int:
@@ -137,6 +143,32 @@ class HybridAttention(Training):
     def vocabulary(self) -> int:
         return self.retrieval.keys + self.retrieval.values
 
+    @property
+    def local_reach(self) -> int:
+        """The farthest token back that reaches a position through its sliding-window layers alone.
+
+        Each of L of them, whatever stands between, hands on from window - 1 positions back; the first position
+        also has the token before it where `previous_token` is on: L (window - 1) + 1, else L (window - 1).
+        """
+        return self.mixers.count("sliding_window") * (self.window - 1) + int(self.previous_token)
+
+    def _far_is_out_of_reach(self) -> None:
+        """Raises ValueError where sliding-window layers answer far queries by themselves, or no layer can."""
+        if set(self.pattern) == {"sliding_window"}:
+            raise ValueError(
+                f"pattern {self.pattern}: no layer looks beyond its window, so far queries have no answer; "
+                "allowed: at least one full or recurrent layer"
+            )
+        if self.local_reach < self.retrieval.far_tokens:
+            return
+        before = " + 1 (previous_token)" if self.previous_token else ""
+        raise ValueError(
+            f"retrieval.far_distance ({self.retrieval.far_distance}): {self.mixers.count('sliding_window')} "
+            f"sliding_window layer(s) x (window {self.window} - 1){before} carry {self.local_reach} tokens back, "
+            "so that they answer far queries by themselves; "
+            f"allowed: at least {self.local_reach + self.local_reach % 2}"
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.hidden_size % (2 * self.heads):
@@ -144,11 +176,7 @@ class HybridAttention(Training):
                 f"hidden_size ({self.hidden_size}) must be a multiple of twice the heads ({self.heads}): "
                 "positions turn pairs, and a recurrent layer's keys are half as wide as its values"
             )
-        if self.window > self.retrieval.far_distance:
-            raise ValueError(
-                f"window ({self.window}) is above retrieval.far_distance ({self.retrieval.far_distance}): far "
-                "queries would lie within it; the far distance is at least the largest window"
-            )
+        self._far_is_out_of_reach()
         for quality in (self.quality, *self.also):
             if quality.metric not in MEASURED:
                 raise ValueError(
