@@ -106,7 +106,7 @@ class Material:
         """Nats per token of the evaluation's windows."""
         model.eval()
         with torch.no_grad():
-            return float(causal_lm.token_losses(model, self.shown, "mean").item())
+            return float(causal_lm.prediction_losses(model, self.shown[:, :-1], self.shown[:, 1:]).mean().item())
 
 
 class Ours:

@@ -22,7 +22,8 @@ from seatrial.prepare import prepare_case
 from seatrial.prepare.language_model import prepare_model
 from seatrial.prepare.text import prepare_text
 from seatrial.train import llm_finetune, sequences
-from seatrial.train.causal_lm import NOT_PREDICTED, byte_tokenizer
+from seatrial.train.causal_lm import byte_tokenizer
+from seatrial.train.prediction import NOT_PREDICTED
 
 DOCUMENTS = [f"document {number}: " + "the sea is calm. " * 8 for number in range(40)]
 

@@ -14,8 +14,8 @@ from seatrial.train.decoder import (
     SwiGLU,
     initialise,
     recomputing,
-    token_losses,
 )
+from seatrial.train.prediction import NOT_PREDICTED, sequence_losses, token_losses
 
 
 def decoder(layers: int = 2, checkpointing: bool = False, feed_forward: nn.Module | None = None) -> Decoder:
@@ -30,6 +30,11 @@ def decoder(layers: int = 2, checkpointing: bool = False, feed_forward: nn.Modul
 
 def tokens(batch: int = 3, length: int = 11) -> torch.Tensor:
     return torch.randint(0, 31, (batch, length), generator=torch.Generator().manual_seed(1))
+
+
+def mean_loss(model: nn.Module) -> torch.Tensor:
+    windows = tokens()
+    return token_losses(model(windows[:, :-1]), windows[:, 1:]).mean()
 
 
 def test_no_token_sees_a_later_one() -> None:
@@ -87,10 +92,10 @@ def test_recomputed_layers_give_the_same_gradients_and_say_that_they_are() -> No
     noting = Noting()
     plain, again = decoder(1), decoder(1, checkpointing=True)
     for model in (plain, again):
-        token_losses(model, tokens(), "mean").backward()
+        mean_loss(model).backward()
     for (name, a), (_, b) in zip(plain.named_parameters(), again.named_parameters(), strict=True):
         assert a.grad is not None and b.grad is not None and torch.equal(a.grad, b.grad), name
-    token_losses(decoder(1, checkpointing=True, feed_forward=noting), tokens(), "mean").backward()
+    mean_loss(decoder(1, checkpointing=True, feed_forward=noting)).backward()
     assert noting.seen == [False, True]
 
 
@@ -105,12 +110,20 @@ def test_the_head_is_the_embedding() -> None:
 
 def test_losses_are_of_the_next_token() -> None:
     model, windows = decoder(), tokens()
-    each = token_losses(model, windows, "none")
+    each = token_losses(model(windows[:, :-1]), windows[:, 1:])
     assert each.shape == (3, 10)
     expected = -F.log_softmax(model(windows[:, :-1]), -1)[1, 4, windows[1, 5]]
     torch.testing.assert_close(each[1, 4], expected)
-    torch.testing.assert_close(token_losses(model, windows, "mean"), each.mean())
-    torch.testing.assert_close(token_losses(model, windows, "sum"), each.sum())
+
+
+def test_a_sequences_loss_is_the_mean_over_what_is_predicted_in_it() -> None:
+    model, windows = decoder(), tokens()
+    targets = windows[:, 1:].clone()
+    targets[0, 2:], targets[1] = NOT_PREDICTED, NOT_PREDICTED
+    each = token_losses(model(windows[:, :-1]), targets)
+    whole = token_losses(model(windows[:, :-1]), windows[:, 1:])
+    expected = torch.stack([whole[0, :2].mean(), torch.zeros(()), whole[2].mean()])
+    torch.testing.assert_close(sequence_losses(each, targets), expected)
 
 
 def test_what_writes_into_the_residual_stream_starts_smaller() -> None:

@@ -78,7 +78,8 @@ def test_activations_are_recomputed_also_where_all_weights_are_trained() -> None
     model = trainable(activation_checkpointing=True)
     layer = causal_lm.decoder_layers(model)[0]
     layer.mlp.register_forward_pre_hook(lambda *_: calls.append("forward"))  # type: ignore[union-attr]
-    causal_lm.token_losses(model.train(), torch.randint(0, 256, (1, 9)), "mean").backward()
+    windows = torch.randint(0, 256, (1, 9))
+    causal_lm.prediction_losses(model.train(), windows[:, :-1], windows[:, 1:]).mean().backward()
     assert calls == ["forward"] * 2
 
 

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from gloo_ranks import on_ranks
+from gloo_ranks import layout, on_ranks
 from train_cases import case, finetune
 
+from seatrial.config.training import LlmFinetune
 from seatrial.errors import ConfigError, MeasurementFailed, Unsupported
 from seatrial.measure.context import RankContext
-from seatrial.train import llm_finetune
+from seatrial.train import causal_lm, llm_finetune
 from seatrial.train.learner import Learner
+from seatrial.train.llm_finetune import LlmFinetuneObjective
+from seatrial.train.prediction import NOT_PREDICTED
+from seatrial.train.sequences import Sequences
 
 ARCHITECTURE = {
     "model_type": "llama",
@@ -179,3 +183,29 @@ def test_only_the_first_rank_reads_a_model_and_all_hold_a_part_or_fail_together(
     assert said == also_said
     assert "has no such field" in said[0] and "did you mean 'hidden_size'" in said[0]
     assert "GPT2LMHeadModel has no plan for tensor parallelism" in said[1]
+
+
+def masked_gradient(rank: int, size: int, accumulation: int) -> torch.Tensor:
+    """Of one step over two sequences, of which 1 and 12 tokens are predicted."""
+    torch.manual_seed(SEED)
+    batch = 2 // size // accumulation
+    workload = LlmFinetune.model_validate(
+        small(batch_size=batch, gradient_accumulation=accumulation, gradient_clip_norm=1e6)
+    )
+    tokens = torch.randint(0, 256, (2, 17))
+    targets = tokens[:, 1:].clone()
+    targets[0, 1:], targets[1, 12:] = NOT_PREDICTED, NOT_PREDICTED
+    data = Sequences(tokens[:, :-1], targets)
+    objective = LlmFinetuneObjective(workload, causal_lm.load(workload, None), data, data, layout(rank, size))
+    learner = Learner(workload, objective, objective.layout, SEED)
+    learner.train_step(0)
+    return torch.cat([p.grad.flatten() for p in learner.parameters if p.grad is not None])
+
+
+def test_masked_sequences_weigh_alike_in_a_batch_in_micro_batches_and_on_two_ranks() -> None:
+    whole = masked_gradient(0, 1, 1)
+    (parts,) = on_ranks(masked_gradient, 1, 2)
+    shared = on_ranks(masked_gradient, 2, 1)
+    assert whole.norm() > 0.1
+    for other in (parts, *shared):
+        assert (other - whole).norm() < 1e-4 * whole.norm()

@@ -120,15 +120,20 @@ def _pretrain(model: PreTrainedModel, windows: torch.Tensor, spec: PreparedModel
             group["lr"] = spec.learning_rate * min(1.0, (step + 1) / warmup) * cosine
         batch = windows[order.positions(step * spec.batch_size, spec.batch_size)]
         optimizer.zero_grad(set_to_none=True)
-        causal_lm.token_losses(model, batch, "mean").backward()
+        _losses(model, batch).mean().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+
+
+def _losses(model: PreTrainedModel, windows: torch.Tensor) -> torch.Tensor:
+    """Of predicting tokens 1 ... L of windows [n, L + 1] from those before each: [n, L]."""
+    return causal_lm.prediction_losses(model, windows[:, :-1], windows[:, 1:])
 
 
 def _mean_loss(model: PreTrainedModel, windows: torch.Tensor, batch_size: int) -> float:
     model.eval()
     with torch.no_grad():
-        total = sum(float(causal_lm.token_losses(model, part, "sum").item()) for part in windows.split(batch_size))
+        total = sum(float(_losses(model, part).sum().item()) for part in windows.split(batch_size))
     return total / windows[:, 1:].numel()
 
 

@@ -14,8 +14,8 @@ from seatrial.config.training import HubDataset, PreparedModel, PreparedText
 from seatrial.errors import ConfigError, MeasurementFailed
 from seatrial.prepare.folder import prepared_aside
 from seatrial.train import causal_lm
-from seatrial.train.causal_lm import NOT_PREDICTED
 from seatrial.train.corpus import documentation
+from seatrial.train.prediction import NOT_PREDICTED
 from seatrial.train.sequences import EVALUATION_FILE, TRAIN_FILE
 
 if TYPE_CHECKING:

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 
 from seatrial.config.training import AnyModel, ConfiguredModel, LlmFinetune, Lora, PackagedModel, PreparedModel
 from seatrial.errors import ConfigError, MeasurementFailed, Unsupported, nearest_name
+from seatrial.train.prediction import token_losses
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-NOT_PREDICTED = -100
-"""The target of a token whose prediction does not count, by PyTorch's and Hugging Face's convention."""
 END_OF_TEXT = "<|endoftext|>"
 
 
@@ -201,17 +199,4 @@ def prediction_losses(model: torch.nn.Module, inputs: torch.Tensor, targets: tor
 
     0 where the target is NOT_PREDICTED.
     """
-    logits = model(input_ids=inputs, use_cache=False).logits
-    losses = F.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), reduction="none", ignore_index=NOT_PREDICTED
-    )
-    return losses.view(targets.shape)
-
-
-def token_losses(model: torch.nn.Module, windows: torch.Tensor, reduction: str) -> torch.Tensor:
-    """Cross entropy in nats of predicting tokens 1 ... L of windows [n, L + 1] from those before each.
-
-    `reduction` is `mean` or `sum` over the n L predictions.
-    """
-    losses = prediction_losses(model, windows[:, :-1], windows[:, 1:])
-    return losses.mean() if reduction == "mean" else losses.sum()
+    return token_losses(model(input_ids=inputs, use_cache=False).logits, targets)

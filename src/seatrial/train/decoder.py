@@ -185,17 +185,6 @@ def initialise(model: Decoder, residual: Callable[[str], bool] | None = None) ->
                 nn.init.zeros_(module.bias)
 
 
-def token_losses(model: nn.Module, windows: torch.Tensor, reduction: str) -> torch.Tensor:
-    """Cross entropy in nats of predicting tokens 1 ... L of windows [n, L + 1] from those before each.
-
-    `reduction`: mean or sum over the n L predictions (a scalar), or none ([n, L]). Computed in float32.
-    """
-    logits = model(windows[:, :-1])
-    targets = windows[:, 1:].flatten()
-    losses = F.cross_entropy(logits.flatten(0, 1).float(), targets, reduction=reduction)
-    return losses.unflatten(0, (len(windows), -1)) if reduction == "none" else losses
-
-
 @contextlib.contextmanager
 def _repeated() -> Iterator[None]:
     token = _recomputing.set(True)

@@ -17,6 +17,7 @@ from seatrial.train.flops import Checkpointing, causal_lm_flops
 from seatrial.train.layout import Layout
 from seatrial.train.learner import KeepsNothing
 from seatrial.train.placement import placed
+from seatrial.train.prediction import NOT_PREDICTED, sequence_losses
 from seatrial.train.run import train
 from seatrial.train.sequences import Sequences
 
@@ -47,9 +48,9 @@ class LlmFinetuneObjective(KeepsNothing):
         return self._train.at(positions, self.layout.device)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """The mean over the predicted tokens of a micro-batch."""
-        losses = causal_lm.prediction_losses(self.model, *batch)
-        return losses.sum() / (batch[1] != causal_lm.NOT_PREDICTED).sum().clamp(min=1)
+        """The mean over sequences of the mean over each one's predicted tokens, as in the evaluation: so that
+        sequences weigh alike, however ranks and micro-batches share them."""
+        return sequence_losses(causal_lm.prediction_losses(self.model, *batch), batch[1]).mean()
 
     def evaluate(self) -> dict[str, float]:
         """Mean over the evaluation sequences, of all ranks, of each one's mean loss in nats per predicted token.
@@ -64,11 +65,10 @@ class LlmFinetuneObjective(KeepsNothing):
         for start in range(0, -(-self.evaluation_samples // size), self.workload.batch_size):
             positions = own[start : start + self.workload.batch_size]
             inputs, targets = self._evaluation.at(positions if len(positions) else own[:1], device)
-            losses = causal_lm.prediction_losses(self.model, inputs, targets).sum(dim=1)
-            predicted = (targets != causal_lm.NOT_PREDICTED).sum(dim=1)
+            losses = sequence_losses(causal_lm.prediction_losses(self.model, inputs, targets), targets)
             if len(positions):
-                total += float((losses / predicted.clamp(min=1)).double().sum().item())
-                count += int((predicted > 0).sum().item())
+                total += float(losses.double().sum().item())
+                count += int((targets != NOT_PREDICTED).any(dim=1).sum().item())
         total, sequences = self.layout.data_total([total, count])
         return {"evaluation_loss": total / sequences}
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from seatrial.config.training.moe import BiasUpdate, Moe
 from seatrial.measure.context import RankContext
 from seatrial.record import Measurement
 from seatrial.train import corpus
-from seatrial.train.decoder import token_losses
 from seatrial.train.flops.count import FlopCount
 from seatrial.train.layout import Layout
 from seatrial.train.moe.model import moe_decoder, moe_flops
 from seatrial.train.moe.statistics import RoutingStatistics, over_data_ranks
 from seatrial.train.packing import spread
+from seatrial.train.prediction import token_losses
 from seatrial.train.run import train
 from seatrial.train.text import byte_windows
 
@@ -32,7 +30,7 @@ class MoeObjective:
         self.tokens_per_sample = workload.sequence_length
         self._windows, self._evaluation = windows, evaluation
         drops = workload.capacity_factor is not None
-        self.statistics = RoutingStatistics(workload.layers, workload.experts, layout, _stretches(workload), drops)
+        self.statistics = RoutingStatistics(workload.layers, workload.experts, layout, drops)
         decoder, self.routed = moe_decoder(workload, layout, self.statistics, seed)
         self.model: torch.nn.Module = decoder
         self._step = 0
@@ -45,7 +43,7 @@ class MoeObjective:
 
     def loss(self, batch: torch.Tensor) -> torch.Tensor:
         """Mean cross entropy in nats per byte, and the sum of all layers' balancing losses."""
-        loss = token_losses(self.model, batch, "mean")
+        loss = self._losses(batch).mean()
         for layer in self.routed:
             if layer.auxiliary is not None:
                 loss = loss + layer.auxiliary
@@ -61,7 +59,7 @@ class MoeObjective:
         total, count, size = 0.0, len(self._evaluation), self.layout.data_size
         own = torch.arange(self.layout.data_rank, count + -count % size, size)
         for part in own.split(self.workload.batch_size):
-            losses = token_losses(self.model, self._on_device(self._evaluation[part % count]), "none")
+            losses = self._losses(self._on_device(self._evaluation[part % count]))
             total += float(losses.sum(dim=1).double()[(part < count).to(losses.device)].sum().item())
         (total,) = self.layout.data_total([total])
         return {"evaluation_loss": total / (count * self.tokens_per_sample)}
@@ -100,6 +98,10 @@ class MoeObjective:
         """FLOPs of one sequence."""
         return moe_flops(self.workload)
 
+    def _losses(self, windows: torch.Tensor) -> torch.Tensor:
+        """Of predicting bytes 1 ... L of windows [n, L + 1] from those before each: [n, L]."""
+        return token_losses(self.model(windows[:, :-1]), windows[:, 1:])
+
     def _on_device(self, windows: torch.Tensor) -> torch.Tensor:
         return windows.to(self.layout.device).long()
 
@@ -121,9 +123,3 @@ def run(ctx: RankContext) -> None:
     workload = ctx.case.workload
     assert isinstance(workload, Moe)
     train(ctx, workload, lambda ctx, layout: build(ctx, workload, layout))
-
-
-def _stretches(workload: Moe) -> int:
-    """How many stretches there are at most between pauses of the training."""
-    intervals = (workload.evaluation_interval_steps, workload.checkpoint_interval_steps)
-    return sum(math.ceil(workload.max_steps / interval) for interval in intervals if interval) + 1
