@@ -278,6 +278,10 @@ def test_bfloat16_and_activation_checkpointing_train_too(prepared: Path, tmp_pat
         ({"evaluation_interval_steps": 61}, "max_steps"),
         ({"model": base_model(shape={**base_model()["shape"], "heads": 3})}, "divisible"),
         ({"quality": {"metric": "evaluation_loss", "target": 0.0}}, "greater than 0"),
+        (
+            {"also": [{"metric": "retrieval_accuracy", "target": 0.9, "direction": "higher"}]},
+            "evaluation_loss, retrieval_accuracy: llm_finetune measures evaluation_loss and nothing else",
+        ),
     ],
 )
 def test_impossible_training_is_refused_before_it_starts(more: dict[str, Any], problem: str) -> None:

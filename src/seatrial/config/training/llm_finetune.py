@@ -47,8 +47,11 @@ class LlmFinetune(Training):
             raise ValueError(
                 f"parallelism.ep ({self.parallelism.ep}): llm_finetune has no routed experts to share; allowed: 1"
             )
-        if self.quality.metric != "evaluation_loss":
-            raise ValueError(f"quality.metric {self.quality.metric}: llm_finetune measures evaluation_loss")
+        metrics = [quality.metric for quality in (self.quality, *self.also)]
+        if metrics != ["evaluation_loss"]:
+            raise ValueError(
+                f"quality.metric {', '.join(metrics)}: llm_finetune measures evaluation_loss and nothing else"
+            )
         return self
 
     def preparations(self) -> list[Preparation]:
