@@ -11,8 +11,9 @@ import torch.distributed as dist
 from gloo_ranks import layout, on_ranks
 from hypothesis import given
 from hypothesis import strategies as st
+from study_on_disk import FINETUNE
 
-from seatrial.config.training import Parallelism
+from seatrial.config.training import LlmFinetune, Parallelism
 from seatrial.train.layout import AXES, Layout, _groups, _unravel
 from seatrial.train.phases import Phases
 from seatrial.train.ranks import Ranks
@@ -80,3 +81,23 @@ def test_four_ranks_share_data_experts_and_layers() -> None:
     assert {f["data_size"] for f in found} == {2}
     assert [f["part"] for f in found] == ["tp0.ep0", "tp1.ep0", "tp0.ep1", "tp1.ep1"]
     assert [f["total"] for f in found] == [[1.0, 2.0]] * 4, "each share counts once"
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "world_size", "batch"),
+    [({}, 4, 24), ({"tp": 2}, 4, 12), ({"fsdp": 2, "tp": 2}, 8, 24), ({"dp": 2, "fsdp": 2}, 4, 24)],
+    ids=str,
+)
+def test_the_global_batch_counts_the_ranks_with_different_data(
+    parallelism: dict[str, int], world_size: int, batch: int
+) -> None:
+    workload = LlmFinetune.model_validate(
+        FINETUNE | {"batch_size": 2, "gradient_accumulation": 3, "parallelism": parallelism}
+    )
+    assert workload.global_batch(world_size) == batch
+
+
+def test_a_global_batch_on_ranks_that_do_not_come_out_even_is_refused() -> None:
+    workload = LlmFinetune.model_validate(FINETUNE | {"parallelism": {"tp": 2}})
+    with pytest.raises(ValueError, match="but the target has 3"):
+        workload.global_batch(3)

@@ -197,8 +197,7 @@ def _watched(
     assert isinstance(workload, HybridAttention)
     if quality not in (workload.quality, *workload.also):
         return None
-    data_ranks = case.target.world_size
-    tokens = workload.batch_size * workload.gradient_accumulation * data_ranks * workload.retrieval.sequence_length
+    tokens = workload.global_batch(case.target.world_size) * workload.retrieval.sequence_length
     chosen = evaluations[
         (evaluations["case_id"] == case.case_id) & (evaluations["metric"] == f"train.{quality.metric}")
     ]

@@ -215,8 +215,8 @@ def _stated(value: Any) -> str:
 
 
 def _of_batch(workload: LlmFinetune, wanted: Conditions, ranks: int) -> list[str]:
-    """Batch and evaluation cadence. Ranks of one tp group see the same data."""
-    batch = workload.batch_size * workload.gradient_accumulation * (ranks // workload.parallelism.tp)
+    """Batch and evaluation cadence."""
+    batch = workload.global_batch(ranks)
     found = []
     if batch > wanted.largest_batch:
         found.append(f"global batch {batch}, above {wanted.largest_batch}: no reference convergence points")

@@ -77,9 +77,7 @@ def key_of(case: Case) -> tuple[str, int]:
     """What identifies the configuration of a training case, and its global batch."""
     workload = case.workload
     assert isinstance(workload, Training)
-    parallelism = workload.parallelism
-    copies = parallelism.copies(case.target.world_size) * parallelism.fsdp * parallelism.ep
-    batch = workload.batch_size * workload.gradient_accumulation * copies
+    batch = workload.global_batch(case.target.world_size)
     content = workload.model_dump(mode="json", exclude=set(NO_MATTER))
     return content_hash({"workload": content, "global_batch_size": batch}), batch
 

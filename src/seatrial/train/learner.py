@@ -101,7 +101,7 @@ class Learner:
 
     def __init__(self, workload: Training, objective: Objective, layout: Layout, seed: int) -> None:
         self.workload, self.objective, self.layout = workload, objective, layout
-        self.samples_per_step = workload.batch_size * workload.gradient_accumulation * layout.data_size
+        self.samples_per_step = workload.global_batch(layout.ranks.size)
         self.tokens_per_sample = objective.tokens_per_sample
         self._order = BatchOrder(objective.samples, seed)
         named = [(n, p) for n, p in objective.model.named_parameters() if p.requires_grad]

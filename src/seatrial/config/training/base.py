@@ -59,6 +59,10 @@ class Parallelism(Closed):
             )
         return dp
 
+    def data_ranks(self, world_size: int) -> int:
+        """Ranks that see different data, on `world_size` ranks. Raises ValueError as `copies`."""
+        return self.copies(world_size) * self.fsdp * self.ep
+
 
 class Training(Workload):
     """A training to a stated quality."""
@@ -104,6 +108,13 @@ class Training(Workload):
     profile_steps: NonNegativeInt = 0
     """Steps of the run that are profiled for the share of communication that overlaps with nothing; only of use
     on accelerators (on CPUs every wait is timed)."""
+
+    def global_batch(self, world_size: int) -> int:
+        """Samples of one optimiser step on `world_size` ranks.
+
+        Raises ValueError in words where the ranks do not come out even with the parallelism.
+        """
+        return self.batch_size * self.gradient_accumulation * self.parallelism.data_ranks(world_size)
 
     @model_validator(mode="after")
     def _within_budget(self) -> Self:

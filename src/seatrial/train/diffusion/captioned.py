@@ -107,7 +107,7 @@ class CaptionedObjective:
             self._average.restore(state)
 
     def log_parameters(self) -> dict[str, object]:
-        samples = self.workload.batch_size * self.workload.gradient_accumulation * self.layout.data_size
+        samples = self.workload.global_batch(self.layout.ranks.size)
         return {"evaluation_frequency": self.workload.evaluation_interval_steps * samples}
 
     def flops_per_sample(self) -> FlopCount | None:
