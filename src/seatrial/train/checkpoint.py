@@ -24,7 +24,6 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
 from seatrial.errors import EXIT_FAULT, SeatrialError, UnreadableFile
@@ -32,6 +31,7 @@ from seatrial.mllog import TrainingLog
 from seatrial.paths import write_text, written_aside
 from seatrial.train.history import History
 from seatrial.train.learner import Learner
+from seatrial.train.saved_shapes import as_long_as_saved
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Checkpoints:
         content = self._read(place / COMPLETE)
         reader = dcp.FileSystemReader(place)
         try:
-            state = _as_long_as_saved(self._state(), reader.read_metadata())
+            state = as_long_as_saved(self._state(), reader.read_metadata())
             dcp.load(state, storage_reader=reader, no_dist=self._alone)
         except (dcp.api.CheckpointException, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as problem:
             raise UnreadableFile(place, f"not a checkpoint ({_in_words(problem)}); {ADVICE}") from problem
@@ -274,16 +274,6 @@ def _in_words(problem: BaseException) -> str:
         return f"{type(problem).__name__}: {problem}"
     met = sorted(problem.failures.items())
     return "; ".join(f"rank {rank}: {type(error).__name__}: {error}" for rank, (error, _) in met)
-
-
-def _as_long_as_saved(state: dict[str, Any], saved: Metadata) -> dict[str, Any]:
-    """Room for what an objective keeps of its course: that has grown by the time it is saved."""
-    for name, tensor in state.items():
-        entry = saved.state_dict_metadata.get(name)
-        if name.startswith("objective.") and isinstance(entry, TensorStorageMetadata):
-            if entry.size[1:] == tensor.shape[1:] and entry.size != tensor.shape:
-                state[name] = tensor.new_empty(entry.size)
-    return state
 
 
 def _fused(learner: Learner) -> bool:

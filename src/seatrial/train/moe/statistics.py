@@ -35,8 +35,8 @@ FIELDS: tuple[tuple[str, dict[str, str]], ...] = (
 class RoutingStatistics:
     """Figures of every layer for every stretch between pauses of the training."""
 
-    def __init__(self, layers: int, experts: int, layout: Layout, stretches: int, drops: bool) -> None:
-        """`stretches`: how many there can be at most; `drops`: whether experts have a capacity."""
+    def __init__(self, layers: int, experts: int, layout: Layout, drops: bool) -> None:
+        """`drops`: whether experts have a capacity."""
         self.layout, self.drops = layout, drops
         self.steps = Stopwatch(layout.device)
         """From a step's first data to its update."""
@@ -45,9 +45,9 @@ class RoutingStatistics:
         self._folded = 0
         self._sums = torch.zeros(3, layers, dtype=torch.float64)
         self._tokens = torch.zeros(layers, 2, experts, dtype=torch.int64)
-        # Of a fixed size, as a checkpoint's tensors must be; what has not been measured is NaN.
-        self._figures = torch.full((stretches, layers, len(FIELDS)), math.nan, dtype=torch.float64)
-        self._shares = torch.full((stretches, 2), math.nan, dtype=torch.float64)
+        # A row for each stretch: a run that is told to end has more of them than were planned. NaN: not measured.
+        self._figures = torch.empty((0, layers, len(FIELDS)), dtype=torch.float64)
+        self._shares = torch.empty((0, 2), dtype=torch.float64)
         """[stretches, step at its end | share of all-to-all]."""
         self._found: list[Measurement] = []
 
@@ -70,18 +70,19 @@ class RoutingStatistics:
         self._fold()
         if not self._folded:
             return
-        row = self._rows
-        self._figures[row] = self._of_counts()
-        self._shares[row, 0] = step
+        figures, share = self._of_counts(), math.nan
         times = [s.seconds() for e in exchanges for s in (e.forward, e.backward)]
         whole, *times = self.layout.ranks.total([self.steps.seconds(), *times])
         if self.layout.ep.size > 1:
             per_step = torch.tensor(times, dtype=torch.float64).view(-1, 2) / (
                 self._folded * self.layout.ranks.size
             )
-            self._figures[row, :, 6:8] = per_step
-            self._shares[row, 1] = sum(times) / whole
-        self._found += self._of_row(row)
+            figures[:, 6:8] = per_step
+            share = sum(times) / whole
+        ended = torch.tensor([[step, share]], dtype=torch.float64)
+        self._figures = torch.cat([self._figures, figures[None]])
+        self._shares = torch.cat([self._shares, ended])
+        self._found += self._of_row(len(self._shares) - 1)
         self._folded = 0
         self._sums.zero_()
         self._tokens.zero_()
@@ -97,14 +98,8 @@ class RoutingStatistics:
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Continue from what `state` returned."""
-        self._figures.copy_(state["figures"])
-        self._shares.copy_(state["shares"])
-        self._found = [m for row in range(self._rows) for m in self._of_row(row)]
-
-    @property
-    def _rows(self) -> int:
-        """Stretches so far."""
-        return int(torch.isfinite(self._shares[:, 0]).sum())
+        self._figures, self._shares = state["figures"], state["shares"]
+        self._found = [m for row in range(len(self._shares)) for m in self._of_row(row)]
 
     def _of_row(self, row: int) -> list[Measurement]:
         step = int(self._shares[row, 0])
