@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch.distributed.fsdp import FSDPModule
 
 from seatrial.config.training import Training
 from seatrial.record import Measurement
@@ -130,8 +129,6 @@ class Learner:
             with phases("data_wait"):
                 batch = self.objective.fetch(positions)
             with phases("compute"):
-                if isinstance(model, FSDPModule):
-                    model.set_requires_gradient_sync(part == accumulation - 1)
                 with self.precision():
                     mean = self.objective.loss(batch) / accumulation
                 if part == accumulation - 1:
