@@ -160,3 +160,17 @@ def test_it_is_mlperfs_clock_that_is_compared(make_study, on_mlperfs_clock):
     else:
         assert row["basis"] == "undefined"
         assert "from run_start to run_stop, which published results are, was not recorded" in row["note"]
+
+
+@pytest.mark.usefixtures("same_work")
+def test_a_resumed_repeat_leaves_nothing_to_compare(make_study):
+    """The minutes between run_start and run_stop then hold the wait for a node too."""
+    from study_on_disk import B200, FINETUNE
+
+    study = make_study(target=B200)
+    (case,) = study.experiment("finetune", FINETUNE | {"benchmark": "llama2_70b_lora"}, 2)
+    for repeat, resumed in ((0, 0), (1, 2)):
+        study.record(case, repeat, measurement("train.mlperf_minutes", [12.0]), resumed=resumed)
+    row = pd.read_csv(study.analyse().comparison).iloc[0]
+    assert (row["basis"], row["standing"]) == ("undefined", "undefined")
+    assert "repeat 1 resumed 2 times: MLPerf's clock ran on while the training did not" in row["note"]

@@ -56,11 +56,24 @@ def comparable(
         return _of_logs(case, case.workload, measurements, runs, stated_system(paths, case))
     minutes = medians_by_repeat(measurements, case.case_id, "train.mlperf_minutes")
     gap = problem = None
-    if not minutes and medians_by_repeat(measurements, case.case_id, "train.time_to_quality"):
+    if (resumed := _resumed(case, repeats)) is not None:
+        problem = resumed
+    elif not minutes and medians_by_repeat(measurements, case.case_id, "train.time_to_quality"):
         problem = "its time from run_start to run_stop, which published results are, was not recorded"
     if 0 < len(minutes) < case.repeats:
         gap = f"{len(minutes)} of {case.repeats} repeats reached the quality; the median is of these"
     return Comparable(minutes, median(minutes), references.round, gap=gap, problem=problem)
+
+
+def _resumed(case: Case, repeats: pd.DataFrame) -> str | None:
+    """Which completed repeats went on from a checkpoint: MLPerf's clock counted the time between as training."""
+    of_case = repeats[(repeats["case_id"] == case.case_id) & (repeats["outcome"] == "completed")]
+    words = [
+        f"repeat {int(number)} resumed {int(times)} time{'s' if times > 1 else ''}"
+        for number, times in zip(of_case["repeat"], of_case["resumed"], strict=True)
+        if times > 0  # never of what is not a number
+    ]
+    return f"{', '.join(words)}: MLPerf's clock ran on while the training did not" if words else None
 
 
 def _of_logs(
