@@ -3,8 +3,7 @@
 A number is a function of (seed, stream, step, sample, element): any number of ranks, any micro-batch size and any
 restart sees the same noise for the same sample at the same step, and nothing has to be saved.
 
-Every element's counter goes through the mixing function of SplitMix64 (Steele, Lea, Flood: Fast Splittable
-Pseudorandom Number Generators, OOPSLA 2014; constants of Stafford's variant 13).
+Every element's counter goes through the mixing function of SplitMix64.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Literal
 
 import torch
 
-GOLDEN = 0x9E3779B97F4A7C15
-FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+from seatrial.train.splitmix64 import GOLDEN, mixed, top_bits
+
 MANTISSA_BITS = 24
 
 Stream = Literal["training_noise", "training_time", "training_latent", "caption", "generated", "evaluation_noise",
@@ -34,11 +33,11 @@ class Noise:
 
     def uniform(self, stream: Stream, step: int, samples: torch.Tensor, elements: int = 1) -> torch.Tensor:
         """Float32 in (0, 1), [n, elements], for the samples numbered in `samples` [n] (int64, any device)."""
-        seeded = _mixed(_mixed(torch.tensor(self.seed)) + STREAMS.index(stream))
-        key = int(_mixed(seeded + step))  # a number: nothing is copied to an accelerator
-        keys = _mixed(_mixed(samples) ^ key)
-        counters = torch.arange(1, elements + 1, device=samples.device) * _signed(GOLDEN)
-        bits = _shifted(_mixed(keys[:, None] + counters), 64 - MANTISSA_BITS)
+        seeded = mixed(mixed(torch.tensor(self.seed)) + STREAMS.index(stream))
+        key = int(mixed(seeded + step))  # a number: nothing is copied to an accelerator
+        keys = mixed(mixed(samples) ^ key)
+        counters = torch.arange(1, elements + 1, device=samples.device) * GOLDEN
+        bits = top_bits(mixed(keys[:, None] + counters), MANTISSA_BITS)
         return (bits.float() + 0.5) * 2.0**-MANTISSA_BITS
 
     def normal(self, stream: Stream, step: int, samples: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
@@ -48,19 +47,3 @@ class Noise:
         radius, angle = (-2 * radius.log()).sqrt(), 2 * math.pi * angle
         both = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
         return both[:, : math.prod(shape)].reshape(len(samples), *shape)
-
-
-def _mixed(x: torch.Tensor) -> torch.Tensor:
-    """SplitMix64's finaliser on int64, whose products wrap as unsigned ones do."""
-    x = (x ^ _shifted(x, 30)) * _signed(FIRST)
-    x = (x ^ _shifted(x, 27)) * _signed(SECOND)
-    return x ^ _shifted(x, 31)
-
-
-def _shifted(x: torch.Tensor, bits: int) -> torch.Tensor:
-    """Logical shift to the right: torch's keeps the sign."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 64) if word >= 1 << 63 else word

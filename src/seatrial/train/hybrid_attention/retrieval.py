@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple
 import torch
 
 from seatrial.config.training import Retrieval
+from seatrial.train.splitmix64 import GOLDEN, mixed, top_bits
 
+MANTISSA_BITS = 53
 STREAMS = {"training": 1, "evaluation": 2, "probe": 3}
 Stream = Literal["training", "evaluation", "probe"]
 
@@ -88,30 +90,17 @@ class _Draws:
     """Uniform numbers of each sequence, one after the other."""
 
     def __init__(self, stream: int, seed: int, positions: torch.Tensor) -> None:
-        start = _mixed(torch.tensor([seed * 8 + stream], dtype=torch.int64, device=positions.device))
-        self._base = _mixed(positions.long() ^ start)[:, None]
+        start = _drawn(torch.tensor([seed * 8 + stream], dtype=torch.int64, device=positions.device))
+        self._base = _drawn(positions.long() ^ start)[:, None]
         self._used = 0
 
     def uniform(self, count: int) -> torch.Tensor:
         """The next `count` numbers in [0, 1) of every sequence: [n, count], float64 of 53 random bits."""
         place = torch.arange(self._used, self._used + count, device=self._base.device)
         self._used += count
-        return _shifted(_mixed(self._base + place * _GOLDEN), 11).double() * 2.0**-53
+        return top_bits(_drawn(self._base + place * GOLDEN), MANTISSA_BITS).double() * 2.0**-MANTISSA_BITS
 
 
-_GOLDEN = -7046029254386353131
-_FACTORS = (-4658895280553007687, -7723592293110705685)
-"""SplitMix64's constants (Steele, Lea and Flood 2014), as signed numbers: torch's products wrap around alike."""
-
-
-def _mixed(x: torch.Tensor) -> torch.Tensor:
-    """SplitMix64's finaliser over int64."""
-    x = x + _GOLDEN
-    x = (x ^ _shifted(x, 30)) * _FACTORS[0]
-    x = (x ^ _shifted(x, 27)) * _FACTORS[1]
-    return x ^ _shifted(x, 31)
-
-
-def _shifted(x: torch.Tensor, bits: int) -> torch.Tensor:
-    """Logical shift to the right: zeros come in, not the sign."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+def _drawn(counters: torch.Tensor) -> torch.Tensor:
+    """SplitMix64's first number of each seed."""
+    return mixed(counters + GOLDEN)
