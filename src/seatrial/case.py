@@ -18,6 +18,8 @@ from seatrial.paths import write_text
 
 NOT_IDENTITY = {"prices", "notes", "description"}
 """Parts of a target that never change what is measured; they stay out of the hash."""
+PATIENCE = {"rank_timeout_minutes"}
+"""Parts of a workload that say when to give up, not what is measured; they stay out of the hash."""
 SCHEDULING = {"account", "partition", "qos", "reservation", "exclude", "slurm_extra", "gpus_request"}
 """Launcher words that say where a job queues, not what it measures; they stay out of the hash."""
 
@@ -91,7 +93,7 @@ def case_id(experiment: str, workload: AnyWorkload, target: Target, base_seed: i
     return content_hash(
         {
             "experiment": experiment,
-            "workload": workload.model_dump(mode="json"),
+            "workload": workload.model_dump(mode="json", exclude=PATIENCE),
             "target": facts,
             "base_seed": base_seed,
         }

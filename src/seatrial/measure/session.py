@@ -14,7 +14,7 @@ from typing import Any
 
 from seatrial.case import Case
 from seatrial.config.probe import Collective
-from seatrial.config.training import External
+from seatrial.config.training import External, Training
 from seatrial.errors import SeatrialError
 from seatrial.measure.context import RankContext
 from seatrial.measure.device import (
@@ -96,7 +96,7 @@ class _Session:
         import torch.distributed as dist
 
         name = f"{self.case.case_id}/{self.repeat}"
-        peers = Peers(self.launch, name, self._timeout(), self._tell)
+        peers = Peers(self.launch, name, self._meeting_timeout(), self._tell)
         written: list[Record] = []
 
         def step() -> None:
@@ -169,10 +169,18 @@ class _Session:
         work(ctx)
         log.info("work ends after %.1f s", time.perf_counter() - begin)
 
+    def _meeting_timeout(self) -> dt.timedelta:
+        """How long the ranks wait for each other to start, and at the end for all to be there."""
+        # Whatever a training's first rank reads while the others wait, it does so in between.
+        return DEFAULT_TIMEOUT if isinstance(self.case.workload, Training) else self._timeout()
+
     def _timeout(self) -> dt.timedelta:
+        """How long a rank waits for another within a collective."""
         workload = self.case.workload
         if isinstance(workload, Collective):
             return dt.timedelta(seconds=workload.timeout_seconds)
+        if isinstance(workload, Training):
+            return dt.timedelta(minutes=workload.rank_timeout_minutes)
         return DEFAULT_TIMEOUT
 
     def _tell(self, failure: Failure) -> None:

@@ -30,6 +30,7 @@ LEAST_RUNS = 3
 """Fewer have no mean without the best and the worst."""
 NO_MATTER = (
     "time_limit_minutes",
+    "rank_timeout_minutes",
     "telemetry_interval_seconds",
     "profile_steps",
     "checkpoint_interval_steps",

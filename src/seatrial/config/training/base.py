@@ -103,6 +103,9 @@ class Training(Workload):
     cpu_threads: PositiveInt | None = None
     """CPU threads that a rank computes with at most; None: its whole share of the node's."""
     parallelism: Parallelism = Parallelism()
+    rank_timeout_minutes: PositiveFloat = 30.0
+    """How long a rank waits for another, also while the first alone reads the model; one that waits longer ends the
+    run."""
     telemetry_interval_seconds: PositiveFloat | None = 1.0
     """How often power, clocks and utilisation are read beside the run; None: never."""
     profile_steps: NonNegativeInt = 0
