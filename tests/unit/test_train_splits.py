@@ -68,7 +68,7 @@ def test_inserted_sleep_comes_out_in_its_part_and_nowhere_else(
     whole = [sum(step) for step in zip(*parts, strict=True)]
     for mean, longest in zip(whole, samples(record, "train.step_time"), strict=True):
         assert mean <= longest * (1 + 1e-9)
-    # That nothing is left out shows where steps are long: those of milliseconds are as uneven as the machine is busy.
+    # That nothing is left out shows where steps are long: short ones are as uneven as the machine is busy.
     assert added(whole, slept) == pytest.approx(1.0, abs=0.05)
     (fraction,) = samples(record, "train.productive_fraction")
     assert fraction == pytest.approx(sum(parts[0]) / sum(whole))
