@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import moe_cases
 import pytest
@@ -13,6 +15,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from seatrial.config.training import Moe
+from seatrial.record import Measurement
+from seatrial.train.checkpoint import Checkpoints
+from seatrial.train.history import History
 from seatrial.train.learner import Learner
 from seatrial.train.moe.balance import gini, imbalance
 from seatrial.train.moe.model import moe_flops
@@ -193,22 +198,35 @@ def test_the_bias_balances_what_does_not_change() -> None:
     assert spread(balancing=slow, **still) - 1 < 0.5 * (free - 1)
 
 
-def test_a_restored_run_goes_on_with_its_biases_and_figures() -> None:
+@pytest.mark.parametrize("mode", ["synchronous", "asynchronous"])
+def test_a_run_cut_into_more_stretches_than_planned_goes_on_with_its_biases_and_figures(
+    mode: Any, tmp_path: Path
+) -> None:
+    """Two pauses are planned; told to end after every step, it has seven."""
     place = layout()
     workload = Moe.model_validate(moe_cases.content(balancing=moe_cases.BIAS))
-    made = moe_cases.objective(workload, place)
-    learner = Learner(workload, made, place, 3)
-    for step in range(4):
-        learner.train_step(step)
-    measured = made.measurements()
-    other = moe_cases.objective(workload, place, seed=4)
-    before = other.state()
-    assert {k: v.shape for k, v in before.items()} == {k: v.shape for k, v in made.state().items()}
-    other.restore({name: tensor.clone() for name, tensor in made.state().items()})
-    assert any(layer.router.bias.abs().sum() > 0 for layer in made.routed)
-    for mine, theirs in zip(made.routed, other.routed, strict=True):
-        assert torch.equal(mine.router.bias, theirs.router.bias)
-    assert other.measurements() == measured
+    assert workload.max_steps // workload.evaluation_interval_steps == 2
+    owner = {"case_id": "x", "repeat": 0}
+    measured: list[Measurement] = []
+    biases: list[torch.Tensor] = []
+    moved = 0.0
+    for cut in range(7):
+        made = moe_cases.objective(workload, place, seed=3 + cut)
+        learner = Learner(workload, made, place, 3)
+        history = History(workload.quality, tokens_per_sample=12)
+        checkpoints = Checkpoints(tmp_path, owner, learner, mode)
+        assert checkpoints.restore(history) == (cut > 0)
+        assert made.statistics.measurements() == measured
+        if cut:
+            assert all(torch.equal(a.router.bias, b) for a, b in zip(made.routed, biases, strict=True))
+        learner.train_step(cut)
+        measured = made.measurements()
+        biases = [layer.router.bias.clone() for layer in made.routed]
+        moved += sum(float(bias.abs().sum()) for bias in biases)
+        history.add_stretch(1, 8, 1.0, [1.0], 0.5, torch.ones(1, 1, 4))
+        checkpoints.save(history)
+        checkpoints.finish()
+    assert {m.labels["step"] for m in measured} == set(range(1, 8)) and moved > 0
 
 
 def test_only_what_a_token_meets_is_counted_as_flops() -> None:
