@@ -215,17 +215,6 @@ def test_the_table_has_retrieval_beside_loss_with_censored_runs_at_the_budget(ma
     assert set(runs["case_id"]) == {case.case_id for case in cases}
 
 
-def test_runs_that_crashed_or_are_missing_are_left_out_and_counted(make_study: Any) -> None:
-    study, (_, large) = windows(make_study, (QUICK, QUICK), ((400, 420, 460), QUICK[:3]))
-    # It got as far as an evaluation that meets the target, and then broke: no run to count on.
-    found = [
-        measurement("train.retrieval_accuracy", [value], {"step": step}) for step, value in ((0, 0.1), (20, 0.99))
-    ]
-    study.record(large, 3, *found, outcome="failed", error=Error(kind="crashed", message="it died"))
-    row = table_of(study.analyse()).loc[("retrieval_accuracy", 32)]
-    assert (row["runs"], row["reached"], row["left_out"]) == (3, 3, 2)
-
-
 def standing(make_study: Any, *runs: Any) -> tuple[str, str]:
     study, _ = windows(make_study, *runs)
     (found,) = findings(rows_of(pd.read_csv(study.analyse().emergence)))

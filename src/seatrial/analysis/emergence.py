@@ -59,7 +59,7 @@ COLUMNS = (
     "logrank_p",
     "exact_p",
 )
-"""A row for each window and quality. `runs` count; those that crashed, timed out or are missing are `left_out`.
+"""A row for each window and quality. `runs` count; those without any evaluation are `left_out`.
 The multiplier is of steps, and of tokens alike, over those of the smallest window."""
 RUN_COLUMNS = (
     "study",
@@ -192,7 +192,11 @@ def effect_words(effect: Effect) -> str:
 def _watched(
     case: Case, quality: QualityTarget, evaluations: pd.DataFrame, repeats: pd.DataFrame
 ) -> _Watched | None:
-    """The runs of a case; None where it does not ask for this quality."""
+    """The runs of a case, whatever became of them; None where it does not ask for this quality.
+
+    One that diverged reaches nothing more: not before its budget. One that broke off (time limit, memory, node,
+    crash) counts as not before its last evaluation: why it did is taken to say nothing of how long it would take.
+    """
     workload = case.workload
     assert isinstance(workload, HybridAttention)
     if quality not in (workload.quality, *workload.also):
@@ -201,15 +205,14 @@ def _watched(
     chosen = evaluations[
         (evaluations["case_id"] == case.case_id) & (evaluations["metric"] == f"train.{quality.metric}")
     ]
+    budget = float(workload.max_steps * tokens)
     runs: dict[int, Reach] = {}
     for repeat in rows_of(repeats[repeats["case_id"] == case.case_id]):
-        if repeat["outcome"] != "completed" and repeat["error_kind"] != "target_not_reached":
-            continue
         found = _reach(chosen[chosen["repeat"] == repeat["repeat"]], quality, tokens)
-        if found is not None:
-            runs[int(repeat["repeat"])] = found
-    left_out = case.repeats - len(runs)
-    return _Watched(case, _window(case), quality, runs, left_out, tokens, float(workload.max_steps * tokens))
+        if repeat["error_kind"] == "diverged" and (found is None or found.by is None):
+            found = Reach(budget, None)
+        runs |= {} if found is None else {int(repeat["repeat"]): found}
+    return _Watched(case, _window(case), quality, runs, case.repeats - len(runs), tokens, budget)
 
 
 def _reach(evaluations: pd.DataFrame, quality: QualityTarget, tokens_per_step: int) -> Reach | None:
@@ -252,7 +255,7 @@ def _row(reference: _Watched, one: _Watched) -> Row:
         "multiplier_method": effect.method,
         "multiplier_words": effect_words(effect),
         "logrank_p": logrank_p(reference.reaches, runs),
-        "exact_p": exact_p(reference.reaches, runs),
+        "exact_p": exact_p(reference.reaches, runs, min(reference.budget, one.budget)),
     }
 
 

@@ -1,7 +1,9 @@
 """When runs reach something, some of them never within their budget: medians, tests, and how many times longer.
 
-A run that has not reached it is censored at its budget: it counts as "not until then", never as a time. The time of
-one that has is known to lie between two evaluations; intervals are taken from the outer ends.
+A run that has not reached it is censored at its budget: it counts as "not until then", never as a time. One that
+broke off is censored where it was last looked at; that is right where breaking off has nothing to do with how late
+it would have got there (non-informative censoring). The time of one that has reached it is known to lie between two
+evaluations; intervals are taken from the outer ends.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reach:
-    """One run: not yet reached at `after`, reached at `by`; `by` None: not within the budget, which is `after`."""
+    """One run: not yet reached at `after`, reached at `by`; `by` None: not while it was watched, until `after`."""
 
     after: float
     by: float | None
@@ -45,6 +47,13 @@ class Effect(NamedTuple):
     low: float | None
     high: float | None
     method: str
+
+
+class _Watch(NamedTuple):
+    """When runs reached it or were last watched, and which of them reached it; both [runs]."""
+
+    times: Floats
+    reached: NDArray[np.bool_]
 
 
 class Curve(NamedTuple):
@@ -121,15 +130,14 @@ def logrank_p(one: Sequence[Reach], other: Sequence[Reach]) -> float | None:
     return p if math.isfinite(p) else None
 
 
-def exact_p(one: Sequence[Reach], other: Sequence[Reach]) -> float | None:
+def exact_p(one: Sequence[Reach], other: Sequence[Reach], until: float = math.inf) -> float | None:
     """The two-sided p of the log-rank test among all ways to divide the runs into two groups; right at any n.
 
-    None where nobody reached it. It asks for one budget: all are watched as long as the one watched least.
+    None where nobody reached it. Nobody is watched beyond `until`, the smaller of the groups' budgets.
     """
     if not one or not other or not _some_reached([*one, *other]):
         return None
-    until = min(r.after for r in (*one, *other) if r.by is None) if _some_censored([*one, *other]) else math.inf
-    later, earlier = _tails(_seen(one), _seen(other), until)
+    later, earlier = _tails(_late(one), _late(other), until)
     return min(1.0, 2 * min(later, earlier))
 
 
@@ -140,9 +148,9 @@ def times_longer(
 
     Every factor f is in the interval that the log-rank statistic, among all divisions of the runs, does not refuse
     when the times of `runs` are divided by f and both groups are watched equally long. That is exact for any n and
-    any censoring by the budget, where the two differ by a factor alone (accelerated failure time). Because a time
-    is known only between two evaluations, the lower end takes it as early as it can be in `runs` and as late as it
-    can be in the reference, the upper end the other way round.
+    any censoring by the budget (runs that broke off make it approximate), where the two differ by a factor alone
+    (accelerated failure time). Because a time is known only between two evaluations, the lower end takes it as
+    early as it can be in `runs` and as late as it can be in the reference, the upper end the other way round.
     """
     value = None
     medians = median_reach(reference), median_reach(runs)
@@ -154,36 +162,38 @@ def times_longer(
         return Effect(value, None, None, "none (no run reached it)")
     if 1 / math.comb(len(reference) + len(runs), len(runs)) > tail:
         return Effect(value, None, None, f"none ({len(reference)} and {len(runs)} runs cannot show it)")
-    low = _lowest_not_refused(_seen(reference), _early(runs), budgets, tail)
+    low = _lowest_not_refused(_late(reference), _early(runs), budgets, tail)
     # The other way round the reference takes 1 / f times as long.
-    high = _lowest_not_refused(_seen(runs), _early(reference), budgets[::-1], tail)
+    high = _lowest_not_refused(_late(runs), _early(reference), budgets[::-1], tail)
     return Effect(value, low, None if high is None else 1 / high, method)
 
 
-def _lowest_not_refused(reference: Floats, runs: Floats, budgets: tuple[float, float], tail: float) -> float | None:
+def _lowest_not_refused(reference: _Watch, runs: _Watch, budgets: tuple[float, float], tail: float) -> float | None:
     """The least factor f at which `runs` / f are not significantly later than the reference; None: any, however
     small. Whether they are changes only where two times, or a time and a budget, change places."""
     known = [
-        [t for t in (*times, budget) if 0 < t < math.inf]
-        for times, budget in zip((reference, runs), budgets, strict=True)
+        [t for t in (*group.times, budget) if 0 < t < math.inf]
+        for group, budget in zip((reference, runs), budgets, strict=True)
     ]
     edges = sorted({late / early for early in known[0] for late in known[1]})
     for index, edge in enumerate(edges):
         inside = edge / 2 if index == 0 else math.sqrt(edges[index - 1] * edge)
-        later, _ = _tails(reference, runs / inside, min(budgets[0], budgets[1] / inside))
+        scaled = _Watch(runs.times / inside, runs.reached)
+        later, _ = _tails(reference, scaled, min(budgets[0], budgets[1] / inside))
         if later > tail:
             return edges[index - 1] if index else None
     return edges[-1] if edges else None
 
 
-def _tails(reference: Floats, runs: Floats, until: float) -> tuple[float, float]:
+def _tails(reference: _Watch, runs: _Watch, until: float) -> tuple[float, float]:
     """Among all divisions into groups of these sizes, the share in which the second is at least as late as `runs`
     are, and at least as early, by the log-rank statistic; nobody is watched beyond `until`."""
-    times = np.concatenate([reference, runs])
-    scores = _logrank_scores(np.minimum(times, until), times <= until)
-    member = _divisions(len(reference), len(runs))
-    sums = member @ scores
-    found = float(scores[len(reference) :].sum())
+    times = np.concatenate([reference.times, runs.times])
+    reached = np.concatenate([reference.reached, runs.reached]) & (times <= until)
+    scores = _logrank_scores(np.minimum(times, until), reached)
+    first = len(reference.times)
+    sums = _divisions(first, len(runs.times)) @ scores
+    found = float(scores[first:].sum())
     return float(np.mean(sums <= found + 1e-9)), float(np.mean(sums >= found - 1e-9))
 
 
@@ -214,22 +224,22 @@ def _censored(runs: Sequence[Reach]) -> stats.CensoredData:
     return stats.CensoredData.right_censored([r.seen for r in runs], [r.by is None for r in runs])
 
 
-def _seen(runs: Sequence[Reach]) -> Floats:
-    """As late as they can be; infinite where censored."""
-    return np.array([math.inf if r.by is None else r.by for r in runs])
+def _late(runs: Sequence[Reach]) -> _Watch:
+    """Those that reached it as late as they can have."""
+    return _Watch(np.array([r.seen for r in runs], dtype=float), _which_reached(runs))
 
 
-def _early(runs: Sequence[Reach]) -> Floats:
-    """As early as they can be; infinite where censored."""
-    return np.array([math.inf if r.by is None else r.after for r in runs])
+def _early(runs: Sequence[Reach]) -> _Watch:
+    """Those that reached it as early as they can have."""
+    return _Watch(np.array([r.after for r in runs], dtype=float), _which_reached(runs))
+
+
+def _which_reached(runs: Sequence[Reach]) -> NDArray[np.bool_]:
+    return np.array([run.by is not None for run in runs], dtype=bool)
 
 
 def _some_reached(runs: Sequence[Reach]) -> bool:
     return any(run.by is not None for run in runs)
-
-
-def _some_censored(runs: Sequence[Reach]) -> bool:
-    return any(run.by is None for run in runs)
 
 
 def _first(times: Floats, where: NDArray[np.bool_]) -> float | None:

@@ -101,14 +101,15 @@ def _table(rows: Sequence[Row]) -> Table:
         ("Log-rank p", NUMBER),
     ]
     caption = (
-        "Tokens to retrieval and to loss. A run that has not reached it counts as not before its budget "
-        "(Kaplan-Meier); under each median its interval, from the evaluation before"
+        "Tokens to retrieval and to loss. A run that has not reached it, or diverged, counts as not before its "
+        "budget, one that broke off for another reason as not before its last evaluation (Kaplan-Meier); under "
+        "each median its interval, from the evaluation before"
     )
     return table("emergence", caption, columns, [_cells(row) for row in rows], "tables/emergence.csv")
 
 
 def _cells(row: Row) -> list[Cell]:
-    left_out = f"{row['left_out']} more crashed or missing" if row["left_out"] else ""
+    left_out = f"{row['left_out']} more without an evaluation" if row["left_out"] else ""
     axes = "" if row["other_axes"] == "{}" else f", {row['other_axes']}"
     exact = "" if row["exact_p"] is None else f"exact {format_figure(row['exact_p'], 2)}"
     low, high = (None if row[end] is None else _millions(row[end]) for end in ("low_tokens", "high_tokens"))
