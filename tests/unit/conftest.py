@@ -24,3 +24,4 @@ def make_study(tmp_path: Path) -> Callable[..., StudyOnDisk]:
 def same_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every training for the same work as the benchmark it names: no workload here can be shown to be it."""
     monkeypatch.setattr("seatrial.analysis.comparison.unlike", lambda workload, ranks: [])
+    monkeypatch.setattr("seatrial.analysis.comparison.loaded_otherwise", lambda workload, facts: [])

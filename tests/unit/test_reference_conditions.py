@@ -11,10 +11,10 @@ import yaml
 
 from seatrial.analysis.analyse import analyse
 from seatrial.analysis.collect import collect
-from seatrial.config.training import External, LlmFinetune
+from seatrial.config.training import External, LlmFinetune, QualityTarget
 from seatrial.plan import make_plan
 from seatrial.record import measurement
-from seatrial.reference.conditions import unlike
+from seatrial.reference.conditions import LLAMA2_70B_LORA, LLAMA31_8B, unlike
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -54,6 +54,10 @@ def test_the_stated_benchmark_is_the_same_work_on_eight_ranks():
             {"model__name": "meta-llama/Llama-2-70b-chat-hf"},
             "model meta-llama/Llama-2-70b-chat-hf, not Llama 2 70B",
         ),
+        ({"model__name": "/scratch/Llama-2-70b-hf"}, "model /scratch/Llama-2-70b-hf, not Llama 2 70B"),
+        ({"model__name": "somebody/Llama-2-70b-hf"}, "model somebody/Llama-2-70b-hf, not Llama 2 70B"),
+        ({"checkpoint_interval_steps": 10}, "a checkpoint every 10 steps, not none"),
+        ({"profile_steps": 5}, "5 steps are profiled, not none"),
         ({"model__gguf_file": "q4.gguf"}, "dequantised from q4.gguf"),
         ({"dataset__name": "tau/scrolls"}, "data from hub tau/scrolls"),
         ({"dataset__revision": None}, "no stated revision"),
@@ -98,7 +102,49 @@ def test_batch_and_ranks_decide_the_cadence_and_have_a_limit():
 
 def test_what_may_be_chosen_freely_is_no_departure():
     free = {"learning_rate": 5e-4, "warmup_steps": 10, "max_steps": 800, "activation_checkpointing": False}
+    free |= {"dtype": "float32"}
     assert unlike(changed("llama2_70b_lora", **free), 8) == []
+
+
+def test_a_run_that_goes_on_for_a_further_quality_is_not_the_benchmarks():
+    further = {"metric": "retrieval_accuracy", "target": 0.9, "direction": "higher"}
+    both = changed("llama2_70b_lora").model_copy(update={"also": [QualityTarget.model_validate(further)]})
+    assert unlike(both, 8) == ["it goes on until retrieval_accuracy is met too, not only the benchmark's quality"]
+
+
+LOADED = dict(LLAMA2_70B_LORA.loaded) | {"architecture": "LlamaForCausalLM", "revision": "abc"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (LOADED, None),
+        (None, "its record does not say which model was loaded"),
+        (LOADED | {"origin": "folder"}, "the model loaded has origin folder, not hub"),
+        (LOADED | {"layers": 2, "parameters": 2_235_564_032}, "the model loaded has layers 2, not 80"),
+    ],
+    ids=["as it is", "not recorded", "folder", "two layers"],
+)
+def test_what_was_really_loaded_decides_and_not_its_name_alone(make_study, facts, words):
+    from study_on_disk import B200
+
+    study = make_study(target=B200)
+    (case,) = study.experiment("finetune", stated("llama2_70b_lora"), 1)
+    told = {"hosts": ["n1"]} | ({} if facts is None else {"model": facts})
+    study.record(case, 0, measurement("train.mlperf_minutes", [12.0]), provenance=told)
+    row = pd.read_csv(study.analyse().comparison).iloc[0]
+    assert (row["basis"] == "undefined") == (words is not None)
+    assert words is None or f"not the same work as llama2_70b_lora: {words}" in row["note"]
+
+
+def test_the_stated_sizes_are_those_of_the_shape():
+    """Embedding, head and last norm; query and output, key and value, the feed-forward's three, two norms."""
+    hidden, narrow, inner = 8192, 1024, 28672
+    layer = 2 * hidden * hidden + 2 * hidden * narrow + 3 * hidden * inner + 2 * hidden
+    assert LLAMA2_70B_LORA.loaded["parameters"] == 80 * layer + 2 * 32_000 * hidden + hidden
+    hidden, narrow, inner = 4096, 1024, 14336
+    layer = 2 * hidden * hidden + 2 * hidden * narrow + 3 * hidden * inner + 2 * hidden
+    assert LLAMA31_8B.loaded["parameters"] == 32 * layer + 2 * 128_256 * hidden + hidden
 
 
 def test_llama31_8b_says_what_keeps_it_from_being_the_same_work():

@@ -127,6 +127,13 @@ def test_training_reaches_its_target_and_measures_it(prepared: Path, tmp_path: P
     hashes = {line.metadata["use"]: line.metadata["sha256"] for line in lines if line.key == "dataset"}
     assert set(hashes) == {"train", "evaluation"}
     assert set(ctx.facts["datasets"]) == {"train", "evaluation"}
+    shape, loaded = base_model()["shape"], ctx.facts["model"]
+    assert (loaded["origin"], loaded["layers"], loaded["hidden_size"]) == (
+        "prepared",
+        shape["layers"],
+        shape["hidden_size"],
+    )
+    assert loaded["vocabulary"] <= shape["vocabulary"] and loaded["parameters"] > 0
     for text in (*ctx.facts["datasets"].values(), ctx.facts["base_model"]["corpus"]):
         assert text["origin"] and len(text["sha256"]) == 64
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.comparable import Comparable, comparable
 from seatrial.analysis.inputs import PlannedStudy, is_training, read_cases, read_plan
 from seatrial.analysis.measurements import read_measurements, read_repeats
@@ -25,7 +26,7 @@ from seatrial.config.training import External, LlmFinetune, Training
 from seatrial.errors import ConfigError
 from seatrial.paths import StudyPaths
 from seatrial.reference.citation import cite
-from seatrial.reference.conditions import unlike
+from seatrial.reference.conditions import loaded_otherwise, unlike
 from seatrial.reference.equivalent import Reference, find_reference, subject_results
 from seatrial.reference.published import PublishedResult, load_tables
 from seatrial.reference.selection import of_others
@@ -103,7 +104,7 @@ def comparison(paths: StudyPaths) -> None:
     for case in read_cases(paths, plan):
         if is_training(case):
             known = comparable(paths, case, measurements, repeats, references)
-            _add(rows, behind, *_training(case, known, references, table))
+            _add(rows, behind, *_training(paths, case, known, references, table))
     for row, reference in _published(plan, table):
         _add(rows, behind, row, reference)
     write_csv(paths.comparison, COLUMNS, rows)
@@ -134,12 +135,12 @@ def _published_columns(result: PublishedResult) -> Row:
 
 
 def _training(
-    case: Case, known: Comparable, references: References, table: pd.DataFrame
+    paths: StudyPaths, case: Case, known: Comparable, references: References, table: pd.DataFrame
 ) -> tuple[Row, Reference | None]:
     """The row of one training case of the study, or of logs handed over."""
     family = case.target.accelerator.family if case.target.accelerator else None
     row = _training_columns(case, known, references, family)
-    why = [reason for reason in (_incomparable(case, family), known.problem) if reason]
+    why = [reason for reason in (_incomparable(paths, case, family), known.problem) if reason]
     if why:
         return row | undefined("; ".join(why)), None
     others, left_out = _without(known.submitters, table)
@@ -204,7 +205,7 @@ def _training_columns(case: Case, known: Comparable, references: References, fam
     }
 
 
-def _incomparable(case: Case, family: str | None) -> str | None:
+def _incomparable(paths: StudyPaths, case: Case, family: str | None) -> str | None:
     """Why nothing published compares with a training, or None."""
     assert isinstance(case.workload, Training | External | MlperfLogs)
     if case.workload.benchmark is None:
@@ -212,11 +213,22 @@ def _incomparable(case: Case, family: str | None) -> str | None:
     if not isinstance(case.workload, LlmFinetune | MlperfLogs):
         what = f"{case.experiment} ({case.workload.kind})"
         return f"nothing shows that {what} is the same work as {case.workload.benchmark}"
-    if differences := unlike(case.workload, case.target.world_size):
+    if differences := unlike(case.workload, case.target.world_size) or _loaded(paths, case):
         return f"not the same work as {case.workload.benchmark}: {'; '.join(differences)}"
     if family is None or not case.target.accelerators:
         return f"target {case.target.name} has no accelerator of a published family"
     return None
+
+
+def _loaded(paths: StudyPaths, case: Case) -> list[str]:
+    """In what the models that the completed repeats loaded differ from the benchmark's, each difference once."""
+    found: list[str] = []
+    for number in range(case.repeats):
+        record = read_repeat(paths, case, number).record
+        if record is not None and record.outcome == "completed" and isinstance(case.workload, LlmFinetune):
+            stated = record.provenance.get("model")
+            found += loaded_otherwise(case.workload, stated if isinstance(stated, dict) else None)
+    return list(dict.fromkeys(found))
 
 
 def _published(plan: PlannedStudy, table: pd.DataFrame) -> Iterable[tuple[Row, Reference]]:

@@ -32,6 +32,8 @@ class Conditions:
     model: str
     """In words."""
     is_model: Callable[[AnyModel], bool]
+    loaded: Mapping[str, Any]
+    """What a record says of the model that was really loaded (`facts` of train.causal_lm)."""
     dataset: str
     """In words."""
     is_dataset: Callable[[Any], bool]
@@ -49,9 +51,13 @@ class Conditions:
 
 
 def _is_llama2_70b(model: AnyModel) -> bool:
-    """The base model as Hugging Face has it, or the reference's copy; dequantised weights are others."""
-    names = {"llama-2-70b-hf", "llama-2-70b", "llama2-70b-fused-qkv-mlperf"}
-    return isinstance(model, PretrainedModel) and model.gguf_file is None and _last(model.name) in names
+    """The base model as Hugging Face has it, or the reference's copy; dequantised weights are others.
+
+    By its whole name on the hub: of a folder nothing shows whose weights are in it.
+    """
+    # the second: submitters' download_model.py (training_results_v5.1, llama2_70b_lora, scripts)
+    names = {"meta-llama/Llama-2-70b-hf", "regisss/llama2-70b-fused-qkv-mlperf"}
+    return isinstance(model, PretrainedModel) and model.gguf_file is None and model.name in names
 
 
 def _is_govreport(dataset: Any) -> bool:
@@ -68,16 +74,22 @@ def _is_govreport(dataset: Any) -> bool:
 
 
 def _is_llama31_8b(model: AnyModel) -> bool:
-    return isinstance(model, ConfiguredModel) and model.name is not None and _last(model.name) == "llama-3.1-8b"
-
-
-def _last(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2].lower()
+    names = {"meta-llama/Llama-3.1-8B", "meta-llama/Meta-Llama-3.1-8B"}
+    return isinstance(model, ConfiguredModel) and model.name in names
 
 
 LLAMA2_70B_LORA = Conditions(
     model="Llama 2 70B (meta-llama/Llama-2-70b-hf)",
     is_model=_is_llama2_70b,
+    # its config.json; parameters: 80 layers of 855 654 400, embedding and head of 32000 x 8192, the last norm
+    loaded={
+        "origin": "hub",
+        "layers": 80,
+        "hidden_size": 8192,
+        "attention_heads": 64,
+        "vocabulary": 32_000,
+        "parameters": 68_976_648_192,
+    },
     dataset="GovReport packed to 8192 (regisss/scrolls_gov_report_preprocessed_mlperf_2 at 21ff1233)",
     is_dataset=_is_govreport,
     fixed={
@@ -101,6 +113,10 @@ LLAMA2_70B_LORA = Conditions(
         "adam_epsilon": 1e-8,
         # submitters' README, "Evaluation thoroughness"; all rows of the validation split
         "evaluation_sequences": 173,
+        # Not here, because the closed division leaves it free: the base learning rate, the steps of warm-up and
+        # of the whole schedule (closed_llama2_70b_lora.yaml wants rate and steps logged and checks no value;
+        # published closed results have schedules of 600, 800 and 1024 steps and warm-ups of 0 and 0.01), and the
+        # dtype (training_rules.adoc, "Numerical formats": fp32 and bfloat16 are pre-approved).
     },
     # submitters' README, "Evaluation frequency": every 384 sequences, CEIL(384 / batch) steps, skipping the first
     # FLOOR(0.125 x batch + 2) evaluations; eval_steps and eval_delay of scripts/train.py
@@ -113,6 +129,15 @@ LLAMA2_70B_LORA = Conditions(
 LLAMA31_8B = Conditions(
     model="Llama 3.1 8B from random weights",
     is_model=_is_llama31_8b,
+    # its config.json; parameters: 32 layers of 218 112 000, embedding and head of 128256 x 4096, the last norm
+    loaded={
+        "origin": "hub",
+        "layers": 32,
+        "hidden_size": 4096,
+        "attention_heads": 32,
+        "vocabulary": 128_256,
+        "parameters": 8_030_261_248,
+    },
     dataset="MLPerf's preprocessed C4",
     # Its documents follow each other without an end-of-text token; Seatrial's packing sets one.
     is_dataset=lambda dataset: False,
@@ -130,6 +155,7 @@ LLAMA31_8B = Conditions(
         "weight_decay": 0.1,
         "gradient_clip_norm": 1.0,
         "evaluation_sequences": 1024,
+        # Free: base learning rate and steps of warm-up (checked for nothing but being there), dtype (as above).
     },
     # small_llm_pretraining/nemo/README.md, "Evaluation frequency"
     evaluation_samples=12288,
@@ -168,7 +194,25 @@ def unlike(workload: Training | External | MlperfLogs, ranks: int) -> list[str]:
         *_of_model_and_data(workload, wanted),
         *_of_values(workload, wanted),
         *_of_batch(workload, wanted, ranks),
+        *_of_time(workload),
         *wanted.besides,
+    ]
+
+
+def loaded_otherwise(workload: Training | External | MlperfLogs, facts: Mapping[str, Any] | None) -> list[str]:
+    """In what the model that a run really loaded differs from that of its benchmark, in words.
+
+    `facts` is what its record says of it. A name can stand for a folder of that name, or for other weights.
+    """
+    wanted = CONDITIONS.get(canonical_benchmark(workload.benchmark or ""))
+    if wanted is None or not isinstance(workload, LlmFinetune):
+        return []
+    if facts is None:
+        return [f"its record does not say which model was loaded, so not that it was {wanted.model}"]
+    return [
+        f"the model loaded has {key.replace('_', ' ')} {_stated(facts.get(key))}, not {_stated(value)}"
+        for key, value in wanted.loaded.items()
+        if facts.get(key) != value
     ]
 
 
@@ -212,6 +256,20 @@ def _stated(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return "none" if value is None else str(value) if isinstance(value, str | int) else "adapters"
+
+
+def _of_time(workload: LlmFinetune) -> list[str]:
+    """What MLPerf's clock would count although the benchmark has none of it."""
+    found = []
+    if workload.also:
+        further = ", ".join(quality.metric for quality in workload.also)
+        found.append(f"it goes on until {further} is met too, not only the benchmark's quality")
+    if workload.checkpoint_interval_steps is not None:
+        # scripts/train.py of llama2_70b_lora: save_strategy "no"
+        found.append(f"a checkpoint every {workload.checkpoint_interval_steps} steps, not none")
+    if workload.profile_steps:
+        found.append(f"{workload.profile_steps} steps are profiled, not none")
+    return found
 
 
 def _of_batch(workload: LlmFinetune, wanted: Conditions, ranks: int) -> list[str]:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seatrial.config.training import AnyModel, ConfiguredModel, LlmFinetune, Lora, PackagedModel, PreparedModel
+from seatrial.config.training import (
+    AnyModel,
+    ConfiguredModel,
+    LlmFinetune,
+    Lora,
+    PackagedModel,
+    PreparedModel,
+    PretrainedModel,
+)
 from seatrial.errors import ConfigError, MeasurementFailed, Unsupported, nearest_name
 from seatrial.train.prediction import token_losses
 
@@ -79,6 +87,32 @@ def load(workload: LlmFinetune, prepared: Path | None) -> PreTrainedModel:
         # OSError: no such model, no network; ValueError: a folder that holds no known architecture.
         raise MeasurementFailed("crashed", f"the model {name!r} cannot be loaded: {problem}") from problem
     return model
+
+
+def facts(specification: AnyModel, model: PreTrainedModel) -> dict[str, object]:
+    """What was loaded, for the record: where it came from, and its size by configuration and by parameters.
+
+    A name that is also a folder's is the folder's: transformers looks there first. `revision` is the hub's commit.
+    """
+    config = model.config
+    return {
+        "architecture": type(model).__name__,
+        "origin": _origin(specification),
+        "revision": getattr(config, "_commit_hash", None),
+        "layers": getattr(config, "num_hidden_layers", None),
+        "hidden_size": getattr(config, "hidden_size", None),
+        "attention_heads": getattr(config, "num_attention_heads", None),
+        "vocabulary": getattr(config, "vocab_size", None),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+
+
+def _origin(specification: AnyModel) -> str:
+    if isinstance(specification, PretrainedModel) or (
+        isinstance(specification, ConfiguredModel) and specification.name is not None
+    ):
+        return "folder" if Path(specification.name or "").expanduser().exists() else "hub"
+    return "stated" if isinstance(specification, ConfiguredModel) else specification.source
 
 
 def weights_dtype(workload: LlmFinetune) -> torch.dtype:

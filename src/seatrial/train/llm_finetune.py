@@ -20,6 +20,7 @@ from seatrial.train.placement import placed
 from seatrial.train.prediction import NOT_PREDICTED, sequence_losses
 from seatrial.train.run import train
 from seatrial.train.sequences import Sequences
+from seatrial.train.share import share_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,17 +59,12 @@ class LlmFinetuneObjective(KeepsNothing):
         As MLPerf's reference has it, whose evaluation batch is one sequence; without labels that leave tokens out
         it is the mean over all tokens.
         """
-        rank, size, device = self.layout.data_rank, self.layout.data_size, self.layout.device
-        own = torch.arange(rank, self.evaluation_samples, size)
         total, count = 0.0, 0
-        # Sharded parameters are gathered in every forward pass: all ranks do as many, the last maybe for nothing.
-        for start in range(0, -(-self.evaluation_samples // size), self.workload.batch_size):
-            positions = own[start : start + self.workload.batch_size]
-            inputs, targets = self._evaluation.at(positions if len(positions) else own[:1], device)
+        for positions, counted in share_of(self.evaluation_samples, self.layout, self.workload.batch_size):
+            inputs, targets = self._evaluation.at(positions, self.layout.device)
             losses = sequence_losses(causal_lm.prediction_losses(self.model, inputs, targets), targets)
-            if len(positions):
-                total += float(losses.double().sum().item())
-                count += int((targets != NOT_PREDICTED).any(dim=1).sum().item())
+            total += float(losses[:counted].double().sum().item())
+            count += int((targets[:counted] != NOT_PREDICTED).any(dim=1).sum().item())
         total, sequences = self.layout.data_total([total, count])
         return {"evaluation_loss": total / sequences}
 
@@ -119,6 +115,7 @@ def _build(ctx: RankContext, workload: LlmFinetune, layout: Layout) -> LlmFinetu
         flops.append(causal_lm_flops(model.config, model, workload.sequence_length, checkpointing=recomputed))
 
     def trainable(model: PreTrainedModel) -> torch.nn.Module:
+        ctx.facts["model"] = causal_lm.facts(workload.model, model)
         _check_vocabulary(model, learnt, shown)
         return causal_lm.made_trainable(model, workload.lora, workload.activation_checkpointing)
 
