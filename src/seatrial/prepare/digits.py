@@ -29,10 +29,10 @@ def prepare_digits(spec: PreparedDigits, folder: Path) -> None:
     and renamed. Raises MeasurementFailed (wrong_result) where the network does not recognise held-out digits.
     """
     started = time.perf_counter()
-    import sklearn  # type: ignore[import-untyped]
+    import sklearn
     from safetensors.numpy import save_file
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
+    from threadpoolctl import threadpool_limits
 
     digits = load_digits()
     images = (digits.data / (BRIGHTEST / 2) - 1).astype(np.float32)
@@ -69,8 +69,8 @@ def prepare_digits(spec: PreparedDigits, folder: Path) -> None:
 
 def _classifier(spec: PreparedDigits, images: np.ndarray, labels: np.ndarray) -> Any:
     """One hidden layer of rectified units, trained on the training digits alone."""
-    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
-    from sklearn.neural_network import MLPClassifier  # type: ignore[import-untyped]
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
 
     network = MLPClassifier((spec.features,), alpha=1e-3, max_iter=ITERATIONS, random_state=spec.seed)
     with warnings.catch_warnings():

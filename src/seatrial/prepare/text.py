@@ -35,7 +35,7 @@ def prepare_text(spec: PreparedText, folder: Path) -> None:
     sequences or rows of another length; ConfigError for columns that it does not have.
     """
     started = time.perf_counter()
-    import datasets  # type: ignore[import-untyped]
+    import datasets
     from safetensors.numpy import save_file
 
     datasets.disable_progress_bars()
