@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from llama_weights import llama_weights
 from torch.utils.flop_counter import FlopCounterMode
 
 from seatrial.train.flops import (
@@ -17,7 +18,6 @@ from seatrial.train.flops import (
     Undefined,
     causal_lm_flops,
     count_matmul_parameters,
-    dense_parameters,
 )
 
 transformers = pytest.importorskip("transformers")
@@ -86,7 +86,7 @@ def test_a_dense_model_equals_the_flop_counter(tied: bool, kv: int) -> None:
     count = counted(config, model)
     assert (count.forward, count.backward) == executed(model)
     assert count.model == 3 * count.forward
-    assert count_matmul_parameters(model).active == dense_parameters(
+    assert count_matmul_parameters(model).active == llama_weights(
         layers=3, hidden=32, heads=4, key_value_heads=kv, head_dim=8, intermediate=80, vocabulary=101
     )
 

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llama_weights import llama_weights
 from ranks import target
 
 from seatrial.train import utilisation as u
-from seatrial.train.flops import AttentionLayer, FlopCount, Matmuls, Undefined, dense_parameters, training_flops
+from seatrial.train.flops import AttentionLayer, FlopCount, Matmuls, Undefined, training_flops
 
 LLAMA3_8B = training_flops(
     [
         Matmuls(
-            trained=dense_parameters(
+            trained=llama_weights(
                 layers=32,
                 hidden=4096,
                 heads=32,

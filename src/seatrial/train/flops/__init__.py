@@ -11,8 +11,6 @@ from seatrial.train.flops.count import (
     Matmuls,
     RoutedExperts,
     Undefined,
-    dense_parameters,
-    image_tokens,
     training_flops,
 )
 from seatrial.train.flops.mixers import AttentionLayer, Convention, GatedLinearAttentionLayer, Mixer
@@ -37,8 +35,6 @@ __all__ = [
     "Undefined",
     "causal_lm_flops",
     "count_matmul_parameters",
-    "dense_parameters",
-    "image_tokens",
     "traced_flops",
     "training_flops",
 ]

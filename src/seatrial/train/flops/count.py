@@ -146,25 +146,3 @@ def training_flops(
         frozen_forward=frozen_forward,
         basis=", ".join(words),
     )
-
-
-def dense_parameters(
-    *, layers: int, hidden: int, heads: int, key_value_heads: int, head_dim: int, intermediate: int, vocabulary: int
-) -> int:
-    """Weights in products of a Llama-like model: projections, gated MLP and head; the input embedding is none.
-
-    Per layer d (H dh + 2 KV dh) + H dh d + 3 d f; d V for the head, tied or not.
-    """
-    attention = hidden * head_dim * (heads + 2 * key_value_heads) + heads * head_dim * hidden
-    return layers * (attention + 3 * hidden * intermediate) + hidden * vocabulary
-
-
-def image_tokens(height: int, width: int, patch: int, autoencoder_factor: int = 8) -> int:
-    """Tokens of an image of height x width pixels in a latent transformer: (H / factor / p)(W / factor / p).
-
-    Raises ValueError where the sides are not divisible by factor x patch.
-    """
-    side = patch * autoencoder_factor
-    if height % side or width % side:
-        raise ValueError(f"an image of {height} x {width} pixels is not divisible into patches of {side}")
-    return (height // side) * (width // side)
