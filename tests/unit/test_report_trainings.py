@@ -143,6 +143,32 @@ def test_routing_has_a_table_and_figures(make_study):
     assert "layer 1" in words_of(figures["expert_imbalance"].svg)
 
 
+def test_axes_that_change_with_the_experts_leave_one_line_for_each_layout(make_study):
+    """As in the shipped study: finer experts, of which each byte meets more, on two layouts of ranks."""
+    study = make_study(target=TWO_RANKS)
+    sizes = {8: (2, 64), 16: (4, 32), 32: (8, 16)}
+    layouts = ({"ep": 1, "tp": 2}, 4), ({"ep": 2, "tp": 1}, 2)
+    points = [(n, shared, batch, rate) for n in sizes for shared, batch in layouts for rate in (0.01, 0.02)]
+    axes = {
+        "workload.experts": [n for n, *_ in points],
+        "workload.top_k": [sizes[n][0] for n, *_ in points],
+        "workload.expert_size": [sizes[n][1] for n, *_ in points],
+        "workload.parallelism": [shared for _, shared, *_ in points],
+        "workload.batch_size": [batch for *_, batch, _ in points],
+        "workload.learning_rate": [rate for *_, rate in points],
+    }
+    for case in study.experiment("finer", MOE, axes=axes):
+        study.record(case, 0, *training_measurements(1.0), *routed(2.0, share=0.2), *split([1.0]))
+    caption = drawn(study)["routing"].caption
+    drawn_points = [part.strip().partition(":")[0] for part in caption.split(";")]
+    assert drawn_points == [
+        f"{layout}, learning_rate {rate}, {n} experts (expert_size {sizes[n][1]}, top_k {sizes[n][0]})"
+        for layout in ("ep 1, tp 2", "ep 2, tp 1")
+        for rate in (0.01, 0.02)
+        for n in sizes
+    ]
+
+
 def test_a_single_number_of_experts_makes_no_figure_over_experts(make_study):
     study = make_study()
     (case,) = study.experiment("moe", MOE)

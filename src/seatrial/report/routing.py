@@ -20,6 +20,7 @@ from seatrial.units import format_figure
 PANELS = {"productive_fraction": "productive fraction", "all_to_all_share": "all-to-all, share of step time"}
 SHOWN_OTHERWISE = ("workload.experts", "workload.parallelism")
 """Axes that the figure's own axis and the ranks' layout in its legend show."""
+LAYOUT = ("dp", "fsdp", "tp", "ep")
 MOST_PANELS, PER_LINE = 6, 3
 MOST_LAYERS = len(SERIES)
 BAND = 0.28
@@ -46,7 +47,7 @@ def routing_table(study: StudyTables) -> Table:
 
 
 def _cells(study: StudyTables, row: Row) -> list[Cell]:
-    layout = ", ".join(f"{name} {int(row[name])}" for name in ("dp", "fsdp", "tp", "ep"))
+    layout = ", ".join(f"{name} {int(row[name])}" for name in LAYOUT)
     shared = f", {int(row['shared_experts'])} shared" if row["shared_experts"] else ""
     one = row["ep"] == 1
     why = "" if row["measured"] else "not measured"
@@ -86,7 +87,7 @@ def routing(study: StudyTables) -> Drawing | None:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=2)
     caption = "; ".join(
-        f"{label}, {count(int(row['experts']), 'expert')}: "
+        f"{label}, {_experts(study, row)}: "
         + ", ".join(f"{words} {share_words(row[name])}" for name, words in panels.items() if row[name] is not None)
         for label, of_line in lines.items()
         for row in of_line
@@ -96,15 +97,18 @@ def routing(study: StudyTables) -> Drawing | None:
 
 
 def _lines(study: StudyTables, rows: list[Row]) -> dict[str, list[Row]]:
-    """Rows that differ in nothing but the number of experts, by what they have in common, smallest first."""
+    """Rows of one layout that differ in the number of experts and what changes with it, smallest first."""
     found: dict[str, list[Row]] = {}
     experiments = {row["experiment"] for row in rows}
     for row in rows:
+        following = _following(study, row["experiment"], ("experts",)) | _following(
+            study, row["experiment"], LAYOUT
+        )
         axes = study.cases[row["case_id"]].axes
         named = {
             name.rpartition(".")[2]: value
             for name, value in axes.items()
-            if name.startswith("workload.") and not name.startswith(SHOWN_OTHERWISE)
+            if name.startswith("workload.") and not name.startswith(SHOWN_OTHERWISE) and name not in following
         }
         parts = [row["experiment"]] if len(experiments) > 1 else []
         parts += [f"{name} {int(row[name])}" for name in ("ep", "tp")]
@@ -112,6 +116,31 @@ def _lines(study: StudyTables, rows: list[Row]) -> dict[str, list[Row]]:
         parts += [f"{name} {value}" for name, value in named.items()]
         found.setdefault(", ".join(parts), []).append(row)
     return {label: sorted(of_line, key=lambda row: row["experts"]) for label, of_line in found.items()}
+
+
+def _experts(study: StudyTables, row: Row) -> str:
+    """The number of experts, and what else changes with it."""
+    with_experts = _following(study, row["experiment"], ("experts",)) - {"workload.experts"}
+    axes = study.cases[row["case_id"]].axes
+    others = [f"{name.rpartition('.')[2]} {value}" for name, value in axes.items() if name in with_experts]
+    words = count(int(row["experts"]), "expert")
+    return f"{words} ({', '.join(others)})" if others else words
+
+
+def _following(study: StudyTables, experiment: str, columns: tuple[str, ...]) -> set[str]:
+    """Axes of an experiment whose value the values in `columns` fix, as where they are zipped.
+
+    An axis that has a single value is not among them.
+    """
+    rows = [row for row in study.routing if row["experiment"] == experiment]
+    axes = [study.cases[row["case_id"]].axes for row in rows]
+    given = [tuple(row[column] for column in columns) for row in rows]
+    found = set()
+    for name in {name for of_case in axes for name in of_case}:
+        values = [repr(of_case.get(name)) for of_case in axes]
+        if len(set(values)) > 1 and len(set(zip(given, values, strict=True))) == len(set(given)):
+            found.add(name)
+    return found
 
 
 def _line_panel(ax: Axes, lines: dict[str, list[Row]], name: str) -> None:
