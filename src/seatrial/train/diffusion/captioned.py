@@ -19,8 +19,8 @@ from seatrial.train.diffusion.flux import POSITION_AXES, packed, place, position
 from seatrial.train.diffusion.latents import LatentFolder, Latents, no_caption
 from seatrial.train.diffusion.noise import Noise, Stream
 from seatrial.train.diffusion.process import FlowMatching
-from seatrial.train.diffusion.share import share_of
 from seatrial.train.layout import Layout
+from seatrial.train.share import share_of
 
 if TYPE_CHECKING:
     from seatrial.train.flops import FlopCount

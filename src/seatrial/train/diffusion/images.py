@@ -19,9 +19,9 @@ from seatrial.train.diffusion.flops import image_flops
 from seatrial.train.diffusion.frechet import Moments, frechet_distance, moments_over_ranks
 from seatrial.train.diffusion.noise import Noise
 from seatrial.train.diffusion.process import process_of
-from seatrial.train.diffusion.share import share_of
 from seatrial.train.layout import Layout
 from seatrial.train.sharding import shard
+from seatrial.train.share import share_of
 
 if TYPE_CHECKING:
     from seatrial.train.flops import FlopCount

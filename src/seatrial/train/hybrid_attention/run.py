@@ -16,6 +16,7 @@ from seatrial.train.layout import Layout
 from seatrial.train.learner import KeepsNothing
 from seatrial.train.run import train
 from seatrial.train.sharding import shard
+from seatrial.train.share import share_of
 
 EVALUATION_BATCH = 64
 
@@ -85,16 +86,14 @@ class HybridObjective(KeepsNothing):
         return logits[:, 0::2]
 
     def _share(self, stream: Stream, count: int) -> list[tuple[Sequences, torch.Tensor]]:
-        """This rank's part of `count` sequences in batches, and which of them count [n].
-
-        All ranks have as many, as sharded models need it: one that has none left takes the first again, uncounted.
-        """
-        size = self.layout.data_size
-        own = torch.arange(self.layout.data_rank, count + -count % size, size, device=self.layout.device)
-        seed = self.data.evaluation_seed
+        """This rank's part of `count` sequences in batches, and which of them count [n]."""
+        device, seed = self.layout.device, self.data.evaluation_seed
         return [
-            (sequences(self.data, stream, seed, torch.where(part < count, part, 0)), part < count)
-            for part in own.split(EVALUATION_BATCH)
+            (
+                sequences(self.data, stream, seed, positions.to(device)),
+                torch.arange(len(positions), device=device) < counted,
+            )
+            for positions, counted in share_of(count, self.layout, EVALUATION_BATCH)
         ]
 
 

@@ -15,6 +15,7 @@ from seatrial.train.moe.statistics import RoutingStatistics, over_data_ranks
 from seatrial.train.packing import spread
 from seatrial.train.prediction import token_losses
 from seatrial.train.run import train
+from seatrial.train.share import share_of
 from seatrial.train.text import byte_windows
 
 
@@ -51,18 +52,13 @@ class MoeObjective:
         return loss
 
     def evaluate(self) -> dict[str, float]:
-        """Nats per byte over the evaluation sequences of all ranks; nothing is dropped.
-
-        Every rank does as many batches, as the experts' all-to-alls and sharded layers need it: one that has no
-        sequence left takes the first again, uncounted.
-        """
-        total, count, size = 0.0, len(self._evaluation), self.layout.data_size
-        own = torch.arange(self.layout.data_rank, count + -count % size, size)
-        for part in own.split(self.workload.batch_size):
-            losses = self._losses(self._on_device(self._evaluation[part % count]))
-            total += float(losses.sum(dim=1).double()[(part < count).to(losses.device)].sum().item())
+        """Nats per byte over the evaluation sequences of all ranks; nothing is dropped."""
+        total, samples = 0.0, self.evaluation_samples
+        for positions, counted in share_of(samples, self.layout, self.workload.batch_size):
+            losses = self._losses(self._on_device(self._evaluation[positions]))
+            total += float(losses[:counted].sum(dim=1).double().sum().item())
         (total,) = self.layout.data_total([total])
-        return {"evaluation_loss": total / (count * self.tokens_per_sample)}
+        return {"evaluation_loss": total / (samples * self.tokens_per_sample)}
 
     def after_update(self, step: int) -> None:
         """Count the step; move the choice's biases where that is how experts are balanced."""
