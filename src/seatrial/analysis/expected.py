@@ -61,7 +61,7 @@ def _of(workload: Training, target: Target) -> set[str]:
         names |= OF_CHECKPOINTS
     if target.device != "cpu":
         names |= OF_A_PEAK
-        names |= OF_A_PROFILE if workload.profile_steps else set()
+        names |= OF_A_PROFILE if workload.profiled_steps(on_accelerators=True) else set()
     if isinstance(workload, Moe):
         names |= OF_ROUTING
         names |= OF_EXPERT_PARALLELISM if workload.parallelism.ep > 1 else set()

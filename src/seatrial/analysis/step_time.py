@@ -114,6 +114,8 @@ def _split(case: Case, measurements: pd.DataFrame, records: Sequence[Record]) ->
         row["split_note"] = "the log of a command does not say where its steps' time goes"
     elif not records:
         row["split_note"] = "no repeat completed"
+    elif said := dict.fromkeys(str(r.provenance["step_time"]) for r in records if r.provenance.get("step_time")):
+        row["split_note"] = "; ".join(said)
     elif isinstance(case.workload, Training) and case.workload.checkpoint_interval_steps is None:
         row["split_note"] = NO_CHECKPOINTS
     elif row["checkpoint_stall_share"] is None:

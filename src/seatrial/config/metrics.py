@@ -54,8 +54,8 @@ METRICS: dict[str, Metric] = {
         "s",
         "lower",
         "of a step: waiting for other ranks, hidden behind no computation; the mean over ranks. On accelerators "
-        "without what fully sharded parameters wait for inside forward and backward: that is in the compute time, "
-        "and only a profile tells it (profiled_exposed_communication_time)",
+        "it is not measured with fully sharded parameters, which wait inside forward and backward: only a profile "
+        "tells it there (profiled_exposed_communication_time)",
     ),
     "train.profiled_communication_time": Metric(
         "s", "lower", "of a step: a rank's time with a communication kernel running, from a profile of its device"

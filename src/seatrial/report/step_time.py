@@ -47,19 +47,21 @@ def _split_cells(study: StudyTables, row: Row) -> list[Cell]:
         if part == "checkpoint_stall" and value is None and split:
             under = "no checkpoints"
         if part == "communication":
-            under = _about_communication(study, row) if split else ""
+            under = _about_communication(study, row, split)
         cells.append(Cell(share_words(value), under))
     interval = share_span(row["productive_low"], row["productive_high"])
     productive = row["productive_fraction"]
     return [*cells, Cell(share_words(productive), interval and f"{interval} ({row['interval_method']})")]
 
 
-def _about_communication(study: StudyTables, row: Row) -> str:
+def _about_communication(study: StudyTables, row: Row, split: bool) -> str:
     """What exposed communication does not tell: on accelerators only a profile sees what is hidden in a step."""
     if row["profiled_exposed_share"] is not None:
         return f"{share_words(row['profiled_exposed_share'])} by profile"
+    if not split:
+        return ""
     if study.cases[row["case_id"]].target.device != "cpu" and row["ranks"] > 1:
-        return "without waits inside forward and backward: not profiled"
+        return "not profiled"
     return "one rank" if row["ranks"] == 1 else ""
 
 

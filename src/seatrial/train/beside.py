@@ -115,9 +115,8 @@ def profile_measurements(ranks: list[Any]) -> list[Measurement]:
 
 def plan_profile(workload: Training, device: str, first: int) -> range:
     """The steps to profile: those after the first pause (at step `first`), on accelerators only."""
-    if device != "cuda" or not workload.profile_steps:
-        return range(0)
-    return range(first, min(first + workload.profile_steps, workload.max_steps))
+    steps = workload.profiled_steps(device == "cuda")
+    return range(first, min(first + steps, workload.max_steps)) if steps else range(0)
 
 
 def _write(path: Path, ranks: list[list[Series]]) -> None:

@@ -58,6 +58,9 @@ class History:
     target: QualityTarget
     also: Sequence[QualityTarget] = ()
     tokens_per_sample: int | None = None
+    waits_hidden: bool = False
+    """Waiting for other ranks lies within `compute` (see sharding.hidden_waits): neither has a measurement, nor has
+    what follows from them."""
     step: int = 0
     samples: int = 0
     """Training samples of all ranks."""
@@ -211,9 +214,12 @@ class History:
             return []
         times = torch.cat(self.rank_splits)
         mean = times.mean(dim=1)
-        found = [measurement(SPLIT[phase], mean[:, i].tolist()) for i, phase in enumerate(PHASES)]
+        known = [phase for phase in PHASES if not (self.waits_hidden and phase in ("compute", "communication"))]
+        found = [measurement(SPLIT[phase], mean[:, PHASES.index(phase)].tolist()) for phase in known]
         if self.checkpoint_times:
             found.append(measurement("train.checkpoint_stall_time", self.checkpoint_times))
+        if self.waits_hidden:
+            return found
         found.append(measurement("train.productive_fraction", self._productive_fractions()))
         # What a rank needs by itself: waiting for the others is communication, so that a straggler stands out.
         own = times.sum(dim=2) - times[:, :, PHASES.index("communication")]

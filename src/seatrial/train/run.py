@@ -24,6 +24,7 @@ from seatrial.train.notice import StopNotice, end_by
 from seatrial.train.phases import Phases
 from seatrial.train.ranks import Ranks
 from seatrial.train.results import Results
+from seatrial.train.sharding import hidden_waits
 from seatrial.train.threads import at_most_threads
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,9 @@ def _train(ctx: RankContext, workload: Training, build: Build) -> None:
     torch.manual_seed(ctx.seed * layout.data_size + layout.data_rank)
 
     history = History(workload.quality, tuple(workload.also), objective.tokens_per_sample)
+    if (reason := hidden_waits(layout)) is not None:
+        history.waits_hidden = True
+        ctx.facts["step_time"] = reason
     owner = {"case_id": ctx.case.case_id, "repeat": ctx.repeat, "seed": ctx.seed, "ranks": ranks.size}
     checkpoints = Checkpoints(ctx.beside("checkpoint"), owner, learner, workload.checkpoint_mode)
     resumed = checkpoints.restore(history)

@@ -37,6 +37,16 @@ def shard(model: torch.nn.Module, blocks: Iterable[torch.nn.Module], layout: Lay
                 module.set_custom_reduce_scatter(_TimedReduceScatter(layout))
 
 
+def hidden_waits(layout: Layout) -> str | None:
+    """Why phases do not tell computing from waiting for other ranks here, or None where they do."""
+    if layout.fsdp.size == 1 or layout.device.type == "cpu":
+        return None
+    return (
+        f"with parameters fully sharded over {layout.fsdp.size} ranks, waits for them lie inside forward and "
+        "backward, where an accelerator's clock does not tell them from computation: only a profile shows them"
+    )
+
+
 def _marks(parameter: torch.nn.Parameter) -> list[str]:
     return [mark for mark in ("expert", "tp_sharded", "tp_partial") if getattr(parameter, mark, False)]
 

@@ -19,6 +19,10 @@ BETTER: dict[str, Literal["higher", "lower"]] = {
 """Which direction of a quality metric is better."""
 
 
+PROFILE_STEPS = 3
+"""Few: a profile slows down the steps that it sees."""
+
+
 class QualityTarget(Closed):
     """A metric's threshold; meeting it exactly counts."""
 
@@ -108,9 +112,18 @@ class Training(Workload):
     run."""
     telemetry_interval_seconds: PositiveFloat | None = 1.0
     """How often power, clocks and utilisation are read beside the run; None: never."""
-    profile_steps: NonNegativeInt = 0
-    """Steps of the run that are profiled for the share of communication that overlaps with nothing; only of use
-    on accelerators (on CPUs every wait is timed)."""
+    profile_steps: NonNegativeInt | None = None
+    """Steps of the run that are profiled for the communication that overlaps with nothing; only of use on
+    accelerators (on CPUs every wait is timed). None: PROFILE_STEPS with fsdp above 1, where nothing else tells it;
+    none at all in a run of a `benchmark`, which a profile would slow down."""
+
+    def profiled_steps(self, on_accelerators: bool) -> int:
+        """How many steps are profiled."""
+        if not on_accelerators:
+            return 0
+        if self.profile_steps is None:
+            return PROFILE_STEPS if self.parallelism.fsdp > 1 and self.benchmark is None else 0
+        return self.profile_steps
 
     def global_batch(self, world_size: int) -> int:
         """Samples of one optimiser step on `world_size` ranks.
