@@ -36,15 +36,26 @@ def test_parallelism_that_does_not_fit_the_target_names_its_key() -> None:
     check(f"+{WORKLOAD}.parallelism.fsdp=2", "target.tasks_per_node=2")
 
 
-@pytest.mark.parametrize("kind", ["moe", "diffusion", "hybrid_attention"])
-def test_any_training_is_held_to_the_targets_ranks(kind: str, tmp_path: Path) -> None:
-    shutil.copytree(CONF, tmp_path / "conf")
-    (tmp_path / "conf" / "study" / "one.yaml").write_text(
+def one_of(kind: str, folder: Path) -> None:
+    """A study of one shipped workload in a copy of the shipped configuration."""
+    shutil.copytree(CONF, folder / "conf")
+    (folder / "conf" / "study" / "one.yaml").write_text(
         "# @package _global_\n"
         f"defaults:\n  - /workload@experiments.finetune.workload: {kind}\n  - _self_\n"
         "title: one\ndescription: one\nexperiments: {finetune: {repeats: 1}}\n"
         "max_accelerator_hours: null\nmax_node_hours: null\n"
     )
+
+
+def problem_of(folder: Path, *words: str) -> str:
+    with pytest.raises(ConfigError) as problem:
+        check_plan(make_plan(["study=one", *words], folder / "conf"))
+    return str(problem.value)
+
+
+@pytest.mark.parametrize("kind", ["moe", "diffusion", "hybrid_attention"])
+def test_any_training_is_held_to_the_targets_ranks(kind: str, tmp_path: Path) -> None:
+    one_of(kind, tmp_path)
     check_plan(make_plan(["study=one"], tmp_path / "conf"))
     with pytest.raises(ConfigError) as problem:
         words = [f"++{WORKLOAD}.parallelism.dp=3", "target.tasks_per_node=2"]
@@ -68,3 +79,53 @@ def test_folders_that_are_not_there_are_refused() -> None:
         text = json.dumps(value).replace('"', "").replace(": ", ":")
         words = refused(f"~{WORKLOAD}.{key}", f"+{WORKLOAD}.{key}={text}")
         assert "there is no such file" in words and f"{WORKLOAD}.{key}.name" in words
+
+
+def test_a_missing_folder_of_latents_is_refused_whatever_the_accelerators(tmp_path: Path) -> None:
+    one_of("flux1", tmp_path)
+    keys = ("train", "evaluation", "empty_encodings")
+    for missing in keys:
+        folders = {key: str(tmp_path / ("nope" if key == missing else "conf")) for key in keys}
+        given = [f"{WORKLOAD}.dataset.{key}={folder}" for key, folder in folders.items()]
+        words = problem_of(tmp_path, "target=dgx_h100", *given)
+        assert "there is no such folder" in words
+        assert f"{WORKLOAD}.dataset.{missing}" in words and str(tmp_path / "nope") in words
+
+
+def test_modules_and_files_of_a_mixtures_text_must_be_there(tmp_path: Path) -> None:
+    one_of("moe", tmp_path)
+    words = problem_of(tmp_path, f"{WORKLOAD}.dataset.evaluation_modules=[no_such_module]")
+    assert "no source of this module" in words and f"{WORKLOAD}.dataset.evaluation_modules" in words
+    files = "{source:files,train:[/no/text],evaluation:[/no/other]}"
+    words = problem_of(tmp_path, f"~{WORKLOAD}.dataset", f"+{WORKLOAD}.dataset={files}")
+    assert "there is no such file" in words and f"{WORKLOAD}.dataset.train" in words
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "few"),
+    [("moe", "evaluation_sequences", 3), ("hybrid_attention", "retrieval.evaluation_sequences", 3)],
+)
+def test_every_rank_of_any_training_has_something_to_evaluate(
+    kind: str, key: str, few: int, tmp_path: Path
+) -> None:
+    one_of(kind, tmp_path)
+    words = problem_of(tmp_path, f"{WORKLOAD}.{key}={few}", "target.tasks_per_node=4")
+    assert f"{WORKLOAD}.{key}" in words and "at least 4" in words
+    check_plan(
+        make_plan(["study=one", f"{WORKLOAD}.{key}={few + 1}", "target.tasks_per_node=4"], tmp_path / "conf")
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("moe", None), ("diffusion", 1197), ("hybrid_attention", 1000000), ("llm_finetune", None)]
+)
+def test_a_global_batch_of_more_than_the_training_samples_is_refused(
+    kind: str, most: int | None, tmp_path: Path
+) -> None:
+    one_of(kind, tmp_path)
+    ranks = "target.tasks_per_node=2"
+    words = problem_of(tmp_path, ranks, f"{WORKLOAD}.batch_size={1 + (most or 2_000_000) // 2}")
+    assert f"{WORKLOAD}.batch_size" in words and "2 ranks with different data" in words
+    if most is not None:
+        assert f"at most {most}" in words
+        check_plan(make_plan(["study=one", ranks, f"{WORKLOAD}.batch_size={most // 2}"], tmp_path / "conf"))

@@ -1,0 +1,190 @@
+"""What can be known of a training before it runs: its data, its model, its ranks and its batch."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+
+from seatrial.case import Case
+from seatrial.config.training import (
+    AnyModel,
+    ConfiguredModel,
+    Diffusion,
+    HubDataset,
+    HybridAttention,
+    LlmFinetune,
+    Moe,
+    PackagedModel,
+    PreparedDigits,
+    PretrainedModel,
+    StdlibDataset,
+    TextDataset,
+    Training,
+)
+from seatrial.config.training.diffusion import DIGITS, PreprocessedLatents
+from seatrial.errors import ConfigError
+from seatrial.planned import Plan
+
+AnyDataset = StdlibDataset | TextDataset | HubDataset | PreparedDigits | PreprocessedLatents
+
+
+def check_training(plan: Plan, case: Case, workload: Training) -> None:
+    """Raise ConfigError for a training that can never do what is asked of it on the case's ranks."""
+    place = f"experiments.{case.experiment}.workload"
+    _check_parallelism(plan, case, workload)
+    if isinstance(workload, LlmFinetune):
+        _check_model(plan, f"{place}.model", workload.model)
+    if isinstance(workload, LlmFinetune | Moe | Diffusion):
+        _check_dataset(plan, f"{place}.dataset", workload.dataset)
+    # Ranks of one tp group see the same data.
+    data_ranks = case.target.world_size // workload.parallelism.tp
+    _check_evaluation(plan, place, workload, data_ranks)
+    _check_batch(plan, place, workload, data_ranks)
+
+
+def _check_parallelism(plan: Plan, case: Case, workload: Training) -> None:
+    """The ranks must come out even."""
+    try:
+        workload.parallelism.copies(case.target.world_size)
+    except ValueError as problem:
+        place = f"experiments.{case.experiment}.workload.parallelism"
+        stated = {"dp": workload.parallelism.dp} if workload.parallelism.dp is not None else {}
+        stated |= {n: size for n in ("fsdp", "tp", "ep") if (size := getattr(workload.parallelism, n)) > 1}
+        key = f"{place}.{next(iter(stated))}"
+        raise ConfigError(
+            f"the parallelism does not fit the target: {problem}",
+            file=plan.file_of(key),
+            key=key,
+            value=", ".join(f"{name} {size}" for name, size in stated.items()),
+            allowed=f"sizes whose product is {case.target.world_size}, the ranks of the case",
+        ) from problem
+
+
+def _check_evaluation(plan: Plan, place: str, workload: Training, data_ranks: int) -> None:
+    """Every rank with data of its own must have something to evaluate."""
+    counts: dict[str, int] = {}
+    if isinstance(workload, LlmFinetune | Moe):
+        counts["evaluation_sequences"] = workload.evaluation_sequences
+    elif isinstance(workload, Diffusion):
+        counts["evaluation_samples"] = workload.evaluation_samples
+    elif isinstance(workload, HybridAttention):
+        counts["retrieval.evaluation_sequences"] = workload.retrieval.evaluation_sequences
+        counts["retrieval.probe_sequences"] = workload.retrieval.probe_sequences
+    for name, count in counts.items():
+        if count < data_ranks:
+            key = f"{place}.{name}"
+            raise ConfigError(
+                f"fewer {name.rpartition('.')[2].replace('_', ' ')} than ranks with different data",
+                file=plan.file_of(key),
+                key=key,
+                value=count,
+                allowed=f"at least {data_ranks}, the ranks of the case that see different data",
+            )
+
+
+def _check_batch(plan: Plan, place: str, workload: Training, data_ranks: int) -> None:
+    """A step must not go over a sample twice; where only the ranks can count the samples, they check it."""
+    most = _most_samples(workload)
+    batch = workload.batch_size * workload.gradient_accumulation * data_ranks
+    if most is not None and batch > most:
+        key = f"{place}.batch_size"
+        raise ConfigError(
+            f"the global batch of {batch} ({workload.batch_size} x {workload.gradient_accumulation} micro-batches "
+            f"x {data_ranks} ranks with different data) is more than the training samples there are",
+            file=plan.file_of(key),
+            key=key,
+            value=workload.batch_size,
+            allowed=f"a global batch of at most {most}, the samples of its dataset",
+        )
+
+
+def _most_samples(workload: Training) -> int | None:
+    """The training samples there are at most; None where only the ranks can count them."""
+    if isinstance(workload, HybridAttention):
+        return workload.retrieval.training_sequences
+    if isinstance(workload, Diffusion) and isinstance(workload.dataset, PreparedDigits):
+        return DIGITS - workload.dataset.held_out
+    if isinstance(workload, LlmFinetune | Moe):
+        if isinstance(workload.dataset, HubDataset):
+            return workload.dataset.train_sequences
+        # A token is a byte or more, and each document has one at its end.
+        paths = _text_files(workload.dataset)
+        return sum(path.stat().st_size + 1 for path in paths) // workload.sequence_length
+    return None
+
+
+def _text_files(dataset: StdlibDataset | TextDataset) -> list[Path]:
+    """What it trains on."""
+    if isinstance(dataset, TextDataset):
+        return [Path(name) for name in dataset.train]
+    return [source for name in dataset.modules if (source := _module_source(name)) is not None]
+
+
+def _check_model(plan: Plan, place: str, model: AnyModel) -> None:
+    if isinstance(model, PretrainedModel | ConfiguredModel) and model.name is not None and _is_path(model.name):
+        _must_exist(plan, f"{place}.name", model.name)
+    if isinstance(model, PretrainedModel) and model.gguf_file is not None and _is_path(model.name):
+        _must_exist(plan, f"{place}.gguf_file", str(Path(model.name) / model.gguf_file))
+    if isinstance(model, ConfiguredModel) and model.tokenizer is not None and _is_path(model.tokenizer):
+        _must_exist(plan, f"{place}.tokenizer", model.tokenizer)
+    if isinstance(model, PackagedModel):
+        try:
+            model.folder()
+        except ConfigError as problem:
+            key = f"{place}.{str(problem.key).rpartition('.')[2]}"
+            raise ConfigError(
+                problem.problem, file=plan.file_of(key), key=key, value=problem.value, allowed=problem.allowed
+            ) from problem
+
+
+def _check_dataset(plan: Plan, place: str, dataset: AnyDataset) -> None:
+    if isinstance(dataset, StdlibDataset):
+        for key in ("modules", "evaluation_modules"):
+            for name in getattr(dataset, key):
+                _check_module(plan, f"{place}.{key}", name)
+    elif isinstance(dataset, TextDataset):
+        for key in ("train", "evaluation"):
+            for name in getattr(dataset, key):
+                _must_exist(plan, f"{place}.{key}", name)
+    elif isinstance(dataset, PreprocessedLatents):
+        for key in ("train", "evaluation", "empty_encodings"):
+            folder = getattr(dataset, key)
+            if folder is not None:
+                _must_exist(plan, f"{place}.{key}", folder, folder=True)
+    elif isinstance(dataset, HubDataset) and dataset.source == "folder":
+        _must_exist(plan, f"{place}.name", dataset.name)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a model's name can only be a folder, and none of the hub's."""
+    return name.startswith(("/", "./", "../", "~"))
+
+
+def _must_exist(plan: Plan, key: str, name: str, folder: bool = False) -> None:
+    path = Path(name).expanduser()
+    if not (path.is_dir() if folder else path.exists()):
+        what = "folder" if folder else "file"
+        allowed = "a folder that exists" if folder else "a path that exists"
+        raise ConfigError(f"there is no such {what}", file=plan.file_of(key), key=key, value=name, allowed=allowed)
+
+
+def _check_module(plan: Plan, key: str, name: str) -> None:
+    library = _library()
+    if _module_source(name) is None:
+        raise ConfigError(
+            "Python's standard library has no source of this module",
+            file=plan.file_of(key),
+            key=key,
+            value=name,
+            allowed={p.stem for p in library.glob("*.py")} & set(sys.stdlib_module_names),
+        )
+
+
+def _module_source(name: str) -> Path | None:
+    stem = _library().joinpath(*name.split("."))
+    return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
+
+
+def _library() -> Path:
+    return Path(sysconfig.get_paths()["stdlib"])
