@@ -304,6 +304,10 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine() -> None:
     assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert rates[14] == pytest.approx(0.5)
     assert rates[4:] == sorted(rates[4:], reverse=True)
+    ending = workload.model_copy(update={"learning_rate_end": 0.1})
+    assert learning_rate(ending, 4) == 1.0
+    assert learning_rate(ending, 14) == pytest.approx(0.55)
+    assert learning_rate(ending, 24) == pytest.approx(0.1)
     constant = workload.model_copy(update={"learning_rate_schedule": "constant"})
     assert learning_rate(constant, 23) == 1.0
 

@@ -43,7 +43,7 @@ def parameters(workload: Training, learner: Learner) -> dict[str, object]:
         "target_accuracy": workload.quality.target,
         "opt_name": "adamw",
         "opt_base_learning_rate": workload.learning_rate,
-        "opt_end_learning_rate": 0.0 if cosine else workload.learning_rate,
+        "opt_end_learning_rate": workload.learning_rate_end if cosine else workload.learning_rate,
         "opt_learning_rate_decay_schedule": "cosine with linear warmup" if cosine else "constant",
         # the warm-up first: the checker's rule for the decay looks back at it
         "opt_learning_rate_warmup_steps": workload.warmup_steps,

@@ -161,13 +161,14 @@ class Learner:
 
 
 def learning_rate(workload: Training, step: int) -> float:
-    """The learning rate of a step (0-based): linear warm-up, then constant or a half cosine to zero."""
+    """The learning rate of a step (0-based): linear warm-up, then constant or a half cosine to its end."""
     if step < workload.warmup_steps:
         return workload.learning_rate * (step + 1) / workload.warmup_steps
     if workload.learning_rate_schedule == "constant":
         return workload.learning_rate
     done = (step - workload.warmup_steps) / max(1, workload.max_steps - workload.warmup_steps)
-    return workload.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    falling = 0.5 * (1 + math.cos(math.pi * done))
+    return workload.learning_rate_end + (workload.learning_rate - workload.learning_rate_end) * falling
 
 
 def _kinds(parameters: list[torch.nn.Parameter]) -> list[dict[str, Any]]:

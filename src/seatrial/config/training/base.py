@@ -86,7 +86,9 @@ class Training(Workload):
     gradient_accumulation: PositiveInt = 1
     learning_rate: PositiveFloat
     learning_rate_schedule: Literal["constant", "cosine"] = "constant"
-    """After the warm-up: constant, or a half cosine down to zero at max_steps."""
+    """After the warm-up: constant, or a half cosine down to learning_rate_end at max_steps."""
+    learning_rate_end: Annotated[float, Field(ge=0)] = 0.0
+    """Where the cosine ends."""
     warmup_steps: NonNegativeInt = 0
     max_steps: PositiveInt
     """The budget: a run that has not reached its target by then fails with kind target_not_reached."""
@@ -137,6 +139,8 @@ class Training(Workload):
         for key in ("evaluation_interval_steps", "evaluation_start_step", "warmup_steps"):
             if getattr(self, key) > self.max_steps:
                 raise ValueError(f"{key} ({getattr(self, key)}) is above max_steps ({self.max_steps})")
+        if self.learning_rate_end > self.learning_rate:
+            raise ValueError(f"learning_rate_end ({self.learning_rate_end}) is above learning_rate")
         metrics = [q.metric for q in (self.quality, *self.also)]
         if len(set(metrics)) < len(metrics):
             raise ValueError(f"also: every quality metric once; stated are {', '.join(metrics)}")
