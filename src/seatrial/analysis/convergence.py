@@ -1,10 +1,12 @@
-"""tables/measurements.parquet -> tables/convergence.csv: trainings against their reference convergence points."""
+"""tables/measurements.parquet -> tables/convergence.csv: trainings against their reference convergence points.
+
+Those of their own configuration, and where they name an MLPerf benchmark, MLCommons' at their global batch size.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
-
-import pandas as pd
 
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements, read_repeats
@@ -12,9 +14,13 @@ from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.analysis.time_to_quality import NOT_CONVERGED
 from seatrial.case import Case
 from seatrial.config.training import Training
-from seatrial.errors import UnreadableFile
+from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.ingest.mlperf.rules import ruleset_of
 from seatrial.paths import StudyPaths
-from seatrial.reference.own_points import LEAST_RUNS, check, new_point, point_of
+from seatrial.reference.conditions import unlike
+from seatrial.reference.convergence_points import published_point
+from seatrial.reference.names import canonical_benchmark
+from seatrial.reference.own_points import LEAST_RUNS, Check, check, held_against, new_point, point_of
 
 METRIC = "train.samples_to_evaluation"
 COLUMNS = (
@@ -36,21 +42,55 @@ COLUMNS = (
 
 
 def convergence(paths: StudyPaths) -> None:
-    """Write tables/convergence.csv: a row for every training whose configuration has a reference point."""
-    cases = read_cases(paths, read_plan(paths))
+    """Write tables/convergence.csv: a row for every reference point that a training has."""
+    plan = read_plan(paths)
+    cases = read_cases(paths, plan)
     measurements, repeats = read_measurements(paths), read_repeats(paths)
     names = axis_names(case.axes for case in cases)
-    rows = [_row(case, measurements, repeats, names) for case in cases if isinstance(case.workload, Training)]
-    write_csv(paths.convergence, [*COLUMNS, *(AXIS + name for name in names)], [row for row in rows if row])
+    rows: list[dict[str, Any]] = []
+    for case in cases:
+        if not isinstance(case.workload, Training):
+            continue
+        samples = medians_by_repeat(measurements, case.case_id, METRIC)
+        of_case = repeats[repeats["case_id"] == case.case_id]
+        missed = int(of_case["error_kind"].isin(NOT_CONVERGED).sum())
+        if (point := point_of(case)) is not None:
+            found = check(point, samples, missed)
+            rows.append(_row(case, len(samples), len(point.samples), found, names))
+        if (published := _of_benchmark(case, plan.study.references.round, samples, missed)) is not None:
+            rows.append(_row(case, len(samples), *published, names))
+    write_csv(paths.convergence, [*COLUMNS, *(AXIS + name for name in names)], rows)
 
 
-def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: list[str]) -> dict[str, Any] | None:
-    point = point_of(case)
-    if point is None:
+def _of_benchmark(case: Case, round_: str, samples: list[float], missed: int) -> tuple[int, Check] | None:
+    """The reference runs of the benchmark that a training names, and how it stands to them; None without points.
+
+    A training that is not the benchmark's work is held against them too, and told so: the check would say nothing
+    of it by itself.
+    """
+    workload = case.workload
+    assert isinstance(workload, Training)
+    if workload.benchmark is None:
         return None
-    of_case = repeats[repeats["case_id"] == case.case_id]
-    samples = medians_by_repeat(measurements, case.case_id, METRIC)
-    found = check(point, samples, int(of_case["error_kind"].isin(NOT_CONVERGED).sum()))
+    benchmark, ranks = canonical_benchmark(workload.benchmark), case.target.world_size
+    try:
+        found = published_point(ruleset_of(round_), benchmark, workload.global_batch(ranks))
+    except ConfigError as unknown:
+        return 0, Check("not_known", f"{unknown.problem}: {unknown.value}")
+    if found is None:
+        return None
+    if isinstance(found, str):
+        return 0, Check("not_known", found)
+    checked = held_against(found.spread, samples, missed)
+    words = checked.words
+    if found.spread.words not in words:
+        words += f"; reference {found.spread.mean:.6g} {found.spread.words}"
+    if differences := unlike(workload, ranks):
+        words += f"; not the same work as {benchmark}: {'; '.join(differences)}"
+    return found.runs, dataclasses.replace(checked, words=words)
+
+
+def _row(case: Case, converged: int, reference_runs: int, found: Check, names: list[str]) -> dict[str, Any]:
     return {
         "study": case.study,
         "target": case.target.name,
@@ -58,10 +98,10 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
         "workload": case.workload.kind,
         "case_id": case.case_id,
         "repeats": case.repeats,
-        "converged": len(samples),
+        "converged": converged,
         "own_samples": found.own_mean,
         "reference_samples": found.reference_mean,
-        "reference_n": len(point.samples),
+        "reference_n": reference_runs,
         "least_accepted": found.least_accepted,
         "most_accepted": found.most_accepted,
         "standing": found.standing,

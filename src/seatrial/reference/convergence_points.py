@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 
 from seatrial.ingest.mlperf.result import Run
+from seatrial.reference.own_points import Spread
 
 POINTS = "pruned_rcps"
 """The set that the official summarizer uses: points slower than the line between their neighbours are left out."""
 SLACK_405B_SAMPLES = 46_080
 """One evaluation interval of llama31_405b, granted since v5.0 (rcp_checker, _eval_submission_record)."""
 SLACK_BENCHMARK, SLACK_SINCE = "llama31_405b", (5, 0)
+
+COUNTED_IN_SAMPLES = {"llama2_70b_lora", "llama31_8b", "flux1"}
+"""Benchmarks of Seatrial's kinds whose reference points are in samples, not epochs or tokens."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,33 @@ class ConvergenceCheck:
     reference_mean: float | None
     own_mean: float | None
     words: str
+
+
+@dataclass(frozen=True)
+class PublishedPoint:
+    """The reference convergence point of a benchmark at one global batch size, in samples."""
+
+    spread: Spread
+    runs: int
+    """Reference runs behind it; 0 where it lies between two points."""
+
+
+def published_point(ruleset: str, benchmark: str, batch: int) -> PublishedPoint | str | None:
+    """The installed package's point for trainings of our own; in words why there is none for this batch size.
+
+    None for a benchmark without points, or whose points do not count samples, as our trainings do.
+    """
+    checker = _checker(ruleset, benchmark) if benchmark in COUNTED_IN_SAMPLES else None
+    if checker is None:
+        return None
+    point, words = _point(checker, batch)
+    if point is None:
+        return words
+    runs = len(point["Epochs to converge"])
+    # between two points the package reckons with twice the runs of a result (_create_interp_rcp)
+    kept = runs - 2 if runs else 2 * checker.submission_runs
+    said = f"of MLPerf's {benchmark} at batch size {batch} (rules {ruleset}, {words})"
+    return PublishedPoint(Spread(float(point["RCP Mean"]), float(point["RCP Stdev"]), kept, said), runs)
 
 
 def check_convergence(runs: Sequence[Run], ruleset: str, failures_allowed: int) -> ConvergenceCheck:

@@ -63,6 +63,20 @@ class Point(Closed):
 
 
 @dataclass(frozen=True)
+class Spread:
+    """What is known of reference runs: their samples to the target."""
+
+    mean: float
+    """Without the best and the worst run."""
+    deviation: float
+    """Over all runs (divided by their number), as rcp_checker has it."""
+    kept: int
+    """Runs in the mean."""
+    words: str
+    """Whose they are."""
+
+
+@dataclass(frozen=True)
 class Check:
     """How runs stand to their reference point; samples, means without the best and the worst run."""
 
@@ -101,18 +115,24 @@ def point_of(case: Case, points: Sequence[Point] | None = None) -> Point | None:
 
 def check(point: Point, samples: Sequence[float], not_converged: int = 0) -> Check:
     """Hold runs against their point: `samples` of those that met the target; at most one may have missed it."""
-    runs = len(samples) + not_converged
-    reference = float(np.mean(sorted(point.samples)[1:-1]))
+    count = len(point.samples)
+    mean, deviation = float(np.mean(sorted(point.samples)[1:-1])), float(np.std(point.samples))
+    return held_against(Spread(mean, deviation, count - 2, f"of {count}"), samples, not_converged)
+
+
+def held_against(spread: Spread, samples: Sequence[float], not_converged: int = 0) -> Check:
+    """Hold runs against reference runs: `samples` of those that met the target; at most one may have missed it."""
+    runs, reference = len(samples) + not_converged, spread.mean
     if runs < LEAST_RUNS:
         return Check("not_known", f"{runs} of the {LEAST_RUNS} runs that a mean needs", reference_mean=reference)
     if not_converged > 1:
         return Check("slower", f"{not_converged} of {runs} runs missed the target", reference_mean=reference)
     ordered = sorted(samples)
     own = float(np.mean(ordered[1:] if not_converged else ordered[1:-1]))
-    allowed = _allowance(point.samples, runs)
+    allowed = _allowance(spread, runs)
     least, most = reference - allowed, reference + allowed
     numbers = own, reference, least, most
-    compared = f"mean {own:.6g} samples of {runs} runs, reference {reference:.6g} of {len(point.samples)}"
+    compared = f"mean {own:.6g} samples of {runs} runs, reference {reference:.6g} {spread.words}"
     if own < least:
         words = f"learns from fewer samples than chance allows ({least:.6g} at least): not the same work"
         return Check("faster", f"{words}; {compared}", *numbers)
@@ -121,15 +141,15 @@ def check(point: Point, samples: Sequence[float], not_converged: int = 0) -> Che
     return Check("as_reference", compared, *numbers)
 
 
-def _allowance(samples: Sequence[float], runs: int) -> float:
+def _allowance(spread: Spread, runs: int) -> float:
     """How far a mean of `runs` may lie from the reference's: the one-sided two-sample t-test, equal variance.
 
     As rcp_checker has it: the reference's standard deviation over all its runs stands for both, and both counts are
     without the two runs that the means leave out.
     """
-    reference, own = len(samples) - 2, runs - 2
-    error = float(np.std(samples)) * math.sqrt(1 / reference + 1 / own)
-    return error * float(stats.t.ppf(1 - SIGNIFICANCE, reference + own - 2))
+    own = runs - 2
+    error = spread.deviation * math.sqrt(1 / spread.kept + 1 / own)
+    return error * float(stats.t.ppf(1 - SIGNIFICANCE, spread.kept + own - 2))
 
 
 def new_point(case: Case, samples: Sequence[float], seeds: Sequence[int], source: str) -> dict[str, Any]:
