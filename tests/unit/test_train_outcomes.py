@@ -88,6 +88,17 @@ def test_budget_that_is_spent_is_a_failure_with_its_samples(tmp_path: Path) -> N
     assert not (tmp_path / "0.checkpoint").exists(), "again from there would end the same way"
 
 
+def test_global_batch_of_more_than_the_training_samples_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    """384 rows: 2 ranks x 192 take each once, 2 ranks x 193 would take two of them twice."""
+    record = ended(tmp_path / "more", "as_it_is", 2, batch_size=193)
+    assert record.outcome == "failed" and record.error is not None
+    assert record.error.kind == "wrong_result"
+    assert record.error.message == "the global batch of 386 is more than the 384 training samples there are"
+    assert losses(record) == {}
+    just = ended(tmp_path / "just", "as_it_is", 2, batch_size=192, max_steps=10, quality=UNREACHABLE)
+    assert just.error is not None and just.error.kind == "target_not_reached"
+
+
 def test_checkpoint_outlives_a_crash(tmp_path: Path) -> None:
     def breaking(objective: Points, ctx: Any) -> None:
         def after_update(step: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from seatrial.config.training import Training
-from seatrial.errors import ConfigError
+from seatrial.errors import ConfigError, MeasurementFailed
 from seatrial.measure.context import RankContext
 from seatrial.mllog import TrainingLog
 from seatrial.train.beside import Beside, Telemetry, plan_profile
@@ -36,9 +36,9 @@ def train(ctx: RankContext, workload: Training, build: Build) -> None:
     """Train what `build` makes to its quality; measurements, quality and `<repeat>.mllog` on rank 0.
 
     `build` is called on every rank with random numbers that are the same on all of them. Raises MeasurementFailed:
-    diverged, target_not_reached, wrong_result (see Loop.run); ConfigError where the ranks do not fit the
-    parallelism; what was measured is kept. Told to end by a signal, it saves a checkpoint and ends the process by
-    that signal.
+    diverged, target_not_reached, wrong_result (see Loop.run; also a global batch of more than the training
+    samples); ConfigError where the ranks do not fit the parallelism; what was measured is kept. Told to end by a
+    signal, it saves a checkpoint and ends the process by that signal.
     """
     with at_most_threads(workload.cpu_threads):
         _train(ctx, workload, build)
@@ -51,6 +51,7 @@ def _train(ctx: RankContext, workload: Training, build: Build) -> None:
     torch.manual_seed(ctx.seed)
     objective = build(ctx, layout)
     learner = Learner(workload, objective, layout, ctx.seed)
+    _refuse_repetition(learner)
     # What is drawn while training (dropout) differs between ranks with different data, and only between them.
     torch.manual_seed(ctx.seed * layout.data_size + layout.data_rank)
 
@@ -72,6 +73,15 @@ def _train(ctx: RankContext, workload: Training, build: Build) -> None:
         told = _run(ctx, workload, learner, history, log, checkpoints)
     if told:
         end_by(told, ranks.first)
+
+
+def _refuse_repetition(learner: Learner) -> None:
+    """A step that goes over a sample twice is no step of a larger batch. All ranks know the same of it."""
+    batch, samples = learner.samples_per_step, learner.objective.samples
+    if batch > samples:
+        raise MeasurementFailed(
+            "wrong_result", f"the global batch of {batch} is more than the {samples} training samples there are"
+        )
 
 
 def _layout(ranks: Ranks, workload: Training) -> Layout:
