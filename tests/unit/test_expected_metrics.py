@@ -68,6 +68,7 @@ def test_checkpoints_peaks_profiles_and_telemetry_depend_on_what_is_declared():
 def test_a_command_measures_what_its_log_can_say():
     assert expected(EXTERNAL) == {
         "train.throughput", "train.training_loss", "train.evaluation_loss",
+        "external.tflops", "external.mfu", "external.memory", "external.grad_norm",
         "telemetry.energy", "telemetry.power", "telemetry.utilisation",
     }  # fmt: skip
     with_quality = expected(EXTERNAL | {"quality": GOAL})

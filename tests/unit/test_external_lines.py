@@ -105,6 +105,24 @@ def test_every_form_of_torchtitans_line_is_understood(line: str) -> None:
     assert (found.losses, found.token_speeds, found.read, found.unread) == ([3.9053], [2 * 1710.0], 1, 0)
 
 
+def test_a_commands_own_figures_are_kept_as_its_own() -> None:
+    line = "step: 10  loss:  3.5  grad_norm:  1.4604  memory:  1.21GiB(0.86%)  tps: 1,710  "
+    line += "tflops: 1,041.5  mfu: 41.19%"
+    found = figures(f"{line}\nvalidate {line}\n[rank1]:{line}\n")
+    assert found.stated == {
+        "external.grad_norm": [1.4604], "external.memory": [1.21], "external.tflops": [1041.5],
+        "external.mfu": [pytest.approx(0.4119)],
+    }  # fmt: skip
+    measured = {m.metric: (m.unit, m.samples) for m in found.measurements(workload("torchtitan"))}
+    assert measured["external.mfu"] == ("1", [pytest.approx(0.4119)])
+    assert measured["external.memory"] == ("GiB", [1.21])
+
+
+def test_what_a_line_does_not_state_is_not_measured() -> None:
+    lines = "step: 1  loss: 3.5  tps: 1  mfu: N/A\nstep: 2  loss: 3.5  grad_norm: nan  tps: 1  tflops: 1e999\n"
+    assert figures(lines).stated == {}
+
+
 def test_a_step_that_several_ranks_print_counts_once() -> None:
     line = "[rank{}]:[titan] step: {}  loss:  3.5  memory: 1.00GiB(1.00%)  tps: {}  mfu: 1.00%\n"
     text = "".join(line.format(rank, step, 100 + rank) for step in (1, 2) for rank in (1, 0))

@@ -70,6 +70,9 @@ def test_torchtitans_lines_become_tokens_per_second_of_all_devices(tmp_path: Pat
     assert problem is None
     assert samples(ctx, "train.throughput") == [4 * 5001.0, 4 * 5010.0, 4 * 5020.0]
     assert samples(ctx, "train.training_loss") == [8.9, 8.0, 7.0]
+    assert samples(ctx, "external.memory") == [1.21] * 3
+    assert samples(ctx, "external.mfu") == [pytest.approx(0.0004)] * 3
+    assert not samples(ctx, "external.tflops"), "its lines do not state any"
     assert samples(ctx, "train.evaluation_loss") == [7.9, 7.0, 6.0]
     assert ctx.quality is not None and ctx.quality.crossing is not None
     assert 10 < ctx.quality.crossing["step"] < 20

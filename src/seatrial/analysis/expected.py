@@ -26,6 +26,7 @@ OF_A_PROFILE = frozenset({"profiled_communication_time", "profiled_exposed_commu
 OF_ROUTING = frozenset({"expert_imbalance", "expert_gini"})
 OF_EXPERT_PARALLELISM = frozenset({"rank_imbalance", "all_to_all_time", "all_to_all_share"})
 OF_IMAGES = frozenset({"frechet_floor", "frechet_of_noise"})
+OF_TORCHTITANS_LINES = frozenset({"external.tflops", "external.mfu", "external.memory", "external.grad_norm"})
 OF_A_CPU = frozenset({"energy", "power", "utilisation", "process_utilisation", "process_memory"})
 """Telemetry of a host without accelerators."""
 
@@ -80,7 +81,7 @@ def _of_external(workload: External) -> set[str]:
     if workload.quality is not None:
         found |= {"train.time_to_quality", "train.time_to_evaluation"}
     if workload.format == "torchtitan":
-        return found | {"train.throughput", "train.evaluation_loss"}
+        return found | {"train.throughput", "train.evaluation_loss", *OF_TORCHTITANS_LINES}
     names: tuple[str, ...] = ("loss", "accuracy")
     if workload.quality is not None:
         found.add("train.samples_to_quality")

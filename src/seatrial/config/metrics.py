@@ -133,4 +133,9 @@ METRICS: dict[str, Metric] = {
     "mlperf.evaluation_loss": Metric("1", "lower", "quality at an evaluation where lower is better"),
     "mlperf.evaluation_accuracy": Metric("1", "higher", "quality at an evaluation where higher is better"),
     "mlperf.energy": Metric("J", "lower", "energy of the run from its power logs"),
+    # a command's own figures, by its own formulas: held against no peak and not Seatrial's
+    "external.tflops": Metric("TFLOP/s", "higher", "FLOPs per second and device as the command states them"),
+    "external.mfu": Metric("1", "higher", "MFU as the command states it, by its own count and its own peak"),
+    "external.memory": Metric("GiB", "lower", "greatest memory of a device as the command states it"),
+    "external.grad_norm": Metric("1", "lower", "norm of the gradients as the command states it"),
 }

@@ -33,9 +33,13 @@ INSIDE_TRAINING = (
     "mlperf.energy",
     "diffusion.frechet_floor",
     "diffusion.frechet_of_noise",
+    "external.tflops",
+    "external.mfu",
+    "external.memory",
+    "external.grad_norm",
 )
 NOTES = ("split_note", "utilisation_note", "energy_note")
-OF_TRAINING = ("train.", "mlperf.", "diffusion.", "telemetry.")
+OF_TRAINING = ("train.", "mlperf.", "diffusion.", "telemetry.", "external.")
 """What the metrics of trainings begin with; the others are the probes'."""
 
 

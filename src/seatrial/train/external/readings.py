@@ -42,6 +42,8 @@ class Readings:
     """Tokens per second of all devices."""
     losses: list[float] = field(default_factory=list)
     """Training losses, finite."""
+    stated: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Other figures of the command's own, by metric; finite."""
     not_finite: str | None = None
     """The last loss or quality in words, where that is not finite."""
     started_ms: float | None = None
@@ -105,6 +107,7 @@ class Readings:
             "mlperf.throughput": self.sample_speeds,
             "train.throughput": self.token_speeds,
             "train.training_loss": self.losses,
+            **self.stated,
         }
         found += [measurement(metric, samples) for metric, samples in series.items() if samples]
         quality = self.quality(workload)

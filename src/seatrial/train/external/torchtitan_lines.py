@@ -4,7 +4,8 @@ Their form (torchtitan/components/metrics.py, unchanged in its parts since 2024;
 have no grad_norm or tflops), with colours or without, after the logger's and torchrun's prefixes:
 `step: 10  loss:  8.02770  grad_norm:  1.4604  memory:  1.21GiB(0.86%)  tps: 5,756  tflops: 0.41  mfu: 0.04%`
 `validate step: 10  loss:  7.9131  memory:  1.21GiB(0.86%)  tps: 12,001`
-tps counts the tokens of one device. A pipeline stage that computes no loss prints -1 (or less).
+tps counts the tokens of one device. A pipeline stage that computes no loss prints -1 (or less). A figure that is
+absent, `N/A` or not finite is not measured. tflops and mfu are torchtitan's own, by its formula and its peaks.
 """
 
 from __future__ import annotations
@@ -29,6 +30,15 @@ _METRICS = re.compile(
     rf"(?:.*?\s)?(?:tps|wps):\s*(?P<speed>{_NUMBER})(?=\s|$)",
     re.ASCII | re.IGNORECASE,
 )
+
+_STATED = {
+    "external.grad_norm": re.compile(rf"\sgrad_norm:\s*({_NUMBER})(?=\s|$)", re.ASCII | re.IGNORECASE),
+    "external.memory": re.compile(rf"\smemory:\s*({_NUMBER})GiB", re.ASCII | re.IGNORECASE),
+    "external.tflops": re.compile(rf"\stflops:\s*({_NUMBER})(?=\s|$)", re.ASCII | re.IGNORECASE),
+    "external.mfu": re.compile(rf"\smfu:\s*({_NUMBER})%", re.ASCII | re.IGNORECASE),
+}
+"""What else a training's line states, by metric."""
+_PERCENT = 100
 
 
 class TorchtitanReader:
@@ -69,6 +79,8 @@ class TorchtitanReader:
         if number == self._rank and step > self._last[kind]:
             self._last[kind] = step
             self._figures(kind, step, _figure(found["loss"]), _figure(found["speed"]), now)
+            if kind == "step":
+                self._note_stated(text[found.start() :])
 
     def _count(self, broken: bool) -> None:
         if broken:
@@ -101,6 +113,14 @@ class TorchtitanReader:
         tokens = speed * self._devices
         if math.isfinite(tokens) and tokens > 0:
             self._readings.token_speeds.append(tokens)
+
+    def _note_stated(self, text: str) -> None:
+        """Keep the command's other figures of a step, those that are there."""
+        for metric, form in _STATED.items():
+            if stated := form.search(text):
+                value = _figure(stated[1]) / (_PERCENT if metric == "external.mfu" else 1)
+                if math.isfinite(value) and value >= 0:
+                    self._readings.stated[metric].append(value)
 
 
 def _figure(text: str) -> float:
