@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from seatrial.config.ingested import MlperfLogs
@@ -46,8 +46,8 @@ class Conditions:
     largest_batch: int
     """The largest global batch with reference convergence points: above it there is nothing to check against, and
     mlperf-logging's rcp_checker refuses a result. Below the smallest it compares with the smallest."""
-    besides: tuple[str, ...] = field(default=())
-    """In what Seatrial always differs."""
+    rate_at_end: float = 0.0
+    """Where the learning rate ends, as a share of its highest."""
 
 
 def _is_llama2_70b(model: AnyModel) -> bool:
@@ -163,7 +163,7 @@ LLAMA31_8B = Conditions(
     # rcp_checker/training_5.1.0/rcps_llama31_8b.json: batches 16, 32, 64, 96, 128
     largest_batch=128,
     # pretrain_llama31.py of the reference: min_lr = max_lr * 0.1
-    besides=("the learning rate falls to 0, not to a tenth",),
+    rate_at_end=0.1,
 )
 
 CONDITIONS = {"llama2_70b_lora": LLAMA2_70B_LORA, "llama31_8b": LLAMA31_8B}
@@ -195,7 +195,6 @@ def unlike(workload: Training | External | MlperfLogs, ranks: int) -> list[str]:
         *_of_values(workload, wanted),
         *_of_batch(workload, wanted, ranks),
         *_of_time(workload),
-        *wanted.besides,
     ]
 
 
@@ -249,6 +248,9 @@ def _of_values(workload: LlmFinetune, wanted: Conditions) -> list[str]:
                 found.append(f"{name} {stated}, not {' or '.join(', '.join(sorted(v)) for v in value)}")
         elif ours != value:
             found.append(f"{name} {_stated(ours)}, not {_stated(value)}")
+    if not math.isclose(workload.learning_rate_end, wanted.rate_at_end * workload.learning_rate):
+        share = workload.learning_rate_end / workload.learning_rate
+        found.append(f"learning rate at the end {share:g} of the highest, not {wanted.rate_at_end:g}")
     return found
 
 
