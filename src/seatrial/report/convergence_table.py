@@ -26,7 +26,8 @@ def convergence_table(study: StudyTables) -> Table:
     ]
     caption = (
         "Samples to the evaluation that met the target, against reference convergence points: runs of the same "
-        "configuration with other seeds, or MLCommons' of the benchmark that a training names. A machine makes a training faster, not its data fewer"
+        "configuration with other seeds, or MLCommons' of the benchmark that a training names. A machine makes "
+        "a training faster, not its data fewer"
     )
     rows = [_cells(study, row) for row in study.convergence]
     return table("convergence", caption, columns, rows, "tables/convergence.csv")
