@@ -129,3 +129,17 @@ def test_a_global_batch_of_more_than_the_training_samples_is_refused(
     if most is not None:
         assert f"at most {most}" in words
         check_plan(make_plan(["study=one", ranks, f"{WORKLOAD}.batch_size={most // 2}"], tmp_path / "conf"))
+
+
+def test_the_large_mixture_asks_for_a_text_and_a_target_and_refuses_a_text_below_one_step(tmp_path: Path) -> None:
+    one_of("moe_large", tmp_path)
+    for name in ("train", "evaluation"):
+        (tmp_path / name).write_text("a" * 4096 * 31)
+    texts = [f"{WORKLOAD}.dataset.{name}=[{tmp_path / name}]" for name in ("train", "evaluation")]
+    target, node = f"{WORKLOAD}.quality.target=1.0", ["target=dgx_h100", "target.nodes=1"]
+    assert f"{WORKLOAD}.quality.target" in problem_of(tmp_path, *node, *texts)
+    assert f"{WORKLOAD}.dataset.train" in problem_of(tmp_path, *node, target)
+    words = problem_of(tmp_path, *node, *texts, target)
+    assert "the global batch of 32" in words and "at most 31" in words
+    (tmp_path / "train").write_text("a" * 4096 * 33)
+    check_plan(make_plan(["study=one", *node, *texts, target], tmp_path / "conf"))

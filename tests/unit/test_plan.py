@@ -45,6 +45,11 @@ TO_BE_GIVEN = {
         "experiments.gemm.workload.dataset.evaluation=b",
         "experiments.gemm.workload.dataset.empty_encodings=c",
     ],
+    "moe_large": [
+        "experiments.gemm.workload.dataset.train=[a.txt]",
+        "experiments.gemm.workload.dataset.evaluation=[b.txt]",
+        "experiments.gemm.workload.quality.target=1.0",
+    ],
 }
 
 
