@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from gloo_ranks import layout, on_ranks
 from small_training import Points, workload
+from test_train_llm_parallel import ADAPTERS, small, trained
 
 from seatrial.config.training import LlmFinetune
 from seatrial.train.learner import Learner
@@ -44,3 +46,42 @@ def test_gradients_are_reduced_and_cut_at_every_micro_batch_and_their_mean_stays
     for losses, between in on_ranks(learnt, 2):
         assert losses == pytest.approx(alone, rel=1e-5)
         assert between == [False, True] * STEPS, "no rank keeps whole gradients until the last micro-batch"
+
+
+def halves(rank: int, size: int, folder: str) -> list[tuple[list[float], set[tuple[str, str]]]]:
+    """The losses of a language model in bfloat16, dense and with adapters, and the dtypes of a layer's weights: as
+    the rank keeps them, and whole while it computes."""
+    return [half(rank, size, Path(folder) / name, lora) for name, lora in (("dense", None), ("lora", ADAPTERS))]
+
+
+def half(rank: int, size: int, folder: Path, lora: Any) -> tuple[list[float], set[tuple[str, str]]]:
+    found: set[tuple[str, str]] = set()
+    right = Learner.train_step
+
+    def train_step(self: Learner, step: int) -> torch.Tensor:
+        if step == 0:
+            for name, module in self.objective.model.named_modules():
+                if name.endswith(("up_proj", "lora_A.default")):
+                    kept = str(next(p for n, p in module.named_parameters() if n.endswith("weight")).dtype)
+                    module.register_forward_pre_hook(
+                        lambda used, _, kept=kept: found.add((kept, str(used.weight.dtype)))
+                    )
+        return right(self, step)
+
+    Learner.train_step = train_step  # type: ignore[method-assign]
+    try:
+        losses = trained(rank, size, folder, small(size, lora=lora, dtype="bfloat16", parallelism={"fsdp": size}))
+    finally:
+        Learner.train_step = right  # type: ignore[method-assign]
+    return losses, found
+
+
+def test_weights_are_sent_in_bfloat16_kept_in_float32_and_learn_what_one_rank_learns(tmp_path: Path) -> None:
+    long, short = "torch.float32", "torch.bfloat16"
+    alone = halves(0, 1, str(tmp_path / "alone"))
+    for dense, adapted in on_ranks(halves, 2, str(tmp_path)):
+        assert dense[1] == {(long, short)}
+        assert adapted[1] == {(short, short), (long, short)}, "frozen weights are bfloat16, adapters float32"
+        for (losses, _), (expected, _) in zip((dense, adapted), alone, strict=True):
+            assert expected[-1] < expected[0] - 0.02, "nothing was learnt, so that nothing was compared"
+            assert losses == pytest.approx(expected, rel=2e-3)

@@ -120,8 +120,9 @@ def _build(ctx: RankContext, workload: LlmFinetune, layout: Layout) -> LlmFinetu
         return causal_lm.made_trainable(model, workload.lora, workload.activation_checkpointing)
 
     model = placed(
-        lambda: causal_lm.load(workload, prepared), trainable, causal_lm.weights_dtype(workload), layout, inspect
-    )
+        lambda: causal_lm.load(workload, prepared), trainable, causal_lm.weights_dtype(workload), layout, inspect,
+        torch.bfloat16 if workload.dtype == "bfloat16" else None,
+    )  # fmt: skip
     return LlmFinetuneObjective(workload, model, learnt, shown, layout, flops[0])
 
 

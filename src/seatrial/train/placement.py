@@ -32,12 +32,13 @@ def placed(
     dtype: torch.dtype,
     layout: Layout,
     inspect: Callable[[nn.Module], None],
+    gathered_as: torch.dtype | None = None,
 ) -> nn.Module:
     """The model that `load` reads and `prepare` makes trainable, parallelised and on this rank's device.
 
-    `load` is called on the first rank alone; `inspect` everywhere, with the whole model before it is cut. Raises
-    what they raise (on the other ranks MeasurementFailed with its words), and Unsupported where the model has no
-    plan for tensor parallelism.
+    `load` is called on the first rank alone; `inspect` everywhere, with the whole model before it is cut;
+    `gathered_as` is sharding.shard's. Raises what they raise (on the other ranks MeasurementFailed with its words),
+    and Unsupported where the model has no plan for tensor parallelism.
     """
     if layout.ranks.size == 1:
         model = prepare(load())
@@ -56,7 +57,7 @@ def placed(
     whole = {name: tensor.shape for name, tensor in _named_tensors(model)}
     if layout.tp.size > 1:
         apply_plan(model, tensor_plan(base), layout)
-    _Values(model, tensors, whole, layout).fill()
+    _Values(model, tensors, whole, layout).fill(gathered_as)
     return model
 
 
@@ -127,11 +128,12 @@ class _Values:
         counts = Counter(self._names.values())
         self._shared: dict[str, torch.Tensor | None] = {name: None for name, n in counts.items() if n > 1}
 
-    def fill(self) -> None:
+    def fill(self, gathered_as: torch.dtype | None) -> None:
         """Give every tensor its value; shard on the way where the layout says so."""
         if self._layout.fsdp.size > 1:
             # `shard` takes one block after the other: each is whole on this rank for a moment only.
-            shard(self._model, self._blocks(causal_lm.decoder_layers(self._model)), self._layout)
+            blocks = self._blocks(causal_lm.decoder_layers(self._model))
+            shard(self._model, blocks, self._layout, gathered_as)
         else:
             self._fill(self._model.modules())
 

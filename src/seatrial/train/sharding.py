@@ -7,24 +7,35 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGather, DefaultReduceScatter
 
 from seatrial.train.layout import Layout
 
 
-def shard(model: torch.nn.Module, blocks: Iterable[torch.nn.Module], layout: Layout) -> None:
+def shard(
+    model: torch.nn.Module,
+    blocks: Iterable[torch.nn.Module],
+    layout: Layout,
+    gathered_as: torch.dtype | None = None,
+) -> None:
     """Shard `model` in place over the fsdp group, each of `blocks` (its layers) as a unit of its own.
 
-    Parameters are gathered before a unit computes and freed after it. Marks on parameters (`expert`,
-    `tp_sharded`, `tp_partial`) survive. Does nothing where the group has one rank.
+    Parameters are gathered before a unit computes and freed after it. Those of `blocks` are sent and held whole in
+    `gathered_as`, which autocast would make of them anyway; what a rank keeps, and sums of gradients, are in the
+    parameters' own dtype, or float32. Marks on parameters (`expert`, `tp_sharded`, `tp_partial`) survive. Does
+    nothing where the group has one rank.
     """
     if layout.fsdp.size == 1:
         return
     marks = {name: _marks(p) for name, p in model.named_parameters()}
     mesh = layout.fsdp_mesh()
+    policy = MixedPrecisionPolicy()
+    if gathered_as is not None:
+        # Inputs stay as they are: autocast casts what products take, and no more than on one rank.
+        policy = MixedPrecisionPolicy(gathered_as, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for block in blocks:
-        fully_shard(block, mesh=mesh)
+        fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh)
     for name, parameter in model.named_parameters():
         for mark in marks[name]:
