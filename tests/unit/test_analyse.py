@@ -47,13 +47,41 @@ def test_medians_over_completed_repeats(make_study):
     row = row_of(study.analyse())
     assert set(DESIGN_COLUMNS) <= set(row.index)
     assert (row["repeats"], row["converged"]) == (4, 3)
-    assert row["median_minutes"] == 2.0
-    assert row["interval_method"] == "log-t 95 %"
-    assert row["low_minutes"] < 1.0 < 4.0 < row["high_minutes"]
+    assert row["median_minutes"] == 3.0  # of 1, 2, 4 and never
+    assert row["low_minutes"] == 1.0 and math.isnan(row["high_minutes"])
+    assert row["interval_method"] == "order statistics 87.5 %, no upper end; 1 of 4 never reached it"
     assert row["olympic_minutes"] == 3.0  # the run that did not converge is the slowest that is dropped
-    assert row["samples_to_quality"] == 200.0
+    assert row["samples_to_quality"] == 300.0
     assert (row["throughput"], row["throughput_unit"]) == (6400.0, "tokens/s")
     assert (row["quality_metric"], row["quality_target"]) == ("evaluation_loss", 2.5)
+
+
+def test_without_failures_the_interval_is_that_of_all(make_study):
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE, 3)
+    study.trained(case, [1.0, 2.0, 4.0])
+    row = row_of(study.analyse())
+    assert (row["median_minutes"], row["interval_method"]) == (2.0, "log-t 95 %")
+    assert row["low_minutes"] < 1.0 < 4.0 < row["high_minutes"]
+
+
+def test_runs_that_did_not_converge_stand_at_infinity(make_study):
+    study = make_study()
+    some, most = study.experiment("finetune", FINETUNE, 5, {"workload.batch_size": [2, 8]})
+    study.trained(some, [1.0, 2.0, 4.0])
+    study.trained(most, [1.0, 2.0])
+    for case, repeat in ((some, 3), (most, 2), (most, 3)):
+        study.failed(case, repeat, "target_not_reached", "budget spent")
+    for case in (some, most):
+        study.failed(case, 4, "diverged", "the loss is nan")
+    three, two = pd.read_csv(study.analyse().time_to_quality).to_dict("records")
+    assert (three["converged"], three["median_minutes"], three["low_minutes"]) == (3, 4.0, 1.0)
+    assert three["interval_method"] == "order statistics 93.75 %, no upper end; 2 of 5 never reached it"
+    assert two["converged"] == 2 and two["low_minutes"] == 1.0
+    for name in ("median_minutes", "high_minutes", "samples_to_quality", "evaluation_minutes"):
+        assert math.isnan(two[name])
+    assert two["interval_method"].endswith("no upper end; 3 of 5 never reached it, so there is no median")
+    assert two["throughput"] == 6400.0
 
 
 def test_a_failed_repeat_that_left_a_time_does_not_count(make_study):
@@ -114,7 +142,8 @@ def test_a_command_with_a_quality_is_a_training_by_its_own_clock(make_study):
     study.record(case, 2, measurement("train.time_to_quality", [1.0]), outcome="failed", error=error)
     row = row_of(study.analyse())
     assert (row["repeats"], row["converged"]) == (3, 2)
-    assert (row["median_minutes"], row["throughput"], row["throughput_unit"]) == (3.0, 80.0, "tokens/s")
+    assert math.isnan(row["median_minutes"])  # of 3 and never
+    assert (row["throughput"], row["throughput_unit"]) == (80.0, "tokens/s")
     assert "the command's own" in row["clock"]
     assert math.isnan(row["olympic_minutes"])
 

@@ -16,6 +16,9 @@ from seatrial.analysis.statistics import (
     median_interval,
     olympic_mean,
     order_bound,
+    reached_interval,
+    reached_lower_bound,
+    reached_median,
     repeats_needed,
     spread_from_range,
 )
@@ -106,6 +109,34 @@ def test_two_sided_intervals_cover_what_they_name(n):
     found = [median_interval(list(row)) for row in trials]
     named = float(found[0].method.split()[-2]) / 100
     assert np.mean([i.low <= 1.0 <= i.high for i in found]) >= named - 0.015
+
+
+@pytest.mark.parametrize(
+    ("values", "never", "median", "interval"),
+    [
+        ([1.0, 2.0, 4.0], 0, 2.0, median_interval([1.0, 2.0, 4.0])),
+        ([4.0, 1.0, 2.0], 2, 4.0, (1.0, None, "order statistics 93.75 %, no upper end; 2 of 5 never reached it")),
+        ([1.0, 2.0, 3.0], 1, 2.5, (1.0, None, "order statistics 87.5 %, no upper end; 1 of 4 never reached it")),
+        ([5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0], 1, 9.5,
+         (6.0, 13.0, "order statistics 97.85 %; 1 of 10 never reached it")),
+        ([1.0], 1, None,
+         (1.0, None, "order statistics 50 %, no upper end; 1 of 2 never reached it, so there is no median")),
+        ([], 3, None, (None, None, "order statistics 75 %; 3 of 3 never reached it, so there is no median")),
+        ([], 1, None, (None, None, "none (n < 2); 1 of 1 never reached it, so there is no median")),
+        ([], 0, None, (None, None, "none (n < 2)")),
+    ],
+)  # fmt: skip
+def test_runs_that_never_reach_it_stand_at_infinity(values, never, median, interval):
+    assert reached_median(values, never) == median
+    assert reached_interval(values, never) == interval
+
+
+def test_the_lower_bound_with_runs_at_infinity_is_that_of_ranks():
+    assert reached_lower_bound([30.0, 31.0, 32.0], 2)[:] == (30.0, "order statistics 96.88 %")
+    assert reached_lower_bound([30.0], 7).value == math.inf
+    assert reached_lower_bound([30.0, 31.0], 1).value is None
+    assert reached_lower_bound([], 2).value == math.inf
+    assert reached_lower_bound([], 1).value is None
 
 
 def test_olympic_mean_is_mlperfs():

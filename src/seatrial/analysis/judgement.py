@@ -27,6 +27,8 @@ from seatrial.analysis.statistics import (
     median,
     median_bound,
     order_bound,
+    reached_lower_bound,
+    reached_median,
     repeats_needed,
 )
 from seatrial.config.study import Criterion
@@ -118,6 +120,31 @@ def judge_values(
         return incomplete(f"{failed.repeats} of {n} repeats failed: no median", n)
     spread = log_spread(values)
     return _decide(criterion, middle, bounds[0], bounds[1], n, spread, f"{unit}; {basis}")
+
+
+def judge_reached(
+    criterion: Criterion, values: Sequence[float], samples: Sequence[float], unit: str, planned: int, never: int
+) -> Judgement:
+    """Judge a time (or another cost) to a quality that `never` more of the `planned` repeats did not reach.
+
+    Those stand at infinity, so that the median of all is above an `at_most` sooner than that of the rest, and what
+    fails without them fails. No other verdict is reached here: a repeat that failed leaves it incomplete.
+    """
+    rest = judge_values(criterion, values, samples, unit, planned)
+    n = len(values) + never
+    if not never or criterion.at_most is None or rest.verdict == "fail":
+        return rest
+    if (planned if n > 1 else n) < criterion.minimum_repeats:
+        return _too_few(criterion, n)
+    words = f"{never} of {n} repeats never reached the quality"
+    low = reached_lower_bound(values, never, criterion.confidence)
+    if low.value is None or _within(low.value, criterion.at_most, at_most=True):
+        return incomplete(words, n)
+    middle = reached_median(values, never)
+    found = "no median" if middle is None else f"median {format_figure(middle)} {unit}"
+    bound = "never" if math.isinf(low.value) else format_figure(low.value)
+    reason = f"{found}, {words}; bound {bound} ({low.method}) is not at most {format_figure(criterion.at_most)}"
+    return Judgement("fail", reason, middle, low.value if math.isfinite(low.value) else None, None, n)
 
 
 def judge_ratio(criterion: Criterion, ratio: Ratio, n: int, spread: float | None, planned: int) -> Judgement:

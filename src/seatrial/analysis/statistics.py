@@ -64,6 +64,35 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
     return Interval(ordered[k - 1], ordered[n - k], f"order statistics {_percent(coverage)}")
 
 
+def reached_median(values: Sequence[float], never: int) -> float | None:
+    """The median of `values` and of `never` runs at infinity; None of nothing, and where it is infinite."""
+    middle = median([*values, *([math.inf] * never)])
+    return middle if middle is not None and math.isfinite(middle) else None
+
+
+def reached_interval(values: Sequence[float], never: int, confidence: float = 0.95) -> Interval:
+    """The interval of `reached_median`; an infinite end is None. With `never` > 0 by order statistics at any n.
+
+    Infinity has no log. Its method says how many stand at infinity, and what is missing for it: an upper end, the
+    median. Raises ValueError for values that are not finite.
+    """
+    ordered = _finite_sorted(values)
+    n = len(ordered) + never
+    if not never or n < 2:
+        found = median_interval(ordered, confidence)
+    else:
+        ordered += [math.inf] * never
+        k = max(1, _rank(n, (1 - confidence) / 2))
+        coverage = 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
+        low, high = (end if math.isfinite(end) else None for end in (ordered[k - 1], ordered[n - k]))
+        found = Interval(low, high, f"order statistics {_percent(coverage)}")
+    if not never:
+        return found
+    lacking = "" if reached_median(values, never) is not None else ", so there is no median"
+    no_end = ", no upper end" if found.low is not None and found.high is None else ""
+    return found._replace(method=f"{found.method}{no_end}; {never} of {n} never reached it{lacking}")
+
+
 def share_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """The interval of the median of shares of a whole, which none exceeds: an upper end above 1 is 1."""
     found = median_interval(values, confidence)
@@ -91,6 +120,22 @@ def median_bound(values: Sequence[float], side: Side, confidence: float = 0.95) 
         return Bound(None, "none (log-t needs positive values)")
     low, high = _log_t(ordered, confidence)
     return Bound(low if side == "lower" else high, f"log-t {_percent(confidence)}")
+
+
+def reached_lower_bound(values: Sequence[float], never: int, confidence: float = 0.95) -> Bound:
+    """Lower bound of the median of `values` and of `never` runs at infinity, which it may be; `never` at least 1.
+
+    By order statistics; where all stand at infinity there is no spread, and it is infinite from two runs on. Raises
+    ValueError for values that are not finite.
+    """
+    n = len(values) + never
+    if not values and n >= 2:
+        return Bound(math.inf, "none of them reached it")
+    k = _rank(n, 1 - confidence)
+    if k < 1:
+        return Bound(None, f"none ({n} runs are too few for order statistics at {_percent(confidence)})")
+    value = [*_finite_sorted(values), *([math.inf] * never)][k - 1]
+    return Bound(value, f"order statistics {_percent(1 - float(stats.binom.cdf(k - 1, n, 0.5)))}")
 
 
 def order_bound(values: Sequence[float], side: Side, confidence: float = 0.95) -> Bound:

@@ -11,7 +11,7 @@ from seatrial.analysis.comparable import trimmed_mean
 from seatrial.analysis.handed_over import Runs, runs_of
 from seatrial.analysis.inputs import is_training, read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements, read_repeats
-from seatrial.analysis.statistics import median, median_interval, olympic_mean
+from seatrial.analysis.statistics import median, olympic_mean, reached_interval, reached_median
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import MlperfLogs
@@ -50,14 +50,26 @@ COLUMNS = (
 )
 """`score_note`: what the score of logs handed over is made of, or why there is none."""
 NOT_CONVERGED = ("target_not_reached", "diverged")
-"""Kinds of error that MLPerf counts as a run that did not converge."""
+"""Kinds of error that MLPerf counts as a run that did not converge: it never reaches its quality."""
+TO_QUALITY = (
+    "train.time_to_quality",
+    "train.time_to_evaluation",
+    "train.mlperf_minutes",
+    "train.samples_to_quality",
+    "train.samples_to_evaluation",
+)
+"""Metrics of a training that are infinite for a run that did not converge."""
 TRAINING_CLOCK = "training, without evaluations and checkpoints"
 MLPERF_CLOCK = "MLPerf's time to train, run_start to run_stop"
 EXTERNAL_CLOCK = "the command's own, as its log tells it; the records say what it counts"
 
 
 def time_to_quality(paths: StudyPaths) -> None:
-    """Write tables/time_to_quality.csv: medians over completed repeats, `repeats` and `converged` as counts."""
+    """Write tables/time_to_quality.csv; `repeats` and `converged` are counts.
+
+    Medians to quality are over completed repeats and those that did not converge, at infinity: medians of survivors
+    would flatter. They are empty where infinite. Throughput is of completed repeats.
+    """
     cases = read_cases(paths, read_plan(paths))
     measurements = read_measurements(paths)
     repeats = read_repeats(paths)
@@ -68,18 +80,19 @@ def time_to_quality(paths: StudyPaths) -> None:
 
 def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: list[str]) -> dict[str, Any]:
     of_case = repeats[repeats["case_id"] == case.case_id]
+    never = not_converged(of_case)
 
     def medians(metric: str) -> list[float]:
         return medians_by_repeat(measurements, case.case_id, metric)
 
     if isinstance(case.workload, MlperfLogs):
         minutes = medians("mlperf.time_to_train")
-        found = _ingested(case.workload, medians, runs_of(case, of_case["outcome"].tolist()))
+        found = _ingested(case.workload, medians, never, runs_of(case, of_case["outcome"].tolist()))
     else:
         assert isinstance(case.workload, Training | External)
         minutes = medians("train.time_to_quality")
-        found = _trained(case.workload, medians, of_case)
-    interval = median_interval(minutes)
+        found = _trained(case.workload, medians, never, of_case)
+    interval = reached_interval(minutes, never)
     return {
         "study": case.study,
         "target": case.target.name,
@@ -90,7 +103,7 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
         "ranks": case.target.world_size,
         "repeats": case.repeats,
         "converged": len(minutes),
-        "median_minutes": median(minutes),
+        "median_minutes": reached_median(minutes, never),
         "low_minutes": interval.low,
         "high_minutes": interval.high,
         "interval_method": interval.method,
@@ -100,16 +113,21 @@ def _row(case: Case, measurements: pd.DataFrame, repeats: pd.DataFrame, names: l
     }
 
 
-def _trained(workload: Training | External, medians: Medians, repeats: pd.DataFrame) -> dict[str, Any]:
-    """The columns of a training that ran here, ours or a command's."""
+def not_converged(repeats: pd.DataFrame) -> int:
+    """How many of these rows of repeats.csv are of runs that did not converge."""
+    return int(repeats["error_kind"].isin(NOT_CONVERGED).sum())
+
+
+def _trained(workload: Training | External, medians: Medians, never: int, repeats: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a training that ran here, ours or a command's; `never`: repeats that did not converge."""
     assert workload.quality is not None
     speed = _speed_of(workload)
     found = {
         "quality_metric": workload.quality.metric,
         "quality_target": workload.quality.target,
-        "olympic_minutes": _olympic(medians("train.time_to_quality"), repeats),
-        "evaluation_minutes": median(medians("train.time_to_evaluation")),
-        "samples_to_quality": median(medians("train.samples_to_quality")),
+        "olympic_minutes": _olympic(medians("train.time_to_quality"), never, len(repeats)),
+        "evaluation_minutes": reached_median(medians("train.time_to_evaluation"), never),
+        "samples_to_quality": reached_median(medians("train.samples_to_quality"), never),
         "throughput": median(medians(speed)),
         "throughput_unit": METRICS[speed].unit,
         "clock": TRAINING_CLOCK,
@@ -127,7 +145,7 @@ def _speed_of(workload: Training | External) -> str:
     return "train.sample_throughput" if isinstance(workload, Diffusion) else "train.throughput"
 
 
-def _ingested(workload: MlperfLogs, medians: Medians, runs: Runs) -> dict[str, Any]:
+def _ingested(workload: MlperfLogs, medians: Medians, never: int, runs: Runs) -> dict[str, Any]:
     """The columns of logs that were handed over, in MLPerf's terms: minutes as run, and the score with the factor.
 
     `score_minutes` only where the logs are a result as MLPerf asks for: else it is no score.
@@ -143,7 +161,7 @@ def _ingested(workload: MlperfLogs, medians: Medians, runs: Runs) -> dict[str, A
         "quality_metric": facts.quality_name,
         "quality_target": facts.quality[0].target,
         "olympic_minutes": olympic,
-        "samples_to_quality": median(medians("mlperf.samples_to_quality")),
+        "samples_to_quality": reached_median(medians("mlperf.samples_to_quality"), never),
         "throughput": median(medians("mlperf.throughput")),
         "throughput_unit": METRICS["mlperf.throughput"].unit,
         "clock": MLPERF_CLOCK,
@@ -153,9 +171,6 @@ def _ingested(workload: MlperfLogs, medians: Medians, runs: Runs) -> dict[str, A
     }
 
 
-def _olympic(minutes: list[float], repeats: pd.DataFrame) -> float | None:
+def _olympic(minutes: list[float], never: int, planned: int) -> float | None:
     """MLPerf's score over all planned repeats; None where one failed for any reason other than convergence."""
-    not_converged = int(repeats["error_kind"].isin(NOT_CONVERGED).sum())
-    if len(minutes) + not_converged != len(repeats):
-        return None
-    return olympic_mean(minutes, not_converged)
+    return olympic_mean(minutes, never) if len(minutes) + never == planned else None

@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from seatrial.analysis.inputs import read_plan
 from seatrial.analysis.judgement import Word, required
+from seatrial.analysis.time_to_quality import TO_QUALITY
 from seatrial.config.base import Closed, NonNegativeInt, PositiveInt, first_mistake
 from seatrial.config.metrics import METRICS
 from seatrial.config.study import Criterion
@@ -19,7 +20,10 @@ Verdict = dict[str, Any]
 
 
 class VerdictEntry(Closed):
-    """One entry of verdicts.json: a criterion and what was found of it; figures are None where there are none."""
+    """One entry of verdicts.json: a criterion and what was found of it; figures are None where there are none.
+
+    A fail because runs did not converge may lack figures: they are infinite.
+    """
 
     criterion: str
     metric: str
@@ -40,7 +44,8 @@ class VerdictEntry(Closed):
 
     @model_validator(mode="after")
     def _measured(self) -> VerdictEntry:
-        if self.verdict in ("pass", "fail") and None in (self.measured, self.low, self.high):
+        infinite = self.verdict == "fail" and self.bound == "at_most" and self.metric in TO_QUALITY and self.n > 0
+        if self.verdict in ("pass", "fail") and not infinite and None in (self.measured, self.low, self.high):
             raise ValueError(f"a {self.verdict} without a measured value and its bounds")
         return self
 

@@ -20,6 +20,7 @@ from seatrial.analysis.judgement import (
     Judgement,
     incomplete,
     judge_ratio,
+    judge_reached,
     judge_values,
     with_gaps,
     worst,
@@ -29,6 +30,7 @@ from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.selection import Group, matches, select_groups
 from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
+from seatrial.analysis.time_to_quality import TO_QUALITY, not_converged
 from seatrial.analysis.verdict_file import Verdict, criterion_columns, read_verdicts
 from seatrial.case import Case
 from seatrial.config.metrics import METRICS
@@ -127,8 +129,13 @@ class _Judge:
                 known[number] = value
         samples = self._samples(criterion, group, next(iter(known))) if len(known) == 1 else []
         runs = self._runs(group.case)
-        failed = Failed(runs.excused if runs and known else 0, METRICS[criterion.metric].direction)
-        judged = judge_values(criterion, list(known.values()), samples, unit, group.case.repeats, failed)
+        values, planned = list(known.values()), group.case.repeats
+        if criterion.metric in TO_QUALITY and criterion.unit_of == "value":
+            never = not_converged(self.repeats[self.repeats["case_id"] == group.case.case_id])
+            judged = judge_reached(criterion, values, samples, unit, planned, never)
+        else:
+            failed = Failed(runs.excused if runs and known else 0, METRICS[criterion.metric].direction)
+            judged = judge_values(criterion, values, samples, unit, planned, failed)
         return with_gaps(judged, self._gaps(criterion, group, len(known)))
 
     def _gaps(self, criterion: Criterion, group: Group, known: int) -> str | None:
