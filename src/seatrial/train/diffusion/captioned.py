@@ -181,7 +181,8 @@ def build(ctx: RankContext, workload: Diffusion, layout: Layout) -> CaptionedObj
     for folder in (train, evaluation):
         _check_shapes(folder, workload.model)
     ctx.facts["datasets"] = {"train": train.facts(), "evaluation": evaluation.facts()}
-    model = place(workload.model, workload.activation_checkpointing, layout, ctx.seed)
+    gathered_as = torch.bfloat16 if workload.dtype == "bfloat16" else None
+    model = place(workload.model, workload.activation_checkpointing, layout, ctx.seed, gathered_as)
     return CaptionedObjective(workload, model, train, evaluation, layout, ctx.seed)
 
 

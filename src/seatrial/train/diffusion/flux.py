@@ -36,15 +36,17 @@ def flux_transformer(spec: FluxTransformer, recompute: bool) -> Any:
     return model
 
 
-def place(spec: FluxTransformer, recompute: bool, layout: Layout, seed: int) -> Any:
+def place(
+    spec: FluxTransformer, recompute: bool, layout: Layout, seed: int, gathered_as: torch.dtype | None = None
+) -> Any:
     """The transformer on its device, sharded over the fsdp group, with the random weights of `seed`.
 
-    Nothing is allocated before it is sharded: no rank ever holds the whole model. The weights are the same whatever
+    `gathered_as` is sharding.shard's. Nothing is allocated before it is sharded: no rank ever holds the whole model. The weights are the same whatever
     the ranks.
     """
     with torch.device("meta"):
         model = flux_transformer(spec, recompute)
-    shard(model, [*model.transformer_blocks, *model.single_transformer_blocks], layout)
+    shard(model, [*model.transformer_blocks, *model.single_transformer_blocks], layout, gathered_as)
     model.to_empty(device=layout.device)
     generator = torch.Generator(layout.device).manual_seed(seed)
     with torch.no_grad():
