@@ -41,8 +41,8 @@ def place(
 ) -> Any:
     """The transformer on its device, sharded over the fsdp group, with the random weights of `seed`.
 
-    `gathered_as` is sharding.shard's. Nothing is allocated before it is sharded: no rank ever holds the whole model. The weights are the same whatever
-    the ranks.
+    `gathered_as` is sharding.shard's. Nothing is allocated before it is sharded: no rank ever holds the whole
+    model. The weights are the same whatever the ranks.
     """
     with torch.device("meta"):
         model = flux_transformer(spec, recompute)
