@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements, read_repeats
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
@@ -20,7 +21,7 @@ from seatrial.paths import StudyPaths
 from seatrial.reference.conditions import unlike
 from seatrial.reference.convergence_points import published_point
 from seatrial.reference.names import canonical_benchmark
-from seatrial.reference.own_points import LEAST_RUNS, Check, check, held_against, new_point, point_of
+from seatrial.reference.own_points import LEAST_RUNS, Check, check, data_of, held_against, new_point, point_of
 
 METRIC = "train.samples_to_evaluation"
 COLUMNS = (
@@ -55,11 +56,20 @@ def convergence(paths: StudyPaths) -> None:
         of_case = repeats[repeats["case_id"] == case.case_id]
         missed = int(of_case["error_kind"].isin(NOT_CONVERGED).sum())
         if (point := point_of(case)) is not None:
-            found = check(point, samples, missed)
+            found = check(point, samples, _data(paths, case), missed)
             rows.append(_row(case, len(samples), len(point.samples), found, names))
         if (published := _of_benchmark(case, plan.study.references.round, samples, missed)) is not None:
             rows.append(_row(case, len(samples), *published, names))
     write_csv(paths.convergence, [*COLUMNS, *(AXIS + name for name in names)], rows)
+
+
+def _data(paths: StudyPaths, case: Case) -> dict[str, str]:
+    """What the repeats of a case were trained on, from the first record that says so; nothing where none does."""
+    for repeat in range(case.repeats):
+        record = read_repeat(paths, case, repeat).record
+        if record is not None and (found := data_of(record.provenance)):
+            return found
+    return {}
 
 
 def _of_benchmark(case: Case, round_: str, samples: list[float], missed: int) -> tuple[int, Check] | None:
@@ -124,5 +134,5 @@ def points_of(paths: StudyPaths, source: str) -> list[dict[str, Any]]:
             words = f"{case.experiment} has {len(samples)} of {case.repeats} runs that reached the target"
             raise UnreadableFile(paths.measurements, f"{words}; a point needs all, and {2 * LEAST_RUNS} at least")
         seeds = [case.seed(repeat) for repeat in range(case.repeats)]
-        points.append(new_point(case, samples, seeds, source))
+        points.append(new_point(case, samples, seeds, _data(paths, case), source))
     return points

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
@@ -58,6 +58,8 @@ class Point(Closed):
     samples: list[float] = Field(min_length=2 * LEAST_RUNS)
     """At the first evaluation that meets the target, one for each seed."""
     seeds: list[int]
+    data: dict[str, str]
+    """SHA-256 of what was trained and evaluated on, by use: another Python's library is another text."""
     source: str
     """Which runs, on what, when."""
 
@@ -93,8 +95,16 @@ def key_of(case: Case) -> tuple[str, int]:
     workload = case.workload
     assert isinstance(workload, Training)
     batch = workload.global_batch(case.target.world_size)
-    content = workload.model_dump(mode="json", exclude=set(NO_MATTER))
+    # without what is at its default, so that a key that is added later leaves old points standing
+    content = workload.model_dump(mode="json", exclude=set(NO_MATTER), exclude_defaults=True)
     return content_hash({"workload": content, "global_batch_size": batch}), batch
+
+
+def data_of(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of what a run was trained and evaluated on, from its record's provenance, by use."""
+    found = {use: str(facts["sha256"]) for use, facts in (provenance.get("datasets") or {}).items()}
+    base = provenance.get("base_model")
+    return found | ({"base model": str(base["corpus"]["sha256"])} if base else {})
 
 
 @functools.cache
@@ -113,8 +123,10 @@ def point_of(case: Case, points: Sequence[Point] | None = None) -> Point | None:
     return next((point for point in (shipped_points() if points is None else points) if point.key == key), None)
 
 
-def check(point: Point, samples: Sequence[float], not_converged: int = 0) -> Check:
-    """Hold runs against their point: `samples` of those that met the target; at most one may have missed it."""
+def check(point: Point, samples: Sequence[float], data: Mapping[str, str], not_converged: int = 0) -> Check:
+    """Hold runs on `data` against their point: `samples` of those that met the target; one may have missed it."""
+    if others := [use for use in {**point.data, **data} if point.data.get(use) != data.get(use)]:
+        return Check("not_known", f"the reference runs had other data: {', '.join(others)}")
     count = len(point.samples)
     mean, deviation = float(np.mean(sorted(point.samples)[1:-1])), float(np.std(point.samples))
     return held_against(Spread(mean, deviation, count - 2, f"of {count}"), samples, not_converged)
@@ -152,7 +164,9 @@ def _allowance(spread: Spread, runs: int) -> float:
     return error * float(stats.t.ppf(1 - SIGNIFICANCE, spread.kept + own - 2))
 
 
-def new_point(case: Case, samples: Sequence[float], seeds: Sequence[int], source: str) -> dict[str, Any]:
+def new_point(
+    case: Case, samples: Sequence[float], seeds: Sequence[int], data: Mapping[str, str], source: str
+) -> dict[str, Any]:
     """A point from runs of a case, as plain values."""
     key, batch = key_of(case)
     point = Point(
@@ -161,6 +175,7 @@ def new_point(case: Case, samples: Sequence[float], seeds: Sequence[int], source
         global_batch_size=batch,
         samples=list(samples),
         seeds=list(seeds),
+        data=dict(data),
         source=source,
     )
     return point.model_dump(mode="json")
