@@ -104,3 +104,12 @@ def test_an_absurd_interval_does_not_squeeze_the_points_together(make_study):
         float(word) for word in words_of(drawn(study)["time_to_quality"].svg) if word.replace(".", "").isdigit()
     ]
     assert 50 <= max(ticks) <= 250
+
+
+def test_a_median_without_an_upper_end_is_drawn_with_how_many_reached_it(make_study):
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE, 5)
+    study.trained(case, [10.0, 11.0, 12.0])
+    for repeat in (3, 4):
+        study.failed(case, repeat, "target_not_reached")
+    assert drawn(study)["time_to_quality"].caption == "finetune: 12 min, 3 of 5"

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from study_on_disk import FLORIDA
+from study_on_disk import FINETUNE, FLORIDA
 
 from seatrial.report import headline
 from seatrial.report.study_tables import read_study
+from seatrial.report.time_to_quality_table import time_to_quality_table
+
+MISSED = "target_not_reached"
+MEDIAN = 3
+"""Column of the table of times to quality."""
 
 
 def card_of(study) -> headline.Figure:
@@ -36,3 +41,32 @@ def test_the_headline_shows_what_a_criterion_is_about_and_counts_the_others(make
     card = card_of(study)
     assert (card.value, card.kind) == (value, kind)
     assert card.under.endswith(words), card.under
+
+
+def time_of(study) -> headline.Figure:
+    """The headline's time to quality."""
+    (tile,) = [f for f in headline.headline(read_study(study.analyse())) if f.name == "Time to quality"]
+    return tile
+
+
+@pytest.mark.parametrize(
+    ("minutes", "kinds", "value", "words"),
+    [
+        ([1.0, 2.0, 4.0], [], "2 min", "median, 3 of 3 repeats reached it, "),
+        ([1.0, 2.0, 4.0], [MISSED, "diverged"], "4 min", "median, 3 of 5 repeats reached it, at least 60 s ("),
+        ([1.0, 2.0, 4.0], ["crashed", "crashed"], "2 min", "median, 3 of 5 repeats reached it, "),
+        ([1.0], [MISSED, MISSED], "not reached", "1 of 3 repeats reached it, finetune; at least 60 s ("),
+        ([], ["crashed", "crashed"], "not measured", "0 of 2 repeats reached it, finetune"),
+    ],
+)
+def test_the_time_to_quality_says_how_many_reached_it(make_study, minutes, kinds, value, words):
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE, len(minutes) + len(kinds))
+    study.trained(case, minutes)
+    for repeat, kind in enumerate(kinds, start=len(minutes)):
+        study.failed(case, repeat, kind)
+    tile = time_of(study)
+    assert tile.value == value
+    assert tile.under.startswith(words), tile.under
+    (row,) = time_to_quality_table(read_study(study.paths)).rows
+    assert f"{len(minutes)} of {len(minutes) + len(kinds)} repeats reached it" in row[MEDIAN].under

@@ -124,8 +124,9 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     figure, ax = rows_figure(len(rows), [case_label(study.cases[row["case_id"]]) for row in rows])
     for place, row in enumerate(rows):
         if row["low_minutes"] is not None:
-            ends = (scale * row["low_minutes"], scale * row["high_minutes"])
-            ax.hlines(place, *ends, color=SERIES[0], linewidth=7, alpha=0.28)
+            # without an upper end the band goes on to the edge, which set_xlim puts there
+            high = row["high_minutes"] or 2 * CLIP * max(chosen["median"])
+            ax.hlines(place, scale * row["low_minutes"], scale * high, color=SERIES[0], linewidth=7, alpha=0.28)
         middle = scale * row["median_minutes"]
         ax.vlines(middle, place - 0.2, place + 0.2, color=SERIES[0], linewidth=2.4)
     points = pd.DataFrame({"x": scale * chosen["median"], "y": chosen["case_id"].map(places)})
@@ -136,14 +137,12 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     ax.set_xlim(0, 1.04 * max(furthest, min(widest, CLIP * furthest)))
     ax.set(xlabel=f"time to quality, {unit}", ylabel="")
     caption = "; ".join(f"{case_label(study.cases[r['case_id']])}: {w}" for r, w in zip(rows, words, strict=True))
-    reading = "A dot is one repeat, the bar the median, the band its interval."
+    reading = "A dot is one repeat, the bar the median, the band its interval; beside it how many reached it."
     return Drawing(figure, "Time to quality by repeat", reading, caption)
 
 
 def _time_words(row: Row, scale: float, unit: str) -> str:
-    words = f"{format_figure(scale * row['median_minutes'], 3)} {unit}, n = {row['converged']}"
-    lost = row["repeats"] - row["converged"]
-    return f"{words} ({lost} not reached)" if lost else words
+    return f"{format_figure(scale * row['median_minutes'], 3)} {unit}, {row['converged']} of {row['repeats']}"
 
 
 def bus_bandwidth(study: StudyTables) -> Drawing | None:

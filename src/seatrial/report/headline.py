@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from seatrial.analysis.time_to_quality import NOT_CONVERGED
 from seatrial.analysis.verdicts import NO_CRITERIA, covers, overall, overall_in_words
 from seatrial.report.headline_figure import Figure
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
 from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over, whose
 from seatrial.report.survey_headline import survey_headline
-from seatrial.report.table import MULTIPLY, count, ratio_words, span_of_minutes, span_of_ratios
+from seatrial.report.table import MULTIPLY, ratio_words, reached_in_words, span_of_minutes, span_of_ratios
 from seatrial.units import age_in_words, format_figure, format_minutes, parse_month
 
 SENTENCES = {
@@ -57,25 +60,25 @@ def _time(study: StudyTables) -> Figure:
     where = case_label(study.cases[row["case_id"]]) + (f", first of {more + 1} cases" if more else "")
     if handed_over(row):
         return _score(row, f"{study.stated_systems.get(row['case_id'], '')} {where}".strip())
-    if row["median_minutes"] is None:
-        return Figure(
-            "Time to quality",
-            "not measured",
-            f"{where}: {row['converged']} of {count(row['repeats'], 'repeat')} reached the target",
-            "wait",
-        )
+    reached = reached_in_words(row)
     interval = span_of_minutes(row["low_minutes"], row["high_minutes"])
-    parts = [f"{interval} ({row['interval_method']})" if interval else row["interval_method"]]
-    parts += [f"{row['converged']} of {count(row['repeats'], 'repeat')}", where, "unverified"]
-    return Figure("Time to quality", format_minutes(row["median_minutes"]), ", ".join(parts))
+    spread = f"{interval} ({row['interval_method']})" if interval else row["interval_method"]
+    if row["median_minutes"] is None:
+        missed = sum(
+            again["case_id"] == row["case_id"] and again["error_kind"] in NOT_CONVERGED for again in study.repeats
+        )
+        found = Figure("Time to quality", "not measured", f"{reached}, {where}", "wait")
+        return replace(found, value="not reached", under=f"{reached}, {where}; {spread}") if missed else found
+    under = ", ".join((f"median, {reached}", spread, where, "unverified"))
+    return Figure("Time to quality", format_minutes(row["median_minutes"]), under)
 
 
 def _score(row: Row, where: str) -> Figure:
-    """MLCommons' score of logs handed over; the median that leaves out failures and factor stands under it."""
+    """MLCommons' score of logs handed over; the median without the factor stands under it."""
     parts = [row["score_note"]]
     if row["median_minutes"] is not None:
         middle = format_minutes(row["median_minutes"])
-        parts.append(f"median of the {row['converged']} that count, without the factor, {middle}")
+        parts.append(f"median without the factor {middle}, {reached_in_words(row)}")
     under = "; ".join([*parts, f"{where}, unverified"])
     if row["score_minutes"] is None:
         return Figure("Score", "none", under, "wait")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from seatrial.units import format_figure, format_minutes
 
@@ -93,10 +94,17 @@ def span_of_ratios(low: float | None, high: float | None) -> str:
 
 
 def span_of_minutes(low: float | None, high: float | None) -> str:
-    """'31.4 s to 43.4 s', or nothing where there is no interval."""
+    """'31.4 s to 43.4 s', 'at least 31.4 s' without an upper end, or nothing where there is no interval."""
+    if low is not None and high is None:
+        return f"at least {format_minutes(low)}"
     if low is None or high is None:
         return ""
     return f"{format_minutes(low)} to {format_minutes(high)}"
+
+
+def reached_in_words(row: Mapping[str, Any]) -> str:
+    """'3 of 5 repeats reached it', of a row of time_to_quality.csv."""
+    return f"{row['converged']} of {count(row['repeats'], 'repeat')} reached it"
 
 
 def count(n: int, one: str, many: str | None = None) -> str:

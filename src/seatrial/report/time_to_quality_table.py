@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over
-from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, span_of_minutes, table
+from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, reached_in_words, span_of_minutes, table
 from seatrial.units import format_figure, format_minutes
 
-MEDIAN = "Time to quality: median over the repeats that reached the target"
+NEVER = "A repeat that missed its target or diverged counts as never reaching it"
+MEDIAN = f"Time to quality: median over the repeats. {NEVER}"
 SCORE = (
     "Time to quality. The score of logs handed over is MLCommons': the olympic mean, with a failed run that may be "
-    "as the slowest, times the scaling factor; their median is of the runs that count, without the factor"
+    f"as the slowest, times the scaling factor; medians are without the factor. {NEVER}"
 )
 
 
@@ -35,7 +36,9 @@ def _cells(study: StudyTables, row: Row, scored: bool) -> list[Cell]:
     where = f"{row['accelerators']} accelerators" if row["accelerators"] else count(row["ranks"], "CPU rank")
     interval = span_of_minutes(row["low_minutes"], row["high_minutes"])
     system = study.stated_systems.get(row["case_id"])
+    reached = reached_in_words(row)
     unscaled = "without the factor, " if handed_over(row) else ""
+    unverified = f", {unscaled}unverified" if row["median_minutes"] else ""
     score = [
         Cell(format_minutes(row["score_minutes"]), "unverified" if row["score_minutes"] else ""),
         Cell(row["score_note"] or "no logs: it ran here"),
@@ -45,7 +48,7 @@ def _cells(study: StudyTables, row: Row, scored: bool) -> list[Cell]:
         Cell(f"{row['converged']} of {row['repeats']}"),
         Cell(f"{row['quality_metric'].replace('_', ' ')} {format_figure(row['quality_target'])}"),
         *(score if scored else []),
-        Cell(format_minutes(row["median_minutes"]), f"{unscaled}unverified" if row["median_minutes"] else ""),
+        Cell(format_minutes(row["median_minutes"]), f"{reached}{unverified}"),
         Cell(interval or "-", row["interval_method"]),
         Cell(format_minutes(row["olympic_minutes"]), unscaled.rstrip(", ") if row["olympic_minutes"] else ""),
         Cell(format_figure(row["samples_to_quality"])),
