@@ -10,6 +10,8 @@ no_reference  a ratio to a reference that does not exist
 A criterion is judged on every case and set of labels that it selects, and its verdict is the first of
 fail, incomplete, no_reference, inconclusive, pass that any of them has: what was measured and fails stays a
 fail, whatever else is missing. Else a repeat that crashes would hide the failure of the others.
+A run that did not converge stands at infinity in what counts up to its quality (`judge_reached`): that can fail an
+`at_most`, and as a failed repeat it never lets it pass.
 """
 
 from __future__ import annotations
