@@ -159,7 +159,9 @@ def test_axes_that_change_with_the_experts_leave_one_line_for_each_layout(make_s
     }
     for case in study.experiment("finer", MOE, axes=axes):
         study.record(case, 0, *training_measurements(1.0), *routed(2.0, share=0.2), *split([1.0]))
-    caption = drawn(study)["routing"].caption
+    figures = drawn(study)
+    assert any(words.startswith("experts 16, parallelism") for words in words_of(figures["expert_imbalance"].svg))
+    caption = figures["routing"].caption
     drawn_points = [part.strip().partition(":")[0] for part in caption.split(";")]
     assert drawn_points == [
         f"{layout}, learning_rate {rate}, {n} experts (expert_size {sizes[n][1]}, top_k {sizes[n][0]})"

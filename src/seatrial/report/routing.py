@@ -178,9 +178,9 @@ def expert_imbalance(study: StudyTables) -> Drawing | None:
     axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
     layers = _shown_layers(chosen)
     words = []
-    for ax, case_id in zip(axes, case_ids, strict=False):
+    for ax, case_id, title in zip(axes, case_ids, _titles(study, case_ids), strict=False):
         last = _imbalance_panel(ax, chosen[chosen["case_id"] == case_id], layers)
-        ax.set(xlabel="training step", title=_short(case_label(study.cases[case_id])))
+        ax.set(xlabel="training step", title=_short(title))
         words.append(f"{case_label(study.cases[case_id])}: {format_figure(last, 3)} at the end")
     for ax in axes[len(case_ids) :]:
         ax.set_visible(False)
@@ -191,6 +191,25 @@ def expert_imbalance(study: StudyTables) -> Drawing | None:
     left_out = f"; {count(more, 'more case')} not drawn" if more > 0 else ""
     reading = "The median over repeats of the mean over the steps of a stretch; 1 is even."
     return Drawing(figure, "Imbalance of experts while training", reading, "; ".join(words) + left_out)
+
+
+def _titles(study: StudyTables, case_ids: list[str]) -> list[str]:
+    """Experts, layout, and in what else the cases differ; their labels where that does not tell them apart."""
+    cases = [study.cases[case_id] for case_id in case_ids]
+    values: dict[str, set[str]] = {}
+    for case in cases:
+        for name, value in case.axes.items():
+            values.setdefault(name, set()).add(repr(value))
+    several = len({case.experiment for case in cases}) > 1
+    titles = []
+    for case in cases:
+        following = _following(study, case.experiment, ("experts",)) | _following(study, case.experiment, LAYOUT)
+        told = [n for n in case.axes if len(values[n]) > 1 and n not in following]
+        told = [n for shown in SHOWN_OTHERWISE for n in case.axes if n.startswith(shown)] + told
+        parts = [case.experiment] if several else []
+        parts += [f"{name.rpartition('.')[2]} {case.axes[name]}" for name in dict.fromkeys(told)]
+        titles.append(", ".join(parts))
+    return titles if len(set(titles)) == len(titles) and all(titles) else [case_label(case) for case in cases]
 
 
 def _short(label: str, longest: int = 40) -> str:
