@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.analysis.statistics import median_interval
 from seatrial.checks import check_plan
 from seatrial.plan import make_plan
 from seatrial.reference.own_points import key_of
@@ -37,3 +38,11 @@ def test_reference_points_are_made_of_what_the_study_trains():
 def test_the_hybrid_has_its_smallest_window():
     smallest = min(case.workload.window for case in make_plan(["study=windows"], CONF).cases)
     assert planned("train")["retrieval"].workload.window == smallest
+
+
+def test_every_point_of_the_study_of_experts_has_repeats_enough_for_an_interval():
+    plan = make_plan(["study=experts"], CONF)
+    check_plan(plan)
+    assert len(plan.cases) == 21
+    for case in plan.cases:
+        assert median_interval([0.5 + 0.01 * repeat for repeat in range(case.repeats)]).low is not None
