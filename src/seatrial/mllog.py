@@ -190,9 +190,9 @@ class TrainingLog:
         """The time as the log writes it: milliseconds since 1970."""
         return time.time_ns() // 1_000_000
 
-    def end(self, key: str, value: object = None, **metadata: object) -> None:
-        """The end of an interval."""
-        self._mllogger.end(key, value, metadata=metadata or None)
+    def end(self, key: str, value: object = None, time_ms: int | None = None, **metadata: object) -> None:
+        """The end of an interval, now or at `time_ms`."""
+        self._mllogger.end(key, value, metadata=metadata or None, time_ms=time_ms)
 
     def submission(self, benchmark: str, platform: str, division: Literal["closed", "open"] = "open") -> None:
         """Who ran what. MLPerf knows the divisions closed and open only; no run of ours is a submission."""

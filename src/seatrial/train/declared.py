@@ -1,4 +1,4 @@
-"""What an MLPerf log says before run_start: who runs what, with which sizes and hyperparameters."""
+"""What an MLPerf log says before the training: who runs what, with which sizes and hyperparameters."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ def evaluated_as(workload: Training) -> tuple[str, ...]:
     return EVALUATED_AS.get(workload.benchmark or "", ())
 
 
-def declare(log: TrainingLog, ctx: RankContext, workload: Training, learner: Learner, started_ms: int) -> None:
-    """Everything that MLPerf wants to know before run_start; `started_ms` is when the set-up began."""
+def declare(
+    log: TrainingLog, ctx: RankContext, workload: Training, learner: Learner, started_ms: int, opened_ms: int | None
+) -> None:
+    """Set-up and start of the run, and everything that MLPerf wants to know of it.
+
+    `started_ms` is when the set-up began, `opened_ms` when the data were first touched, where that has been: then
+    MLPerf's clock started, although sizes that only the data tell are written down after it.
+    """
     log.submission(workload.benchmark or workload.kind, ctx.case.target.name, workload.division)
     log.event("cache_clear", False)  # No run of ours empties the operating system's caches.
+    opened_ms = TrainingLog.now() if opened_ms is None else opened_ms
     log.start("init_start", time_ms=started_ms)
+    log.end("init_stop", time_ms=opened_ms)
+    log.start("run_start", time_ms=opened_ms)
     log.parameters({"seed": ctx.seed, "config_filename": f"{ctx.case.case_id}.json"})
     log.parameters(parameters(workload, learner))
     for use, facts in ctx.facts.get("datasets", {}).items():
         log.event("dataset", facts["origin"], use=use, sha256=facts["sha256"])
-    log.end("init_stop")
-    log.start("run_start")
 
 
 def parameters(workload: Training, learner: Learner) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch.distributed as dist
 
 from seatrial.config.training import Parallelism
+from seatrial.mllog import TrainingLog
 from seatrial.train.phases import Phases
 from seatrial.train.ranks import Ranks
 
@@ -44,6 +45,8 @@ class Layout:
         self.dp, self.fsdp, self.ep, self.tp = (self._axis((name,)) for name in AXES)
         self.replicas = self._axis(("dp", "ep"))
         """Ranks that hold the same (part of the) dense parameters and see different data."""
+        self.data_opened_ms: int | None = None
+        """When `opens_data` was called first, in milliseconds since 1970."""
 
     @property
     def data_rank(self) -> int:
@@ -59,6 +62,15 @@ class Layout:
     def part(self) -> str:
         """Names this rank's part of the model: ranks with one name hold the same parameters or shards of them."""
         return f"tp{self.tp.rank}" if self.ep.size == 1 else f"tp{self.tp.rank}.ep{self.ep.rank}"
+
+    def opens_data(self) -> None:
+        """Called on all ranks before the first of them reads any training or evaluation data.
+
+        MLPerf's clock starts here (training_rules.adoc: before any part of the system touches the dataset).
+        """
+        if self.data_opened_ms is None:
+            self.ranks.barrier()
+            self.data_opened_ms = TrainingLog.now()
 
     def data_total(self, values: Iterable[float]) -> list[float]:
         """The sum of each value over the ranks that see different data; the same on every rank."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -97,9 +98,35 @@ def _build(ctx: RankContext, workload: LlmFinetune, layout: Layout) -> LlmFinetu
     prepared = ctx.prepared_for(workload.model) if isinstance(workload.model, PreparedModel) else None
     if prepared is not None:
         ctx.facts["base_model"] = json.loads((prepared / PREPARED_SUMMARY).read_text(encoding="utf-8"))
+    flops: list[FlopCount | Undefined] = []
+    vocabulary: list[int] = []
+
+    def inspect(model: torch.nn.Module) -> None:
+        recomputed: Checkpointing = "layers" if workload.activation_checkpointing else "none"
+        flops.append(causal_lm_flops(model.config, model, workload.sequence_length, checkpointing=recomputed))
+
+    def trainable(model: PreTrainedModel) -> torch.nn.Module:
+        ctx.facts["model"] = causal_lm.facts(workload.model, model)
+        vocabulary.append(len(model.get_input_embeddings().weight))  # type: ignore[arg-type]  # it is a tensor
+        return causal_lm.made_trainable(model, workload.lora, workload.activation_checkpointing)
+
+    model = placed(
+        lambda: causal_lm.load(workload, prepared), trainable, causal_lm.weights_dtype(workload), layout, inspect,
+        torch.bfloat16 if workload.dtype == "bfloat16" else None,
+    )  # fmt: skip
+    learnt, shown = _data(ctx, workload, layout, prepared)
+    _check_vocabulary(vocabulary[0], learnt, shown)
+    return LlmFinetuneObjective(workload, model, learnt, shown, layout, flops[0])
+
+
+def _data(
+    ctx: RankContext, workload: LlmFinetune, layout: Layout, prepared: Path | None
+) -> tuple[Sequences, Sequences]:
+    """What to train and to evaluate on; nothing touches it before."""
     text = workload.prepared_text()
+    tokenizer = causal_lm.tokenizer(workload.model, prepared) if text is None else None
+    layout.opens_data()
     if text is None:
-        tokenizer = causal_lm.tokenizer(workload.model, prepared)
         learnt, shown, ctx.facts["datasets"] = _texts(workload, tokenizer)
     else:
         learnt, shown, summary = sequences.prepared(ctx.prepared_for(text), workload.sequence_length)
@@ -108,22 +135,7 @@ def _build(ctx: RankContext, workload: LlmFinetune, layout: Layout) -> LlmFinetu
         raise MeasurementFailed(
             "wrong_result", f"{len(shown)} evaluation_sequences cannot be shared by {layout.data_size} ranks"
         )
-    flops: list[FlopCount | Undefined] = []
-
-    def inspect(model: torch.nn.Module) -> None:
-        recomputed: Checkpointing = "layers" if workload.activation_checkpointing else "none"
-        flops.append(causal_lm_flops(model.config, model, workload.sequence_length, checkpointing=recomputed))
-
-    def trainable(model: PreTrainedModel) -> torch.nn.Module:
-        ctx.facts["model"] = causal_lm.facts(workload.model, model)
-        _check_vocabulary(model, learnt, shown)
-        return causal_lm.made_trainable(model, workload.lora, workload.activation_checkpointing)
-
-    model = placed(
-        lambda: causal_lm.load(workload, prepared), trainable, causal_lm.weights_dtype(workload), layout, inspect,
-        torch.bfloat16 if workload.dtype == "bfloat16" else None,
-    )  # fmt: skip
-    return LlmFinetuneObjective(workload, model, learnt, shown, layout, flops[0])
+    return learnt, shown
 
 
 def _texts(workload: LlmFinetune, tokenizer: Any) -> tuple[Sequences, Sequences, dict[str, dict[str, object]]]:
@@ -143,9 +155,8 @@ def _facts(texts: Sequence[corpus.Corpus]) -> dict[str, dict[str, object]]:
     }
 
 
-def _check_vocabulary(model: PreTrainedModel, *texts: Sequences) -> None:
+def _check_vocabulary(known: int, *texts: Sequences) -> None:
     """Refuse tokens that the model does not have: a tokenizer of another model. Raises ConfigError."""
-    known = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]  # an embedding's is a tensor
     # The evaluation's tokens and the first to be learnt: to look at all would read a whole mapped file.
     greatest = max(int(text.inputs[:64].max()) for text in texts)
     if greatest >= known:

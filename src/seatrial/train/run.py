@@ -35,7 +35,8 @@ Build = Callable[[RankContext, Layout], Objective]
 def train(ctx: RankContext, workload: Training, build: Build) -> None:
     """Train what `build` makes to its quality; measurements, quality and `<repeat>.mllog` on rank 0.
 
-    `build` is called on every rank with random numbers that are the same on all of them. Raises MeasurementFailed:
+    `build` is called on every rank with random numbers that are the same on all of them; it calls
+    `layout.opens_data` before it reads any, so that MLPerf's clock starts there. Raises MeasurementFailed:
     diverged, target_not_reached, wrong_result (see Loop.run; also a global batch of more than the training
     samples); ConfigError where the ranks do not fit the parallelism; what was measured is kept. Told to end by a
     signal, it saves a checkpoint and ends the process by that signal.
@@ -69,7 +70,7 @@ def _train(ctx: RankContext, workload: Training, build: Build) -> None:
         if log is not None:
             log.also_evaluated_as = evaluated_as(workload)
             if not resumed:
-                declare(log, ctx, workload, learner, started)
+                declare(log, ctx, workload, learner, started, layout.data_opened_ms)
         told = _run(ctx, workload, learner, history, log, checkpoints)
     if told:
         end_by(told, ranks.first)

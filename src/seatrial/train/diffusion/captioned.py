@@ -171,6 +171,9 @@ def build(ctx: RankContext, workload: Diffusion, layout: Layout) -> CaptionedObj
     """The objective on the latents that `workload` names. Raises UnreadableFile, and MeasurementFailed
     (wrong_result) where the evaluation has fewer samples than are asked for or another shape than the model."""
     assert isinstance(workload.dataset, PreprocessedLatents) and isinstance(workload.model, FluxTransformer)
+    gathered_as = torch.bfloat16 if workload.dtype == "bfloat16" else None
+    model = place(workload.model, workload.activation_checkpointing, layout, ctx.seed, gathered_as)
+    layout.opens_data()
     train, evaluation = LatentFolder(Path(workload.dataset.train)), LatentFolder(Path(workload.dataset.evaluation))
     if len(evaluation) < workload.evaluation_samples:
         raise MeasurementFailed(
@@ -181,8 +184,6 @@ def build(ctx: RankContext, workload: Diffusion, layout: Layout) -> CaptionedObj
     for folder in (train, evaluation):
         _check_shapes(folder, workload.model)
     ctx.facts["datasets"] = {"train": train.facts(), "evaluation": evaluation.facts()}
-    gathered_as = torch.bfloat16 if workload.dtype == "bfloat16" else None
-    model = place(workload.model, workload.activation_checkpointing, layout, ctx.seed, gathered_as)
     return CaptionedObjective(workload, model, train, evaluation, layout, ctx.seed)
 
 

@@ -126,6 +126,7 @@ class ImageObjective:
 def build(ctx: RankContext, workload: Diffusion, layout: Layout) -> ImageObjective:
     """The objective on the digits that were prepared for `workload`; also says in `ctx.facts` what they are."""
     assert isinstance(workload.dataset, PreparedDigits)
+    layout.opens_data()
     digits = Digits.read(ctx.prepared_for(workload.dataset), layout.device)
     ctx.facts["datasets"] = {
         use: {"origin": digits.summary["origin"], "sha256": digits.sha256, "images": len(images)}

@@ -34,6 +34,7 @@ class HybridObjective(KeepsNothing):
         self._flops = hybrid_flops(workload, decoder)
         self.model: torch.nn.Module = decoder.to(layout.device)
         shard(self.model, decoder.layers, layout)
+        layout.opens_data()
         self._evaluation = self._share("evaluation", self.data.evaluation_sequences)
         self._probe = self._share("probe", self.data.probe_sequences)
         far = sum(int((part.far & kept[:, None]).sum()) for part, kept in self._probe)

@@ -104,6 +104,7 @@ class MoeObjective:
 
 def build(ctx: RankContext, workload: Moe, layout: Layout) -> MoeObjective:
     """The objective from the workload's text. Raises MeasurementFailed where the text is too short."""
+    layout.opens_data()
     texts = corpus.train_and_evaluation(workload.dataset)
     ctx.facts["datasets"] = {
         use: {"origin": text.origin, "sha256": text.sha256, "characters": text.characters}
