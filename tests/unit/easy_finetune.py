@@ -14,8 +14,8 @@ from train_cases import base_model, finetune
 from seatrial.config.training import PreparedModel
 from seatrial.prepare.language_model import prepare_model
 
-SENTENCE = """the object is returned by the name of a class and this method can be used for all values
-in other modules""".split()
+TEXT = "the object is returned by the name of a class and this method can be used for all values in other modules"
+SENTENCE = TEXT.split()
 
 
 def text(seed: int, passages: int) -> str:

@@ -201,7 +201,9 @@ def test_convergence_points_stand_under_time_to_quality(make_study, monkeypatch,
     (case,) = study.experiment("finetune", FINETUNE, 3)
     key, batch = key_of(case)
     seeds = [990.0, 1000.0, 1010.0] * 3
-    point = Point(name="f", key=key, global_batch_size=batch, samples=seeds, seeds=list(range(9)), source="a test")
+    point = Point(
+        name="f", key=key, global_batch_size=batch, samples=seeds, seeds=list(range(9)), data={}, source="a test"
+    )
     monkeypatch.setattr(own_points, "shipped_points", lambda: (point,))
     for repeat in range(3):
         found = measurement("train.samples_to_evaluation", [samples])
