@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from seatrial.case import Case
 from seatrial.checks import check_plan
 from seatrial.config.target import Target
+from seatrial.config.training import External, Moe, Training
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile, nearest_name
 from seatrial.paths import SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
@@ -132,7 +133,7 @@ class Wiring:
         references = plan.study.references
         self.published_tables = [str(Path(name).expanduser()) for name in references.tables]
         self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if references.survey is not None else []
-        self.of_trainings = [str(p) for p in (paths.convergence, paths.step_time, paths.routing)]
+        self.of_trainings = _tables_of_trainings(plan, paths)
         # a param and no input: Snakemake removes what a rule of it could make
         self.ingested = plan.digest_of_ingested(paths)
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
@@ -255,6 +256,15 @@ class Wiring:
             shutil.copy2(self.paths.record(case_id, repeat), self.paths.failed_record(case_id, repeat, rerun))
         if self._asked_again:
             write_text(self.paths.reruns, json.dumps(self._reruns, indent=1, sort_keys=True) + "\n")
+
+
+def _tables_of_trainings(plan: Plan, paths: StudyPaths) -> list[str]:
+    """The tables that `analyse` writes only where something trains, or experts are routed."""
+    workloads = [case.workload for case in plan.cases]
+    found = [paths.convergence]
+    found += [paths.step_time] if any(isinstance(w, Training | External) for w in workloads) else []
+    found += [paths.routing] if any(isinstance(w, Moe) for w in workloads) else []
+    return [str(path) for path in found]
 
 
 def _read_reruns(path: Path) -> dict[str, int]:

@@ -84,3 +84,13 @@ def test_what_snakemake_hands_over_wrongly_is_refused_in_words(config, words):
     with pytest.raises(ConfigError) as caught:
         words_of(config)
     assert words in str(caught.value)
+
+
+def test_tables_of_trainings_are_asked_for_only_where_analyse_writes_them(tmp_path):
+    def tables(study):
+        plan = make_plan([f"study={study}"], CONF)
+        return {Path(name).name for name in Wiring(plan, tmp_path, CONF).of_trainings}
+
+    assert tables("demo") == {"convergence.csv", "step_time.csv"}
+    assert tables("train") == {"convergence.csv", "step_time.csv", "routing.csv"}
+    assert tables("published") == {"convergence.csv"}
