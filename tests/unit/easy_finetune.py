@@ -32,7 +32,7 @@ def base() -> dict[str, Any]:
 
 
 def prepare(folder: Path) -> None:
-    """The base model is made from text of our own: Python's differs between its releases, and so would all losses."""
+    """The base model is made from text of our own: Python's differs between its releases, and so would losses."""
     draw = random.Random(7)
     letters = "abcdefghijklmnopqrstuvwxyz"
     noise = ["".join(draw.choices(letters, k=draw.randrange(2, 8))) for _ in range(200)]
