@@ -55,6 +55,29 @@ class Average:
         torch._foreach_copy_(self._own(), values)
 
 
+class FollowsUpdates:
+    """What objectives of diffusion keep beside their parameters: how many updates there were, and the average.
+
+    Noise is drawn anew for every update, so that a run that is taken up has to know their number.
+    """
+
+    updates: int
+    _average: Average | None
+
+    def after_update(self, step: int) -> None:
+        self.updates = step + 1
+        if self._average:
+            self._average.update(self.updates)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {"updates": torch.tensor(self.updates), **(self._average.state() if self._average else {})}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        self.updates = int(state["updates"])
+        if self._average:
+            self._average.restore(state)
+
+
 def _local(tensor: torch.Tensor) -> torch.Tensor:
     whole: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
     return whole

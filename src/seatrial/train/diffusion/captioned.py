@@ -13,7 +13,7 @@ from seatrial.config.training.diffusion import EVALUATION_TIMESTEPS, FluxTransfo
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
 from seatrial.record import Measurement
-from seatrial.train.diffusion.average import Average
+from seatrial.train.diffusion.average import Average, FollowsUpdates
 from seatrial.train.diffusion.flops import flux_flops
 from seatrial.train.diffusion.flux import POSITION_AXES, packed, place, positions
 from seatrial.train.diffusion.latents import LatentFolder, Latents, no_caption
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     """int64 [n]: which of the evaluation's time steps the sample stands for."""
 
 
-class CaptionedObjective:
+class CaptionedObjective(FollowsUpdates):
     """Mean squared error of the velocity, by the reference of MLPerf's flux1 (mlcommons/training, text_to_image).
 
     Training: a latent is drawn from the autoencoder's distribution, a time evenly from (0, 1), and some captions
@@ -90,21 +90,8 @@ class CaptionedObjective:
         both = self.layout.data_total([*losses.tolist(), *counts.tolist()])
         return {"velocity_loss": mean_over_timesteps(both[:EVALUATION_TIMESTEPS], both[EVALUATION_TIMESTEPS:])}
 
-    def after_update(self, step: int) -> None:
-        self.updates = step + 1
-        if self._average:
-            self._average.update(self.updates)
-
     def measurements(self) -> list[Measurement]:
         return []
-
-    def state(self) -> dict[str, torch.Tensor]:
-        return {"updates": torch.tensor(self.updates), **(self._average.state() if self._average else {})}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        self.updates = int(state["updates"])
-        if self._average:
-            self._average.restore(state)
 
     def log_parameters(self) -> dict[str, object]:
         samples = self.workload.global_batch(self.layout.ranks.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -16,12 +17,12 @@ TIME_SCALE = 1000.0
 TIME_FEATURES = 64
 
 
-class ImageDenoiser(nn.Module):
+class ImageDenoiser(nn.Module, ABC):
     """What the models here have in common."""
 
+    @abstractmethod
     def blocks(self) -> list[nn.Module]:
         """The parts that are sharded one by one."""
-        raise NotImplementedError
 
 
 def image_denoiser(

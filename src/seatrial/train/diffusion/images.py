@@ -12,7 +12,7 @@ from seatrial.config.training.diffusion import DIGITS_SIDE, PreparedDigits
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
 from seatrial.record import Measurement, measurement
-from seatrial.train.diffusion.average import Average
+from seatrial.train.diffusion.average import Average, FollowsUpdates
 from seatrial.train.diffusion.denoisers import image_denoiser
 from seatrial.train.diffusion.digits import CHANNELS, Digits, Scale
 from seatrial.train.diffusion.flops import image_flops
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
     images: torch.Tensor
 
 
-class ImageObjective:
+class ImageObjective(FollowsUpdates):
     """Mean squared error of a denoiser's prediction; evaluated by the images that it makes.
 
     `updates` counts the optimiser's steps: with a sample's number it names the sample's noise.
@@ -89,25 +89,12 @@ class ImageObjective:
             images.append(self._process.generate(self.model, noise, self.workload.sampling_steps)[:counted])
         return torch.cat(images)
 
-    def after_update(self, step: int) -> None:
-        self.updates = step + 1
-        if self._average:
-            self._average.update(self.updates)
-
     def measurements(self) -> list[Measurement]:
         """What the Frechet distances are to be held against."""
         return [
             measurement("diffusion.frechet_floor", [self.scale.floor]),
             measurement("diffusion.frechet_of_noise", [self.scale.noise]),
         ]
-
-    def state(self) -> dict[str, torch.Tensor]:
-        return {"updates": torch.tensor(self.updates), **(self._average.state() if self._average else {})}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        self.updates = int(state["updates"])
-        if self._average:
-            self._average.restore(state)
 
     def log_parameters(self) -> dict[str, object]:
         samples = self.workload.global_batch(self.layout.ranks.size)
