@@ -112,11 +112,13 @@ def failing_rank(reports: Iterable[RankReport]) -> RankReport | None:
     """The rank that failed by itself, and first; None where that cannot be told.
 
     Ranks that were told to stop (by a signal from outside, or because another rank had failed) do not count.
-    Where no rank failed by itself but exactly one died without a word while the others ended, it is that one.
+    Where no rank failed by itself but exactly one died without a word while the others ended, or were told to,
+    it is that one.
     """
     reports = list(reports)
     by_itself = [report for report in reports if report.failed and not report.told_to_stop]
     if by_itself:
         return min(by_itself, key=lambda report: (report.ended_at or "", report.rank))
-    silent = [report for report in reports if report.ended_at is None]
+    # one that was told to stop has said so at once, and may still be ending
+    silent = [report for report in reports if report.ended_at is None and not report.told_to_stop]
     return silent[0] if len(silent) == 1 else None

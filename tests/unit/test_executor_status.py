@@ -125,6 +125,12 @@ def test_a_rank_that_died_unheard_is_the_failing_one_if_it_is_the_only_one() -> 
     assert failing_rank([stopped, report(1), report(2)]) is None
 
 
+def test_a_rank_that_was_told_to_stop_and_is_still_ending_did_not_die_unheard() -> None:
+    found = failing_rank([report(0, told_to_stop=True), report(1)])
+    assert found is not None
+    assert found.rank == 1
+
+
 def test_a_return_code_above_128_is_a_signal() -> None:
     killed = report(0)
     killed.set_end(137)

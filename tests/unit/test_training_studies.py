@@ -46,3 +46,8 @@ def test_every_point_of_the_study_of_experts_has_repeats_enough_for_an_interval(
     assert len(plan.cases) == 21
     for case in plan.cases:
         assert median_interval([0.5 + 0.01 * repeat for repeat in range(case.repeats)]).low is not None
+
+
+@pytest.mark.parametrize("study", sorted(file.stem for file in (CONF / "study").glob("*.yaml")))
+def test_every_study_that_comes_along_is_within_the_limits_that_it_sets_itself(study):
+    make_plan([f"study={study}"], CONF).refuse_if_too_large()
