@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seatrial.case import Case
 from seatrial.config.metrics import METRICS
-from seatrial.config.probe import Collective
+from seatrial.config.probe import AcrossRanks
 from seatrial.config.study import Criterion
 from seatrial.config.training import Training
 from seatrial.errors import ConfigError
@@ -21,7 +21,7 @@ def check_plan(plan: Plan) -> None:
     for case in plan.cases:
         if isinstance(case.workload, Training):
             check_training(plan, case, case.workload)
-        if isinstance(case.workload, Collective) and case.target.world_size < 2:
+        if isinstance(case.workload, AcrossRanks) and case.target.world_size < 2:
             _refuse_lone_rank(plan, case)
     for number, criterion in enumerate(plan.study.criteria):
         _check_criterion(plan, criterion, f"criteria.{number}")
@@ -30,7 +30,7 @@ def check_plan(plan: Plan) -> None:
 
 def _refuse_lone_rank(plan: Plan, case: Case) -> None:
     raise ConfigError(
-        "a collective needs two ranks or more",
+        f"{case.workload.kind} needs two ranks or more",
         file=plan.file_of("target.tasks_per_node"),
         key="target.tasks_per_node",
         value=case.target.tasks_per_node,

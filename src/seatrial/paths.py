@@ -23,6 +23,9 @@ SURVEY_TABLES = (
 )
 """The tables of a survey of the published results."""
 
+PROBE_TABLES: dict[str, tuple[str, ...]] = {}
+"""The tables that `analyse` writes where a study has a probe, by its kind."""
+
 PREPARED_SUMMARY = "prepared.json"
 """In a prepared folder, written last: whoever finds it finds the whole."""
 
@@ -115,6 +118,10 @@ class StudyPaths:
     def routing(self) -> Path:
         """How evenly experts are chosen, and what sharing them between ranks costs, by case."""
         return self.tables / "routing.csv"
+
+    def probe_table(self, name: str) -> Path:
+        """One of PROBE_TABLES."""
+        return self.tables / f"{name}.csv"
 
     @property
     def emergence(self) -> Path:

@@ -16,13 +16,13 @@ from typing import Any, NoReturn
 
 from seatrial.case import Case
 from seatrial.checks import check_plan
-from seatrial.config.target import Target
 from seatrial.config.training import External, Moe, Training
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile, nearest_name
-from seatrial.paths import SURVEY_TABLES, StudyPaths, write_text
+from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
+from seatrial.scheduling import asked, minutes, scheduling
 
 CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun")
 RERUN = ("failed",)
@@ -133,7 +133,7 @@ class Wiring:
         references = plan.study.references
         self.published_tables = [str(Path(name).expanduser()) for name in references.tables]
         self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if references.survey is not None else []
-        self.of_trainings = _tables_of_trainings(plan, paths)
+        self.of_workloads = _tables_of_workloads(plan, paths)
         # a param and no input: Snakemake removes what a rule of it could make
         self.ingested = plan.digest_of_ingested(paths)
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
@@ -191,25 +191,25 @@ class Wiring:
 
         Only what some case of the study states is asked for at all: Snakemake knows no absent resource.
         """
-        names = {name for case in self.plan.cases for name, value in _asked(case).items() if value is not None}
+        names = {name for case in self.plan.cases for name, value in asked(case).items() if value is not None}
         return {name: self._resource(name) for name in sorted(names)}
 
     @property
     def prepare_resources(self) -> dict[str, Any]:
         """One task on one node of the study's target, for as long as the preparation may take."""
-        launcher = _scheduling(self.plan.study.target)
+        launcher = scheduling(self.plan.study.target)
         stated = {name: value for name, value in launcher.items() if value is not None}
         return {"nodes": 1, "tasks_per_node": 1, "runtime": self._prepare_runtime, **stated}
 
     def _prepare_runtime(self, wildcards: Any) -> int:
-        return _minutes(self.plan.prepared[wildcards.prepared].time_limit_minutes)
+        return minutes(self.plan.prepared[wildcards.prepared].time_limit_minutes)
 
     def _resource(self, name: str) -> Callable[[Any], int | str]:
-        def value(wildcards: Any) -> int | str:
-            asked = _asked(self._of(wildcards))[name]
-            return "" if asked is None else asked
+        def wanted(wildcards: Any) -> int | str:
+            value = asked(self._of(wildcards))[name]
+            return "" if value is None else value
 
-        return value
+        return wanted
 
     def rerun_of(self, wildcards: Any) -> int:
         """How often this repeat was asked to run again; a change makes Snakemake run it."""
@@ -258,12 +258,14 @@ class Wiring:
             write_text(self.paths.reruns, json.dumps(self._reruns, indent=1, sort_keys=True) + "\n")
 
 
-def _tables_of_trainings(plan: Plan, paths: StudyPaths) -> list[str]:
-    """The tables that `analyse` writes only where something trains, or experts are routed."""
+def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
+    """The tables that `analyse` writes only where something trains, experts are routed, or a probe is measured."""
     workloads = [case.workload for case in plan.cases]
     found = [paths.convergence]
     found += [paths.step_time] if any(isinstance(w, Training | External) for w in workloads) else []
     found += [paths.routing] if any(isinstance(w, Moe) for w in workloads) else []
+    kinds = {workload.kind for workload in workloads}
+    found += [paths.probe_table(name) for kind, names in PROBE_TABLES.items() if kind in kinds for name in names]
     return [str(path) for path in found]
 
 
@@ -278,45 +280,6 @@ def _read_reruns(path: Path) -> dict[str, int]:
     if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
         raise UnreadableFile(path, "not counts by repeat")
     return counts
-
-
-def _asked(case: Case) -> dict[str, int | str | None]:
-    """Everything a case may ask the scheduler for; None: not stated."""
-    target = case.target
-    gpus, how = target.accelerators_per_node, target.launcher.gpus_request
-    container = target.launcher.container
-    return {
-        "nodes": target.nodes,
-        "tasks_per_node": target.tasks_per_node,
-        "runtime": _minutes(case.workload.time_limit_minutes),
-        **_scheduling(target),
-        "gres": f"gpu:{gpus}" if gpus and how == "gres" else None,
-        "gpus": target.accelerators if gpus and how == "gpus" else None,
-        "container_runtime": container.runtime if container else None,
-        "container_image": container.image if container else None,
-        "container_mounts": ",".join(container.mounts) or None if container else None,
-        "container_workdir": container.workdir if container else None,
-    }
-
-
-def _scheduling(target: Target) -> dict[str, int | str | None]:
-    launcher = target.launcher
-    return {
-        "mem_mb": launcher.memory_mb_per_node,
-        "cpus_per_task": launcher.cpus_per_task,
-        "slurm_account": launcher.account,
-        "slurm_partition": launcher.partition,
-        "qos": launcher.qos,
-        "constraint": launcher.constraint,
-        "reservation": launcher.reservation,
-        "exclude": launcher.exclude,
-        "slurm_extra": launcher.slurm_extra,
-    }
-
-
-def _minutes(value: float) -> int:
-    """Whole minutes, rounded up, at least one: Slurm's limits know no seconds."""
-    return max(1, -int(-value // 1))
 
 
 def _ended_badly(record: Path) -> bool:

@@ -89,7 +89,7 @@ def test_what_snakemake_hands_over_wrongly_is_refused_in_words(config, words):
 def test_tables_of_trainings_are_asked_for_only_where_analyse_writes_them(tmp_path):
     def tables(study):
         plan = make_plan([f"study={study}"], CONF)
-        return {Path(name).name for name in Wiring(plan, tmp_path, CONF).of_trainings}
+        return {Path(name).name for name in Wiring(plan, tmp_path, CONF).of_workloads}
 
     assert tables("demo") == {"convergence.csv", "step_time.csv"}
     assert tables("train") == {"convergence.csv", "step_time.csv", "routing.csv"}

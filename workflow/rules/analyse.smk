@@ -37,7 +37,7 @@ rule analyse:
         references=study.references,
         verdicts=study.verdicts,
         junit=study.junit,
-        of_trainings=study.of_trainings,
+        of_workloads=study.of_workloads,
         # empty where the study has no survey of the published results
         survey=study.survey,
     log:

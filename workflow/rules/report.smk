@@ -13,7 +13,7 @@ rule report:
         time_to_quality=study.time_to_quality,
         comparison=study.comparison,
         verdicts=study.verdicts,
-        of_trainings=study.of_trainings,
+        of_workloads=study.of_workloads,
         survey=study.survey,
     output:
         page=study.report,

@@ -8,6 +8,7 @@ from seatrial.analysis.comparison import comparison
 from seatrial.analysis.convergence import convergence
 from seatrial.analysis.emergence import emergence
 from seatrial.analysis.inputs import read_plan
+from seatrial.analysis.probes.tables import probe_tables
 from seatrial.analysis.routing import routing
 from seatrial.analysis.step_time import step_time
 from seatrial.analysis.survey.tables import survey
@@ -20,7 +21,7 @@ from seatrial.reference.published import add_tables
 def analyse(paths: StudyPaths) -> list[str]:
     """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, verdicts.json and junit.xml,
     emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where something trains, routing.csv
-    where experts are routed, and the survey's tables where the study has one.
+    where experts are routed, the tables of the probes, and the survey's tables where the study has one.
 
     Returns what is to be said of the study's own result files: which of their results count, and which do not.
     Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
@@ -31,6 +32,7 @@ def analyse(paths: StudyPaths) -> list[str]:
     emergence(paths)
     step_time(paths)
     routing(paths)
+    probe_tables(paths)
     survey(paths)
     verdicts(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]

@@ -68,6 +68,12 @@ class ScaleOut(Closed):
     gbit_per_accelerator: Fact | None = None
     gbit_per_node: Fact | None = None
     nics: str | None = None
+    nodes_per_switch: PositiveInt | None = None
+    """Nodes below one leaf switch."""
+    oversubscription: Fact | None = None
+    """Bandwidth of a leaf switch towards its nodes over its bandwidth upwards; 1: full bisection."""
+    topology: str | None = None
+    """Where the order of switches is to be read: `slurm` (scontrol show topology) or a file of that form."""
 
 
 class Node(Closed):
@@ -89,6 +95,35 @@ class Rack(Closed):
     """Compute trays: what Slurm sees as nodes."""
     switch_trays: PositiveInt | None = None
     power_kw: Fact | None = None
+
+
+class Storage(Closed):
+    """A file system that checkpoints or training data go to; rates of the whole system and of one node."""
+
+    name: str
+    path: str | None = None
+    """Where every node finds it."""
+    write_gbps: Fact | None = None
+    read_gbps: Fact | None = None
+    write_gbps_per_node: Fact | None = None
+    read_gbps_per_node: Fact | None = None
+
+
+class Reliability(Closed):
+    """How often something breaks."""
+
+    accelerator_hours_between_failures: Fact
+    """Accelerator-hours per interruption; a job on n accelerators is interrupted n times as often as one on one."""
+
+
+class Ablation(Closed):
+    """A way to run without one of the fabric's features, so that the feature is measured on one machine."""
+
+    description: str = Field(min_length=1)
+    environment: dict[str, str] = Field(min_length=1)
+    """Variables set for every rank before torch starts, over the launcher's own."""
+    without: list[Literal["scale_up", "in_network_reduction", "scale_out"]] = []
+    """The declared features whose ceilings do not hold then."""
 
 
 class Container(Closed):
@@ -179,6 +214,12 @@ class Target(Closed):
     scale_out: ScaleOut | None = None
     node: Node = Node()
     rack: Rack | None = None
+    storage: dict[Slug, Storage] = {}
+    reliability: Reliability | None = None
+    ablations: dict[Slug, Ablation] = {}
+    """What can be switched off here, by name."""
+    ablation: Slug | None = None
+    """Which of `ablations` a case runs under; None: everything is on."""
     launcher: Launcher = Launcher()
     prices: Prices = Prices()
     notes: list[str] = []
@@ -202,6 +243,23 @@ class Target(Closed):
                 allowed="a value >= 1, or device cpu",
             )
         return self
+
+    @model_validator(mode="after")
+    def _known_ablation(self) -> Target:
+        if self.ablation is not None and self.ablation not in self.ablations:
+            raise FieldMistake(
+                f"target {self.name} does not say how to run without it",
+                field="ablation",
+                value=self.ablation,
+                allowed=", ".join(["null", *self.ablations]),
+            )
+        return self
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that are set for every rank before torch starts: the launcher's, then those of the ablation."""
+        switched_off = self.ablations[self.ablation].environment if self.ablation is not None else {}
+        return {**self.launcher.environment, **switched_off}
 
     @property
     def world_size(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case
-from seatrial.config.probe import Collective
+from seatrial.config.probe import AcrossRanks
 from seatrial.config.training import External, Training
 from seatrial.errors import SeatrialError
 from seatrial.measure.context import RankContext
@@ -53,7 +53,7 @@ def run_repeat(
     launch = read_launch(os.environ)
     check_world_size(launch, case.target)
     log_to_stderr(launch.rank)
-    os.environ.update(case.target.launcher.environment)
+    os.environ.update(case.target.environment)
     session = _Session(case, repeat, record, launch, prepared)
     log.info("case %s repeat %d: %s on %d rank(s)", case.case_id, repeat, case.workload.kind, launch.world_size)
     if launch.world_size == 1:
@@ -177,7 +177,7 @@ class _Session:
     def _timeout(self) -> dt.timedelta:
         """How long a rank waits for another within a collective."""
         workload = self.case.workload
-        if isinstance(workload, Collective):
+        if isinstance(workload, AcrossRanks):
             return dt.timedelta(seconds=workload.timeout_seconds)
         if isinstance(workload, Training):
             return dt.timedelta(minutes=workload.rank_timeout_minutes)
@@ -221,7 +221,7 @@ class _Session:
 
 def choose_backend(case: Case, device_type: str) -> str:
     """nccl (RCCL on AMD goes by that name in torch) on accelerators, gloo on CPUs, or what the workload wants."""
-    if isinstance(case.workload, Collective) and case.workload.backend != "auto":
+    if isinstance(case.workload, AcrossRanks) and case.workload.backend != "auto":
         return case.workload.backend
     if isinstance(case.workload, External):
         return "gloo"  # nccl would hold device memory that is the command's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -15,6 +16,7 @@ from seatrial.report.convergence_table import convergence_table
 from seatrial.report.emergence import EmergenceTables, draw_emergence, emergence_section, read_emergence
 from seatrial.report.figures import Drawn, draw_all
 from seatrial.report.measurement_tables import inside_training_table, probes_table, sampled_table
+from seatrial.report.probes.sections import ProbeSection, probe_sections
 from seatrial.report.provenance import provenance_table
 from seatrial.report.routing import routing_table
 from seatrial.report.step_time import step_time_table, utilisation_table
@@ -33,16 +35,23 @@ def report(paths: StudyPaths) -> None:
     """
     study = read_study(paths)
     windows = read_emergence(paths)
-    figures = [*draw_all(study), *draw_emergence(windows), *draw_survey(study.survey)]
+    sections_of_probes = probe_sections(study)
+    of_probes = [figure for section in sections_of_probes for figure in section.figures]
+    figures = [*draw_all(study), *draw_emergence(windows), *draw_survey(study.survey), *of_probes]
     paths.figures.mkdir(parents=True, exist_ok=True)
     for stale in set(paths.figures.glob("*.svg")) - {paths.figures / f"{f.name}.svg" for f in figures}:
         stale.unlink()
     for figure in figures:
         write_text(paths.figures / f"{figure.name}.svg", figure.svg)
-    write_text(paths.report, page(study, figures, windows))
+    write_text(paths.report, page(study, figures, windows, sections_of_probes))
 
 
-def page(study: StudyTables, figures: list[Drawn], windows: EmergenceTables | None = None) -> str:
+def page(
+    study: StudyTables,
+    figures: list[Drawn],
+    windows: EmergenceTables | None = None,
+    sections_of_probes: Sequence[ProbeSection] = (),
+) -> str:
     """The HTML of the page. Every text is escaped; only our own style sheet and figures are not."""
     files = resources.files("seatrial.report")
     environment = Environment(
@@ -89,6 +98,7 @@ def page(study: StudyTables, figures: list[Drawn], windows: EmergenceTables | No
         references=sections.references_table(study),
         outcomes=sections.outcomes_table(study),
         probes=probes_table(study),
+        probe_sections=sections_of_probes,
         provenance=provenance_table(study),
         notices=notice(study.has_own_results) if study.comparison or study.survey else (),
         survey=survey_sections(study.survey),

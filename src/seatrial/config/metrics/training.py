@@ -1,28 +1,10 @@
-"""Every metric that a record can hold: its unit and which direction is better. Labels carry the dimensions."""
+"""What trainings measure."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from seatrial.config.metrics.metric import Metric
 
-Direction = Literal["higher", "lower"]
-
-
-class Metric(NamedTuple):
-    """Unit, better direction and meaning of a metric."""
-
-    unit: str
-    direction: Direction
-    meaning: str
-
-
-METRICS: dict[str, Metric] = {
-    "gemm.throughput": Metric("TFLOP/s", "higher", "2mnk floating-point operations over the time of one product"),
-    "memory.bandwidth": Metric("GB/s", "higher", "bytes read and written over the time of one pass"),
-    "collective.time": Metric("s", "lower", "time of one collective, the maximum over ranks"),
-    "collective.algorithm_bandwidth": Metric("GB/s", "higher", "size over time (algbw of nccl-tests)"),
-    "collective.bus_bandwidth": Metric(
-        "GB/s", "higher", "algorithm bandwidth times the operation's factor (busbw)"
-    ),
+TRAININGS: dict[str, Metric] = {
     "train.time_to_quality": Metric(
         "min", "lower", "training time at the interpolated crossing of the quality target"
     ),
@@ -93,49 +75,4 @@ METRICS: dict[str, Metric] = {
     "train.evaluation_loss": Metric("nats/token", "lower", "mean loss on the evaluation set"),
     "train.evaluation_time": Metric("s", "lower", "time of one evaluation, outside the training clock"),
     "train.checkpoint_time": Metric("s", "lower", "time of one checkpoint, outside the training clock"),
-    # sampled beside a run; label device: the accelerator, cpu (all processors of the host) or dram (its memory)
-    "telemetry.energy": Metric(
-        "J", "lower", "energy of one device by its own counter; label scope: run, or training (its clock running)"
-    ),
-    "telemetry.power": Metric("W", "lower", "power of one device while the training clock runs"),
-    "telemetry.sm_clock": Metric("MHz", "higher", "clock of the compute units (SM; on AMD GFX)"),
-    "telemetry.memory_clock": Metric("MHz", "higher", "clock of the device memory"),
-    "telemetry.utilisation": Metric(
-        "%", "higher", "share of time with a kernel resident (a spinning one too); of a cpu: busy time of its cores"
-    ),
-    "telemetry.memory_activity": Metric("%", "higher", "share of time in which device memory was read or written"),
-    "telemetry.sm_utilisation": Metric("%", "higher", "share of SMs that were busy (GPM)"),
-    "telemetry.tensor_utilisation": Metric("%", "higher", "share of time in which tensor cores worked (GPM)"),
-    "telemetry.memory_bandwidth_utilisation": Metric(
-        "%", "higher", "memory traffic over what the memory can do at most (GPM)"
-    ),
-    "telemetry.memory_used": Metric("GB", "lower", "device memory in use by all processes"),
-    "telemetry.temperature": Metric("°C", "lower", "temperature of the device (on AMD its hottest spot)"),
-    "telemetry.throttled": Metric(
-        "1", "lower", "share of readings at which the clock was held down; label reason says by what"
-    ),
-    "telemetry.process_utilisation": Metric(
-        "%", "higher", "CPU time of the rank's process over wall time (100: one core)"
-    ),
-    "telemetry.process_memory": Metric("GB", "lower", "resident memory of the rank's process"),
-    # of logs that somebody else's run left behind: MLPerf's clock, which includes evaluations
-    "mlperf.time_to_train": Metric("min", "lower", "run_start to run_stop of a result log"),
-    "mlperf.scaled_time_to_train": Metric(
-        "min", "lower", "time to train times the scaling factor; the published score is the olympic mean of these"
-    ),
-    "mlperf.scaling_factor": Metric(
-        "1", "lower", "factor of the result folder for converging faster than the reference (1: it does not)"
-    ),
-    "mlperf.samples_to_quality": Metric("samples", "lower", "samples trained on when the quality was reached"),
-    "mlperf.epochs_to_quality": Metric("epochs", "lower", "epochs trained when the quality was reached"),
-    "mlperf.tokens_to_quality": Metric("tokens", "lower", "tokens trained on when the quality was reached"),
-    "mlperf.throughput": Metric("samples/s", "higher", "training speed as the log states it (tracked_stats)"),
-    "mlperf.evaluation_loss": Metric("1", "lower", "quality at an evaluation where lower is better"),
-    "mlperf.evaluation_accuracy": Metric("1", "higher", "quality at an evaluation where higher is better"),
-    "mlperf.energy": Metric("J", "lower", "energy of the run from its power logs"),
-    # a command's own figures, by its own formulas: held against no peak and not Seatrial's
-    "external.tflops": Metric("TFLOP/s", "higher", "FLOPs per second and device as the command states them"),
-    "external.mfu": Metric("1", "higher", "MFU as the command states it, by its own count and its own peak"),
-    "external.memory": Metric("GiB", "lower", "greatest memory of a device as the command states it"),
-    "external.grad_norm": Metric("1", "lower", "norm of the gradients as the command states it"),
 }

@@ -1,4 +1,4 @@
-"""Parameters of the probes: gemm, memory, collective."""
+"""What every kind of work and every probe declares."""
 
 from __future__ import annotations
 
@@ -40,16 +40,6 @@ class Probe(Workload):
     iterations: PositiveInt = 20
 
 
-class Gemm(Probe):
-    """Matrix product C[m, n] = A[m, k] B[k, n] of normally distributed inputs."""
-
-    kind: Literal["gemm"]
-    m: PositiveInt
-    n: PositiveInt
-    k: PositiveInt
-    dtype: Dtype = "float32"
-
-
 class Buffer(Probe):
     """A probe that moves buffers of `size_bytes`, whole elements of `dtype`."""
 
@@ -66,18 +56,9 @@ class Buffer(Probe):
         return self
 
 
-class Memory(Buffer):
-    """Device-memory bandwidth: copy (a = b) or triad (a = b + s c) over arrays of `size_bytes` each."""
+class AcrossRanks(Probe):
+    """A probe whose ranks talk to each other."""
 
-    kind: Literal["memory"]
-    operation: Literal["copy", "triad"]
-
-
-class Collective(Buffer):
-    """A collective over all ranks. `size_bytes` as nccl-tests counts it: the buffer per rank for all_reduce."""
-
-    kind: Literal["collective"]
-    operation: Literal["all_reduce"]
     backend: Literal["auto", "gloo", "nccl"] = "auto"
     """auto: nccl (RCCL on AMD) on accelerators, gloo on CPUs."""
     timeout_seconds: PositiveFloat = 120.0

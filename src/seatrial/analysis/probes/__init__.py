@@ -1,0 +1,1 @@
+"""What follows from the probes: tables in, tables out."""

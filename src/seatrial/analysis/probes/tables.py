@@ -1,0 +1,29 @@
+"""The tables of every kind of probe, written where a study has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from seatrial.analysis.inputs import read_cases, read_plan
+from seatrial.case import Case
+from seatrial.paths import PROBE_TABLES, StudyPaths
+
+Writer = Callable[[StudyPaths, Sequence[Case]], None]
+
+WRITERS: dict[str, Writer] = {}
+"""Kind of probe -> what writes its PROBE_TABLES from the study's tables; given the study's cases of that kind."""
+
+
+def probe_tables(paths: StudyPaths) -> None:
+    """Write the tables of the probes that the study has, and remove those of probes that it has not.
+
+    Raises UnreadableFile where `collect` has not run.
+    """
+    cases = read_cases(paths, read_plan(paths))
+    for kind, write in WRITERS.items():
+        of_kind = [case for case in cases if case.workload.kind == kind]
+        if of_kind:
+            write(paths, of_kind)
+        else:
+            for name in PROBE_TABLES[kind]:
+                paths.probe_table(name).unlink(missing_ok=True)

@@ -1,0 +1,27 @@
+"""Parameters of the probes, a file for each."""
+
+from seatrial.config.probe.base import (
+    ELEMENT_BYTES,
+    AcrossRanks,
+    Buffer,
+    Dtype,
+    Preparation,
+    Probe,
+    Workload,
+)
+from seatrial.config.probe.collective import Collective
+from seatrial.config.probe.gemm import Gemm
+from seatrial.config.probe.memory import Memory
+
+__all__ = [
+    "ELEMENT_BYTES",
+    "AcrossRanks",
+    "Buffer",
+    "Collective",
+    "Dtype",
+    "Gemm",
+    "Memory",
+    "Preparation",
+    "Probe",
+    "Workload",
+]

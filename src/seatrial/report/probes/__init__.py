@@ -1,0 +1,1 @@
+"""What the probes say, on the page."""
