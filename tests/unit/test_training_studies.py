@@ -43,7 +43,7 @@ def test_the_hybrid_has_its_smallest_window():
 def test_every_point_of_the_study_of_experts_has_repeats_enough_for_an_interval():
     plan = make_plan(["study=experts"], CONF)
     check_plan(plan)
-    assert len(plan.cases) == 21
+    assert len(plan.cases) == 24
     for case in plan.cases:
         assert median_interval([0.5 + 0.01 * repeat for repeat in range(case.repeats)]).low is not None
 
