@@ -4,11 +4,15 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from faults import Cluster, links
 
 CLUSTER = Path(__file__).parent / "cluster"
 COMMANDS = ("munged", "mariadbd", "mariadb-admin", "slurmdbd", "slurmctld", "slurmd", "sbatch", "srun", "sacct")
@@ -42,13 +46,30 @@ def slurm_cluster() -> Iterator[dict[str, str]]:
 
     SLURM_CONF, PATH and SLURM_BASE; everything else is the caller's environment. Partitions main and high.
     """
+    yield from _cluster("uts")
+
+
+@pytest.fixture(scope="session")
+def slurm_network_cluster() -> Iterator[Cluster]:
+    """Another such cluster, whose nodes have a network namespace each: eth0 on a bridge, MTU 1500.
+
+    Its ranks must be told GLOO_SOCKET_IFNAME=eth0.
+    """
+    if os.geteuid() == 0 and (why := links.why_not()) is not None:
+        _leave_out(why)
+    for environment in _cluster("net"):
+        yield Cluster.read(environment)
+
+
+def _cluster(isolate: str) -> Iterator[dict[str, str]]:
+    """Start a cluster, yield its environment, stop it."""
     path = f"/usr/sbin:/sbin:{os.environ['PATH']}"
     missing = [command for command in COMMANDS if shutil.which(command, path=path) is None]
     if missing:
         _leave_out(f"Slurm's daemons are not installed ({missing[0]} is missing): `make slurm` installs them")
     if os.geteuid() != 0:
         _leave_out("a private Slurm needs root: run the tests as root, after `make slurm`")
-    base = _start()
+    base = _start(isolate)
     try:
         hidden = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
@@ -57,7 +78,7 @@ def slurm_cluster() -> Iterator[dict[str, str]]:
         _stop(base)
 
 
-def _start() -> str:
+def _start(isolate: str) -> str:
     """Start the daemons and return their folder; once more where they did not come up.
 
     slurmdbd was once seen not to answer within 30 s on a busy machine. What is tested here is the executor, not
@@ -69,7 +90,7 @@ def _start() -> str:
         options = {"nodes": NODES, "cpus": CPUS, "gpus": GPUS, "mem": MEM_MB, "port": _free_ports(NODES + 3)}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         up = subprocess.run(
-            [CLUSTER / "slurm-up", "--base", base, "--isolate", "uts", *words],
+            [CLUSTER / "slurm-up", "--base", base, "--isolate", isolate, *words],
             capture_output=True,
             text=True,
             timeout=240,
