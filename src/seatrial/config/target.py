@@ -72,6 +72,8 @@ class ScaleOut(Closed):
     """Nodes below one leaf switch."""
     oversubscription: Fact | None = None
     """Bandwidth of a leaf switch towards its nodes over its bandwidth upwards; 1: full bisection."""
+    in_network_reduction: bool | None = None
+    """Whether the switches add up on the way (InfiniBand SHARP) and the library uses it."""
     topology: str | None = None
     """Where the order of switches is to be read: `slurm` (scontrol show topology) or a file of that form."""
 
