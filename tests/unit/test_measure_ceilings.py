@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ranks import case, collective, target
+from ranks import case, target
 
-from seatrial.measure import collective as probe
+from seatrial.config.target import Target
 from seatrial.measure import gemm, memory
+from seatrial.measure.ceilings import (
+    BUS_FACTORS,
+    across_bound,
+    bisection_ceiling,
+    bus_factor,
+    collective_ceiling,
+    explain_excess,
+    full_bisection,
+    in_network_bound,
+    inter_group_bound,
+    tree_bound,
+    wire_bandwidth,
+)
 
 
 def fact(value: float | None) -> dict[str, Any]:
     return {"value": value, "source": "data sheet"}
 
 
-def accelerated(nodes: int = 1, per_node: int = 8, **more: Any) -> Any:
+def accelerated(nodes: int = 1, per_node: int = 8, **more: Any) -> Target:
     content = {
         "nodes": nodes,
         "device": "cuda",
@@ -27,6 +42,7 @@ def accelerated(nodes: int = 1, per_node: int = 8, **more: Any) -> Any:
             "vendor": "nvidia",
             "peak_tflops": {"bfloat16": fact(2250), "float16": fact(None)},
             "memory_bandwidth_gbps": fact(8000),
+            "pcie_generation": fact(5),
         },
         "scale_up": {"name": "NVLink5", "unidirectional_gbps": fact(900), "bidirectional_gbps": fact(1800)},
         "scale_out": {"name": "EFA", "gbit_per_accelerator": fact(400)},
@@ -35,8 +51,22 @@ def accelerated(nodes: int = 1, per_node: int = 8, **more: Any) -> Any:
     return target(per_node, **content)
 
 
-def workload(**more: Any) -> Any:
-    return case(collective(**more), 2).workload
+def h100(**more: Any) -> Target:
+    """8 H100 behind NVSwitch, whose links carry 450 GB/s one way."""
+    links = {"name": "NVLink4", "unidirectional_gbps": fact(450), "bidirectional_gbps": fact(900), **more}
+    return accelerated(scale_up=links)
+
+
+def without(of: Target, *features: str, **environment: str) -> Target:
+    """The same target with features switched off."""
+    off = {"description": "x", "environment": environment or {"X": "1"}, "without": list(features)}
+    return Target.model_validate({**of.model_dump(), "ablations": {"off": off}, "ablation": "off"})
+
+
+def bound(of: Target, operation: str = "all_reduce") -> float:
+    found = collective_ceiling(of, operation)
+    assert found is not None
+    return found[0]
 
 
 def test_gemm_is_held_against_the_dense_peak_of_its_dtype() -> None:
@@ -55,39 +85,127 @@ def test_memory_is_held_against_the_bandwidth_of_one_accelerator() -> None:
     assert memory.ceiling(accelerated(), copy) == (8000, "memory bandwidth of B200: data sheet")  # type: ignore[arg-type]
 
 
-def test_cpu_has_no_ceiling() -> None:
-    assert probe.ceiling(target(4), workload()) is None
+def test_products_on_a_cpu_have_no_ceiling() -> None:
     assert gemm.ceiling(target(), case({"kind": "gemm", "m": 1, "n": 1, "k": 1}).workload) is None  # type: ignore[arg-type]
+
+
+def test_ceilings_are_known_without_torch() -> None:
+    program = "import sys, seatrial.measure.ceilings; print({'torch', 'pandas', 'numpy'} & sys.modules.keys())"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True, timeout=60).strip() == "set()"
+
+
+# --- factors: the table of nccl-tests' doc/PERFORMANCE.md
+
+
+@pytest.mark.parametrize(
+    ("operation", "of_8"),
+    [
+        ("all_reduce", 1.75),
+        ("all_gather", 0.875),
+        ("reduce_scatter", 0.875),
+        ("all_to_all", 0.875),
+        ("broadcast", 1.0),
+        ("send_recv", 1.0),
+    ],
+)
+def test_bus_factor_is_that_of_nccl_tests(operation: str, of_8: float) -> None:
+    assert bus_factor(operation, 8) == pytest.approx(of_8)
+    assert set(BUS_FACTORS) >= {operation}
+
+
+@pytest.mark.parametrize("ask", [lambda: bus_factor("gather", 4), lambda: collective_ceiling(h100(), "gather")])
+def test_unknown_operation_has_no_bus_factor_and_the_known_ones_are_named(ask: Any) -> None:
+    with pytest.raises(ValueError, match=r"all_reduce.*send_recv"):
+        ask()
+
+
+@given(st.integers(2, 10_000))
+def test_bus_factor_rises_from_one_to_two(ranks: int) -> None:
+    assert 1 <= bus_factor("all_reduce", ranks) < 2
+    assert bus_factor("all_reduce", ranks) * ranks == pytest.approx(2 * (ranks - 1))
 
 
 # 4 nodes of 8 B200 with one 50 GB/s NIC each read 382 GB/s of bus bandwidth: 37 GB/s on the wire, 74 % of the line
 # (stas00/ml-engineering, network).
 def test_published_reading_gives_its_published_wire_rate() -> None:
-    assert probe.wire_bandwidth(382, ranks=32, groups=4) == pytest.approx(37, abs=0.1)
-    assert probe.wire_bandwidth(382, 32, 4) / 50 == pytest.approx(0.74, abs=0.005)
+    assert wire_bandwidth(382, ranks=32, groups=4) == pytest.approx(37, abs=0.1)
+    assert wire_bandwidth(382, 32, 4) / 50 == pytest.approx(0.74, abs=0.005)
+    assert 382 / bound(accelerated(4)) == pytest.approx(0.74, abs=0.005)
 
 
-@pytest.mark.parametrize(("nodes", "bound"), [(2, 750.0), (4, 516.7), (1000, 400.3)])
-def test_hierarchical_bound_of_eight_nics_of_50(nodes: int, bound: float) -> None:
-    assert probe.inter_group_bound(50, 8 * nodes, nodes) == pytest.approx(bound, abs=0.1)
+@pytest.mark.parametrize(("nodes", "gbps"), [(2, 750.0), (4, 516.7), (1000, 400.3)])
+def test_hierarchical_bound_of_eight_nics_of_50(nodes: int, gbps: float) -> None:
+    assert inter_group_bound(50, 8 * nodes, nodes) == pytest.approx(gbps, abs=0.1)
+    for operation in ("all_gather", "reduce_scatter"):
+        assert across_bound(operation, 50, 8 * nodes, nodes) == pytest.approx(gbps, abs=0.1)
+
+
+def test_all_to_all_is_bound_by_the_nic_of_each_rank() -> None:
+    """Nobody can relieve a rank of what it sends to other nodes: nic (n-1)/(n-g)."""
+    assert bound(accelerated(4), "all_to_all") == pytest.approx(50 * 31 / 24)
+    assert wire_bandwidth(50 * 31 / 24, 32, 4, "all_to_all") == pytest.approx(50)
+    assert bound(accelerated(), "all_to_all") == 900, "one node: its fast links"
+
+
+def test_broadcast_enters_a_node_by_all_its_nics_and_one_rank_sends_by_one() -> None:
+    assert bound(accelerated(4), "broadcast") == pytest.approx(400)
+    assert bound(accelerated(4), "send_recv") == pytest.approx(50)
+
+
+def test_nvlink_sharp_explains_480_on_eight_h100() -> None:
+    """A ring over 450 GB/s cannot read 480; switches that add up reach 700 in the ring's own measure."""
+    declared = collective_ceiling(h100(in_network_reduction=True), "all_reduce")
+    assert declared is not None and declared[0] == pytest.approx(700)
+    assert "in-network reduction" in declared[1] and "450" in declared[1]
+    assert bound(h100(in_network_reduction=True), "all_gather") == 450, "what is not added up has to be carried"
+    assert in_network_bound(450, 8) == pytest.approx(700)
+    ring = collective_ceiling(h100(), "all_reduce")
+    assert ring is not None and ring[0] == 450 and ring[1].startswith("ring over NVLink4")
+
+
+def test_two_ranks_gain_nothing_by_switches_that_add_up() -> None:
+    links = {"name": "x", "unidirectional_gbps": fact(450), "bidirectional_gbps": fact(900)}
+    pair = accelerated(1, 2, scale_up={**links, "in_network_reduction": True})
+    assert bound(pair) == 450
+
+
+def test_without_a_feature_its_ceiling_does_not_hold() -> None:
+    sharp = h100(in_network_reduction=True)
+    assert bound(without(sharp, "in_network_reduction")) == 450
+    by_host = collective_ceiling(without(sharp, "scale_up"), "all_reduce")
+    assert by_host is not None and by_host[0] == pytest.approx(63, abs=0.1) and "PCIe 5 x16" in by_host[1]
+    assert collective_ceiling(without(accelerated(2), "scale_out"), "all_reduce") is None
+    assert bound(without(h100(), "scale_out")) == 450, "one node needs no network"
+
+
+def test_a_fixed_algorithm_has_its_own_bound() -> None:
+    four = accelerated(4)
+    ring = collective_ceiling(without(four, NCCL_ALGO="Ring"), "all_reduce")
+    assert ring is not None and ring[0] == pytest.approx(400) and "flat ring" in ring[1]
+    tree = collective_ceiling(without(four, NCCL_ALGO="Tree"), "all_reduce")
+    assert tree is not None and tree[0] == pytest.approx(400 * 31 / 32) and "tree" in tree[1]
+    assert bound(without(four, NCCL_ALGO="NVLS")) == bound(four)
+    assert bound(without(h100(in_network_reduction=True), NCCL_ALGO="Ring")) == 450
+    assert bound(without(h100(), NCCL_ALGO="Tree")) == pytest.approx(450 * 7 / 8)
+    assert tree_bound(50, 16, 2) == pytest.approx(750), "a tree of two has no middle"
 
 
 @pytest.mark.parametrize(("nodes", "ceiling"), [(1, 900.0), (2, 750.0), (4, 516.7)])
 def test_least_of_fast_links_and_nics_is_the_ceiling(nodes: int, ceiling: float) -> None:
-    found = probe.ceiling(accelerated(nodes), workload())
+    found = collective_ceiling(accelerated(nodes), "all_reduce")
     assert found is not None and found[0] == pytest.approx(ceiling, abs=0.1)
-    assert ("NVLink5" if nodes == 1 else "EFA") in found[1]
+    assert ("NVLink5" if nodes == 1 else "EFA") in found[1] and "data sheet" in found[1]
 
 
-def test_rack_wide_fabric_needs_no_nic_inside_the_rack() -> None:
+def test_fast_links_carry_only_their_share_of_a_hierarchical_all_reduce() -> None:
+    """Two racks of 72 with NICs that do not bind: 2 S 71/72 inside each, for a factor of 2 * 143/144."""
     rack = {"name": "NVL72", "unidirectional_gbps": fact(900), "bidirectional_gbps": fact(1800), "domain": 72}
-    inside = probe.ceiling(accelerated(18, 4, scale_up=rack, scale_out=None), workload())
-    assert inside is not None and inside[0] == 900
-    two_racks = probe.ceiling(accelerated(36, 4, scale_up=rack), workload())
-    assert two_racks is not None and two_racks[0] == 900  # 50 GB/s x 143 = 7150 GB/s of NICs do not bind
+    assert bound(accelerated(18, 4, scale_up=rack, scale_out=None)) == 900
+    assert bound(accelerated(36, 4, scale_up=rack)) == pytest.approx(900 * 143 / 144 * 72 / 71)
     slow = {"name": "eth", "gbit_per_accelerator": fact(40)}
-    bound = probe.ceiling(accelerated(36, 4, scale_up=rack, scale_out=slow), workload())
-    assert bound is not None and bound[0] == pytest.approx(5 * 143)
+    assert bound(accelerated(36, 4, scale_up=rack, scale_out=slow)) == pytest.approx(5 * 143)
+    node_by_node = without(accelerated(36, 4, scale_up=rack), "scale_up")
+    assert bound(node_by_node) < 63 * 4 / 3 + 1, "without its links a rack is 18 nodes"
 
 
 def test_mesh_gives_part_of_a_node_only_the_links_to_its_peers() -> None:
@@ -97,16 +215,15 @@ def test_mesh_gives_part_of_a_node_only_the_links_to_its_peers() -> None:
         "bidirectional_gbps": fact(896),
         "peer_unidirectional_gbps": fact(64),
     }
-    pair = probe.ceiling(accelerated(1, 2, scale_up=mesh), workload())
-    whole = probe.ceiling(accelerated(1, 8, scale_up=mesh), workload())
-    assert pair is not None and pair[0] == 64
-    assert whole is not None and whole[0] == 448
+    assert bound(accelerated(1, 2, scale_up=mesh)) == 64
+    assert bound(accelerated(1, 8, scale_up=mesh)) == 448
+    assert bound(accelerated(1, 8, scale_up=mesh), "send_recv") == 64
 
 
-def test_nics_of_a_node_are_shared_by_its_ranks() -> None:
+def test_nics_of_a_node_are_shared_by_its_ranks_and_one_alone_has_them_all() -> None:
     network = {"name": "IB", "gbit_per_node": fact(1600)}
-    found = probe.ceiling(accelerated(4, scale_out=network), workload())
-    assert found is not None and found[0] == pytest.approx(25 * 31 / 3)
+    assert bound(accelerated(4, scale_out=network)) == pytest.approx(25 * 31 / 3)
+    assert bound(accelerated(4, scale_out=network), "send_recv") == pytest.approx(200)
 
 
 @pytest.mark.parametrize(
@@ -119,34 +236,136 @@ def test_nics_of_a_node_are_shared_by_its_ranks() -> None:
     ],
 )
 def test_collective_without_the_facts_has_no_ceiling(more: dict[str, Any]) -> None:
-    assert probe.ceiling(accelerated(**more), workload()) is None
+    assert collective_ceiling(accelerated(**more), "all_reduce") is None
 
 
 def test_gloo_is_not_held_against_the_fabric_of_accelerators() -> None:
-    assert probe.ceiling(accelerated(), workload(backend="gloo")) is None
+    assert collective_ceiling(accelerated(), "all_reduce", "gloo") is None
 
 
-def test_unknown_operation_has_no_bus_factor() -> None:
-    with pytest.raises(ValueError, match="all_reduce"):
-        probe.bus_factor("gather", 4)
+def cluster(nodes: int = 4, ranks: int = 1, gbit: float = 8, **more: Any) -> Target:
+    """A cluster of CPUs whose links are declared."""
+    return target(ranks, nodes=nodes, scale_out={"name": "veth", "gbit_per_node": fact(gbit), **more})
 
 
-@given(st.integers(2, 10_000))
-def test_bus_factor_rises_from_one_to_two(ranks: int) -> None:
-    assert 1 <= probe.bus_factor("all_reduce", ranks) < 2
-    assert probe.bus_factor("all_reduce", ranks) * ranks == pytest.approx(2 * (ranks - 1))
+def test_gloo_between_nodes_is_bound_by_the_links_that_the_target_declares() -> None:
+    found = collective_ceiling(cluster(), "all_reduce")
+    assert found is not None and found[0] == 1.0 and "veth" in found[1]
+    assert bound(cluster(ranks=2)) == 1.0, "its ring leaves a node once, over the whole link"
+    assert bound(cluster(), "send_recv") == 1.0
+    assert bound(cluster(), "all_to_all") == 1.0
+    assert collective_ceiling(target(4), "all_reduce") is None, "one machine declares no links"
+    assert collective_ceiling(cluster(nodes=1), "all_reduce") is None, "one node has nothing to send"
+
+
+# --- two tiers
+
+TWO_TIERS = {"name": "IB", "gbit_per_accelerator": fact(400), "nodes_per_switch": 4}
+
+
+def test_uplinks_of_oversubscribed_switches_bound_what_is_wider_than_one() -> None:
+    """Leaves of 4 nodes, 2:1: 25 GB/s for each rank upwards."""
+    narrow = {**TWO_TIERS, "oversubscription": fact(2)}
+    assert bound(accelerated(4, scale_out=narrow)) == pytest.approx(50 * 31 / 3), "below one leaf"
+    sixteen = collective_ceiling(accelerated(16, scale_out=narrow), "all_reduce")
+    assert sixteen is not None and sixteen[0] == pytest.approx(min(50 * 127 / 15, 25 * 127 / 3))
+    assert bound(accelerated(16, scale_out=narrow), "all_to_all") == pytest.approx(25 * 127 / 96)
+    steep = collective_ceiling(accelerated(16, scale_out={**TWO_TIERS, "oversubscription": fact(8)}), "all_reduce")
+    assert steep is not None and steep[0] == pytest.approx(6.25 * 127 / 3)
+    assert "oversubscribed 8:1" in steep[1] and "4 groups" in steep[1]
+
+
+def test_full_bisection_is_half_the_nics_and_oversubscription_divides_it() -> None:
+    wide = accelerated(16, scale_out=TWO_TIERS)
+    full = full_bisection(wide)
+    assert full is not None and full[0] == 64 * 50 and bisection_ceiling(wide) == full
+    narrow = accelerated(16, scale_out={**TWO_TIERS, "oversubscription": fact(4)})
+    found = bisection_ceiling(narrow)
+    assert found is not None and found[0] == pytest.approx(64 * 50 / 4) and "4:1" in found[1]
+    assert full_bisection(narrow) == full
+    below_one_leaf = accelerated(4, scale_out={**TWO_TIERS, "oversubscription": fact(4)})
+    assert bisection_ceiling(below_one_leaf) == full_bisection(below_one_leaf)
+
+
+def test_a_switch_left_over_is_itself_cut() -> None:
+    """Three leaves of 4 nodes: one whole leaf upwards, and half a leaf at its nodes' own links."""
+    narrow = accelerated(12, scale_out={**TWO_TIERS, "oversubscription": fact(4)})
+    found = bisection_ceiling(narrow)
+    assert found is not None and found[0] == pytest.approx(32 * 12.5 + 16 * 50)
+
+
+def test_bisection_of_one_node_is_that_of_its_fast_links() -> None:
+    found = bisection_ceiling(accelerated())
+    assert found is not None and found[0] == 4 * 900
+    assert bisection_ceiling(target(4)) is None
+    four = bisection_ceiling(cluster())
+    assert four is not None and four[0] == 2.0
+
+
+# --- readings above the line
+
+
+def test_a_reading_below_its_ceiling_needs_no_words() -> None:
+    assert explain_excess(h100(), "all_reduce", 449) is None
+    assert explain_excess(target(4), "all_reduce", 1e9) is None, "no ceiling, no excess"
+
+
+def test_480_where_in_network_reduction_is_not_declared_is_explained_by_it() -> None:
+    words = explain_excess(h100(), "all_reduce", 480)
+    assert words is not None and "NVLink SHARP" in words and "700 GB/s" in words and "107 %" in words
+    beyond = explain_excess(h100(), "all_reduce", 800)
+    assert beyond is not None and "SHARP" not in beyond and "declared" in beyond
+    gathered = explain_excess(h100(), "all_gather", 480)
+    assert gathered is not None and "SHARP" not in gathered
+
+
+def test_what_was_said_to_be_off_and_was_not_is_named() -> None:
+    words = explain_excess(without(h100(in_network_reduction=True), "in_network_reduction"), "all_reduce", 480)
+    assert words is not None and "was not off after all (ablation off)" in words
+
+
+def test_a_reading_above_the_network_names_what_the_bound_takes_for_granted() -> None:
+    summed = explain_excess(accelerated(4), "all_reduce", 600)
+    assert summed is not None and "scale_out.in_network_reduction" in summed and "share a machine" in summed
+    several = explain_excess(accelerated(4), "all_to_all", 600)
+    assert several is not None and "several NICs" in several
+
+
+@given(
+    st.sampled_from(sorted(BUS_FACTORS)),
+    st.integers(1, 64),
+    st.integers(1, 8),
+    st.floats(1, 1000),
+    st.booleans(),
+    st.integers(1, 8),
+    st.floats(1, 16),
+)
+def test_a_faster_network_never_lowers_a_ceiling(
+    operation: str, nodes: int, per_node: int, gbit: float, sharp: bool, leaf: int, ratio: float
+) -> None:
+    def on(rate: float, narrowed: float) -> Target:
+        network = {"name": "x", "gbit_per_accelerator": fact(rate), "nodes_per_switch": leaf}
+        return accelerated(nodes, per_node, scale_out={**network, "oversubscription": fact(narrowed)})
+
+    slow, fast = (collective_ceiling(on(rate, ratio), operation) for rate in (gbit, 2 * gbit))
+    if nodes * per_node < 2:
+        assert slow is None and fast is None
+        return
+    assert slow is not None and fast is not None and 0 < slow[0] <= fast[0] * (1 + 1e-9)
+    wide = collective_ceiling(on(gbit, 1), operation)
+    assert wide is not None and slow[0] <= wide[0] * (1 + 1e-9)
 
 
 @given(st.integers(2, 500), st.integers(1, 72), st.floats(0.1, 1000))
 def test_equal_groups_are_bound_by_nic_times_ranks_over_groups(groups: int, size: int, nic: float) -> None:
     ranks = groups * size
-    bound = probe.inter_group_bound(nic, ranks, groups)
-    assert bound == pytest.approx(nic * (ranks - 1) / (groups - 1))
-    assert bound >= nic * size * (1 - 1e-9), "never below the flat ring"
-    assert probe.wire_bandwidth(bound, ranks, groups) == pytest.approx(nic)
+    found = inter_group_bound(nic, ranks, groups)
+    assert found == pytest.approx(nic * (ranks - 1) / (groups - 1))
+    assert found >= nic * size * (1 - 1e-9), "never below the flat ring"
+    assert wire_bandwidth(found, ranks, groups) == pytest.approx(nic)
 
 
 @given(st.integers(2, 50), st.integers(2, 20), st.integers(1, 19), st.floats(1, 100))
 def test_uneven_groups_are_never_better_than_even_ones(groups: int, size: int, more: int, nic: float) -> None:
     ranks = groups * size + more % groups
-    assert probe.inter_group_bound(nic, ranks, groups) <= nic * (ranks - 1) / (groups - 1) * (1 + 1e-9)
+    assert inter_group_bound(nic, ranks, groups) <= nic * (ranks - 1) / (groups - 1) * (1 + 1e-9)

@@ -53,6 +53,8 @@ class ScaleUp(Closed):
     switches: str | None = None
     in_network_reduction: bool | None = None
     """Whether the switches add up on the way (NVLink SHARP), which lifts the ceiling of all_reduce."""
+    in_network_reduction_source: str | None = None
+    """Where that was read."""
     aggregate_tbps: Fact | None = None
     """TB/s of the whole domain, both directions, all accelerators at once."""
     bisection_tbps: Fact | None = None

@@ -87,9 +87,9 @@ def _inside(target: Target, way: Way) -> Bound | None:
     if way.operation == "all_reduce" and _adds_up(target):
         together = in_network_bound(rate, way.ranks, group)
         if together > plain:
-            return Bound(
-                together, f"in-network reduction, as equivalent ring bandwidth (a ring: {plain:.4g}), over {basis}"
-            )
+            words = f"in-network reduction, as equivalent ring bandwidth (a ring: {plain:.4g}), over {basis}"
+            source = target.scale_up.in_network_reduction_source if target.scale_up else None
+            return Bound(together, f"{words}; {source}" if source else words)
     return Bound(plain, f"{WORDS[way.operation]} over {basis}")
 
 

@@ -31,7 +31,7 @@ def bus_factor(operation: str, ranks: int) -> float:
 
 
 def inter_group_bound(nic_gbps: float, ranks: int, groups: int) -> float:
-    """Bus bandwidth (GB/s) that all_reduce, all_gather and reduce_scatter over `groups` of fast links cannot exceed.
+    """Bus bandwidth (GB/s) that all_reduce, all_gather and reduce_scatter over `groups` cannot exceed.
 
     A hierarchical all_reduce takes 2 S (k-1)/k bytes out of and into each of k groups, through the NICs of its
     g members (`nic_gbps` GB/s each and one way), so busbw <= nic g k (n-1) / (n (k-1)), for equal groups
