@@ -7,10 +7,19 @@ from typing import Annotated
 from pydantic import Field
 
 from seatrial.config.ingested import MlperfLogs
-from seatrial.config.probe import Collective, Gemm, Memory
+from seatrial.config.probe import Bisection, Collective, Gemm, Memory
 from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune, Moe
 
 AnyWorkload = Annotated[
-    Gemm | Memory | Collective | LlmFinetune | Diffusion | Moe | HybridAttention | External | MlperfLogs,
+    Gemm
+    | Memory
+    | Collective
+    | Bisection
+    | LlmFinetune
+    | Diffusion
+    | Moe
+    | HybridAttention
+    | External
+    | MlperfLogs,
     Field(discriminator="kind"),
 ]

@@ -30,6 +30,12 @@ def _collective(ctx: RankContext) -> None:
     collective.run(ctx)
 
 
+def _bisection(ctx: RankContext) -> None:
+    from seatrial.measure.bisection import run
+
+    run.run(ctx)
+
+
 def _llm_finetune(ctx: RankContext) -> None:
     from seatrial.train import llm_finetune
 
@@ -71,6 +77,7 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "gemm": _gemm,
     "memory": _memory,
     "collective": _collective,
+    "bisection": _bisection,
     "llm_finetune": _llm_finetune,
     "diffusion": _diffusion,
     "moe": _moe,

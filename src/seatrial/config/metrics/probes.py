@@ -12,4 +12,16 @@ PROBES: dict[str, Metric] = {
     "collective.bus_bandwidth": Metric(
         "GB/s", "higher", "algorithm bandwidth times the operation's factor (busbw)"
     ),
+    "bisection.bandwidth": Metric(
+        "GB/s",
+        "higher",
+        "bytes that cross from one half to the other, in one direction while as many go back, over the time of the "
+        "slowest rank",
+    ),
+    "bisection.pair_bandwidth": Metric(
+        "GB/s", "higher", "bytes of a pair in one direction, while as many go back, over the time of its exchange"
+    ),
+    "bisection.pair_time": Metric(
+        "s", "lower", "time of one exchange of a pair in both directions, the maximum over its ranks"
+    ),
 }

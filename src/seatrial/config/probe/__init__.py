@@ -9,6 +9,7 @@ from seatrial.config.probe.base import (
     Probe,
     Workload,
 )
+from seatrial.config.probe.bisection import Bisection
 from seatrial.config.probe.collective import Collective
 from seatrial.config.probe.gemm import Gemm
 from seatrial.config.probe.memory import Memory
@@ -16,6 +17,7 @@ from seatrial.config.probe.memory import Memory
 __all__ = [
     "ELEMENT_BYTES",
     "AcrossRanks",
+    "Bisection",
     "Buffer",
     "Collective",
     "Dtype",

@@ -1,0 +1,52 @@
+"""What a cut and a pair could carry, from the target's facts."""
+
+from __future__ import annotations
+
+from seatrial.config.target import Target
+from seatrial.measure.bisection.matchings import Matching, Pair
+from seatrial.measure.ceilings import full_bisection
+from seatrial.measure.ceilings.links import fast_domain, nic, peer_link
+
+Ceiling = tuple[float, str] | None
+
+
+def full_bisection_of(target: Target, matching: Matching, hosts: int) -> Ceiling:
+    """GB/s one way that the ranks of `matching`, on `hosts` hosts, could exchange if no switch narrowed the way.
+
+    The target's full bisection at the size of the matching; None where the facts do not say.
+    """
+    senders = len(matching.peer_of)
+    if senders < 2:
+        return None
+    if hosts < 2:
+        sized = target.model_copy(update={"nodes": 1, "tasks_per_node": senders})
+        return full_bisection(sized)
+    # With an odd number of hosts one sits out, and with an odd number of rails the middle one.
+    sized = target.model_copy(update={"nodes": hosts})
+    found = full_bisection(sized)
+    if found is None:
+        return None
+    half, sending = sized.world_size // 2, senders // 2
+    if sending == half:
+        return found
+    return found[
+        0
+    ] * sending / half, f"{found[1]}; {sending} pairs of ranks send here, which leaves {sending}/{half}"
+
+
+def pair_ceiling(target: Target, pair: Pair, hosts: int) -> Ceiling:
+    """GB/s one way that the ranks of one pair could exchange with nobody else on the fabric."""
+    alone = len(pair.ranks)
+    if pair.across_hosts and target.tasks_per_node * hosts > fast_domain(target):
+        rate = nic(target)
+        if rate is None or target.scale_out is None:
+            return None
+        share, whole, source = rate
+        words = (
+            f"{alone} ranks over {target.scale_out.name}" if alone > 1 else f"one rank over {target.scale_out.name}"
+        )
+        return min(alone * whole, target.tasks_per_node * share), f"{words}: {source}"
+    if target.device == "cpu":
+        return None
+    link = peer_link(target)
+    return None if link is None else (alone * link.gbps, link.basis)
