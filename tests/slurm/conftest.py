@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from faults import Cluster, links
+from faults import Cluster, disks, links
 
 CLUSTER = Path(__file__).parent / "cluster"
 COMMANDS = ("munged", "mariadbd", "mariadb-admin", "slurmdbd", "slurmctld", "slurmd", "sbatch", "srun", "sacct")
@@ -107,3 +107,10 @@ def _stop(base: str) -> None:
     down = [CLUSTER / "slurm-down", "--base", base, "--purge"]
     subprocess.run(down, capture_output=True, timeout=120, check=False)
     shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def disk_can_be_throttled(tmp_path: Path) -> None:
+    """Leave the test out, in words, where the disk below tmp_path cannot be throttled."""
+    if (why := disks.why_not(tmp_path)) is not None:
+        _leave_out(why)

@@ -1,5 +1,7 @@
-"""A study of probes run over the whole path on a cluster whose links or disks may be throttled: plan, measure on every
-node through Slurm, collect, analyse, report. Nothing in it knows of the fault."""
+"""A study of probes over the whole path, on a cluster whose links or disks may be throttled.
+
+Plan, measure on every node through Slurm, collect, analyse, report; nothing in it knows of the fault.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from faults import Cluster
 
 NAME = "faulted"

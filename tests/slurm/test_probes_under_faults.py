@@ -1,9 +1,8 @@
-"""Do the probes read what is there? Links and disks of the test Slurm made slow to a known rate, drawn at run time."""
+"""Do the probes read what is there? Links and disks of the test Slurm made slow, to a rate drawn at run time."""
 
 import pandas
 import pytest
 from faulted_study import run_study
-
 from faults import Draw, payload_rate, throttled_link
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300), pytest.mark.xdist_group("slurm")]
