@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from seatrial.config.ingested import MlperfLogs
-from seatrial.config.probe import Bisection, Collective, Gemm, Memory
+from seatrial.config.probe import Bisection, Checkpoint, Collective, Gemm, Memory
 from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune, Moe
 
 AnyWorkload = Annotated[
     Gemm
     | Memory
+    | Checkpoint
     | Collective
     | Bisection
     | LlmFinetune

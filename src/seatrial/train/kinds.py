@@ -36,6 +36,12 @@ def _bisection(ctx: RankContext) -> None:
     run.run(ctx)
 
 
+def _checkpoint(ctx: RankContext) -> None:
+    from seatrial.measure.checkpoint import run
+
+    run.run(ctx)
+
+
 def _llm_finetune(ctx: RankContext) -> None:
     from seatrial.train import llm_finetune
 
@@ -78,6 +84,7 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "memory": _memory,
     "collective": _collective,
     "bisection": _bisection,
+    "checkpoint": _checkpoint,
     "llm_finetune": _llm_finetune,
     "diffusion": _diffusion,
     "moe": _moe,

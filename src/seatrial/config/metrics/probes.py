@@ -7,6 +7,20 @@ from seatrial.config.metrics.metric import Metric
 PROBES: dict[str, Metric] = {
     "gemm.throughput": Metric("TFLOP/s", "higher", "2mnk floating-point operations over the time of one product"),
     "memory.bandwidth": Metric("GB/s", "higher", "bytes read and written over the time of one pass"),
+    # of a checkpoint, all ranks' bytes over the slowest rank's time; label direction: write or read
+    "checkpoint.write_bandwidth": Metric("GB/s", "higher", "bytes written, which storage was seen to receive"),
+    "checkpoint.read_bandwidth": Metric("GB/s", "higher", "bytes read, which storage was seen to deliver"),
+    "checkpoint.write_time": Metric("s", "lower", "of one checkpoint to storage, the maximum over ranks"),
+    "checkpoint.read_time": Metric("s", "lower", "of one checkpoint from storage, the maximum over ranks"),
+    "checkpoint.rank_bandwidth": Metric("GB/s", "higher", "a rank's own bytes over its own time, to or from storage"),
+    "checkpoint.page_cache_bandwidth": Metric("GB/s", "higher", "bytes that reached no further than the page cache"),
+    "checkpoint.memory_bandwidth": Metric("GB/s", "higher", "bytes to or from a file system that lies in memory"),
+    "checkpoint.unproven_bandwidth": Metric(
+        "GB/s", "higher", "bytes to or from a file system for which nothing on this machine counts them"
+    ),
+    "checkpoint.device_share": Metric(
+        "1", "higher", "bytes that the counters of device or mount moved by over the checkpoint's"
+    ),
     "collective.time": Metric("s", "lower", "time of one collective, the maximum over ranks"),
     "collective.algorithm_bandwidth": Metric("GB/s", "higher", "size over time (algbw of nccl-tests)"),
     "collective.bus_bandwidth": Metric(

@@ -10,6 +10,7 @@ from seatrial.config.probe.base import (
     Workload,
 )
 from seatrial.config.probe.bisection import Bisection
+from seatrial.config.probe.checkpoint import Checkpoint
 from seatrial.config.probe.collective import Collective
 from seatrial.config.probe.gemm import Gemm
 from seatrial.config.probe.memory import Memory
@@ -19,6 +20,7 @@ __all__ = [
     "AcrossRanks",
     "Bisection",
     "Buffer",
+    "Checkpoint",
     "Collective",
     "Dtype",
     "Gemm",

@@ -1,0 +1,75 @@
+"""The probe's own folder: made in the folder that is given, removed with all it holds, whatever happened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from seatrial.case import Case
+from seatrial.errors import MeasurementFailed
+from seatrial.units import GB, format_figure
+
+PREFIX = "seatrial-checkpoint-"
+
+
+def given_folder(case: Case) -> Path:
+    """The absolute path of the folder that a checkpoint case names itself or by the target's storage."""
+    workload = case.workload
+    assert workload.kind == "checkpoint"
+    place = workload.path
+    if workload.storage is not None:
+        named = case.target.storage.get(workload.storage)
+        place = named.path if named is not None else None
+        if place is None:
+            raise MeasurementFailed(
+                "crashed", f"target {case.target.name} has no path for the storage {workload.storage!r}"
+            )
+    assert place is not None
+    return Path(place).expanduser().absolute()
+
+
+def make_folder(case: Case, repeat: int, token: str) -> Path:
+    """Make the probe's own folder, and remove what repeats that were killed left of this one long ago.
+
+    Raises MeasurementFailed where the given folder is missing, none, or not writable.
+    """
+    given = given_folder(case)
+    if not given.is_dir():
+        what = "is not a folder" if given.exists() else "does not exist"
+        raise MeasurementFailed("crashed", f"{given} {what}; the probe checkpoint needs a folder that is there")
+    own = given / f"{PREFIX}{case.case_id}-{repeat}-{token}"
+    try:
+        _remove_abandoned(given, f"{PREFIX}{case.case_id}-{repeat}-", case.workload.time_limit_minutes)
+        own.mkdir(mode=0o700, exist_ok=True)
+    except OSError as problem:
+        raise MeasurementFailed("crashed", f"{given} is not writable: {problem.strerror}") from problem
+    return own
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raises MeasurementFailed where the file system of `folder` has no room for `needed` bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        wanted, there = format_figure(needed / GB), format_figure(free / GB)
+        raise MeasurementFailed(
+            "crashed",
+            f"{folder.parent} is too full: {wanted} GB are needed and {there} GB are free; fewer parameters, "
+            "or `kept` for fewer checkpoints at once",
+        )
+
+
+def remove(folder: Path) -> None:
+    """Remove the probe's own folder; ranks may do so at once."""
+    if folder.name.startswith(PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(given: Path, prefix: str, minutes: float) -> None:
+    """Folders of this very repeat that no run can still be writing, which may take `minutes` at most."""
+    for entry in os.scandir(given):
+        if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
+            age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+            if age > 2 * 60 * minutes:
+                remove(Path(entry.path))

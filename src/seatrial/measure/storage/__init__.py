@@ -1,0 +1,1 @@
+"""Where bytes go: the mounts, what counts their bytes, and the kernel's page cache before them."""
