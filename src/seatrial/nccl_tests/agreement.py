@@ -1,0 +1,47 @@
+"""Whether a row agrees with itself: what it states as bandwidth must follow from its size and time.
+
+Every printed figure stands for the interval that rounds to it. A row that states more or less than any time in its
+interval gives is no measurement: it was edited, mixed up, or counts bytes otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+
+from seatrial.nccl_tests.operations import bus_factor
+from seatrial.nccl_tests.run import Figure, Row, Side
+
+BYTES_PER_GB_AND_MICROSECOND = 1e3
+"""Bytes over microseconds is this many times GB/s."""
+SLACK = 1e-6
+"""Relative: figures in JSON are rounded to six decimals each."""
+
+
+def disagreement(row: Row, side: Side, operation: str, ranks: int) -> str | None:
+    """Why one side of a row yields no number, in words; None where it does."""
+    if row.size == 0:
+        return "0 bytes: too small for this many ranks, nothing is moved"
+    for name, figure in (("time", side.time), ("algbw", side.algorithm), ("busbw", side.bus)):
+        if not math.isfinite(figure.value) or figure.value < 0:
+            return f"{name} is not a finite number"
+    if side.time.value <= 0:
+        return "time is 0"
+    if side.wrong:
+        return f"{side.wrong:g} wrong elements"
+    for name, stated, factor in (
+        ("algbw", side.algorithm, 1.0),
+        ("busbw", side.bus, bus_factor(operation, ranks)),
+    ):
+        if not _follows(stated, row.size * factor, side.time):
+            gives = row.size * factor / side.time.value / BYTES_PER_GB_AND_MICROSECOND
+            return f"{name} {stated.value:g} does not follow from size and time, which give {gives:.4g}"
+    return None
+
+
+def _follows(stated: Figure, moved: float, time: Figure) -> bool:
+    """Whether `moved` bytes in some time that is printed as `time` are printed as `stated`."""
+    longest, shortest = time.value + time.half, time.value - time.half
+    least = moved / longest / BYTES_PER_GB_AND_MICROSECOND
+    most = moved / shortest / BYTES_PER_GB_AND_MICROSECOND if shortest > 0 else math.inf
+    slack = SLACK * max(stated.value, least)
+    return stated.value + stated.half >= least - slack and stated.value - stated.half <= most + slack

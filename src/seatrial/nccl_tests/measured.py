@@ -1,0 +1,102 @@
+"""The measurements of a run: times and bandwidths by size, as the probe collective has them.
+
+Bandwidths are computed here from size and time. What was not checked, and what is no maximum over ranks, is
+labelled as such, so that it stands beside nothing else unseen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seatrial.nccl_tests.agreement import disagreement
+from seatrial.nccl_tests.operations import DTYPES, bus_factor
+from seatrial.nccl_tests.run import ProgramRun, Row, Side, Statistic, Unread
+from seatrial.record import Measurement, measurement
+from seatrial.units import GB
+
+MICROSECONDS = 1e-6
+NOT_STATED = "not stated"
+Labels = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Measurements of a run, and the rows that yield none."""
+
+    measurements: tuple[Measurement, ...]
+    refused: tuple[Unread, ...]
+
+
+def measured(run: ProgramRun, operation: str, ranks: int, statistic: Statistic | None) -> Measured:
+    """What the rows of a run say, each size once; several rows of one size (-N) are its samples.
+
+    `statistic`: what the times are over the processes, as the run says or as is known otherwise.
+    """
+    samples: dict[tuple[tuple[str, str | int | float | bool], ...], list[float]] = defaultdict(list)
+    refused = []
+    for row in run.rows:
+        for in_place, side in row.sides:
+            problem = _refusal(run, row, side, operation, ranks)
+            if problem is not None:
+                where = "in place" if in_place else "out of place"
+                refused.append(Unread(run.file, row.line, f"{row.place}, {where}, yields no number: {problem}"))
+                continue
+            labels = _labels(run, row, side, operation, ranks, in_place, statistic)
+            times = side.iterations or (side.time.value,)
+            samples[tuple(labels.items())] += [time * MICROSECONDS for time in times]
+    found = [m for key, seconds in samples.items() for m in _of_size(dict(key), seconds)]
+    return Measured(tuple(found), tuple(refused))
+
+
+def _refusal(run: ProgramRun, row: Row, side: Side, operation: str, ranks: int) -> str | None:
+    if run.cpu_time:
+        return "its time is that of the host's calls (-C 1), not that of the operation"
+    if row.type not in DTYPES:
+        return f"type {row.type!r} is none that is known ({', '.join(DTYPES)})"
+    if any(not time > 0 for time in side.iterations):
+        return "an iteration took no time"
+    if run.out_of_bounds and side.wrong is None and side.checked:
+        return "results were wrong, and nothing says in which rows"
+    return disagreement(row, side, operation, ranks)
+
+
+def _labels(
+    run: ProgramRun,
+    row: Row,
+    side: Side,
+    operation: str,
+    ranks: int,
+    in_place: bool,
+    statistic: Statistic | None,
+) -> Labels:
+    every = len(side.iterations) > 0
+    averaged = int(run.settings.get("iterations", 0)) * int(run.settings.get("aggregated_iterations", 1))
+    labels: Labels = {
+        "operation": operation,
+        "dtype": DTYPES[row.type],
+        "size_bytes": row.size,
+        "ranks": ranks,
+        "in_place": in_place,
+        "implementation": "nccl_tests",
+        "over_ranks": "max" if every else statistic or NOT_STATED,
+        "checked": side.checked,
+    }
+    if not every and averaged:
+        labels["iterations_per_sample"] = averaged
+    if row.redop is not None:
+        labels["reduction"] = row.redop
+    if row.root is not None:
+        labels["root"] = row.root
+    return labels
+
+
+def _of_size(labels: Labels, seconds: Sequence[float]) -> list[Measurement]:
+    size, factor = int(labels["size_bytes"]), bus_factor(str(labels["operation"]), int(labels["ranks"]))
+    algorithm = [size / s / GB for s in seconds]
+    return [
+        measurement("collective.time", seconds, labels),
+        measurement("collective.algorithm_bandwidth", algorithm, labels),
+        measurement("collective.bus_bandwidth", [a * factor for a in algorithm], labels),
+    ]
