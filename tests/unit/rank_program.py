@@ -19,9 +19,9 @@ from seatrial.record import measurement
 
 
 def probe(ctx: RankContext) -> None:
-    from seatrial.measure import collective, gemm, memory
+    from seatrial.train.kinds import WORK
 
-    {"gemm": gemm, "memory": memory, "collective": collective}[ctx.case.workload.kind].run(ctx)
+    WORK[ctx.case.workload.kind](ctx)
 
 
 def wait_in_collective() -> None:
@@ -89,22 +89,41 @@ def lacks_memory(ctx: RankContext) -> None:
 
 
 def one_sum_wrong(ctx: RankContext) -> None:
-    from seatrial.measure import collective
+    from seatrial.measure.collective.exchange import AllReduce
 
-    right = collective.reduce
+    right = AllReduce.perform
 
-    def wrong(buffer):  # type: ignore[no-untyped-def]
-        right(buffer)
+    def wrong(exchange):  # type: ignore[no-untyped-def]
+        right(exchange)
         if ctx.rank == 1:
-            buffer[5] += 1
+            exchange.buffers[0][5] += 1
 
-    collective.reduce = wrong
-    collective.run(ctx)
+    AllReduce.perform = wrong
+    probe(ctx)
+
+
+def killed_in_mid_collective(ctx: RankContext) -> None:
+    """Rank 1 is killed from outside while it exchanges."""
+    import threading
+
+    from seatrial.measure.collective.exchange import AllReduce
+
+    right, calls = AllReduce.perform, []
+
+    def killed(exchange):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if ctx.rank == 1 and len(calls) == 3:
+            threading.Timer(0.005, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        right(exchange)
+
+    AllReduce.perform = killed
+    probe(ctx)
 
 
 def second_rank_is_slow(ctx: RankContext) -> None:
     """Every timed operation takes 0.1 s longer on rank 1."""
-    from seatrial.measure import collective, gemm
+    from seatrial.measure import gemm
+    from seatrial.measure.collective.exchange import AllReduce
 
     def slowed(right):  # type: ignore[no-untyped-def]
         def operation(*tensors):  # type: ignore[no-untyped-def]
@@ -113,7 +132,7 @@ def second_rank_is_slow(ctx: RankContext) -> None:
 
         return operation
 
-    collective.reduce, gemm.multiply = slowed(collective.reduce), slowed(gemm.multiply)
+    AllReduce.perform, gemm.multiply = slowed(AllReduce.perform), slowed(gemm.multiply)
     probe(ctx)
 
 

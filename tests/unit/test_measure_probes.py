@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ranks import case, collective
+from ranks import case
 
 from seatrial.errors import MeasurementFailed, Unsupported
-from seatrial.measure import collective as collective_probe
 from seatrial.measure import gemm, memory, session
 from seatrial.measure.context import RankContext
 from seatrial.record import Record
@@ -160,33 +159,6 @@ def test_one_wrong_value_in_memory_yields_no_number(
     with pytest.raises(MeasurementFailed, match="1 of 1000 values are wrong"):
         memory.run(ctx)
     assert ctx.measurements == []
-
-
-@given(st.integers(1, 700), st.integers(0, 1500))
-@settings(deadline=None, max_examples=60)
-def test_expected_sums_are_the_sums_of_all_contributions(ranks: int, i: int) -> None:
-    sums = collective_probe.expected_sums(ranks)
-    period = len(sums)
-    added = [collective_probe.contribution(r, ranks) for r in range(ranks)]
-    assert {len(a) for a in added} == {period}
-    assert sums[i % period] == sum(a[i % period] for a in added)
-    assert 0 < max(sums) <= 256, "bfloat16 counts to 256 without rounding"
-
-
-@given(st.integers(1, 2000), st.integers(1, 300))
-@settings(deadline=None, max_examples=60)
-def test_sums_are_checked_to_the_last_element(elements: int, ranks: int) -> None:
-    buffer = torch.empty(elements)
-    collective_probe.fill(buffer, collective_probe.expected_sums(ranks))
-    collective_probe.check_sums(buffer, ranks)
-    buffer[-1] += 1
-    with pytest.raises(MeasurementFailed, match=f"1 of {elements} sums are wrong"):
-        collective_probe.check_sums(buffer, ranks)
-
-
-def test_collective_on_a_single_rank_says_what_to_raise(tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match=r"target\.nodes or target\.tasks_per_node"):
-        collective_probe.run(context(collective(), tmp_path))
 
 
 def test_long_series_are_kept_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

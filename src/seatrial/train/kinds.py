@@ -25,9 +25,9 @@ def _memory(ctx: RankContext) -> None:
 
 
 def _collective(ctx: RankContext) -> None:
-    from seatrial.measure import collective
+    from seatrial.measure.collective import run
 
-    collective.run(ctx)
+    run.run(ctx)
 
 
 def _bisection(ctx: RankContext) -> None:

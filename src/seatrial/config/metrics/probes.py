@@ -26,6 +26,9 @@ PROBES: dict[str, Metric] = {
     "collective.bus_bandwidth": Metric(
         "GB/s", "higher", "algorithm bandwidth times the operation's factor (busbw)"
     ),
+    "collective.wire_bandwidth": Metric(
+        "GB/s", "higher", "carried between nodes by each rank's NIC, one way, by the algorithm that the basis names"
+    ),
     "bisection.bandwidth": Metric(
         "GB/s",
         "higher",

@@ -1,0 +1,243 @@
+"""The collectives as torch offers them, each with its buffers and with a check of what arrived."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from seatrial.errors import Unsupported
+from seatrial.measure.collective.pattern import contribution, count_wrong, expected_sums, fill, sent
+
+if TYPE_CHECKING:
+    import torch
+
+LACKING = ("scalar type", "not supported", "does not support", "unsupported", "not implemented", "no backend")
+"""How torch says that a backend has no such operation, or not for this dtype."""
+
+
+class Exchange(ABC):
+    """One collective between all ranks, of messages of at most `most` elements.
+
+    A message counts elements as nccl-tests counts bytes (see config.probe.Collective). `set_size` chooses the
+    message, `refill` makes the buffers ready, `perform` is the timed operation, `count_wrong` looks at the result.
+    """
+
+    def __init__(self, rank: int, ranks: int, most: int, dtype: torch.dtype, device: torch.device) -> None:
+        import torch
+
+        self.rank, self.ranks = rank, ranks
+        self._room = [
+            torch.empty(elements, dtype=dtype, device=device) for elements in self.buffer_elements(most, ranks)
+        ]
+        self.set_size(most)
+
+    @staticmethod
+    @abstractmethod
+    def buffer_elements(elements: int, ranks: int) -> list[int]:
+        """Elements of each buffer that a rank holds for a message of `elements`."""
+
+    def set_size(self, elements: int) -> None:
+        """Use a message of `elements` elements, at most as many as there is room for."""
+        self.elements = elements
+        sizes = self.buffer_elements(elements, self.ranks)
+        self.buffers = [room[:size] for room, size in zip(self._room, sizes, strict=True)]
+        self.prepare()
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Fill once what the operation only reads, and work out what is expected."""
+
+    def refill(self) -> None:
+        """Make the buffers ready for one iteration: no result of an earlier one may pass for this one's."""
+        self.buffers[-1].fill_(float("nan"))
+
+    @abstractmethod
+    def perform(self) -> None:
+        """The timed operation."""
+
+    @abstractmethod
+    def count_wrong(self) -> torch.Tensor:
+        """How many elements of this rank's result are wrong."""
+
+
+class AllReduce(Exchange):
+    """Sum over all ranks, in place."""
+
+    @staticmethod
+    def buffer_elements(elements: int, ranks: int) -> list[int]:
+        return [elements]
+
+    def prepare(self) -> None:
+        self._mine = contribution(self.rank, self.ranks, self.elements)
+        self._sums = expected_sums(self.ranks, self.elements)
+
+    def refill(self) -> None:
+        fill(self.buffers[0], self._mine)
+
+    def perform(self) -> None:
+        import torch.distributed as dist
+
+        dist.all_reduce(self.buffers[0])
+
+    def count_wrong(self) -> torch.Tensor:
+        return count_wrong(self.buffers[0], self._sums)
+
+
+class AllGather(Exchange):
+    """Every rank's part to every rank."""
+
+    @staticmethod
+    def buffer_elements(elements: int, ranks: int) -> list[int]:
+        return [elements // ranks, elements]
+
+    def prepare(self) -> None:
+        fill(self.buffers[0], self._part(self.rank))
+
+    def _part(self, sender: int) -> torch.Tensor:
+        return sent(sender, 0, 1, self.elements)
+
+    def perform(self) -> None:
+        mine, everyone = self.buffers
+        _torch_name("all_gather_single", "all_gather_into_tensor")(everyone, mine)
+
+    def count_wrong(self) -> torch.Tensor:
+        return sum_over(
+            count_wrong(part, self._part(sender))
+            for sender, part in enumerate(self.buffers[1].view(self.ranks, -1))
+        )
+
+
+class ReduceScatter(Exchange):
+    """Sum over all ranks, of which each rank gets its part."""
+
+    @staticmethod
+    def buffer_elements(elements: int, ranks: int) -> list[int]:
+        return [elements, elements // ranks]
+
+    def prepare(self) -> None:
+        fill(self.buffers[0], contribution(self.rank, self.ranks, self.elements))
+        self._sums = expected_sums(self.ranks, self.elements)
+
+    def perform(self) -> None:
+        everything, mine = self.buffers
+        _torch_name("reduce_scatter_single", "reduce_scatter_tensor")(mine, everything)
+
+    def count_wrong(self) -> torch.Tensor:
+        mine = self.buffers[1]
+        return count_wrong(mine, self._sums, first=self.rank * mine.numel())
+
+
+class AllToAll(Exchange):
+    """From every rank an equal part to every rank."""
+
+    @staticmethod
+    def buffer_elements(elements: int, ranks: int) -> list[int]:
+        return [elements, elements]
+
+    def prepare(self) -> None:
+        for receiver, part in enumerate(self.buffers[0].view(self.ranks, -1)):
+            fill(part, sent(self.rank, receiver, self.ranks, self.elements))
+
+    def perform(self) -> None:
+        import torch.distributed as dist
+
+        outgoing, incoming = self.buffers
+        dist.all_to_all_single(incoming, outgoing)
+
+    def count_wrong(self) -> torch.Tensor:
+        return sum_over(
+            count_wrong(part, sent(sender, self.rank, self.ranks, self.elements))
+            for sender, part in enumerate(self.buffers[1].view(self.ranks, -1))
+        )
+
+
+class Broadcast(Exchange):
+    """Rank 0's buffer to every rank."""
+
+    @staticmethod
+    def buffer_elements(elements: int, ranks: int) -> list[int]:
+        return [elements]
+
+    def prepare(self) -> None:
+        self._from_root = sent(0, 0, 1, self.elements)
+
+    def refill(self) -> None:
+        if self.rank == 0:
+            fill(self.buffers[0], self._from_root)
+        else:
+            super().refill()
+
+    def perform(self) -> None:
+        import torch.distributed as dist
+
+        dist.broadcast(self.buffers[0], src=0)
+
+    def count_wrong(self) -> torch.Tensor:
+        return count_wrong(self.buffers[0], self._from_root)
+
+
+class SendRecv(Exchange):
+    """Every rank sends to the next and receives from the one before, in a ring."""
+
+    @staticmethod
+    def buffer_elements(elements: int, ranks: int) -> list[int]:
+        return [elements, elements]
+
+    def prepare(self) -> None:
+        self._next, self._previous = (self.rank + 1) % self.ranks, (self.rank - 1) % self.ranks
+        fill(self.buffers[0], sent(self.rank, self._next, self.ranks, self.elements))
+
+    def perform(self) -> None:
+        import torch.distributed as dist
+
+        outgoing, incoming = self.buffers
+        both = [
+            dist.P2POp(dist.isend, outgoing, self._next),
+            dist.P2POp(dist.irecv, incoming, self._previous),
+        ]
+        for work in dist.batch_isend_irecv(both):
+            work.wait()
+
+    def count_wrong(self) -> torch.Tensor:
+        return count_wrong(self.buffers[1], sent(self._previous, self.rank, self.ranks, self.elements))
+
+
+EXCHANGES: dict[str, type[Exchange]] = {
+    "all_reduce": AllReduce,
+    "all_gather": AllGather,
+    "reduce_scatter": ReduceScatter,
+    "all_to_all": AllToAll,
+    "broadcast": Broadcast,
+    "send_recv": SendRecv,
+}
+
+
+def perform(exchange: Exchange, operation: str) -> None:
+    """Do it once. Raises Unsupported where the backend has no such operation, or not for the dtype."""
+    import torch.distributed as dist
+
+    try:
+        exchange.perform()
+    except (RuntimeError, ValueError) as problem:
+        if not any(phrase in str(problem).lower() for phrase in LACKING):
+            raise
+        raise Unsupported(
+            f"{dist.get_backend()} has no {operation} of {exchange.buffers[0].dtype} on "
+            f"{exchange.buffers[0].device.type}: {problem}"
+        ) from problem
+
+
+def sum_over(counts: Any) -> torch.Tensor:
+    """The sum of counts, each a tensor on the device, without waiting for any of them."""
+    import torch
+
+    return torch.stack(list(counts)).sum()
+
+
+def _torch_name(*names: str) -> Callable[..., object]:
+    """The function of torch.distributed that goes by one of `names`; newer versions have renamed some."""
+    import torch.distributed as dist
+
+    found: Callable[..., object] = next(getattr(dist, name) for name in names if hasattr(dist, name))
+    return found

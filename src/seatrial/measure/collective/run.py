@@ -1,0 +1,188 @@
+"""The work of the probe on a rank: every size timed, its result checked, its samples kept."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from seatrial.config.probe import ELEMENT_BYTES, Collective
+from seatrial.config.probe.collective import LEAST_ITERATIONS
+from seatrial.errors import MeasurementFailed, Unsupported
+from seatrial.measure.capacity import available_bytes
+from seatrial.measure.ceilings import bus_factor, collective_ceiling
+from seatrial.measure.collective.exchange import EXCHANGES, Exchange, perform
+from seatrial.measure.collective.wire import Wire, wire
+from seatrial.measure.context import RankContext
+from seatrial.measure.timing import slowest_rank, time_iterations
+from seatrial.record import measurement
+from seatrial.units import GB, format_bytes
+
+log = logging.getLogger(__name__)
+
+
+class Bounds(NamedTuple):
+    """What the numbers are held against, known before them."""
+
+    bus: tuple[float, str] | None
+    wire: Wire | None
+
+
+def run(ctx: RankContext) -> None:
+    """Measure time, algorithm, bus and wire bandwidth of the collective at each size.
+
+    Raises Unsupported on a single rank, for a size that the ranks do not divide, and for an operation or dtype
+    that the backend has not; MeasurementFailed: out_of_memory before anything is allocated that would not fit,
+    wrong_result on a rank that holds a wrong element. What was measured before that is kept.
+    """
+    import torch.distributed as dist
+
+    workload = ctx.case.workload
+    assert isinstance(workload, Collective)
+    if ctx.world_size < 2:
+        raise Unsupported(
+            f"{workload.operation} needs two or more ranks; raise target.nodes or target.tasks_per_node of the case"
+        )
+    sizes = whole_sizes(workload, ctx.world_size)
+    backend = dist.get_backend()
+    bounds = Bounds(
+        collective_ceiling(ctx.case.target, workload.operation, backend),
+        wire(ctx.case.target, workload.operation, backend),
+    )
+    require_room(ctx, workload, max(sizes))
+    exchange = make(ctx, workload, max(sizes))
+    kept = {}
+    for size in sizes:
+        exchange.set_size(size // ELEMENT_BYTES[workload.dtype])
+        seconds = time_exchange(ctx, workload, exchange)
+        check(exchange, workload.operation)
+        _add(ctx, workload, size, seconds, bounds)
+        kept[size] = len(seconds)
+    _say(ctx, workload, sizes, kept)
+
+
+def whole_sizes(workload: Collective, ranks: int) -> dict[int, int]:
+    """The sizes in bytes that are measured, with what was asked. Raises Unsupported where one does not divide."""
+    try:
+        return workload.real_sizes(ranks)
+    except ValueError as problem:
+        raise Unsupported(str(problem)) from problem
+
+
+def require_room(ctx: RankContext, workload: Collective, size: int) -> None:
+    """Raise MeasurementFailed (out_of_memory) where the buffers of a message of `size` bytes do not fit."""
+    import torch.distributed as dist
+
+    needed = needed_bytes(workload, size, ctx.world_size, dist.get_backend())
+    available, whose = available_bytes(ctx.device, ctx.case.target.tasks_per_node)
+    if needed > available:
+        key = "size_bytes" if workload.sizes is None else "sizes.largest"
+        raise MeasurementFailed(
+            "out_of_memory",
+            f"{workload.operation} of {format_bytes(size)} ({size} bytes) needs buffers of {needed} bytes on each "
+            f"rank, and {available} are available ({whose}); choose workload.{key} of at most "
+            f"{int(size * available / needed)} bytes. Nothing was allocated",
+        )
+
+
+def needed_bytes(workload: Collective, size: int, ranks: int, backend: str) -> int:
+    """Bytes of one rank's buffers for a message of `size` bytes, the backend's copy included."""
+    element = ELEMENT_BYTES[workload.dtype]
+    held = sum(EXCHANGES[workload.operation].buffer_elements(size // element, ranks)) * element
+    # torch reduces and scatters over gloo in a copy of the whole input
+    copied = size if backend == "gloo" and workload.operation == "reduce_scatter" else 0
+    return held + copied
+
+
+def make(ctx: RankContext, workload: Collective, size: int) -> Exchange:
+    """The exchange with room for messages of up to `size` bytes."""
+    import torch
+
+    most = size // ELEMENT_BYTES[workload.dtype]
+    dtype: torch.dtype = getattr(torch, workload.dtype)
+    return EXCHANGES[workload.operation](ctx.rank, ctx.world_size, most, dtype, ctx.device)
+
+
+def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) -> list[float]:
+    """Seconds of each timed iteration at the exchange's size, the maximum over ranks.
+
+    Before each of them, untimed, the buffers are refilled and the ranks meet, so that none is charged for
+    another's delay.
+    """
+    import torch
+    import torch.distributed as dist
+
+    together = torch.zeros(1, device=ctx.device)
+
+    def before() -> None:
+        exchange.refill()
+        dist.all_reduce(together)
+
+    def times(count: int, warmup: int = 0) -> list[float]:
+        seconds = time_iterations(
+            ctx.device,
+            lambda: perform(exchange, workload.operation),
+            warmup,
+            count,
+            before,
+            on_host=dist.get_backend() == "gloo",
+        )
+        return slowest_rank(ctx, seconds)
+
+    most = workload.most_seconds_per_size
+    if most is None:
+        return times(workload.iterations, workload.warmup)
+    # All ranks know the same times, so they end the warm-up and choose the iterations alike.
+    warm = times(1)
+    while len(warm) < workload.warmup and sum(warm) < most:
+        warm += times(1)
+    return times(min(workload.iterations, max(LEAST_ITERATIONS, int(most / min(warm)))))
+
+
+def check(exchange: Exchange, operation: str) -> None:
+    """Check every element that this rank received last. Raises MeasurementFailed (wrong_result)."""
+    wrong = int(exchange.count_wrong())
+    if wrong:
+        received = exchange.buffers[-1].numel()
+        raise MeasurementFailed(
+            "wrong_result",
+            f"{operation} of {exchange.elements} elements: {wrong} of {received} received are wrong",
+        )
+
+
+def _add(ctx: RankContext, workload: Collective, size: int, seconds: list[float], bounds: Bounds) -> None:
+    import torch.distributed as dist
+
+    if ctx.rank != 0:
+        return
+    labels: dict[str, str | int | float | bool] = {
+        "operation": workload.operation,
+        "dtype": workload.dtype,
+        "size_bytes": size,
+        "ranks": ctx.world_size,
+        "backend": dist.get_backend(),
+    }
+    algorithm = [size / s / GB for s in seconds]
+    factor = bus_factor(workload.operation, ctx.world_size)
+    value, basis = bounds.bus or (None, None)
+    ctx.measurements += [
+        measurement("collective.time", seconds, labels),
+        measurement("collective.algorithm_bandwidth", algorithm, labels),
+        measurement("collective.bus_bandwidth", [a * factor for a in algorithm], labels, value, basis),
+    ]
+    if bounds.wire is not None:
+        carried = [a * factor * bounds.wire.per_bus for a in algorithm]
+        ctx.measurements.append(
+            measurement("collective.wire_bandwidth", carried, labels, bounds.wire.line_gbps, bounds.wire.basis)
+        )
+
+
+def _say(ctx: RankContext, workload: Collective, sizes: dict[int, int], kept: dict[int, int]) -> None:
+    """What became of the sizes and iterations that were asked for, in the record's provenance and the log."""
+    rounded = [f"{asked} as {size}" for size, asked in sizes.items() if asked != size]
+    fewer = {size: count for size, count in kept.items() if count < workload.iterations}
+    ctx.facts["collective"] = {"rounded": rounded, "fewer_iterations": {str(s): n for s, n in fewer.items()}}
+    if ctx.rank == 0 and rounded:
+        unit = workload.unit_bytes(ctx.world_size)
+        log.info("sizes rounded down to multiples of %d bytes: %s", unit, ", ".join(rounded))
+    if ctx.rank == 0 and fewer:
+        log.info("fewer than %d iterations within most_seconds_per_size: %s", workload.iterations, fewer)

@@ -1,0 +1,255 @@
+"""Every collective over real ranks: the right result passes, a wrong one yields no number, time is that of all."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import torch.distributed as dist
+from gloo_ranks import on_ranks
+from ranks import case, run_ranks
+from ranks import collective as small
+
+from seatrial.errors import EXIT_FAULT, SeatrialError, Unsupported
+from seatrial.measure.collective import run
+from seatrial.measure.collective.exchange import EXCHANGES, Broadcast, Exchange, SendRecv, perform
+from seatrial.measure.context import RankContext
+from seatrial.record import Measurement
+
+pytestmark = pytest.mark.timeout(120)
+
+RANKS = 3
+CPU = torch.device("cpu")
+OPERATIONS = list(EXCHANGES)
+DTYPES = ("float32", "float16", "bfloat16")
+SPOILT = ("one element", "a slot away", "another rank's", "an earlier size's", "nothing arrived")
+BUS_FACTOR = {"all_reduce": 4 / 3, "broadcast": 1, "send_recv": 1}
+"""Over three ranks; (n-1)/n for the others."""
+NETWORK = {"name": "Ethernet", "gbit_per_node": {"value": 100.0, "source": "data sheet"}}
+
+
+class Said(NamedTuple):
+    """What became of the probe on one rank."""
+
+    measurements: list[Measurement]
+    facts: dict[str, Any]
+    error: str | None
+    kind: str | None
+
+
+def workload(operation: str, **more: Any) -> dict[str, Any]:
+    size = {} if "sizes" in more else {"size_bytes": 480}
+    return {"kind": "collective", "operation": operation, "warmup": 1, "iterations": 3, **size, **more}
+
+
+def probe(rank: int, content: dict[str, Any], **target: Any) -> Said:
+    what = case(content, target.pop("tasks", RANKS), **target)
+    ctx = RankContext(what, 0, 3, rank, rank, RANKS, CPU, Path())
+    try:
+        run.run(ctx)
+    except SeatrialError as problem:
+        return Said(ctx.measurements, ctx.facts, str(problem), getattr(problem, "kind", type(problem).__name__))
+    return Said(ctx.measurements, ctx.facts, None, None)
+
+
+def wrong_on_rank_1(rank: int) -> Said:
+    right = Broadcast.perform
+
+    def wrong(exchange: Exchange) -> None:
+        right(exchange)  # type: ignore[arg-type]
+        if rank == 1:
+            exchange.buffers[-1][7] += 1
+
+    Broadcast.perform = wrong  # type: ignore[method-assign, assignment]
+    try:
+        return probe(rank, workload("broadcast"))
+    finally:
+        Broadcast.perform = right  # type: ignore[method-assign]
+
+
+def late_and_slow(rank: int) -> Said:
+    """Rank 1 is late at every iteration by 0.03 s, rank 2 takes 0.03 s longer."""
+    refill, right = SendRecv.refill, SendRecv.perform
+
+    def late(exchange: SendRecv) -> None:
+        time.sleep(0.03 if rank == 1 else 0)
+        refill(exchange)
+
+    def slow(exchange: SendRecv) -> None:
+        right(exchange)
+        time.sleep(0.03 if rank == 2 else 0)
+
+    SendRecv.refill, SendRecv.perform = late, slow  # type: ignore[method-assign, assignment]
+    try:
+        return probe(rank, workload("send_recv"))
+    finally:
+        SendRecv.refill, SendRecv.perform = refill, right  # type: ignore[method-assign]
+
+
+def wrong_elements(exchange: Exchange, spoil: str) -> int:
+    """What the check says of a result that is as it should be, or spoilt on this rank."""
+    exchange.refill()
+    exchange.perform()
+    result = exchange.buffers[-1]
+    if spoil == "one element":
+        result[-1] += 1
+    elif spoil == "a slot away":
+        result.copy_(result.roll(8))
+    elif spoil == "another rank's":
+        dist.broadcast(result, src=1)
+    elif spoil == "an earlier size's":
+        stale = result.clone()
+        exchange.set_size(exchange.elements // 2 // RANKS * RANKS)
+        exchange.buffers[-1].copy_(stale[: len(exchange.buffers[-1])])
+    elif spoil == "nothing arrived":
+        exchange.refill()
+    return int(exchange.count_wrong())
+
+
+def check_each(rank: int, size: int) -> dict[tuple[str, str, int, str], int]:
+    found = {}
+    for operation, exchange_of in EXCHANGES.items():
+        for dtype in DTYPES:
+            exchange = exchange_of(rank, size, 400 * size, getattr(torch, dtype), CPU)
+            for elements in (size, 400 * size):
+                for spoil in ("", *(SPOILT if elements > size else ())):
+                    exchange.set_size(elements)
+                    found[operation, dtype, elements, spoil] = wrong_elements(exchange, spoil)
+    return found
+
+
+def everything(rank: int, size: int) -> dict[str, Any]:
+    """All that the tests below look at, in one process group."""
+    sizes = {"smallest": 8, "largest": 100, "factor": 2}
+    nodes = {"nodes": 3, "tasks": 1, "scale_out": NETWORK}
+    return {
+        "checks": check_each(rank, size),
+        **{operation: probe(rank, workload(operation), **nodes) for operation in OPERATIONS},
+        "many": probe(rank, workload("all_gather", sizes=sizes, dtype="bfloat16")),
+        "slow": probe(rank, workload("broadcast", iterations=50, most_seconds_per_size=1e-9, warmup=40)),
+        "fast": probe(rank, workload("broadcast", iterations=50, most_seconds_per_size=60.0)),
+        "cold": probe(rank, workload("send_recv", warmup=0)),
+        "does not divide": probe(rank, workload("all_to_all", size_bytes=488)),
+        "too large": probe(rank, workload("all_to_all", size_bytes=3 * 2**60)),
+        "many too large": probe(rank, workload("broadcast", sizes={"smallest": 8, "largest": 2**62})),
+        "wrong on rank 1": wrong_on_rank_1(rank),
+        "late and slow": late_and_slow(rank),
+    }
+
+
+@pytest.fixture(scope="module")
+def ranks() -> list[dict[str, Any]]:
+    return on_ranks(everything, RANKS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_right_results_pass_and_spoilt_ones_do_not(ranks: list[dict[str, Any]], operation: str) -> None:
+    for rank, found in enumerate(ranks):
+        for (name, dtype, elements, spoil), wrong in found["checks"].items():
+            if name != operation:
+                continue
+            # all ranks hold the same result of these, and the sender of a broadcast needs nothing to arrive
+            same = spoil == "another rank's" and (rank == 1 or name in ("all_reduce", "all_gather", "broadcast"))
+            fine = not spoil or same or (spoil == "nothing arrived" and name == "broadcast" and rank == 0)
+            assert (wrong == 0) == fine, (rank, dtype, elements, spoil, wrong)
+            assert spoil != "one element" or wrong == 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_is_measured_once_for_all_ranks(ranks: list[dict[str, Any]], operation: str) -> None:
+    said: Said = ranks[0][operation]
+    assert said.error is None and all(found[operation].measurements == [] for found in ranks[1:])
+    by_name = {m.metric.removeprefix("collective."): m for m in said.measurements}
+    seconds = by_name["time"].samples
+    assert len(seconds) == 3 and min(seconds) > 0
+    algorithm = [480 / s / 1e9 for s in seconds]
+    bus = [a * BUS_FACTOR.get(operation, 2 / 3) for a in algorithm]
+    assert by_name["algorithm_bandwidth"].samples == pytest.approx(algorithm)
+    assert by_name["bus_bandwidth"].samples == pytest.approx(bus)
+    # one rank on each node: its NIC carries what the bus bandwidth says
+    assert by_name["wire_bandwidth"].samples == pytest.approx(bus)
+    assert by_name["wire_bandwidth"].ceiling == 12.5 and "Ethernet" in by_name["wire_bandwidth"].ceiling_basis
+    labels = {"operation": operation, "dtype": "float32", "size_bytes": 480, "ranks": 3, "backend": "gloo"}
+    assert all(m.labels == labels for m in said.measurements)
+
+
+def test_many_sizes_are_each_measured_as_what_they_are(ranks: list[dict[str, Any]]) -> None:
+    said: Said = ranks[0]["many"]
+    times = [m for m in said.measurements if m.metric == "collective.time"]
+    # 8, 16, 32 and 64 bytes are no multiples of 2 bytes x 3 ranks
+    assert [m.labels["size_bytes"] for m in times] == [6, 12, 30, 60]
+    assert said.facts["collective"]["rounded"] == ["8 as 6", "16 as 12", "32 as 30", "64 as 60"]
+    assert len(said.measurements) == 3 * len(times), "within one node there is no wire"
+
+
+def test_slow_sizes_get_fewer_iterations_and_it_is_said(ranks: list[dict[str, Any]]) -> None:
+    assert len(ranks[0]["slow"].measurements[0].samples) == 5
+    assert ranks[0]["slow"].facts["collective"]["fewer_iterations"] == {"480": 5}
+    assert len(ranks[0]["fast"].measurements[0].samples) == 50
+    assert ranks[0]["fast"].facts["collective"]["fewer_iterations"] == {}
+    assert len(ranks[0]["cold"].measurements[0].samples) == 3
+
+
+def test_size_that_the_ranks_do_not_divide_is_refused(ranks: list[dict[str, Any]]) -> None:
+    for found in ranks:
+        said: Said = found["does not divide"]
+        assert said.kind == "Unsupported" and said.measurements == []
+        assert "488 bytes does not divide" in said.error and "multiples of 12 bytes" in said.error
+
+
+@pytest.mark.parametrize(("name", "key"), [("too large", "size_bytes"), ("many too large", "sizes.largest")])
+def test_message_larger_than_memory_is_refused_before_anything_is_allocated(
+    ranks: list[dict[str, Any]], name: str, key: str
+) -> None:
+    for found in ranks:
+        said: Said = found[name]
+        assert said.kind == "out_of_memory" and said.measurements == []
+        assert f"workload.{key} of at most" in said.error and "Nothing was allocated" in said.error
+
+
+def test_wrong_element_on_one_rank_fails_that_rank(ranks: list[dict[str, Any]]) -> None:
+    assert [found["wrong on rank 1"].kind for found in ranks] == [None, "wrong_result", None]
+    assert "1 of 120 received are wrong" in ranks[1]["wrong on rank 1"].error
+
+
+def test_time_is_the_slowest_ranks_and_a_late_start_is_nobodys(ranks: list[dict[str, Any]]) -> None:
+    times = ranks[0]["late and slow"].measurements[0].samples
+    assert min(times) >= 0.03, "rank 2 alone takes 0.03 s"
+    assert min(times) < 0.055, "rank 1's late start is not charged"
+
+
+def test_rank_that_is_killed_in_mid_collective_leaves_no_rank_behind(tmp_path: Path) -> None:
+    what = case(small(size_bytes=2**25, iterations=1000, timeout_seconds=15.0), 3)
+    ended = run_ranks(what, "killed_in_mid_collective", tmp_path)
+    assert ended.codes == [EXIT_FAULT, -9, EXIT_FAULT], ended.errors
+    assert ended.record is None, "a repeat that lost a rank has no numbers"
+    assert ended.seconds < 30
+    assert all("lost a peer" in ended.errors[rank] or "rank 0 is gone" in ended.errors[rank] for rank in (0, 2))
+
+
+def test_what_a_backend_lacks_is_unsupported_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = Broadcast(0, 1, 4, torch.float32, CPU)
+    monkeypatch.setattr(dist, "get_backend", lambda: "gloo")
+
+    def lacking(*_: Any, **__: Any) -> None:
+        raise RuntimeError("ProcessGroupGloo::broadcast: unsupported scalar type")
+
+    monkeypatch.setattr(dist, "broadcast", lacking)
+    with pytest.raises(Unsupported, match=r"gloo has no broadcast of torch\.float32 on cpu"):
+        perform(exchange, "broadcast")
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr(dist, "broadcast", broken)
+    with pytest.raises(RuntimeError, match="closed by peer"):
+        perform(exchange, "broadcast")
+
+
+def test_collective_on_a_single_rank_says_what_to_raise() -> None:
+    ctx = RankContext(case(workload("all_gather"), 1), 0, 3, 0, 0, 1, CPU, Path())
+    with pytest.raises(Unsupported, match=r"all_gather needs .* target\.nodes or target\.tasks_per_node"):
+        run.run(ctx)
