@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ranks import case, target
 
 from seatrial.config.target import Target
-from seatrial.measure import gemm, memory
 from seatrial.measure.ceilings import (
     BUS_FACTORS,
     across_bound,
@@ -26,6 +25,8 @@ from seatrial.measure.ceilings import (
     tree_bound,
     wire_bandwidth,
 )
+from seatrial.measure.gemm import ceilings as gemm
+from seatrial.measure.memory import ceilings as memory
 
 
 def fact(value: float | None) -> dict[str, Any]:

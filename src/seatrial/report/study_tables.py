@@ -132,7 +132,8 @@ def case_label(case: Case) -> str:
     work = case.workload
     named = {name.rpartition(".")[2]: _axis_value(name, value) for name, value in case.axes.items()}
     if work.kind == "gemm":
-        head = f"{MULTIPLY.join(f' {n} ' for n in (work.m, work.n, work.k)).strip()} {work.dtype}"
+        shape = MULTIPLY.join(f" {n} " for n in (work.m, work.n, work.k)).strip()
+        head = f"{shape if work.search is None else f'best of {len(work.shapes)} shapes'} {work.dtype}"
         named = {key: value for key, value in named.items() if key not in ("m", "n", "k", "dtype")}
     elif work.kind in ("memory", "collective"):
         head = f"{work.operation} {format_bytes(work.size_bytes)} {work.dtype}"

@@ -13,15 +13,15 @@ from seatrial.measure.context import RankContext
 
 
 def _gemm(ctx: RankContext) -> None:
-    from seatrial.measure import gemm
+    from seatrial.measure.gemm import run
 
-    gemm.run(ctx)
+    run.run(ctx)
 
 
 def _memory(ctx: RankContext) -> None:
-    from seatrial.measure import memory
+    from seatrial.measure.memory import run
 
-    memory.run(ctx)
+    run.run(ctx)
 
 
 def _collective(ctx: RankContext) -> None:

@@ -6,7 +6,19 @@ from seatrial.config.metrics.metric import Metric
 
 PROBES: dict[str, Metric] = {
     "gemm.throughput": Metric("TFLOP/s", "higher", "2mnk floating-point operations over the time of one product"),
+    "gemm.searched_throughput": Metric(
+        "TFLOP/s", "higher", "of a shape in a search's coarse pass: each rank's median, by rank"
+    ),
+    "gemm.best_throughput": Metric(
+        "TFLOP/s", "higher", "of the best shape of a search, measured again after it was chosen; labels m, n, k"
+    ),
+    "gemm.sustained_throughput": Metric(
+        "TFLOP/s", "higher", "of products that follow each other without a pause; a sample per second"
+    ),
     "memory.bandwidth": Metric("GB/s", "higher", "bytes read and written over the time of one pass"),
+    "memory.host_bandwidth": Metric(
+        "GB/s", "higher", "bytes copied between host and device over the time of one pass, both directions together"
+    ),
     # of a checkpoint, all ranks' bytes over the slowest rank's time; label direction: write or read
     "checkpoint.write_bandwidth": Metric("GB/s", "higher", "bytes written, which storage was seen to receive"),
     "checkpoint.read_bandwidth": Metric("GB/s", "higher", "bytes read, which storage was seen to deliver"),

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from seatrial.config.base import Closed, NonNegativeInt, PositiveFloat, PositiveInt, Slug
 
-Dtype = Literal["float32", "tf32", "float16", "bfloat16"]
-ELEMENT_BYTES: dict[str, int] = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
+Dtype = Literal["float32", "tf32", "float16", "bfloat16", "fp8"]
+ELEMENT_BYTES: dict[str, int] = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "fp8": 1}
 
 
 class Preparation(Closed):
