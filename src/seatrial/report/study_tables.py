@@ -136,12 +136,19 @@ def case_label(case: Case) -> str:
         head = f"{shape if work.search is None else f'best of {len(work.shapes)} shapes'} {work.dtype}"
         named = {key: value for key, value in named.items() if key not in ("m", "n", "k", "dtype")}
     elif work.kind in ("memory", "collective"):
-        head = f"{work.operation} {format_bytes(work.size_bytes)} {work.dtype}"
+        head = f"{work.operation} {_size_words(work)} {work.dtype}"
         named = {key: value for key, value in named.items() if key not in ("operation", "size_bytes", "dtype")}
     else:
         head = case.experiment
     rest = ", ".join(f"{key} {value}" for key, value in named.items())
     return f"{head}, {rest}" if rest else head
+
+
+def _size_words(work: Any) -> str:
+    """The size of a memory or collective probe's buffers, or the range of its sizes."""
+    if work.size_bytes is not None:
+        return format_bytes(work.size_bytes)
+    return f"{format_bytes(work.sizes.smallest)} to {format_bytes(work.sizes.largest)}"
 
 
 def handed_over(row: Row) -> bool:
