@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from seatrial.case import Case
 from seatrial.config.metrics import METRICS
-from seatrial.config.probe import AcrossRanks
+from seatrial.config.probe import Probe
 from seatrial.config.study import Criterion
 from seatrial.config.training import Training
 from seatrial.errors import ConfigError
 from seatrial.planned import Plan
+from seatrial.probe_checks import check_probe
 from seatrial.reference.check import check_references
 from seatrial.training_checks import check_training
 
@@ -21,21 +21,11 @@ def check_plan(plan: Plan) -> None:
     for case in plan.cases:
         if isinstance(case.workload, Training):
             check_training(plan, case, case.workload)
-        if isinstance(case.workload, AcrossRanks) and case.target.world_size < 2:
-            _refuse_lone_rank(plan, case)
+        if isinstance(case.workload, Probe):
+            check_probe(plan, case, case.workload)
     for number, criterion in enumerate(plan.study.criteria):
         _check_criterion(plan, criterion, f"criteria.{number}")
     check_references(plan.study, plan.file_of)
-
-
-def _refuse_lone_rank(plan: Plan, case: Case) -> None:
-    raise ConfigError(
-        f"{case.workload.kind} needs two ranks or more",
-        file=plan.file_of("target.tasks_per_node"),
-        key="target.tasks_per_node",
-        value=case.target.tasks_per_node,
-        allowed=f"nodes x tasks_per_node >= 2, in experiments.{case.experiment} by an axis target.tasks_per_node",
-    )
 
 
 def _check_criterion(plan: Plan, criterion: Criterion, key: str) -> None:
