@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from seatrial.config.ingested import MlperfLogs
-from seatrial.config.probe import Bisection, Checkpoint, Collective, Gemm, Memory
+from seatrial.config.probe import Bisection, Checkpoint, Collective, Gemm, Memory, MoeAlltoall
 from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune, Moe
 
 AnyWorkload = Annotated[
@@ -16,6 +16,7 @@ AnyWorkload = Annotated[
     | Checkpoint
     | Collective
     | Bisection
+    | MoeAlltoall
     | LlmFinetune
     | Diffusion
     | Moe

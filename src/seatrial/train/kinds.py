@@ -42,6 +42,12 @@ def _checkpoint(ctx: RankContext) -> None:
     run.run(ctx)
 
 
+def _moe_alltoall(ctx: RankContext) -> None:
+    from seatrial.measure.moe_alltoall import run
+
+    run.run(ctx)
+
+
 def _llm_finetune(ctx: RankContext) -> None:
     from seatrial.train import llm_finetune
 
@@ -84,6 +90,7 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "memory": _memory,
     "collective": _collective,
     "bisection": _bisection,
+    "moe_alltoall": _moe_alltoall,
     "checkpoint": _checkpoint,
     "llm_finetune": _llm_finetune,
     "diffusion": _diffusion,

@@ -33,6 +33,28 @@ PROBES: dict[str, Metric] = {
     "checkpoint.device_share": Metric(
         "1", "higher", "bytes that the counters of device or mount moved by over the checkpoint's"
     ),
+    # of tokens to experts' ranks and back; label direction: dispatch or combine (of the time also counts)
+    "moe_alltoall.time": Metric("s", "lower", "of one all-to-all of rows (or of their counts), the maximum over ranks"),
+    "moe_alltoall.least_time": Metric("s", "lower", "what the declared links need at least for the same rows"),
+    "moe_alltoall.logical_bandwidth": Metric(
+        "GB/s", "higher", "rows of the busiest rank, those that stay on it included (as DeepEP counts), over time"
+    ),
+    "moe_alltoall.wire_bandwidth": Metric(
+        "GB/s", "higher", "rows that leave their rank over time; label over: busiest_rank (out or in) or all_ranks"
+    ),
+    "moe_alltoall.balanced_bandwidth": Metric(
+        "GB/s", "higher", "rows that leave the mean rank over time: what skew costs lowers it, a slow fabric too"
+    ),
+    "moe_alltoall.rank_imbalance": Metric("1", "lower", "rows that the busiest rank receives over the mean rank's"),
+    "moe_alltoall.expert_gini": Metric("1", "lower", "Gini coefficient of the choices of each expert"),
+    "moe_alltoall.ranks_per_token": Metric("1", "lower", "different ranks that a token's choices reach, the mean"),
+    "moe_alltoall.nodes_per_token": Metric("1", "lower", "different nodes that a token's choices reach, the mean"),
+    "moe_alltoall.bytes": Metric(
+        "B",
+        "lower",
+        "of all ranks; label scope: logical, wire (own rank excluded), between_nodes, rank_deduplicated (each token "
+        "once to each rank), node_deduplicated (once to each node)",
+    ),
     "collective.time": Metric("s", "lower", "time of one collective, the maximum over ranks"),
     "collective.algorithm_bandwidth": Metric("GB/s", "higher", "size over time (algbw of nccl-tests)"),
     "collective.bus_bandwidth": Metric(

@@ -14,6 +14,7 @@ from seatrial.config.probe.checkpoint import Checkpoint
 from seatrial.config.probe.collective import Collective
 from seatrial.config.probe.gemm import Gemm
 from seatrial.config.probe.memory import Memory
+from seatrial.config.probe.moe_alltoall import MoeAlltoall
 
 __all__ = [
     "ELEMENT_BYTES",
@@ -25,6 +26,7 @@ __all__ = [
     "Dtype",
     "Gemm",
     "Memory",
+    "MoeAlltoall",
     "Preparation",
     "Probe",
     "Workload",
