@@ -40,7 +40,7 @@ def totals(plan: Plan, today: dt.date) -> list[str]:
     if plan.repeats_to_ingest:
         lines.append(
             f"{plan.repeats - plan.repeats_to_ingest} repeats to run, {plan.repeats_to_ingest} to ingest "
-            f"(nothing of them runs: seatrial ingest mlperf FOLDER --study {plan.study.name})"
+            f"(nothing of them runs: {' or '.join(plan.ingest_commands)} --study {plan.study.name})"
         )
     if subjects:
         named = ", ".join(f"{s.submitter} {s.system} ({s.round})" for s in subjects)

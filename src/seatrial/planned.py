@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case, content_hash, prepared_id
-from seatrial.config.ingested import MlperfLogs
+from seatrial.config.ingested import HandedOver
 from seatrial.config.loader import Origins
 from seatrial.config.probe import Preparation
 from seatrial.config.study import Study
@@ -55,16 +55,22 @@ class Plan:
     @property
     def running(self) -> list[Case]:
         """The cases that run; the others are made of logs that somebody hands over."""
-        return [case for case in self.cases if not isinstance(case.workload, MlperfLogs)]
+        return [case for case in self.cases if not isinstance(case.workload, HandedOver)]
 
     @property
     def repeats_to_ingest(self) -> int:
         """Repeats whose records are made from logs that somebody hands over; nothing of them runs."""
-        return sum(case.repeats for case in self.cases if isinstance(case.workload, MlperfLogs))
+        return sum(case.repeats for case in self.cases if isinstance(case.workload, HandedOver))
+
+    @property
+    def ingest_commands(self) -> list[str]:
+        """What makes the records of the cases of which nothing runs, each command once."""
+        workloads = [case.workload for case in self.cases]
+        return list(dict.fromkeys(work.command for work in workloads if isinstance(work, HandedOver)))
 
     def digest_of_ingested(self, paths: StudyPaths) -> str:
         """Changes whenever a record of ingested logs does."""
-        ingested = [case.case_id for case in self.cases if isinstance(case.workload, MlperfLogs)]
+        ingested = [case.case_id for case in self.cases if isinstance(case.workload, HandedOver)]
         records = [path for name in ingested for path in sorted(paths.record(name, 0).parent.glob("*.json"))]
         return content_hash([[str(path), path.read_text(encoding="utf-8", errors="replace")] for path in records])
 

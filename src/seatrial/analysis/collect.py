@@ -16,6 +16,7 @@ from seatrial.analysis.attempts import Attempts, Cause, cause, node_names, read_
 from seatrial.analysis.inputs import is_ingested, read_cases, read_plan
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, read_csv, rows_of, write_csv
 from seatrial.case import Case
+from seatrial.config.ingested import HandedOver
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths, written_aside
 from seatrial.record import Measurement, Record
@@ -158,8 +159,8 @@ def _repeat_row(paths: StudyPaths, repeat: Repeat) -> dict[str, Any]:
     case, attempts, record = repeat.case, repeat.attempts, repeat.record
     log = paths.measure_log(case.case_id, repeat.repeat)
     seed: int | None = case.seed(repeat.repeat)
-    if is_ingested(case):
-        log = paths.record(case.case_id, repeat.repeat).with_suffix(".mllog")
+    if isinstance(case.workload, HandedOver):
+        log = paths.record(case.case_id, repeat.repeat).with_suffix(case.workload.kept_as)
         seed = None if record is None else record.seed
     row: dict[str, Any] = {
         "study": case.study,
@@ -192,8 +193,8 @@ def _repeat_row(paths: StudyPaths, repeat: Repeat) -> dict[str, Any]:
 def _missing(repeat: Repeat, last: dict[str, Any] | None, log_exists: bool) -> dict[str, Any]:
     """The columns of a repeat without a record of its own."""
     why = cause(repeat.attempts, log_exists)
-    if is_ingested(repeat.case) and last is None:
-        why = Cause(None, "no log was ingested for it (seatrial ingest mlperf FOLDER --study)")
+    if isinstance(repeat.case.workload, HandedOver) and last is None:
+        why = Cause(None, f"no log was ingested for it ({repeat.case.workload.command} --study)")
     started, ended = (last or {}).get("started_at"), (last or {}).get("ended_at")
     return {
         "outcome": "missing",

@@ -7,7 +7,7 @@ the sensor is absent, and not refused.
 from __future__ import annotations
 
 from seatrial.case import Case
-from seatrial.config.ingested import MlperfLogs
+from seatrial.config.ingested import FioResults, MlperfLogs, MlperfStorageResults, NcclTestsLogs
 from seatrial.config.target import Target
 from seatrial.config.training import Diffusion, External, HybridAttention, Moe, Training
 from seatrial.config.training.diffusion import PreparedDigits
@@ -27,6 +27,17 @@ OF_ROUTING = frozenset({"expert_imbalance", "expert_gini"})
 OF_EXPERT_PARALLELISM = frozenset({"rank_imbalance", "all_to_all_time", "all_to_all_share"})
 OF_IMAGES = frozenset({"frechet_floor", "frechet_of_noise"})
 OF_TORCHTITANS_LINES = frozenset({"external.tflops", "external.mfu", "external.memory", "external.grad_norm"})
+OF_NCCL_TESTS = frozenset({"collective.time", "collective.algorithm_bandwidth", "collective.bus_bandwidth"})
+OF_FIO = frozenset({"storage.write_bandwidth", "storage.read_bandwidth", "storage.page_cache_bandwidth"})
+OF_MLPERF_STORAGE = {
+    "checkpointing": OF_FIO | {"storage.write_time", "storage.read_time"},
+    "training": frozenset(
+        {
+            "storage.read_bandwidth", "storage.page_cache_bandwidth", "storage.training_throughput",
+            "storage.accelerator_utilisation",
+        }
+    ),
+}  # fmt: skip
 OF_A_CPU = frozenset({"energy", "power", "utilisation", "process_utilisation", "process_memory"})
 """Telemetry of a host without accelerators."""
 
@@ -39,6 +50,10 @@ def measures(case: Case, metric: str) -> bool:
         if name.endswith("_to_quality"):
             return family == "mlperf" and name == f"{workload.counted_in}_to_quality"
         return family == "mlperf"
+    if isinstance(workload, NcclTestsLogs):
+        return metric in OF_NCCL_TESTS
+    if isinstance(workload, FioResults | MlperfStorageResults):
+        return metric in (OF_FIO if isinstance(workload, FioResults) else OF_MLPERF_STORAGE[workload.benchmark])
     if isinstance(workload, Training | External):
         if family == "telemetry":
             return _is_sampled(workload, case.target, name)

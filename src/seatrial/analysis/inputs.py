@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from seatrial.case import Case
 from seatrial.config.base import Closed, first_mistake
-from seatrial.config.ingested import MlperfLogs
+from seatrial.config.ingested import HandedOver, MlperfLogs
 from seatrial.config.study import Study
 from seatrial.config.training import External, Training
 from seatrial.errors import UnreadableFile
@@ -68,4 +68,4 @@ def is_training(case: Case) -> bool:
 
 def is_ingested(case: Case) -> bool:
     """Whether the case's records are made from logs that somebody handed over: nothing of it runs."""
-    return isinstance(case.workload, MlperfLogs)
+    return isinstance(case.workload, HandedOver)

@@ -13,7 +13,7 @@ import pandas as pd
 from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.comparison import COLUMNS
 from seatrial.analysis.handed_over import Runs, runs_of
-from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
+from seatrial.analysis.inputs import PlannedStudy, read_cases, read_plan
 from seatrial.analysis.judgement import (
     PRECEDENCE,
     Failed,
@@ -33,6 +33,7 @@ from seatrial.analysis.tables import canonical_json, read_csv, require_cases, ro
 from seatrial.analysis.time_to_quality import TO_QUALITY, not_converged
 from seatrial.analysis.verdict_file import Verdict, criterion_columns, read_verdicts
 from seatrial.case import Case
+from seatrial.config.ingested import MlperfLogs
 from seatrial.config.metrics import METRICS
 from seatrial.config.study import Criterion
 from seatrial.errors import EXIT_FAIL, EXIT_OK, EXIT_UNKNOWN
@@ -155,7 +156,7 @@ class _Judge:
 
     def _runs(self, case: Case) -> Runs | None:
         """What logs handed over are by MLCommons' rules; None of a case that runs here."""
-        if not is_ingested(case):
+        if not isinstance(case.workload, MlperfLogs):
             return None
         return runs_of(case, self.repeats[self.repeats["case_id"] == case.case_id]["outcome"].tolist())
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from seatrial.config.ingested import MlperfLogs
+from seatrial.config.ingested import FioResults, MlperfLogs, MlperfStorageResults, NcclTestsLogs
 from seatrial.config.probe import Bisection, Checkpoint, Collective, Gemm, Memory, MoeAlltoall
 from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune, Moe
 
@@ -22,6 +22,9 @@ AnyWorkload = Annotated[
     | Moe
     | HybridAttention
     | External
-    | MlperfLogs,
+    | MlperfLogs
+    | NcclTestsLogs
+    | FioResults
+    | MlperfStorageResults,
     Field(discriminator="kind"),
 ]

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from seatrial.analysis.tables import canonical_json
-from seatrial.config.ingested import MlperfLogs
+from seatrial.config.ingested import HandedOver
 from seatrial.config.workload import AnyWorkload
 from seatrial.report.study_tables import Row, StudyTables, case_label, whose
 from seatrial.report.table import (
@@ -62,7 +62,7 @@ def plan_table(study: StudyTables) -> Table:
 
 
 def _time_limit(workload: AnyWorkload) -> str:
-    return "not run here" if isinstance(workload, MlperfLogs) else f"{workload.time_limit_minutes:g} min"
+    return "not run here" if isinstance(workload, HandedOver) else f"{workload.time_limit_minutes:g} min"
 
 
 def _values(cases: list[Any], axis: str) -> str:

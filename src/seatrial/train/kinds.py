@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from seatrial.config.ingested import HandedOver
 from seatrial.errors import Unsupported
 from seatrial.measure.context import RankContext
 
@@ -78,10 +79,12 @@ def _external(ctx: RankContext) -> None:
     run.run(ctx)
 
 
-def _mlperf_logs(ctx: RankContext) -> None:
+def _handed_over(ctx: RankContext) -> None:
+    workload = ctx.case.workload
+    assert isinstance(workload, HandedOver)
     raise Unsupported(
         f"experiment {ctx.case.experiment} is made of logs that somebody hands over and nothing of it runs: "
-        f"seatrial ingest mlperf FOLDER --study {ctx.case.study}"
+        f"{workload.command} --study {ctx.case.study}"
     )
 
 
@@ -97,6 +100,9 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "moe": _moe,
     "hybrid_attention": _hybrid_attention,
     "external": _external,
-    "mlperf_logs": _mlperf_logs,
+    "mlperf_logs": _handed_over,
+    "nccl_tests_logs": _handed_over,
+    "fio_results": _handed_over,
+    "mlperf_storage_results": _handed_over,
 }
 """What runs on every rank, by `kind` of the workload's schema."""

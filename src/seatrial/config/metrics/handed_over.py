@@ -20,6 +20,18 @@ HANDED_OVER: dict[str, Metric] = {
     "mlperf.evaluation_loss": Metric("1", "lower", "quality at an evaluation where lower is better"),
     "mlperf.evaluation_accuracy": Metric("1", "higher", "quality at an evaluation where higher is better"),
     "mlperf.energy": Metric("J", "lower", "energy of the run from its power logs"),
+    # of fio and MLPerf Storage: all processes' bytes over the time of the slowest
+    "storage.write_bandwidth": Metric("GB/s", "higher", "bytes written past the page cache over elapsed time"),
+    "storage.read_bandwidth": Metric("GB/s", "higher", "bytes read that did not come from the page cache"),
+    "storage.write_time": Metric("s", "lower", "of one checkpoint as the benchmark states it, the slowest process"),
+    "storage.read_time": Metric("s", "lower", "of one checkpoint as the benchmark states it, the slowest process"),
+    "storage.page_cache_bandwidth": Metric(
+        "GB/s", "higher", "bytes that may have gone no further than the page cache; label direction"
+    ),
+    "storage.training_throughput": Metric("samples/s", "higher", "samples that simulated accelerators were fed"),
+    "storage.accelerator_utilisation": Metric(
+        "1", "higher", "share of the time that simulated accelerators did not wait for data (AU)"
+    ),
     # a command's own figures, by its own formulas: held against no peak and not Seatrial's
     "external.tflops": Metric("TFLOP/s", "higher", "FLOPs per second and device as the command states them"),
     "external.mfu": Metric("1", "higher", "MFU as the command states it, by its own count and its own peak"),
