@@ -23,7 +23,9 @@ SURVEY_TABLES = (
 )
 """The tables of a survey of the published results."""
 
-PROBE_TABLES: dict[str, tuple[str, ...]] = {}
+PROBE_TABLES: dict[str, tuple[str, ...]] = {
+    "bisection": ("bisection", "bisection_pairs"),
+}
 """The tables that `analyse` writes where a study has a probe, by its kind."""
 
 PREPARED_SUMMARY = "prepared.json"

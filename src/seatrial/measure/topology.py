@@ -133,12 +133,13 @@ def _parse_yaml(text: str, source: str) -> Topology:
 
 def _hosts(place: str, hosts: object, source: str) -> list[str]:
     """The hosts of one group of the YAML form: a list of host names (or ranges) or one text."""
-    texts = hosts if isinstance(hosts, list) else [hosts]
-    if not texts or not all(isinstance(text, str) for text in texts):
-        raise ConfigError(
-            f"{place} is neither a text nor a list of host names", key=KEY, value=source, allowed=FORMS
-        )
-    return [host for text in texts for host in expand_hosts(text, source)]
+    found = []
+    for text in hosts if isinstance(hosts, list) and hosts else [hosts]:
+        if not isinstance(text, str):
+            words = f"{place} is neither a text nor a list of host names"
+            raise ConfigError(words, key=KEY, value=source, allowed=FORMS)
+        found += expand_hosts(text, source)
+    return found
 
 
 def expand_hosts(text: str, source: str = "") -> list[str]:
@@ -222,7 +223,7 @@ def _ask_slurm() -> str:
     if said.returncode or not lines:
         words = " ".join((said.stderr or said.stdout).split()) or "no topology"
         raise Unsupported(
-            f"Slurm keeps no tree or block topology ({words}); set TopologyPlugin in slurm.conf, or name a file in {KEY}"
+            f"Slurm keeps no tree or block topology ({words}): set its TopologyPlugin, or name a file in {KEY}"
         )
     return "\n".join(lines)
 

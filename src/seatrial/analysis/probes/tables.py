@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from seatrial.analysis.inputs import read_cases, read_plan
+from seatrial.analysis.probes.bisection import bisection_tables
 from seatrial.case import Case
 from seatrial.paths import PROBE_TABLES, StudyPaths
 
 Writer = Callable[[StudyPaths, Sequence[Case]], None]
 
-WRITERS: dict[str, Writer] = {}
+WRITERS: dict[str, Writer] = {
+    "bisection": bisection_tables,
+}
 """Kind of probe -> what writes its PROBE_TABLES from the study's tables; given the study's cases of that kind."""
 
 

@@ -40,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Matching:
-    """Disjoint pairs that send at the same time; `idle` names the endpoints that sit out although they are meant."""
+    """Disjoint pairs that send at the same time; `idle` names those who sit out although they are meant."""
 
     pairs: tuple[Pair, ...]
     idle: tuple[str, ...] = ()

@@ -56,9 +56,7 @@ def run(ctx: RankContext) -> None:
     workload = ctx.case.workload
     assert isinstance(workload, Bisection)
     if ctx.world_size < 2:
-        raise Unsupported(
-            "bisection needs two or more ranks; raise target.nodes or target.tasks_per_node of the case"
-        )
+        raise Unsupported("bisection needs two ranks or more; raise target.nodes or target.tasks_per_node")
     hosts = _hosts(ctx)
     counts = {host: hosts.count(host) for host in dict.fromkeys(hosts)}
     if len(set(counts.values())) > 1:
@@ -75,7 +73,8 @@ def run(ctx: RankContext) -> None:
         by_rank = gather_samples(ctx, seconds)
         if ctx.rank == 0:
             add_step(ctx, workload, step, by_rank)
-            log.info("%d of %d: %s", number + 1, len(steps), ", ".join(f"{k} {v}" for k, v in step.labels.items()))
+            pairs = " ".join(pair.name for pair in step.matching.pairs[:4])
+            log.info("%d of %d: %s, %s", number + 1, len(steps), step.labels.get("cut", step.how), pairs)
 
 
 def plan_steps(
