@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from seatrial.case import Case
-from seatrial.config.probe import AcrossRanks, Collective, Probe
-from seatrial.errors import ConfigError
+from seatrial.config.probe import AcrossRanks, Collective, MoeAlltoall, Probe
+from seatrial.config.probe.moe_alltoall import GiniLoad, ReplayLoad
+from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.measure.moe_alltoall.loads import GINI_TOLERANCE, gini_floor, least_tokens
+from seatrial.measure.moe_alltoall.trace import check_trace, read_trace
 from seatrial.planned import Plan
 
 
@@ -14,6 +17,8 @@ def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
         _check_ranks(plan, case, workload)
     if isinstance(workload, Collective):
         _check_sizes(plan, case, workload)
+    if isinstance(workload, MoeAlltoall):
+        _check_experts(plan, case, workload)
 
 
 def _check_ranks(plan: Plan, case: Case, workload: AcrossRanks) -> None:
@@ -34,6 +39,49 @@ def _check_ranks(plan: Plan, case: Case, workload: AcrossRanks) -> None:
             key=key,
             value=workload.backend,
             allowed="auto, gloo",
+        )
+
+
+def _check_experts(plan: Plan, case: Case, workload: MoeAlltoall) -> None:
+    """The ranks must share the experts evenly, and the load must be one that can be had."""
+    place, ranks = f"experiments.{case.experiment}.workload", case.target.world_size
+    if workload.experts % ranks:
+        key = f"{place}.experts"
+        raise ConfigError(
+            f"{workload.experts} experts cannot be shared evenly by {ranks} ranks",
+            file=plan.file_of(key),
+            key=key,
+            value=workload.experts,
+            allowed=f"multiples of {ranks}, the ranks of the case",
+        )
+    if isinstance(workload.load, ReplayLoad):
+        try:
+            check_trace(workload, read_trace(workload.load), ranks)
+        except UnreadableFile as problem:
+            key = f"{place}.load.file"
+            raise ConfigError(
+                f"the load cannot be replayed: {problem}",
+                file=plan.file_of(key),
+                key=key,
+                value=workload.load.file,
+                allowed=f"whole counts >= 0, {ranks} ranks x {workload.experts} experts, or steps of them",
+            ) from problem
+    if isinstance(workload.load, GiniLoad) and workload.tokens is not None:
+        _check_gini(plan, f"{place}.load.target", workload, workload.load.target, workload.tokens * ranks)
+
+
+def _check_gini(plan: Plan, key: str, workload: MoeAlltoall, target: float, tokens: int) -> None:
+    """Chance alone must not spread the tokens more than is asked."""
+    floor = gini_floor(tokens, workload.top_k, workload.experts)
+    if target + GINI_TOLERANCE < floor:
+        needed = least_tokens(target, workload.top_k, workload.experts)
+        raise ConfigError(
+            f"with {tokens} tokens on all ranks, chance alone spreads them over {workload.experts} experts with a "
+            f"Gini of {floor:.3g}",
+            file=plan.file_of(key),
+            key=key,
+            value=target,
+            allowed=f"a Gini of {floor:.3g} or more, or {needed} tokens on all ranks for one of {target:g}",
         )
 
 
