@@ -9,6 +9,7 @@ from study_on_disk import COLLECTIVE, FINETUNE, GEMM
 from test_report import contrast, full_study
 
 from seatrial.record import measurement
+from seatrial.report.axes import HALF, LONGEST_LABEL, rows_figure
 from seatrial.report.figures import draw_all
 from seatrial.report.palette import VARIABLES
 from seatrial.report.study_tables import read_study
@@ -113,3 +114,12 @@ def test_a_median_without_an_upper_end_is_drawn_with_how_many_reached_it(make_st
     for repeat in (3, 4):
         study.failed(case, repeat, "target_not_reached")
     assert drawn(study)["time_to_quality"].caption == "finetune: 12 min, 3 of 5"
+
+
+def test_a_label_longer_than_its_room_is_folded_after_a_comma():
+    label = "finer, tasks_per_node 2, batch_size 16, expert_size 32, experts 64, ep 2, tp 1, top_k 16"
+    _, ax = rows_figure(1, [label], HALF)
+    lines = ax.get_yticklabels()[0].get_text().split("\n")
+    assert " ".join(lines) == label
+    assert max(map(len, lines)) <= LONGEST_LABEL[HALF]
+    assert all(line.endswith(",") for line in lines[:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -11,6 +12,8 @@ from seatrial.report.palette import GRID, INK, REFERENCE
 
 HALF, WHOLE = 6.2, 9.4
 """Widths in inches: beside another figure, or alone."""
+LONGEST_LABEL = {HALF: 34, WHOLE: 64}
+"""Characters of a row's label that leave the axes room, by width; longer ones are folded."""
 LEGEND_ROW = 0.19
 """Inches."""
 LONGEST_OF_TWO = 32
@@ -24,7 +27,8 @@ def new_figure(height: float, width: float = HALF) -> tuple[Figure, Axes]:
 
 
 def rows_figure(n: int, labels: Sequence[str], width: float = HALF) -> tuple[Figure, Axes]:
-    """A figure with one labelled row per entry, first on top."""
+    """A figure with one labelled row per entry, first on top; long labels are folded."""
+    labels = [_folded(label, LONGEST_LABEL.get(width, LONGEST_LABEL[HALF])) for label in labels]
     lines = max(label.count("\n") + 1 for label in labels)
     figure, ax = new_figure(0.95 + n * (0.26 + 0.16 * lines), width)
     ax.set_yticks(range(n), labels)
@@ -33,6 +37,13 @@ def rows_figure(n: int, labels: Sequence[str], width: float = HALF) -> tuple[Fig
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x")
     return figure, ax
+
+
+def _folded(label: str, longest: int) -> str:
+    """A label in lines of `longest` characters, broken after commas where it has any."""
+    held = label.replace(" ", "\xa0").replace(",\xa0", ", ")
+    lines = [part for line in held.split("\n") for part in textwrap.wrap(line, longest) or [""]]
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def values_at_right(ax: Axes, words: Sequence[str]) -> None:
