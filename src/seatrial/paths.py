@@ -25,6 +25,7 @@ SURVEY_TABLES = (
 
 PROBE_TABLES: dict[str, tuple[str, ...]] = {
     "bisection": ("bisection", "bisection_pairs"),
+    "checkpoint": ("checkpoint", "checkpoint_interval"),
 }
 """The tables that `analyse` writes where a study has a probe, by its kind."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.case import Case
-from seatrial.config.probe import AcrossRanks, Collective, MoeAlltoall, Probe
+from seatrial.config.probe import AcrossRanks, Checkpoint, Collective, MoeAlltoall, Probe
 from seatrial.config.probe.moe_alltoall import GiniLoad, ReplayLoad
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.measure.moe_alltoall.loads import GINI_TOLERANCE, gini_floor, least_tokens
@@ -19,6 +19,8 @@ def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
         _check_sizes(plan, case, workload)
     if isinstance(workload, MoeAlltoall):
         _check_experts(plan, case, workload)
+    if isinstance(workload, Checkpoint):
+        _check_checkpoint(plan, case, workload)
 
 
 def _check_ranks(plan: Plan, case: Case, workload: AcrossRanks) -> None:
@@ -83,6 +85,35 @@ def _check_gini(plan: Plan, key: str, workload: MoeAlltoall, target: float, toke
             value=target,
             allowed=f"a Gini of {floor:.3g} or more, or {needed} tokens on all ranks for one of {target:g}",
         )
+
+
+def _check_checkpoint(plan: Plan, case: Case, workload: Checkpoint) -> None:
+    """A folder that every node finds, a byte for each rank, and another node where one is to be read from."""
+    target, place = case.target, f"experiments.{case.experiment}.workload"
+    path, key = workload.path, f"{place}.path"
+    if workload.storage is not None:
+        named = target.storage.get(workload.storage)
+        path, key = (named.path, f"target.storage.{workload.storage}.path") if named is not None else (None, key)
+        if path is None:
+            have = [name for name, storage in target.storage.items() if storage.path is not None]
+            raise ConfigError(
+                f"target {target.name} has no path for this storage",
+                file=plan.file_of(f"{place}.storage"),
+                key=f"{place}.storage",
+                value=workload.storage,
+                allowed=have or "a storage that target.storage names with its path; none is declared",
+            )
+    problem, value, allowed = None, None, ""
+    if target.nodes > 1 and path is not None and not path.startswith(("/", "~")):
+        problem, value, allowed = "several nodes need an absolute path", path, "a path that begins with /"
+    elif workload.read_from == "next_node" and target.nodes < 2:
+        problem, value, allowed = "there is no other node to read from", "next_node", "own, or two nodes or more"
+        key = f"{place}.read_from"
+    elif workload.size_bytes < target.world_size:
+        problem, value = f"fewer bytes than ranks ({target.world_size})", workload.parameters
+        key, allowed = f"{place}.parameters", "a byte or more for each rank"
+    if problem is not None:
+        raise ConfigError(problem, file=plan.file_of(key), key=key, value=value, allowed=allowed)
 
 
 def _check_sizes(plan: Plan, case: Case, workload: Collective) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.probes.bisection import bisection_tables
+from seatrial.analysis.probes.checkpoint import checkpoint
 from seatrial.case import Case
 from seatrial.paths import PROBE_TABLES, StudyPaths
 
@@ -13,6 +14,7 @@ Writer = Callable[[StudyPaths, Sequence[Case]], None]
 
 WRITERS: dict[str, Writer] = {
     "bisection": bisection_tables,
+    "checkpoint": checkpoint,
 }
 """Kind of probe -> what writes its PROBE_TABLES from the study's tables; given the study's cases of that kind."""
 

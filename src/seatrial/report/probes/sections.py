@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from seatrial.report.drawing import Drawn
+from seatrial.report.probes import checkpoint
+from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import StudyTables
-from seatrial.report.table import Table
 
+__all__ = ["SECTIONS", "ProbeSection", "probe_sections"]
 
-@dataclass(frozen=True)
-class ProbeSection:
-    """One section of the page; `name` is its anchor, a slug."""
-
-    name: str
-    title: str
-    short: str
-    """Its name in the list of sections."""
-    words: list[str] = field(default_factory=list)
-    """Sentences that stand before the figures; plain text."""
-    figures: list[Drawn] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    details: list[tuple[str, Table]] = field(default_factory=list)
-    """Tables that are folded away, with the words to unfold them."""
-
-
-SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = ()
+SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (checkpoint.section,)
 """In the order of the page; None where the study has no such probe."""
 
 

@@ -1,0 +1,235 @@
+"""tables/checkpoint_interval.csv: from the bandwidth to the interval between checkpoints and what it costs.
+
+A row for the probe's own size, one for every model that the case names (extrapolated: the measured bandwidth at
+another size), and one for every training of the study that stood still for checkpoints, by its measured stall.
+Ends of intervals are carried through: every figure here rises or falls with the seconds of a checkpoint alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seatrial.analysis.checkpointing import (
+    FIRST_ORDER,
+    HOUR,
+    blocking_share,
+    checkpoint_bytes,
+    daly_interval,
+    required_bandwidth,
+    seconds_between_failures,
+    waste,
+    young_interval,
+)
+from seatrial.analysis.measurements import medians_by_repeat, read_measurements
+from seatrial.analysis.statistics import median, median_interval
+from seatrial.analysis.tables import write_csv
+from seatrial.case import Case
+from seatrial.config.probe import Checkpoint
+from seatrial.config.probe.checkpoint import Schedule
+from seatrial.config.target import Reliability
+from seatrial.config.training import Training
+from seatrial.paths import StudyPaths
+from seatrial.units import GB
+
+FIGURES = ("seconds", "young_seconds", "daly_seconds", "blocking_share", "waste")
+COLUMNS = (
+    "study",
+    "target",
+    "experiment",
+    "case_id",
+    "source",
+    "model",
+    "parameters",
+    "checkpoint_bytes",
+    "extrapolated",
+    "write_gbps",
+    *(f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")),
+    "restart_seconds",
+    "accelerators",
+    "accelerators_basis",
+    "hours_between_failures",
+    "failure_source",
+    "interval_seconds",
+    "interval_basis",
+    "overhead",
+    "overhead_source",
+    "required_gbps",
+    "standing",
+    "note",
+)
+"""`source`: probe or training; `standing`: whether blocking_share is within, beyond or not told apart from overhead
+(inconclusive); `restart_seconds`: reading the checkpoint once, which every failure costs beside `waste`."""
+STALL = "train.checkpoint_stall_time"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Of one checkpoint, with its interval where there is one."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is saved, and how often it fails."""
+
+    accelerators: int
+    basis: str
+    reliability: Reliability
+    schedule: Schedule
+
+    @property
+    def between_failures(self) -> float | None:
+        """Seconds; None where the fact has no value."""
+        hours = self.reliability.accelerator_hours_between_failures.value
+        return None if hours is None else seconds_between_failures(hours, self.accelerators)
+
+
+def checkpoint_interval(
+    paths: StudyPaths, cases: Sequence[Case], measured: Sequence[Row], everything: Sequence[Case]
+) -> None:
+    """Write the table from the rows of checkpoint.csv and the trainings among `everything`."""
+    rows: list[Row] = []
+    for case in cases:
+        assert isinstance(case.workload, Checkpoint)
+        of_case = {r["direction"]: r for r in measured if r["case_id"] == case.case_id and _stored(r)}
+        rows += _of_probe(case, case.workload, of_case.get("write"), of_case.get("read"))
+    rows += _of_trainings(paths, cases, everything)
+    write_csv(paths.probe_table("checkpoint_interval"), COLUMNS, rows)
+
+
+def _stored(row: Row) -> bool:
+    return row.get("reached") == "storage"
+
+
+def _of_probe(case: Case, work: Checkpoint, write: Row | None, read: Row | None) -> list[Row]:
+    sizes = {"as measured": work.parameters, **work.schedule.models}
+    rows = []
+    for place, (model, parameters) in enumerate(sizes.items()):
+        size = checkpoint_bytes(parameters, work.bytes_per_parameter)
+        head = _head(case) | {
+            "source": "probe",
+            "model": model,
+            "parameters": parameters,
+            "checkpoint_bytes": size,
+            "extrapolated": place > 0,
+        }
+        job = _job(case, work.schedule)
+        if job is None:
+            rows.append(head | {"note": "neither the target nor the workload says how often something breaks"})
+        elif write is None:
+            rows.append(head | {"note": "no write was seen to reach storage"})
+        else:
+            head["write_gbps"] = write["gbps"]
+            if read is not None:
+                head["restart_seconds"] = size / GB / read["gbps"]
+            rows.append(head | _reckoned(_seconds(size, write), job, size))
+    return rows
+
+
+def _seconds(size: float, write: Row) -> Seconds:
+    """Seconds at the measured bandwidth: its upper end gives the lower one."""
+    low, high = write["gbps_low"], write["gbps_high"]
+    return Seconds(
+        size / GB / write["gbps"],
+        None if high is None else size / GB / high,
+        None if low is None else size / GB / low,
+    )
+
+
+def _of_trainings(paths: StudyPaths, cases: Sequence[Case], everything: Sequence[Case]) -> list[Row]:
+    """Trainings that stood still for checkpoints, with the schedule of the study's first checkpoint case."""
+    trainings = [case for case in everything if isinstance(case.workload, Training)]
+    if not trainings:
+        return []
+    measurements, first = read_measurements(paths), cases[0].workload
+    assert isinstance(first, Checkpoint)
+    rows = []
+    for case in trainings:
+        stalls = medians_by_repeat(measurements, case.case_id, STALL)
+        value, job = median(stalls), _job(case, first.schedule)
+        if value is None or value <= 0 or job is None:
+            continue
+        interval = median_interval(stalls)
+        head = _head(case) | {"source": "training", "model": case.experiment, "extrapolated": False}
+        rows.append(head | _reckoned(Seconds(value, interval.low, interval.high), job, None))
+    return rows
+
+
+def _head(case: Case) -> Row:
+    return {
+        "study": case.study,
+        "target": case.target.name,
+        "experiment": case.experiment,
+        "case_id": case.case_id,
+    }
+
+
+def _job(case: Case, schedule: Schedule) -> Job | None:
+    """None where nobody says how often something breaks."""
+    reliability = case.target.reliability or schedule.reliability
+    if reliability is None:
+        return None
+    if schedule.accelerators is not None:
+        return Job(schedule.accelerators, "given", reliability, schedule)
+    if case.target.accelerators:
+        return Job(case.target.accelerators, "of the case", reliability, schedule)
+    return Job(case.target.world_size, "ranks, for want of accelerators", reliability, schedule)
+
+
+def _reckoned(seconds: Seconds, job: Job, size: float | None) -> Row:
+    """Everything that follows from the seconds of a checkpoint and the failures of a job."""
+    fact, schedule = job.reliability.accelerator_hours_between_failures, job.schedule
+    mu = job.between_failures
+    row: Row = {
+        **_ends("seconds", seconds, lambda c: c),
+        "accelerators": job.accelerators,
+        "accelerators_basis": job.basis,
+        "failure_source": fact.source,
+        "overhead": schedule.overhead.value,
+        "overhead_source": schedule.overhead.source,
+    }
+    if mu is None:
+        return row | {"note": "how often something breaks is not known"}
+    given = None if schedule.interval_minutes is None else schedule.interval_minutes * 60
+
+    def interval(c: float) -> float:
+        return young_interval(c, mu) if given is None else given
+
+    row |= {
+        "hours_between_failures": mu / HOUR,
+        "interval_seconds": interval(seconds.value),
+        "interval_basis": "Young" if given is None else "given",
+        **_ends("young_seconds", seconds, lambda c: young_interval(c, mu)),
+        **_ends("daly_seconds", seconds, lambda c: daly_interval(c, mu)),
+        **_ends("blocking_share", seconds, lambda c: blocking_share(c, interval(c))),
+        **_ends("waste", seconds, lambda c: waste(c, interval(c), mu)),
+    }
+    if size is not None:
+        row["required_gbps"] = required_bandwidth(size, schedule.overhead.value, mu, given) / GB
+    row["standing"] = _standing(row, schedule.overhead.value)
+    if seconds.value > FIRST_ORDER * mu:
+        row["note"] = "a checkpoint takes more than a tenth of the time between failures: the formulas do not hold"
+    return row
+
+
+def _ends(name: str, seconds: Seconds, follows: Callable[[float], float]) -> Row:
+    """What follows from the value and from both ends, in order of size."""
+    row: Row = {name: follows(seconds.value)}
+    if seconds.low is not None and seconds.high is not None:
+        row[f"{name}_low"], row[f"{name}_high"] = sorted((follows(seconds.low), follows(seconds.high)))
+    return row
+
+
+def _standing(row: Mapping[str, Any], overhead: float) -> str:
+    low, high = row.get("blocking_share_low"), row.get("blocking_share_high")
+    if low is None or high is None:
+        return "inconclusive"
+    if high <= overhead:
+        return "within"
+    return "beyond" if low > overhead else "inconclusive"

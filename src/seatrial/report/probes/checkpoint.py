@@ -1,0 +1,187 @@
+"""The page's section on checkpoints: how fast they reach storage, and what that means for a training."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from seatrial.analysis.checkpointing import HOUR
+from seatrial.analysis.probes import checkpoint as measured
+from seatrial.analysis.probes import checkpoint_interval as reckoned
+from seatrial.analysis.tables import read_csv, require_cases, rows_of
+from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
+from seatrial.report.drawing import Drawing, drawn
+from seatrial.report.palette import INCONCLUSIVE, REFERENCE, SERIES, SLOWER
+from seatrial.report.probes.section import ProbeSection
+from seatrial.report.step_time import share_span, share_words
+from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, span, table
+from seatrial.units import GB, TERA, format_figure, format_minutes
+
+REACHED = {
+    "storage": "storage",
+    "page_cache": "page cache only",
+    "memory_file_system": "memory (tmpfs or the like)",
+    "unknown": "not known",
+}
+COLOURS = {"storage": SERIES[0], "page_cache": INCONCLUSIVE, "memory_file_system": SLOWER, "unknown": REFERENCE}
+STANDING = {"within": "within {}", "beyond": "beyond {}", "inconclusive": "not told apart from {}"}
+MOST_ROWS = 40
+NOT_SEEN = (
+    "What a write or read reached is what this machine's counters of the device or mount saw of its bytes. A cache "
+    "behind the device (of a host below a virtual disk, of a controller, of a server) is beyond what they can see."
+)
+RECKONED = (
+    "The interval between checkpoints that loses least is reckoned after Young and after Daly from the time of one "
+    "checkpoint, all of which is taken to hold up the training; what is written beside a training holds it up less."
+)
+
+
+def section(study: StudyTables) -> ProbeSection | None:
+    """None where the study has no checkpoint case. Raises UnreadableFile where analyse has not run."""
+    if not any(case.workload.kind == "checkpoint" for case in study.cases.values()):
+        return None
+    rows = _rows(study, "checkpoint", measured.COLUMNS, ("note", "place", "file_system", "ceiling_basis"))
+    intervals = _rows(study, "checkpoint_interval", reckoned.COLUMNS, ("note", "model", "failure_source"))
+    figure = drawn("checkpoint", partial(_bandwidths, study, rows))
+    return ProbeSection(
+        name="checkpoint",
+        title="Checkpoints",
+        short="Checkpoints",
+        words=[*_words(rows), NOT_SEEN, RECKONED],
+        figures=[figure] if figure is not None else [],
+        tables=[_bandwidth_table(study, rows), _interval_table(intervals)],
+    )
+
+
+def _rows(study: StudyTables, name: str, columns: tuple[str, ...], text: tuple[str, ...]) -> list[Row]:
+    path = study.paths.probe_table(name)
+    frame = read_csv(path, columns, text)
+    require_cases(path, frame, study.cases)
+    return rows_of(frame)
+
+
+def _words(rows: list[Row]) -> list[str]:
+    """What of it was no storage, first."""
+    found = []
+    for reached in ("page_cache", "memory_file_system", "unknown"):
+        of_kind = [row for row in rows if row["reached"] == reached]
+        if of_kind:
+            what = count(len(of_kind), "row")
+            found.append(f"No figure of storage: {what} reached {REACHED[reached]}, and no criterion passes by it.")
+    return found
+
+
+def _bandwidth_table(study: StudyTables, rows: list[Row]) -> Table:
+    columns = [
+        ("Checkpoint", TEXT),
+        ("Reached", TEXT),
+        ("GB/s", NUMBER),
+        ("Seconds", NUMBER),
+        ("Slowest rank, GB/s", NUMBER),
+        ("Of the ceiling", NUMBER),
+        ("What the counters say", PROSE),
+    ]
+    caption = (
+        "All ranks' bytes over the slowest rank's time; medians over repeats. Bytes go from and to host memory, "
+        "and what is read is compared with what was written"
+    )
+    cells = [_bandwidth_cells(study, row) for row in rows]
+    return table("checkpoint", caption, columns, cells, "tables/checkpoint.csv")
+
+
+def _bandwidth_cells(study: StudyTables, row: Row) -> list[Cell]:
+    layout = f"{_size(row['checkpoint_bytes'])}, {row['format']}, {count(int(row['ranks']), 'rank')}"
+    head = Cell(f"{case_label(study.cases[row['case_id']])}, {row['direction']}", layout)
+    if row["reached"] is None:
+        return [head, *[Cell("-")] * 5, Cell(row["note"] or "")]
+    interval = span(row["gbps_low"], row["gbps_high"])
+    slowest, fastest = row["slowest_rank_gbps"], row["fastest_rank_gbps"]
+    return [
+        head,
+        Cell(REACHED[row["reached"]], row["file_system"] or ""),
+        Cell(format_figure(row["gbps"], 3), f"{interval} ({row['interval_method']})" if interval else ""),
+        Cell(format_figure(row["seconds"], 3)),
+        Cell(format_figure(slowest, 3), f"fastest {format_figure(fastest, 3)}" if fastest is not None else ""),
+        Cell(share_words(row["fraction_of_ceiling"]), row["ceiling_basis"] or "none declared"),
+        Cell(row["note"] or ""),
+    ]
+
+
+def _interval_table(rows: list[Row]) -> Table:
+    columns = [
+        ("Model", TEXT),
+        ("One checkpoint", NUMBER),
+        ("Between failures", NUMBER),
+        ("Interval", NUMBER),
+        ("Standing still", NUMBER),
+        ("Lost in all", NUMBER),
+        ("GB/s required", NUMBER),
+    ]
+    sources = dict.fromkeys(row["failure_source"] for row in rows if row["failure_source"])
+    caption = (
+        "Standing still: time of a checkpoint over the interval. Lost in all: the same and what a failure makes do "
+        f"again, restarting apart. Failures: {'; '.join(sources) or 'not known'}"
+    )
+    return table("checkpoint-interval", caption, columns, [_interval_cells(row) for row in rows], INTERVAL_FILE)
+
+
+INTERVAL_FILE = "tables/checkpoint_interval.csv"
+
+
+def _interval_cells(row: Row) -> list[Cell]:
+    where = "stall of a training" if row["source"] == "training" else _size(row["checkpoint_bytes"])
+    head = Cell(row["model"], f"{where}, extrapolated" if row["extrapolated"] else where)
+    if row["seconds"] is None or row["interval_seconds"] is None:
+        return [head, *[Cell("-")] * 5, Cell("-", row["note"] or "")]
+    allowed = share_words(row["overhead"])
+    standing = STANDING[row["standing"]].format(allowed)
+    blocked = share_span(row["blocking_share_low"], row["blocking_share_high"])
+    required = row["required_gbps"]
+    measured_words = f"measured {format_figure(row['write_gbps'], 3)}" if row["write_gbps"] is not None else ""
+    return [
+        head,
+        Cell(_seconds(row["seconds"]), span(row["seconds_low"], row["seconds_high"])),
+        Cell(
+            f"{format_figure(row['hours_between_failures'], 3)} h",
+            f"{count(int(row['accelerators']), 'accelerator')} ({row['accelerators_basis']})",
+        ),
+        Cell(
+            _seconds(row["interval_seconds"]),
+            f"{row['interval_basis']}; Daly {_seconds(row['daly_seconds'])}",
+        ),
+        Cell(share_words(row["blocking_share"]), f"{blocked}; {standing}" if blocked else standing),
+        Cell(share_words(row["waste"]), row["note"] or share_span(row["waste_low"], row["waste_high"])),
+        Cell(format_figure(required, 3), f"for {allowed}; {measured_words}" if required is not None else ""),
+    ]
+
+
+def _bandwidths(study: StudyTables, rows: list[Row]) -> Drawing | None:
+    """GB/s of each row with its interval, coloured by what was reached, the declared rate as a line."""
+    shown = [row for row in rows if row["gbps"] is not None][:MOST_ROWS]
+    if not shown:
+        return None
+    labels = [f"{case_label(study.cases[row['case_id']])}, {row['direction']}" for row in shown]
+    figure, ax = rows_figure(len(shown), labels, WHOLE)
+    for place, row in enumerate(shown):
+        colour = COLOURS[row["reached"]]
+        if row["gbps_low"] is not None and row["gbps_high"] is not None:
+            ax.hlines(place, row["gbps_low"], row["gbps_high"], color=colour, linewidth=2)
+        ax.plot(row["gbps"], place, "o" if row["reached"] == "storage" else "D", color=colour)
+    ceilings = {row["ceiling_gbps"] for row in shown if row["ceiling_gbps"] is not None}
+    for value in sorted(ceilings):
+        reference_line(ax, value, f"declared {format_figure(value, 3)}", "--")
+    ax.set_xlim(left=0)
+    ax.set_xlabel("GB/s")
+    words = [f"{format_figure(row['gbps'], 3)} {REACHED[row['reached']]}" for row in shown]
+    values_at_right(ax, words)
+    caption = "; ".join(f"{label}: {said}" for label, said in zip(labels, words, strict=True))
+    reading = "A point is the median, the bar its interval. Diamonds reached no storage that was seen."
+    return Drawing(figure, "Checkpoints, GB/s of all ranks", reading, caption)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{format_figure(seconds, 3)} s" if seconds < HOUR / 30 else format_minutes(seconds / 60)
+
+
+def _size(size: float) -> str:
+    return f"{format_figure(size / TERA, 3)} TB" if size >= TERA else f"{format_figure(size / GB, 3)} GB"
