@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from seatrial.case import Case
 from seatrial.config.probe import AcrossRanks, Checkpoint, Collective, MoeAlltoall, Probe
 from seatrial.config.probe.moe_alltoall import GiniLoad, ReplayLoad
@@ -90,30 +92,33 @@ def _check_gini(plan: Plan, key: str, workload: MoeAlltoall, target: float, toke
 def _check_checkpoint(plan: Plan, case: Case, workload: Checkpoint) -> None:
     """A folder that every node finds, a byte for each rank, and another node where one is to be read from."""
     target, place = case.target, f"experiments.{case.experiment}.workload"
-    path, key = workload.path, f"{place}.path"
-    if workload.storage is not None:
-        named = target.storage.get(workload.storage)
-        path, key = (named.path, f"target.storage.{workload.storage}.path") if named is not None else (None, key)
-        if path is None:
-            have = [name for name, storage in target.storage.items() if storage.path is not None]
-            raise ConfigError(
-                f"target {target.name} has no path for this storage",
-                file=plan.file_of(f"{place}.storage"),
-                key=f"{place}.storage",
-                value=workload.storage,
-                allowed=have or "a storage that target.storage names with its path; none is declared",
-            )
-    problem, value, allowed = None, None, ""
-    if target.nodes > 1 and path is not None and not path.startswith(("/", "~")):
-        problem, value, allowed = "several nodes need an absolute path", path, "a path that begins with /"
-    elif workload.read_from == "next_node" and target.nodes < 2:
-        problem, value, allowed = "there is no other node to read from", "next_node", "own, or two nodes or more"
-        key = f"{place}.read_from"
-    elif workload.size_bytes < target.world_size:
-        problem, value = f"fewer bytes than ranks ({target.world_size})", workload.parameters
-        key, allowed = f"{place}.parameters", "a byte or more for each rank"
-    if problem is not None:
-        raise ConfigError(problem, file=plan.file_of(key), key=key, value=value, allowed=allowed)
+    path, key = _checkpoint_path(plan, case, workload, place)
+    if target.nodes > 1 and not path.startswith(("/", "~")):
+        _refuse(plan, key, "several nodes need an absolute path", path, "a path that begins with /")
+    if workload.read_from == "next_node" and target.nodes < 2:
+        allowed = "own, or target.nodes >= 2"
+        _refuse(plan, f"{place}.read_from", "there is no other node to read from", "next_node", allowed)
+    if workload.size_bytes < target.world_size:
+        allowed = f"a byte or more for each of {target.world_size} ranks"
+        _refuse(plan, f"{place}.parameters", "fewer bytes than ranks", workload.parameters, allowed)
+
+
+def _checkpoint_path(plan: Plan, case: Case, workload: Checkpoint, place: str) -> tuple[str, str]:
+    """The folder of a checkpoint case and the key that says it."""
+    if workload.path is not None:
+        return workload.path, f"{place}.path"
+    declared = case.target.storage
+    named = declared.get(workload.storage or "")
+    if named is None or named.path is None:
+        have = ", ".join(name for name, storage in declared.items() if storage.path is not None)
+        problem = f"target {case.target.name} has no path for this storage"
+        allowed = have or "a name in target.storage that has a path; target.storage has none"
+        _refuse(plan, f"{place}.storage", problem, workload.storage, allowed)
+    return named.path, f"target.storage.{workload.storage}.path"
+
+
+def _refuse(plan: Plan, key: str, problem: str, value: object, allowed: str) -> NoReturn:
+    raise ConfigError(problem, file=plan.file_of(key), key=key, value=value, allowed=allowed)
 
 
 def _check_sizes(plan: Plan, case: Case, workload: Collective) -> None:
