@@ -25,6 +25,8 @@ SURVEY_TABLES = (
 
 PROBE_TABLES: dict[str, tuple[str, ...]] = {
     "bisection": ("bisection", "bisection_pairs"),
+    "collective": ("collective", "collective_fit"),
+    "nccl_tests_logs": ("collective", "collective_fit"),
     "checkpoint": ("checkpoint", "checkpoint_interval"),
 }
 """The tables that `analyse` writes where a study has a probe, by its kind."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.probes.bisection import bisection_tables
 from seatrial.analysis.probes.checkpoint import checkpoint
+from seatrial.analysis.probes.collective import collective
 from seatrial.case import Case
 from seatrial.paths import PROBE_TABLES, StudyPaths
 
@@ -14,6 +15,8 @@ Writer = Callable[[StudyPaths, Sequence[Case]], None]
 
 WRITERS: dict[str, Writer] = {
     "bisection": bisection_tables,
+    "collective": collective,
+    "nccl_tests_logs": collective,
     "checkpoint": checkpoint,
 }
 """Kind of probe -> what writes its PROBE_TABLES from the study's tables; given the study's cases of that kind."""
@@ -25,10 +28,11 @@ def probe_tables(paths: StudyPaths) -> None:
     Raises UnreadableFile where `collect` has not run.
     """
     cases = read_cases(paths, read_plan(paths))
+    written: set[str] = set()
     for kind, write in WRITERS.items():
         of_kind = [case for case in cases if case.workload.kind == kind]
         if of_kind:
             write(paths, of_kind)
-        else:
-            for name in PROBE_TABLES[kind]:
-                paths.probe_table(name).unlink(missing_ok=True)
+            written |= set(PROBE_TABLES[kind])
+    for name in {name for kind in WRITERS for name in PROBE_TABLES[kind]} - written:
+        paths.probe_table(name).unlink(missing_ok=True)

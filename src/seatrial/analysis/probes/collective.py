@@ -1,0 +1,215 @@
+"""tables/collective.csv and collective_fit.csv: collectives by message size, latency and bandwidth behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+from seatrial.analysis.inputs import read_cases, read_plan
+from seatrial.analysis.latency_bandwidth import Piece, fit_pieces
+from seatrial.analysis.measurements import read_measurements
+from seatrial.analysis.probes.collective_lines import SIZE, names, parts
+from seatrial.analysis.statistics import Interval, median_interval
+from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
+from seatrial.case import Case
+from seatrial.errors import UnreadableFile
+from seatrial.measure.ceilings import BUS_FACTORS, explain_excess
+from seatrial.paths import StudyPaths
+from seatrial.record import Record
+from seatrial.units import GB
+
+TIME, ALGORITHM, BUS, WIRE = (
+    "collective.time",
+    "collective.algorithm_bandwidth",
+    "collective.bus_bandwidth",
+    "collective.wire_bandwidth",
+)
+OF_A_LINE = ("study", "target", "experiment", "line", "operation", "dtype", "ranks", "nodes", "ablation")
+COLUMNS = (
+    *OF_A_LINE,
+    "case_id",
+    "size_bytes",
+    "repeats",
+    "samples",
+    "median_seconds",
+    "low_seconds",
+    "high_seconds",
+    "interval_method",
+    "algorithm_bandwidth",
+    "bus_bandwidth",
+    "wire_bandwidth",
+    "wire_line",
+    "ceiling",
+    "ceiling_basis",
+    "fraction_of_ceiling",
+    "note",
+)
+"""Bandwidths in GB/s, medians over repeats; `wire_line`: the line rate that `wire_bandwidth` is held against."""
+FIT_COLUMNS = (
+    *OF_A_LINE,
+    "piece",
+    "pieces",
+    "first_bytes",
+    "last_bytes",
+    "sizes",
+    "latency_seconds",
+    "seconds_per_byte",
+    "half_bandwidth_bytes",
+    "algorithm_bandwidth_limit",
+    "bus_bandwidth_limit",
+    "ceiling",
+    "fraction_of_ceiling",
+    "r_squared",
+    "deviation",
+    "flag",
+)
+"""t(S) = latency + S x seconds per byte, by piece; the limits are those of large messages, GB/s."""
+Row = dict[str, Any]
+
+
+def collective(paths: StudyPaths, _cases: Sequence[Case]) -> None:
+    """Write both tables for all collectives of the study, measured here or read from logs of nccl-tests.
+
+    Raises UnreadableFile where `collect` has not run.
+    """
+    cases = {case.case_id: case for case in read_cases(paths, read_plan(paths))}
+    frame = read_measurements(paths)
+    chosen = frame[frame["metric"].str.startswith("collective.") & (frame["outcome"] == "completed")]
+    axes = axis_names(case.axes for case in cases.values())
+    rows = _rows(paths, cases, chosen, axes)
+    write_csv(paths.probe_table("collective"), [*COLUMNS, *(AXIS + name for name in axes)], rows)
+    write_csv(paths.probe_table("collective_fit"), FIT_COLUMNS, _fits(rows))
+
+
+def _rows(paths: StudyPaths, cases: dict[str, Case], frame: pd.DataFrame, axes: Sequence[str]) -> list[Row]:
+    """A row for each case and set of labels, by line and then size."""
+    order = {case_id: place for place, case_id in enumerate(cases)}
+    groups = frame.groupby(["case_id", "labels"], sort=True)
+    found = []
+    for (case_id, text), of_labels in groups:
+        labels = json.loads(str(text))
+        if {"operation", "dtype", "ranks", SIZE} <= labels.keys() and (of_labels["metric"] == TIME).any():
+            found.append((cases[str(case_id)], labels, of_labels))
+    found.sort(key=lambda entry: order[entry[0].case_id])
+    lines = names([parts(case, labels) for case, labels, _ in found])
+    place = {line: number for number, line in enumerate(dict.fromkeys(lines))}
+    rows = [
+        {"line": line, **_row(paths, case, labels, of_labels), **axis_columns(case.axes, axes)}
+        for line, (case, labels, of_labels) in zip(lines, found, strict=True)
+    ]
+    return sorted(rows, key=lambda row: (place[row["line"]], row["size_bytes"]))
+
+
+def _row(paths: StudyPaths, case: Case, labels: Row, frame: pd.DataFrame) -> Row:
+    times, bus = frame[frame["metric"] == TIME], frame[frame["metric"] == BUS]
+    seconds = [float(value) for value in times["median"]]
+    interval = _interval(paths, case, labels, times)
+    reading, ceiling = _middle(bus["median"]), _middle(bus["ceiling"])
+    wire = frame[frame["metric"] == WIRE]
+    return {
+        "study": case.study,
+        "target": case.target.name,
+        "experiment": case.experiment,
+        "operation": labels["operation"],
+        "dtype": labels["dtype"],
+        "ranks": labels["ranks"],
+        "nodes": case.target.nodes,
+        "ablation": case.target.ablation,
+        "case_id": case.case_id,
+        "size_bytes": labels[SIZE],
+        "repeats": int(times["repeat"].nunique()),
+        "samples": int(times["n"].sum()),
+        "median_seconds": median(seconds),
+        "low_seconds": interval.low,
+        "high_seconds": interval.high,
+        "interval_method": interval.method,
+        "algorithm_bandwidth": _middle(frame[frame["metric"] == ALGORITHM]["median"]),
+        "bus_bandwidth": reading,
+        "wire_bandwidth": _middle(wire["median"]),
+        "wire_line": _middle(wire["ceiling"]),
+        "ceiling": ceiling,
+        "ceiling_basis": next(iter(bus["ceiling_basis"].dropna()), None),
+        "fraction_of_ceiling": reading / ceiling if reading is not None and ceiling is not None else None,
+        "note": _note(case, labels, reading, ceiling),
+    }
+
+
+def _middle(values: pd.Series) -> float | None:
+    known = values.dropna()
+    return float(known.median()) if len(known) else None
+
+
+def _interval(paths: StudyPaths, case: Case, labels: Row, times: pd.DataFrame) -> Interval:
+    """The interval of the median over repeats; of a single repeat over its iterations, and its method says so."""
+    if times["repeat"].nunique() > 1:
+        return median_interval([float(value) for value in times["median"]])
+    try:
+        record = Record.read(paths.record(case.case_id, int(times["repeat"].iloc[0])))
+    except UnreadableFile:
+        return median_interval([])
+    samples = [m.samples for m in record.measurements if m.metric == TIME and dict(m.labels) == labels]
+    found = median_interval(samples[0] if samples else [])
+    return found._replace(method=f"{found.method} over the iterations of one repeat")
+
+
+def _note(case: Case, labels: Row, reading: float | None, ceiling: float | None) -> str | None:
+    """What a reading above its ceiling contradicts; None where it stands below."""
+    if reading is None or ceiling is None or reading <= ceiling:
+        return None
+    words = None
+    if labels["operation"] in BUS_FACTORS:
+        words = explain_excess(case.target, labels["operation"], reading, str(labels.get("backend", "auto")))
+    return (
+        words
+        or f"{100 * reading / ceiling:.3g} % of a ceiling that was not computed from these facts of the target"
+    )
+
+
+def _fits(rows: Sequence[Row]) -> list[Row]:
+    """A row for each line and piece; a line of one single size has nothing to fit."""
+    found = []
+    for line in dict.fromkeys(row["line"] for row in rows):
+        of_line = [row for row in rows if row["line"] == line and row["median_seconds"] > 0]
+        by_size = {
+            size: median(row["median_seconds"] for row in of_line if row["size_bytes"] == size)
+            for size in sorted({row["size_bytes"] for row in of_line})
+        }
+        if len(by_size) < 2:
+            continue
+        pieces = fit_pieces(list(by_size), list(by_size.values()))
+        found += [_fit(of_line, piece, number, len(pieces)) for number, piece in enumerate(pieces, start=1)]
+    return found
+
+
+def _fit(of_line: Sequence[Row], piece: Piece, number: int, pieces: int) -> Row:
+    inside = [row for row in of_line if piece.first <= row["size_bytes"] <= piece.last]
+    ceilings = [row["ceiling"] for row in inside if row["ceiling"] is not None]
+    factors = [
+        row["bus_bandwidth"] / row["algorithm_bandwidth"]
+        for row in inside
+        if row["bus_bandwidth"] is not None and row["algorithm_bandwidth"]
+    ]
+    limit = None if piece.bytes_per_second is None else piece.bytes_per_second / GB
+    bus = limit * median(factors) if limit is not None and factors else None
+    ceiling = median(ceilings) if ceilings else None
+    return {name: of_line[0][name] for name in OF_A_LINE} | {
+        "piece": number,
+        "pieces": pieces,
+        "first_bytes": piece.first,
+        "last_bytes": piece.last,
+        "sizes": piece.sizes,
+        "latency_seconds": piece.alpha,
+        "seconds_per_byte": piece.beta,
+        "half_bandwidth_bytes": piece.n_half,
+        "algorithm_bandwidth_limit": limit,
+        "bus_bandwidth_limit": bus,
+        "ceiling": ceiling,
+        "fraction_of_ceiling": bus / ceiling if bus is not None and ceiling is not None else None,
+        "r_squared": piece.r_squared,
+        "deviation": piece.deviation,
+        "flag": piece.flag or None,
+    }

@@ -1,0 +1,49 @@
+"""Which readings of collectives belong on one line: everything the same but the message size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seatrial.analysis.tables import canonical_json
+from seatrial.case import Case
+
+SIZE = "size_bytes"
+SIZE_AXES = ("workload.size_bytes", "workload.sizes")
+TOLD = ("operation", "dtype", "ranks")
+"""Labels that every line's name tells; its ranks also tell nodes and tasks."""
+AXES_TOLD = ("workload.operation", "workload.dtype", "target.nodes", "target.tasks_per_node", "target.ablation")
+
+Parts = dict[str, str]
+
+
+def parts(case: Case, labels: Mapping[str, Any]) -> Parts:
+    """What sets a reading's line apart, by name, in the order in which it is told."""
+    target = case.target
+    nodes = f" on {target.nodes} nodes" if target.nodes > 1 else ""
+    found = {
+        "experiment": case.experiment,
+        "operation": f"{labels['operation']} {labels['dtype']}",
+        "ranks": f"{labels['ranks']} ranks{nodes}",
+        "ablation": f"with {target.ablation}" if target.ablation else "with everything on",
+    }
+    found |= {
+        name: f"{name.rpartition('.')[2]} {canonical_json(value) if isinstance(value, list | dict) else value}"
+        for name, value in case.axes.items()
+        if name not in AXES_TOLD and not name.startswith(SIZE_AXES)
+    }
+    return found | {
+        f"label.{name}": f"{name.replace('_', ' ')} {value}"
+        for name, value in sorted(labels.items())
+        if name not in TOLD and name != SIZE
+    }
+
+
+def names(of_rows: Sequence[Parts]) -> list[str]:
+    """The name of each row's line: operation and ranks, and whatever else differs among the rows."""
+    values: dict[str, set[str | None]] = {}
+    every = {name for found in of_rows for name in found}
+    for name in every:
+        values[name] = {found.get(name) for found in of_rows}
+    telling = {name for name, found in values.items() if len(found) > 1} | {"operation", "ranks"}
+    return [", ".join(words for name, words in found.items() if name in telling) for found in of_rows]

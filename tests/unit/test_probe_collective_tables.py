@@ -1,0 +1,176 @@
+"""Collectives by message size, with latency and bandwidth behind them: tables and page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from study_on_disk import COLLECTIVE, GEMM, StudyOnDisk
+
+from seatrial.case import Case
+from seatrial.measure.ceilings import bus_factor
+from seatrial.record import Measurement, measurement
+
+SIZES = [64 * 4**i for i in range(12)]
+"""64 B to 256 MiB."""
+FACT = {"value": 450.0, "source": "data sheet"}
+H100 = {
+    "name": "h100x8",
+    "description": "eight H100",
+    "nodes": 1,
+    "accelerators_per_node": 8,
+    "tasks_per_node": 8,
+    "device": "cuda",
+    "scale_up": {
+        "name": "NVLink4",
+        "unidirectional_gbps": FACT,
+        "bidirectional_gbps": {**FACT, "value": 900.0},
+    },
+}
+Time = Callable[[int], float]
+
+
+def ring(size: int) -> float:
+    """20 us, 180 GB/s: 315 GB/s of bus bandwidth over 8 ranks."""
+    return 20e-6 + size / 180e9
+
+
+def reading(
+    size: int, seconds: list[float], operation: str = "all_reduce", ceiling: float | None = None, **labels: Any
+) -> list[Measurement]:
+    """What the probe leaves of one size."""
+    named = {"operation": operation, "dtype": "float32", "size_bytes": size, "ranks": 8, **labels}
+    algorithm = [size / s / 1e9 for s in seconds]
+    bus = [a * bus_factor(operation, 8) for a in algorithm]
+    basis = None if ceiling is None else "ring over NVLink4"
+    return [
+        measurement("collective.time", seconds, named),
+        measurement("collective.algorithm_bandwidth", algorithm, named),
+        measurement("collective.bus_bandwidth", bus, named, ceiling, basis),
+    ]
+
+
+def swept(study: StudyOnDisk, case: Case, time: Time = ring, repeats: int = 1, **words: Any) -> None:
+    """All sizes in each repeat of one case; a repeat is 2 % slower than the one before."""
+    for repeat in range(repeats):
+        slower = 1 + 0.02 * repeat
+        found = [
+            m
+            for size in SIZES
+            for m in reading(size, [time(size) * slower * f for f in (0.99, 1.0, 1.0, 1.0, 1.03)], **words)
+        ]
+        study.record(case, repeat, *found)
+
+
+def tables(study: StudyOnDisk) -> tuple[pd.DataFrame, pd.DataFrame]:
+    paths = study.analyse()
+    return pd.read_csv(paths.probe_table("collective")), pd.read_csv(paths.probe_table("collective_fit"))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudyOnDisk:
+    return StudyOnDisk(tmp_path / "trial", target=H100)
+
+
+MANY = {"kind": "collective", "operation": "all_reduce", "sizes": {"smallest": 64, "largest": 2**28, "factor": 4}}
+
+
+def test_a_row_for_every_size_with_time_bandwidths_and_ceiling(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY, repeats=3)
+    swept(study, case, repeats=3, ceiling=450.0)
+    rows, _ = tables(study)
+    assert list(rows["size_bytes"]) == SIZES
+    last = rows.iloc[-1]
+    assert last["median_seconds"] == pytest.approx(1.02 * ring(SIZES[-1]))
+    assert last["low_seconds"] < last["median_seconds"] < last["high_seconds"]
+    assert last["interval_method"].startswith("log-t") and last["repeats"] == 3 and last["samples"] == 15
+    assert last["bus_bandwidth"] == pytest.approx(1.75 * last["algorithm_bandwidth"])
+    assert last["fraction_of_ceiling"] == pytest.approx(last["bus_bandwidth"] / 450)
+    assert rows["note"].isna().all() and set(rows["line"]) == {"all_reduce float32, 8 ranks"}
+
+
+def test_a_single_repeat_has_the_interval_of_its_iterations_and_says_so(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    swept(study, case)
+    rows, _ = tables(study)
+    assert rows["interval_method"].str.endswith("over the iterations of one repeat").all()
+    assert rows.iloc[0]["low_seconds"] == pytest.approx(0.99 * ring(64))
+    assert rows.iloc[0]["high_seconds"] == pytest.approx(1.03 * ring(64))
+    assert rows["ceiling"].isna().all() and rows["fraction_of_ceiling"].isna().all()
+
+
+def test_sizes_within_a_case_and_a_case_for_each_size_give_the_same_line(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("within", MANY)
+    swept(study, case)
+    for size, one in zip(
+        SIZES, study.experiment("apart", COLLECTIVE, axes={"workload.size_bytes": SIZES}), strict=True
+    ):
+        study.record(one, 0, *reading(size, [ring(size)]))
+    _, fits = tables(study)
+    within, apart = fits.to_dict("records")
+    assert within["line"] == "within, all_reduce float32, 8 ranks" and apart["line"].startswith("apart, ")
+    for fit in (within, apart):
+        assert fit["latency_seconds"] == pytest.approx(20e-6, rel=1e-3) and fit["pieces"] == 1
+        assert fit["bus_bandwidth_limit"] == pytest.approx(315, rel=1e-3)
+        assert fit["half_bandwidth_bytes"] == pytest.approx(3.6e6, rel=2e-3)
+        assert fit["sizes"] == 12 and fit["first_bytes"] == 64 and pd.isna(fit["flag"])
+
+
+def test_operations_and_ablations_are_lines_of_their_own(tmp_path: Path) -> None:
+    off = {"nvls_off": {"description": "x", "environment": {"NCCL_NVLS_ENABLE": "0"}}}
+    study = StudyOnDisk(tmp_path / "trial", target={**H100, "ablations": off})
+    (plain,) = study.experiment("a", MANY)
+    (gathered,) = study.experiment("b", {**MANY, "operation": "all_gather"})
+    study.study["target"] = {**study.study["target"], "ablation": "nvls_off"}
+    (without,) = study.experiment("c", MANY)
+    swept(study, plain)
+    swept(study, gathered, operation="all_gather")
+    swept(study, without, lambda size: 2 * ring(size))
+    rows, fits = tables(study)
+    assert len(set(fits["line"])) == 3
+    assert list(fits["ablation"].fillna("")) == ["", "", "nvls_off"]
+    assert any("with nvls_off" in line for line in fits["line"])
+    assert fits["bus_bandwidth_limit"].tolist() == pytest.approx([315, 157.5, 157.5], rel=1e-3)
+    assert len(rows) == 3 * len(SIZES)
+
+
+def test_a_reading_above_its_ceiling_is_kept_and_explained(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    swept(study, case, lambda size: 20e-6 + size / 275e9, ceiling=450.0)
+    rows, _ = tables(study)
+    above = rows[rows["bus_bandwidth"] > 450]
+    assert len(above) >= 1 and (above["fraction_of_ceiling"] > 1).all()
+    assert above["note"].str.contains("NVLink SHARP").all()
+    assert rows[rows["bus_bandwidth"] <= 450]["note"].isna().all()
+
+
+def test_too_few_sizes_are_flagged_and_one_size_is_no_line(study: StudyOnDisk) -> None:
+    (few,) = study.experiment("few", MANY)
+    study.record(few, 0, *reading(64, [1e-5]), *reading(1024, [2e-5]))
+    (one,) = study.experiment("one", {**COLLECTIVE, "operation": "broadcast"})
+    study.record(one, 0, *reading(4096, [1e-5], "broadcast"))
+    rows, fits = tables(study)
+    assert len(rows) == 3 and len(fits) == 1
+    assert "too few" in fits.iloc[0]["flag"] and pd.isna(fits.iloc[0]["latency_seconds"])
+
+
+def test_failed_repeats_are_in_no_row_and_tables_stand_without_any(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    study.failed(case, 0)
+    rows, fits = tables(study)
+    assert rows.empty and fits.empty
+
+
+def test_a_study_without_collectives_has_no_such_tables(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    swept(study, case)
+    paths = study.analyse()
+    assert paths.probe_table("collective").is_file()
+    study.planned.clear()
+    study.study["experiments"] = {}
+    study.experiment("gemm", GEMM)
+    study.analyse()
+    assert not paths.probe_table("collective").exists() and not paths.probe_table("collective_fit").exists()
