@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seatrial.report.probes import checkpoint
+from seatrial.report.probes import bisection, checkpoint
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import StudyTables
 
 __all__ = ["SECTIONS", "ProbeSection", "probe_sections"]
 
-SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (checkpoint.section,)
+SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (bisection.section, checkpoint.section)
 """In the order of the page; None where the study has no such probe."""
 
 

@@ -1,0 +1,251 @@
+"""The page's section on bisection: what crosses each cut against full bisection, and which pairs are slow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from seatrial.analysis.probes.bisection import COLUMNS
+from seatrial.analysis.probes.bisection_pairs import PAIR_COLUMNS
+from seatrial.analysis.tables import read_csv, require_cases, rows_of
+from seatrial.report.drawing import drawn
+from seatrial.report.probes.bisection_figures import draw_cuts, draw_pairs
+from seatrial.report.probes.section import ProbeSection
+from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, ratio_words, span, span_of_ratios, table
+from seatrial.units import format_bytes, format_figure
+
+CUTS = {
+    "random": "random matchings",
+    "host_order": "host order, first with last",
+    "shift": "shift by half",
+    "switch": "by switch",
+    "rack": "by rack",
+    "rail": "by rail",
+}
+HOW = {"alone": "alone", "rounds": "in rounds of disjoint pairs", "matching": "within matchings"}
+EXCESS = (
+    "more than the links carry as declared: their rate is higher, or hosts that count as several share a machine"
+)
+MOST_NAMED = 6
+"""Slow pairs that a sentence names; the table has all."""
+TEXT_COLUMNS = ("least", "slow_pairs", "note", "p10_method", "full_basis")
+PAIR_TEXT = ("pair", "first", "second", "ranks", "slow_end", "rule", "note")
+
+
+def section(study: StudyTables) -> ProbeSection | None:
+    """Cuts and pairs; None where the study has no bisection.
+
+    Raises UnreadableFile where the tables are absent, or of another study.
+    """
+    if not any(case.workload.kind == "bisection" for case in study.cases.values()):
+        return None
+    cuts = _rows(study, "bisection", COLUMNS, TEXT_COLUMNS)
+    pairs = _rows(study, "bisection_pairs", PAIR_COLUMNS, PAIR_TEXT)
+    figures = [
+        drawn("bisection_cuts", partial(draw_cuts, study, cuts)),
+        drawn("bisection_pairs", partial(draw_pairs, study, pairs)),
+    ]
+    words = [
+        "Bandwidth counts one direction while as much goes the other way; a matching waits for its slowest pair.",
+        *(sentence for case_id in study.cases for sentence in _sentences(study, case_id, cuts, pairs)),
+    ]
+    return ProbeSection(
+        name="bisection",
+        title="Bisection: between halves, and between pairs",
+        short="Bisection",
+        words=words if cuts or pairs else ["No repeat was completed."],
+        figures=[figure for figure in figures if figure is not None],
+        tables=[_cuts_table(study, cuts)] if cuts else [],
+        details=[("Every pair", _pairs_table(study, pairs))] if pairs else [],
+    )
+
+
+def _rows(study: StudyTables, name: str, columns: Sequence[str], text: Sequence[str]) -> list[Row]:
+    path = study.paths.probe_table(name)
+    frame = read_csv(path, columns, text)
+    require_cases(path, frame, study.cases)
+    return rows_of(frame)
+
+
+def _sentences(study: StudyTables, case_id: str, cuts: Sequence[Row], pairs: Sequence[Row]) -> list[str]:
+    """What a case showed: its worst cut at full scale, what is slow, and what that does to the matchings."""
+    label = case_label(study.cases[case_id])
+    of_case = [row for row in cuts if row["case_id"] == case_id and row["n"]]
+    found = []
+    if of_case:
+        largest = max(row["scale"] for row in of_case)
+        found += [_worst_words(label, row) for row in of_case if row["scale"] == largest and row["worst"]]
+    judged: dict[tuple[str, str], list[Row]] = {}
+    for row in (row for row in pairs if row["case_id"] == case_id):
+        judged.setdefault((row["scope"], row["how"]), []).append(row)
+    told = set()
+    for (scope, how), rows in judged.items():
+        # The ways of measuring follow each other by how much they say of a pair: later ones only add what is slow.
+        if scope not in told or any(row["slow"] for row in rows):
+            found.append(f"{label}, pairs {scope} {HOW[how]}: {slow_words(rows)}")
+            told.add(scope)
+    random = next((row for row in of_case if row["cut"] == "random" and row["with_slow_pair"]), None)
+    if random is not None:
+        without = random["without_slow_pair_gbps"]
+        rest = f"; those without reach {format_figure(without, 3)} GB/s" if without is not None else ""
+        held = f"{int(random['with_slow_pair'])} of {count(int(random['n']), 'random matching')}"
+        found.append(f"{label}: {held} hold a slow pair and wait for it{rest}.")
+    return found
+
+
+def _worst_words(label: str, row: Row) -> str:
+    what = f"{label}: the worst cut of {_scale(row)} is {CUTS[row['cut']]}"
+    least = f" ({_shortened(row['least'])})" if row["least"] else ""
+    words = f"{what}{least}, {format_figure(row['least_gbps'], 3)} GB/s"
+    if row["full_gbps"] is not None:
+        share = row["least_gbps"] / row["full_gbps"]
+        words += f", {ratio_words(share)} of full bisection"
+        words += "" if row["slow_pairs"] else f" (oversubscribed {ratio_words(1 / share)} to 1)"
+    if row["slow_pairs"]:
+        slow = f"{_plural('pair', row['slow_pairs'])} {_shortened(row['slow_pairs'])}"
+        words += f"; it waits for the slow {slow}, so that it says nothing of the switches above"
+    return words + "."
+
+
+def slow_words(rows: Sequence[Row]) -> str:
+    """Which pairs or ends are slow, of rows that were judged together, in one or more sentences."""
+    slow = [row for row in rows if row["slow"]]
+    if not slow:
+        return _sentence(rows[0]["note"] or "no pair stands out from the others")
+    words = []
+    for end in dict.fromkeys(row["slow_end"] for row in slow if row["slow_end"]):
+        ratios = [row["ratio"] for row in slow if row["slow_end"] == end]
+        kind = "rank" if ":" in end else "host"
+        reach = span_of_ratios(min(ratios), max(ratios))
+        words.append(f"{kind} {end} is slow: its {count(len(ratios), 'pair')} reach {reach} of the typical pair")
+    alone = [row for row in slow if not row["slow_end"]]
+    for row in alone[:MOST_NAMED]:
+        words.append(
+            f"pair {row['pair']} is slow: {format_figure(row['median_gbps'], 3)} GB/s, "
+            f"{ratio_words(row['ratio'])} of the typical pair's {format_figure(row['typical_gbps'], 3)} GB/s"
+        )
+    if len(alone) > MOST_NAMED:
+        words.append(f"{len(alone) - MOST_NAMED} more pairs are slow")
+    shared = set.intersection(*({row["first"], row["second"]} for row in alone)) if len(alone) > 1 else set()
+    words += [f"all of them share {end}" for end in sorted(shared)]
+    return " ".join(_sentence(text) for text in words)
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + "."
+
+
+def _cuts_table(study: StudyTables, rows: Sequence[Row]) -> Table:
+    columns = [
+        ("Case", TEXT),
+        ("Cut", TEXT),
+        ("GB/s one way", NUMBER),
+        ("Of full bisection", NUMBER),
+        ("Oversubscription", NUMBER),
+        ("Slowest matching", PROSE),
+    ]
+    caption = (
+        "Medians with their intervals; of random matchings also the mean and the 10th percentile. Full bisection: "
+        "the links of all ranks of one half; where those are not declared, what the pairs reach by themselves"
+    )
+    cells = [_cut_cells(study, row) for row in rows]
+    return table("bisection-cuts", caption, columns, cells, "tables/bisection.csv")
+
+
+def _cut_cells(study: StudyTables, row: Row) -> list[Cell]:
+    head = [Cell(case_label(study.cases[row["case_id"]]), _scale(row)), Cell(CUTS[row["cut"]])]
+    if not row["n"]:
+        return [*head, Cell("-", "no such cut"), Cell("-"), Cell("-"), Cell("-", row["note"] or "")]
+    interval = span(row["low_gbps"], row["high_gbps"])
+    over = count(int(row["n"]), row["over"].removesuffix("s"), row["over"])
+    under = [f"{interval} ({row['interval_method']})" if interval else "", over]
+    if row["mean_gbps"] is not None and row["cut"] == "random":
+        under.append(f"mean {format_figure(row['mean_gbps'], 3)}")
+    if row["p10_gbps"] is not None:
+        bound = row["p10_at_least_gbps"]
+        sure = (
+            f"at least {format_figure(bound, 3)}, {row['p10_method']}" if bound is not None else row["p10_method"]
+        )
+        under.append(f"10th percentile {format_figure(row['p10_gbps'], 3)} ({sure})")
+    declared = row["declared_gbps"]
+    narrow = declared is not None and row["full_gbps"] is not None and declared < row["full_gbps"]
+    return [
+        *head,
+        Cell(format_figure(row["median_gbps"], 3), "; ".join(text for text in under if text)),
+        _of_full(row),
+        Cell(
+            ratio_words(row["oversubscription"]),
+            f"as declared {ratio_words(row['full_gbps'] / declared)}" if narrow else "",
+        ),
+        Cell(
+            f"{format_figure(row['least_gbps'], 3)} GB/s{', the worst of all' if row['worst'] else ''}",
+            "; ".join(filter(None, [_shortened(row["least"] or ""), _slow_under(row), row["note"]])),
+        ),
+    ]
+
+
+def _of_full(row: Row) -> Cell:
+    if row["ratio"] is not None:
+        interval = span_of_ratios(row["ratio_low"], row["ratio_high"])
+        basis = f"{format_figure(row['full_gbps'], 3)} GB/s: {row['full_basis']}"
+        basis += f"; {EXCESS}" if row["ratio"] > 1 else ""
+        return Cell(ratio_words(row["ratio"]), f"{interval}; {basis}" if interval else basis)
+    if row["ratio_to_pairs"] is not None:
+        return Cell("-", f"no links declared; {ratio_words(row['ratio_to_pairs'])} of as many pairs by themselves")
+    return Cell("-", "no links declared")
+
+
+def _slow_under(row: Row) -> str:
+    return f"holds the slow {_plural('pair', row['slow_pairs'])} {row['slow_pairs']}" if row["slow_pairs"] else ""
+
+
+def _pairs_table(study: StudyTables, rows: Sequence[Row]) -> Table:
+    columns = [
+        ("Case", TEXT),
+        ("Pair", TEXT),
+        ("GB/s one way", NUMBER),
+        ("Of the typical pair", NUMBER),
+        ("Of its ceiling", NUMBER),
+    ]
+    caption = "Medians with their intervals. The typical pair is the median of those not called slow"
+    slowest_first = sorted(rows, key=lambda row: (row["case_id"], row["how"], row["scope"], row["median_gbps"]))
+    return table(
+        "bisection-pairs",
+        caption,
+        columns,
+        [_pair_cells(study, row) for row in slowest_first],
+        "tables/bisection_pairs.csv",
+    )
+
+
+def _pair_cells(study: StudyTables, row: Row) -> list[Cell]:
+    why = f"because of {row['slow_end']}" if row["slow_end"] else ""
+    chance = f"by chance {format_figure(row['p'], 2)}" if row["p"] is not None else ""
+    slow = "; ".join(filter(None, ["slow", why, chance])) if row["slow"] else ""
+    basis = f"{format_figure(row['ceiling_gbps'], 3)}: {row['ceiling_basis']}" if row["ceiling_basis"] else ""
+    share = row["fraction_of_ceiling"]
+    return [
+        Cell(case_label(study.cases[row["case_id"]]), f"{row['scope']}, {HOW[row['how']]}"),
+        Cell(row["pair"], f"ranks {_shortened(row['ranks'])}"),
+        Cell(format_figure(row["median_gbps"], 3), span(row["low_gbps"], row["high_gbps"])),
+        Cell(ratio_words(row["ratio"]), slow, "slower" if row["slow"] else ""),
+        Cell("-" if share is None else f"{100 * share:.3g} %", basis or "no ceiling known"),
+    ]
+
+
+def _scale(row: Row) -> str:
+    size = f", {format_bytes(int(row['size_bytes']))} each" if row["size_bytes"] is not None else ""
+    hosts = row["hosts"]
+    return (count(int(row["scale"]), "rank") if hosts == 1 else count(int(row["scale"]), "host")) + size
+
+
+def _plural(one: str, names: str) -> str:
+    return one if len(names.split()) == 1 else one + "s"
+
+
+def _shortened(names: str) -> str:
+    """The first few of many names."""
+    parts = str(names).split()
+    more = f" and {len(parts) - MOST_NAMED} more" if len(parts) > MOST_NAMED else ""
+    return " ".join(parts[:MOST_NAMED]) + more
