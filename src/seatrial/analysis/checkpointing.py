@@ -12,6 +12,8 @@ import math
 HOUR = 3600.0
 FIRST_ORDER = 0.1
 """Of mu: a checkpoint that takes longer leaves the range in which the first-order formulas hold."""
+NO_PROGRESS = 0.5
+"""Of mu: from here on all time is lost even at Young's interval, where waste is sqrt(2 C / mu)."""
 
 
 def checkpoint_bytes(parameters: float, bytes_per_parameter: float) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 from seatrial.analysis.checkpointing import (
     FIRST_ORDER,
     HOUR,
+    NO_PROGRESS,
     blocking_share,
     checkpoint_bytes,
     daly_interval,
@@ -61,6 +62,7 @@ COLUMNS = (
 )
 """`source`: probe or training; `standing`: whether blocking_share is within, beyond or not told apart from overhead
 (inconclusive); `restart_seconds`: reading the checkpoint once, which every failure costs beside `waste`."""
+MEASURED = "as measured"
 STALL = "train.checkpoint_stall_time"
 Row = dict[str, Any]
 
@@ -108,9 +110,13 @@ def _stored(row: Row) -> bool:
 
 
 def _of_probe(case: Case, work: Checkpoint, write: Row | None, read: Row | None) -> list[Row]:
-    sizes = {"as measured": work.parameters, **work.schedule.models}
+    if write is None:
+        unknown = {"source": "probe", "model": MEASURED, "parameters": work.parameters, "extrapolated": False}
+        unknown |= {"checkpoint_bytes": work.size_bytes, "note": "no write was seen to reach storage"}
+        return [_head(case) | unknown]
+    models = sorted(work.schedule.models.items(), key=lambda model: model[1])
     rows = []
-    for place, (model, parameters) in enumerate(sizes.items()):
+    for place, (model, parameters) in enumerate([(MEASURED, work.parameters), *models]):
         size = checkpoint_bytes(parameters, work.bytes_per_parameter)
         head = _head(case) | {
             "source": "probe",
@@ -118,16 +124,13 @@ def _of_probe(case: Case, work: Checkpoint, write: Row | None, read: Row | None)
             "parameters": parameters,
             "checkpoint_bytes": size,
             "extrapolated": place > 0,
+            "write_gbps": write["gbps"],
+            "restart_seconds": None if read is None else size / GB / read["gbps"],
         }
         job = _job(case, work.schedule)
         if job is None:
             rows.append(head | {"note": "neither the target nor the workload says how often something breaks"})
-        elif write is None:
-            rows.append(head | {"note": "no write was seen to reach storage"})
         else:
-            head["write_gbps"] = write["gbps"]
-            if read is not None:
-                head["restart_seconds"] = size / GB / read["gbps"]
             rows.append(head | _reckoned(_seconds(size, write), job, size))
     return rows
 
@@ -197,24 +200,26 @@ def _reckoned(seconds: Seconds, job: Job, size: float | None) -> Row:
     if mu is None:
         return row | {"note": "how often something breaks is not known"}
     given = None if schedule.interval_minutes is None else schedule.interval_minutes * 60
+    row["hours_between_failures"] = mu / HOUR
+    if size is not None:
+        row["required_gbps"] = required_bandwidth(size, schedule.overhead.value, mu, given) / GB
+    if seconds.value >= NO_PROGRESS * mu:
+        return row | {"standing": "beyond", "note": "a job that fails so often makes no progress at any interval"}
 
     def interval(c: float) -> float:
         return young_interval(c, mu) if given is None else given
 
     row |= {
-        "hours_between_failures": mu / HOUR,
         "interval_seconds": interval(seconds.value),
         "interval_basis": "Young" if given is None else "given",
         **_ends("young_seconds", seconds, lambda c: young_interval(c, mu)),
         **_ends("daly_seconds", seconds, lambda c: daly_interval(c, mu)),
         **_ends("blocking_share", seconds, lambda c: blocking_share(c, interval(c))),
-        **_ends("waste", seconds, lambda c: waste(c, interval(c), mu)),
+        **_ends("waste", seconds, lambda c: min(1.0, waste(c, interval(c), mu))),
     }
-    if size is not None:
-        row["required_gbps"] = required_bandwidth(size, schedule.overhead.value, mu, given) / GB
     row["standing"] = _standing(row, schedule.overhead.value)
     if seconds.value > FIRST_ORDER * mu:
-        row["note"] = "a checkpoint takes more than a tenth of the time between failures: the formulas do not hold"
+        row["note"] = "a checkpoint takes more than a tenth of the time between failures: figures are rough"
     return row
 
 

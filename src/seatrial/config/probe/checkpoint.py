@@ -24,7 +24,7 @@ class Schedule(Closed):
     """Of the job that is saved; None: those of the case, on a target without any its ranks."""
     overhead: Threshold = Threshold(
         value=0.05,
-        source="checkpoints may hold up a training for 5 % of its time: the usual point to look at storage",
+        source="checkpoints beyond 5 % of training time: the usual point at which to look at storage",
     )
     interval_minutes: PositiveFloat | None = None
     """An interval that is given; None: the one that costs least."""

@@ -26,6 +26,7 @@ REACHED = {
 COLOURS = {"storage": SERIES[0], "page_cache": INCONCLUSIVE, "memory_file_system": SLOWER, "unknown": REFERENCE}
 STANDING = {"within": "within {}", "beyond": "beyond {}", "inconclusive": "not told apart from {}"}
 MOST_ROWS = 40
+FILES = "tables/checkpoint"
 NOT_SEEN = (
     "What a write or read reached is what this machine's counters of the device or mount saw of its bytes. A cache "
     "behind the device (of a host below a virtual disk, of a controller, of a server) is beyond what they can see."
@@ -49,7 +50,7 @@ def section(study: StudyTables) -> ProbeSection | None:
         short="Checkpoints",
         words=[*_words(rows), NOT_SEEN, RECKONED],
         figures=[figure] if figure is not None else [],
-        tables=[_bandwidth_table(study, rows), _interval_table(intervals)],
+        tables=[_bandwidth_table(study, rows), _interval_table(study, intervals)],
     )
 
 
@@ -86,7 +87,7 @@ def _bandwidth_table(study: StudyTables, rows: list[Row]) -> Table:
         "and what is read is compared with what was written"
     )
     cells = [_bandwidth_cells(study, row) for row in rows]
-    return table("checkpoint", caption, columns, cells, "tables/checkpoint.csv")
+    return table("checkpoint", caption, columns, cells, f"{FILES}.csv")
 
 
 def _bandwidth_cells(study: StudyTables, row: Row) -> list[Cell]:
@@ -107,7 +108,7 @@ def _bandwidth_cells(study: StudyTables, row: Row) -> list[Cell]:
     ]
 
 
-def _interval_table(rows: list[Row]) -> Table:
+def _interval_table(study: StudyTables, rows: list[Row]) -> Table:
     columns = [
         ("Model", TEXT),
         ("One checkpoint", NUMBER),
@@ -122,37 +123,49 @@ def _interval_table(rows: list[Row]) -> Table:
         "Standing still: time of a checkpoint over the interval. Lost in all: the same and what a failure makes do "
         f"again, restarting apart. Failures: {'; '.join(sources) or 'not known'}"
     )
-    return table("checkpoint-interval", caption, columns, [_interval_cells(row) for row in rows], INTERVAL_FILE)
+    return table(
+        "checkpoint-interval",
+        caption,
+        columns,
+        [_interval_cells(study, row) for row in rows],
+        f"{FILES}_interval.csv",
+    )
 
 
-INTERVAL_FILE = "tables/checkpoint_interval.csv"
-
-
-def _interval_cells(row: Row) -> list[Cell]:
-    where = "stall of a training" if row["source"] == "training" else _size(row["checkpoint_bytes"])
-    head = Cell(row["model"], f"{where}, extrapolated" if row["extrapolated"] else where)
-    if row["seconds"] is None or row["interval_seconds"] is None:
+def _interval_cells(study: StudyTables, row: Row) -> list[Cell]:
+    where = "stall of a training" if row["checkpoint_bytes"] is None else _size(row["checkpoint_bytes"])
+    extrapolated = ", extrapolated" if row["extrapolated"] else ""
+    head = Cell(row["model"], f"{where}{extrapolated}; {case_label(study.cases[row['case_id']])}")
+    if row["seconds"] is None:
         return [head, *[Cell("-")] * 5, Cell("-", row["note"] or "")]
     allowed = share_words(row["overhead"])
+    required = row["required_gbps"]
+    one = Cell(_seconds(row["seconds"]), _between(row))
+    measured_words = f"measured {format_figure(row['write_gbps'], 3)}" if row["write_gbps"] is not None else ""
+    needed = Cell(format_figure(required, 3), f"for {allowed}; {measured_words}" if required is not None else "")
+    if row["interval_seconds"] is None:
+        return [head, one, _failures(row), *[Cell("-")] * 2, Cell("-", row["note"] or ""), needed]
     standing = STANDING[row["standing"]].format(allowed)
     blocked = share_span(row["blocking_share_low"], row["blocking_share_high"])
-    required = row["required_gbps"]
-    measured_words = f"measured {format_figure(row['write_gbps'], 3)}" if row["write_gbps"] is not None else ""
     return [
         head,
-        Cell(_seconds(row["seconds"]), span(row["seconds_low"], row["seconds_high"])),
-        Cell(
-            f"{format_figure(row['hours_between_failures'], 3)} h",
-            f"{count(int(row['accelerators']), 'accelerator')} ({row['accelerators_basis']})",
-        ),
+        one,
+        _failures(row),
         Cell(
             _seconds(row["interval_seconds"]),
             f"{row['interval_basis']}; Daly {_seconds(row['daly_seconds'])}",
         ),
         Cell(share_words(row["blocking_share"]), f"{blocked}; {standing}" if blocked else standing),
         Cell(share_words(row["waste"]), row["note"] or share_span(row["waste_low"], row["waste_high"])),
-        Cell(format_figure(required, 3), f"for {allowed}; {measured_words}" if required is not None else ""),
+        needed,
     ]
+
+
+def _failures(row: Row) -> Cell:
+    if row["hours_between_failures"] is None:
+        return Cell("-", row["note"] or "")
+    who = f"{count(int(row['accelerators']), 'accelerator')} ({row['accelerators_basis']})"
+    return Cell(f"{format_figure(row['hours_between_failures'], 3)} h", who)
 
 
 def _bandwidths(study: StudyTables, rows: list[Row]) -> Drawing | None:
@@ -177,6 +190,12 @@ def _bandwidths(study: StudyTables, rows: list[Row]) -> Drawing | None:
     caption = "; ".join(f"{label}: {said}" for label, said in zip(labels, words, strict=True))
     reading = "A point is the median, the bar its interval. Diamonds reached no storage that was seen."
     return Drawing(figure, "Checkpoints, GB/s of all ranks", reading, caption)
+
+
+def _between(row: Row) -> str:
+    """The interval of one checkpoint's time."""
+    low, high = row["seconds_low"], row["seconds_high"]
+    return "" if low is None or high is None else f"{_seconds(low)} to {_seconds(high)}"
 
 
 def _seconds(seconds: float) -> str:
