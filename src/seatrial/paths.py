@@ -28,6 +28,7 @@ PROBE_TABLES: dict[str, tuple[str, ...]] = {
     "collective": ("collective", "collective_fit"),
     "nccl_tests_logs": ("collective", "collective_fit"),
     "checkpoint": ("checkpoint", "checkpoint_interval"),
+    "moe_alltoall": ("moe_alltoall", "moe_alltoall_slope"),
 }
 """The tables that `analyse` writes where a study has a probe, by its kind."""
 

@@ -8,6 +8,7 @@ from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.probes.bisection import bisection_tables
 from seatrial.analysis.probes.checkpoint import checkpoint
 from seatrial.analysis.probes.collective import collective
+from seatrial.analysis.probes.moe_alltoall import moe_alltoall
 from seatrial.case import Case
 from seatrial.paths import PROBE_TABLES, StudyPaths
 
@@ -18,6 +19,7 @@ WRITERS: dict[str, Writer] = {
     "collective": collective,
     "nccl_tests_logs": collective,
     "checkpoint": checkpoint,
+    "moe_alltoall": moe_alltoall,
 }
 """Kind of probe -> what writes its PROBE_TABLES from the study's tables; given the study's cases of that kind."""
 

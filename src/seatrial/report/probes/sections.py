@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seatrial.report.probes import bisection, checkpoint
+from seatrial.report.probes import bisection, checkpoint, moe_alltoall
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import StudyTables
 
 __all__ = ["SECTIONS", "ProbeSection", "probe_sections"]
 
-SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (bisection.section, checkpoint.section)
+SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (
+    bisection.section,
+    moe_alltoall.section,
+    checkpoint.section,
+)
 """In the order of the page; None where the study has no such probe."""
 
 

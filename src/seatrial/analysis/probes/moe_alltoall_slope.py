@@ -1,0 +1,135 @@
+"""tables/moe_alltoall_slope.csv: by how much latency grows with imbalance, d ln t / d ln (busiest over mean rank).
+
+0: imbalance costs nothing; 1: latency follows the busiest rank. Fitted over the iterations of a case, which differ
+by chance, and over the loads of a sweep, which differ by far more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from seatrial.analysis.tables import canonical_json, write_csv
+from seatrial.case import Case
+from seatrial.config.probe import MoeAlltoall
+from seatrial.config.probe.moe_alltoall import load_words
+from seatrial.measure.moe_alltoall.volumes import DIRECTIONS
+from seatrial.paths import StudyPaths
+
+COLUMNS = (
+    "study",
+    "target",
+    "experiment",
+    "scope",
+    "case_id",
+    "group",
+    "direction",
+    "load",
+    "points",
+    "imbalance_low",
+    "imbalance_high",
+    "slope",
+    "slope_low",
+    "slope_high",
+    "method",
+    "note",
+)
+"""`scope`: iterations (of one case) or loads (of cases that differ in nothing else, `group`: their other axes)."""
+LEAST_POINTS = 3
+LEAST_SPAN = 1.02
+"""Imbalances that differ by less say nothing of what imbalance costs."""
+MOST_POINTS = 1000
+"""Of more iterations every n-th is taken: the median of slopes looks at all pairs."""
+METHOD = "Theil-Sen 95 %"
+Iterations = Mapping[tuple[str, str], tuple[Sequence[float], Sequence[float]]]
+"""(case, direction) -> imbalance and seconds of every iteration."""
+
+
+class Slope(NamedTuple):
+    """A slope with its interval; None where there is none, and why."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    note: str | None
+
+
+def write_slopes(paths: StudyPaths, cases: Sequence[Case], iterations: Iterations) -> None:
+    """Write the table: a row per case and direction, and one per direction for cases that differ in the load."""
+    rows = []
+    for case in cases:
+        for direction in DIRECTIONS:
+            x, y = iterations[case.case_id, direction]
+            words = {"scope": "iterations", "case_id": case.case_id, "load": _load(case)}
+            rows.append(_common(case, direction) | words | _fitted(x, y, "iterations"))
+    for group, members in _groups(cases).items():
+        for direction in DIRECTIONS:
+            points = [iterations[case.case_id, direction] for case in members]
+            known = [(float(np.median(x)), float(np.median(y))) for x, y in points if len(x) and len(y)]
+            words = {"scope": "loads", "group": group, "load": "; ".join(_load(case) for case in members)}
+            fitted = _fitted([x for x, _ in known], [y for _, y in known], "loads")
+            rows.append(_common(members[0], direction) | words | fitted)
+    write_csv(paths.probe_table("moe_alltoall_slope"), COLUMNS, rows)
+
+
+def slope(imbalance: Sequence[float], seconds: Sequence[float], what: str = "points") -> Slope:
+    """d ln seconds / d ln imbalance: the median of the slopes of all pairs (Theil 1950, Sen 1968).
+
+    None where there are fewer than three points, or the imbalance hardly varies. Its 95 % interval takes the points
+    for independent of each other.
+    """
+    x, y = np.asarray(imbalance, dtype=float), np.asarray(seconds, dtype=float)
+    if len(x) < LEAST_POINTS:
+        return Slope(None, None, None, f"{len(x)} {what} measured, {LEAST_POINTS} or more are needed")
+    if x.min() <= 0 or x.max() / x.min() < LEAST_SPAN:
+        return Slope(None, None, None, f"the imbalance varies by less than {100 * (LEAST_SPAN - 1):.0f} %")
+    every = -(-len(x) // MOST_POINTS)
+    found = stats.theilslopes(np.log(y[::every]), np.log(x[::every]), 0.95)
+    ends = [float(end) if math.isfinite(end) else None for end in (found.low_slope, found.high_slope)]
+    note = None if None not in ends else f"{len(x)} {what} are too few for an interval"
+    return Slope(float(found.slope), ends[0], ends[1], note)
+
+
+def _groups(cases: Sequence[Case]) -> dict[str, list[Case]]:
+    """Cases of an experiment that differ in their load alone, two or more; by their other axes in words."""
+    found: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        others = {name: value for name, value in case.axes.items() if not name.startswith("workload.load")}
+        found.setdefault((case.experiment, canonical_json(others)), []).append(case)
+    return {
+        f"{experiment} {axes}" if axes != "{}" else experiment: members
+        for (experiment, axes), members in found.items()
+        if len({_load(case) for case in members}) > 1
+    }
+
+
+def _load(case: Case) -> str:
+    assert isinstance(case.workload, MoeAlltoall)
+    return load_words(case.workload.load)
+
+
+def _common(case: Case, direction: str) -> dict[str, Any]:
+    return {
+        "study": case.study,
+        "target": case.target.name,
+        "experiment": case.experiment,
+        "direction": direction,
+    }
+
+
+def _fitted(imbalance: Sequence[float], seconds: Sequence[float], what: str) -> dict[str, Any]:
+    found = slope(imbalance, seconds, what)
+    return {
+        "points": len(imbalance),
+        "imbalance_low": min(imbalance, default=None),
+        "imbalance_high": max(imbalance, default=None),
+        "slope": found.value,
+        "slope_low": found.low,
+        "slope_high": found.high,
+        "method": METHOD if found.value is not None else None,
+        "note": found.note,
+    }
