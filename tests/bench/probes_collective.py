@@ -1,8 +1,9 @@
 """Bandwidth of our collectives beside a bare loop in torch, over gloo, two ranks of one core each.
 
-Both sides run in the same processes in turns. Ours refills its buffer and re-aligns the ranks before each timed
-iteration; the bare loop is timed as a whole. The time of either is the maximum over ranks, so that all ranks see
-the same ratios and agree when enough has been measured.
+Both sides run in the same processes in turns, and both check what they got. Ours refills its buffers and lets the
+ranks meet before each timed iteration; the bare loop is timed as a whole. The time of either is the maximum over
+ranks, so that all ranks see the same ratios and agree when enough has been measured. A side's time in a pair is the
+median of several loops: what else the machine does comes in bursts.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ import torch
 import torch.distributed as dist
 from measure import Result, paired_ratio
 
-from seatrial.measure import collective
-from seatrial.measure.timing import time_iterations
+from seatrial.case import Case, case_id
+from seatrial.config.probe import Collective
+from seatrial.config.target import Target
+from seatrial.measure.collective import run
+from seatrial.measure.context import RankContext
 
 RANKS = 2
 BAR = 0.98
 SIZES = {"1 MiB": 2**20, "16 MiB": 2**24}
-TURN_BYTES = 2**27
-"""What a side moves before it is the other's turn."""
-LIMIT_S = 300.0
+LOOP_BYTES, LOOPS = 2**26, 7
+"""What a loop moves, and loops of a side before it is the other's turn."""
+LIMIT_S = 480.0
+Loop = Callable[[], float]
+"""Mean seconds of an iteration, on this rank or on all of them."""
 
 
 def results() -> list[Result]:
@@ -57,56 +63,98 @@ def results() -> list[Result]:
 
 
 class Meter:
-    """Adds up the seconds that the timed regions took, the maximum over ranks."""
+    """Adds up the seconds of the sides' turns, the maximum over ranks."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def add(self, seconds: float) -> None:
-        slowest = torch.tensor(seconds, dtype=torch.float64)
-        dist.all_reduce(slowest, op=dist.ReduceOp.MAX)
-        self.seconds += float(slowest)
+    def turn(self, loop: Loop) -> None:
+        """Let a side do its loops."""
+        seconds = torch.tensor([loop() for _ in range(LOOPS)], dtype=torch.float64)
+        dist.all_reduce(seconds, op=dist.ReduceOp.MAX)
+        self.seconds += float(seconds.median())
 
 
-def _all_reduce(size: int) -> tuple[Callable[[Meter], None], Callable[[Meter], None]]:
-    """A turn of the bare loop and a turn of ours, on buffers of `size` bytes."""
-    times = max(4, TURN_BYTES // size)
-    theirs, buffer, together = torch.ones(size // 4), torch.empty(size // 4), torch.zeros(1)
-    mine = collective.contribution(dist.get_rank(), RANKS)
+def _ours(operation: str, size: int, times: int) -> Loop:
+    """The probe's own loop, samples as it keeps them."""
+    ctx = _context(operation, size, times)
+    workload = ctx.case.workload
+    assert isinstance(workload, Collective)
+    exchange = run.make(ctx, workload, size)
 
-    def bare(meter: Meter) -> None:
-        theirs.fill_(2.0**-64)  # doubled `times` times at most: never infinite
+    def loop() -> float:
+        seconds = run.time_exchange(ctx, workload, exchange)
+        run.check(exchange, operation)
+        return sum(seconds) / len(seconds)
+
+    return loop
+
+
+def _context(operation: str, size: int, times: int) -> RankContext:
+    target = Target(
+        name="bench", description="ranks on this machine", nodes=1, accelerators_per_node=0, tasks_per_node=RANKS,
+        device="cpu",
+    )  # fmt: skip
+    workload = Collective(kind="collective", operation=operation, size_bytes=size, warmup=1, iterations=times)
+    case = Case(
+        study="bench", experiment="probe", repeats=1, base_seed=1, workload=workload, target=target,
+        case_id=case_id("probe", workload, target, 1),
+    )  # fmt: skip
+    rank = dist.get_rank()
+    return RankContext(case, 0, 1, rank, rank, RANKS, torch.device("cpu"), Path())
+
+
+def _bare_all_reduce(size: int, times: int) -> Loop:
+    buffer = torch.empty(size // 4)
+
+    def loop() -> float:
+        buffer.fill_(2.0**-64)  # doubled `times` times: stays finite
         dist.barrier()
         start = time.perf_counter()
         for _ in range(times):
-            dist.all_reduce(theirs)
-        meter.add((time.perf_counter() - start) / times)
-        assert bool((theirs == 2.0 ** (times - 64)).all())
+            dist.all_reduce(buffer)
+        seconds = (time.perf_counter() - start) / times
+        assert bool((buffer == 2.0 ** (times - 64)).all())
+        return seconds
 
-    def before() -> None:
-        collective.fill(buffer, mine)
-        dist.all_reduce(together)
-
-    def ours(meter: Meter) -> None:
-        seconds = time_iterations(buffer.device, lambda: collective.reduce(buffer), 0, times, before)
-        collective.check_sums(buffer, RANKS)
-        meter.add(sum(seconds) / times)
-
-    return bare, ours
+    return loop
 
 
-def _compare(name: str, size: int) -> Result:
-    bare, ours = _all_reduce(size)
+def _bare_all_to_all(size: int, times: int) -> Loop:
+    rank, part = dist.get_rank(), size // 4 // RANKS
+    outgoing = torch.arange(RANKS).repeat_interleave(part) + 10.0 * rank
+    incoming = torch.empty_like(outgoing)
+    expected = 10.0 * torch.arange(RANKS).repeat_interleave(part) + rank
+
+    def loop() -> float:
+        dist.barrier()
+        start = time.perf_counter()
+        for _ in range(times):
+            dist.all_to_all_single(incoming, outgoing)
+        seconds = (time.perf_counter() - start) / times
+        assert torch.equal(incoming, expected)
+        return seconds
+
+    return loop
+
+
+BARE: dict[str, Callable[[int, int], Loop]] = {"all_reduce": _bare_all_reduce, "all_to_all": _bare_all_to_all}
+
+
+def _compare(operation: str, words: str, size: int) -> Result:
+    times = max(4, LOOP_BYTES // size)
+    bare, ours = BARE[operation](size, times), _ours(operation, size, times)
     meter = Meter()
+    name = f"{operation} of {words} over gloo, bandwidth of ours / bare loop"
     return paired_ratio(
-        f"{name}, ours / bare loop", lambda: bare(meter), lambda: ours(meter), BAR, lambda: meter.seconds, math.inf
+        name, lambda: meter.turn(bare), lambda: meter.turn(ours), BAR, lambda: meter.seconds, math.inf
     )
 
 
 def main(found: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    compared = [_compare(f"all_reduce of {words} over gloo", size) for words, size in SIZES.items()]
+    compared = [_compare(operation, words, size) for operation in BARE for words, size in SIZES.items()]
     if dist.get_rank() == 0:
         found.write_text(json.dumps([asdict(result) for result in compared]), encoding="utf-8")
     dist.destroy_process_group()
