@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from seatrial.errors import EXIT_OK, ConfigError, UnreadableFile
+from seatrial.cli.ingest_results import add_formats
+from seatrial.cli.ingest_study import (
+    add_study_arguments,
+    check_name,
+    declared_plan,
+    next_stages,
+    refuse_inside,
+    remarks,
+    study_file,
+)
+from seatrial.errors import EXIT_OK, UnreadableFile
 
 if TYPE_CHECKING:
     from seatrial.ingest.mlperf.filing import Filed
     from seatrial.ingest.mlperf.records import Factor
     from seatrial.ingest.mlperf.result import Reading, ResultFolder, System
-    from seatrial.paths import StudyPaths
-    from seatrial.planned import Plan
-
-
-MOST_UNREAD = 20
-"""Remarks that are printed; more are counted."""
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `ingest` and its formats."""
     parser = commands.add_parser("ingest", help="turn the logs of others into records of a study")
     formats = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
+    add_formats(formats)
     mlperf = formats.add_parser(
         "mlperf", help="MLPerf Training result logs, one's own or a vendor's: a record for each log"
     )
@@ -36,30 +40,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FOLDER",
         help="one result folder, a submitter's folder or a checkout, or a tar archive of any; never written to",
     )
-    mlperf.add_argument(
-        "--study",
-        required=True,
-        metavar="S",
-        help="conf/study/S.yaml, whose experiments of kind mlperf_logs say what the logs must be; "
-        "where there is none, a study is made from the folder itself",
-    )
-    mlperf.add_argument("--conf", type=Path, default=Path("conf"), help="configuration folder (default: conf)")
-    mlperf.add_argument(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="DIR",
-        help="studies go to DIR/S (default: results)",
-    )
+    add_study_arguments(mlperf, "mlperf_logs")
     mlperf.add_argument("--round", dest="round_", metavar="vX.Y", help="where the folder's names do not tell")
     mlperf.add_argument("--system", metavar="ID", help="which system, where the folder holds several")
-    mlperf.add_argument(
-        "--override",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a word for the study's plan, as in `seatrial plan` (target=..., any Hydra override); may be repeated",
-    )
     mlperf.set_defaults(run=_mlperf)
 
 
@@ -69,10 +52,10 @@ def _mlperf(arguments: argparse.Namespace) -> int:
     from seatrial.ingest.mlperf.read import read_results
     from seatrial.paths import StudyPaths
 
-    _check_name(arguments.study)
-    declared = _declared_plan(arguments)
+    check_name(arguments.study)
+    declared = declared_plan(arguments)
     paths = StudyPaths(arguments.results / (declared.study.name if declared else arguments.study))
-    _refuse_inside(arguments.folder, paths)
+    refuse_inside(arguments.folder, paths)
     reading = read_results(arguments.folder, arguments.round_)
     if not reading.folders:
         raise UnreadableFile(arguments.folder, "no result_*.txt in it that can be read")
@@ -81,64 +64,17 @@ def _mlperf(arguments: argparse.Namespace) -> int:
     _refuse_unread_logs(arguments.folder, reading, chosen)
     plan = declared or study_of(arguments.study, chosen, _family_of, _words(arguments))
     filed = file_records(paths, plan, match_cases(plan, chosen, _family_of), arguments.folder, _factor)
-    made = "" if declared else f"no {_study_file(arguments)}: the study is made from the folder itself"
-    for line in [made, *_told(filed), *_unread(reading), _next(paths)]:
+    made = "" if declared else f"no {study_file(arguments)}: the study is made from the folder itself"
+    for line in [made, *_told(filed), *remarks((u.path, u.problem) for u in reading.unread), next_stages(paths)]:
         if line:
             print(line)
     return EXIT_OK
-
-
-def _check_name(name: str) -> None:
-    from pydantic import TypeAdapter, ValidationError
-
-    from seatrial.config.base import Slug
-
-    try:
-        TypeAdapter(Slug).validate_python(name)
-    except ValidationError:
-        allowed = "lower-case letters, digits, _ and -, at most 64"
-        raise ConfigError("no name for a study", key="--study", value=name, allowed=allowed) from None
-
-
-def _study_file(arguments: argparse.Namespace) -> Path:
-    file: Path = arguments.conf / "study" / f"{arguments.study}.yaml"
-    return file
-
-
-def _declared_plan(arguments: argparse.Namespace) -> Plan | None:
-    """The study of this name in the configuration, planned and checked; None where there is none."""
-    if not _study_file(arguments).is_file():
-        if arguments.override:
-            raise ConfigError(
-                "an override needs a study that it changes",
-                file=arguments.conf / "study",
-                key="--override",
-                value=arguments.override[0],
-                allowed=f"a study {arguments.study}.yaml there",
-            )
-        return None
-    from seatrial.checks import check_plan
-    from seatrial.plan import make_plan
-
-    plan = make_plan([f"study={arguments.study}", *arguments.override], arguments.conf)
-    check_plan(plan)
-    return plan
 
 
 def _words(arguments: argparse.Namespace) -> list[str]:
     """What a study made from a folder is planned with; no path of this machine in it."""
     words = ["seatrial", "ingest", "mlperf", arguments.folder.resolve().name, "--study", arguments.study]
     return [*words, "--system", arguments.system] if arguments.system else words
-
-
-def _refuse_inside(folder: Path, paths: StudyPaths) -> None:
-    if folder.is_dir() and paths.root.resolve().is_relative_to(folder.resolve()):
-        raise ConfigError(
-            "the folder that is read is never written to",
-            key="--results",
-            value=str(paths.root.parent),
-            allowed=f"a folder outside {folder}",
-        )
 
 
 def _refuse_unread_logs(source: Path, reading: Reading, chosen: Sequence[ResultFolder]) -> None:
@@ -186,17 +122,3 @@ def _told(filed: Sequence[Filed]) -> Iterator[str]:
         value = "none" if factor["value"] is None else f"{factor['value']:.6g}"
         yield f"  scaling factor {value}: {factor['basis']}"
         yield from (f"  {note}" for note in one.match.notes)
-
-
-def _unread(reading: Reading) -> Iterator[str]:
-    if reading.unread:
-        yield f"remarks on what was read ({len(reading.unread)}):"
-    for unread in reading.unread[:MOST_UNREAD]:
-        yield f"  {unread.path}: {unread.problem}"
-    if len(reading.unread) > MOST_UNREAD:
-        yield f"  and {len(reading.unread) - MOST_UNREAD} more"
-
-
-def _next(paths: StudyPaths) -> str:
-    root = shlex.quote(str(paths.root))
-    return "next: " + " && ".join(f"seatrial {stage} {root}" for stage in ("collect", "analyse", "report"))

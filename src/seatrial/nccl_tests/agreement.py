@@ -7,6 +7,8 @@ interval gives is no measurement: it was edited, mixed up, or counts bytes other
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 from seatrial.nccl_tests.operations import bus_factor
 from seatrial.nccl_tests.run import Figure, Row, Side
@@ -17,24 +19,36 @@ SLACK = 1e-6
 """Relative: figures in JSON are rounded to six decimals each."""
 
 
-def disagreement(row: Row, side: Side, operation: str, ranks: int) -> str | None:
-    """Why one side of a row yields no number, in words; None where it does."""
+Kind = Literal["empty", "unreadable", "wrong", "contradiction"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one side of a row yields no number. Only `empty` leaves the run sound: nothing is moved at that size."""
+
+    kind: Kind
+    words: str
+
+
+def refusal(row: Row, side: Side, operation: str, ranks: int) -> Refusal | None:
+    """Why one side of a row yields no number; None where it does."""
     if row.size == 0:
-        return "0 bytes: too small for this many ranks, nothing is moved"
+        return Refusal("empty", "0 bytes: too small for this many ranks, nothing is moved")
+    if side.wrong:
+        return Refusal("wrong", f"{side.wrong:g} wrong elements")
     for name, figure in (("time", side.time), ("algbw", side.algorithm), ("busbw", side.bus)):
         if not math.isfinite(figure.value) or figure.value < 0:
-            return f"{name} is not a finite number"
+            return Refusal("unreadable", f"{name} is not a finite number")
     if side.time.value <= 0:
-        return "time is 0"
-    if side.wrong:
-        return f"{side.wrong:g} wrong elements"
+        return Refusal("unreadable", "time is 0")
     for name, stated, factor in (
         ("algbw", side.algorithm, 1.0),
         ("busbw", side.bus, bus_factor(operation, ranks)),
     ):
         if not _follows(stated, row.size * factor, side.time):
             gives = row.size * factor / side.time.value / BYTES_PER_GB_AND_MICROSECOND
-            return f"{name} {stated.value:g} does not follow from size and time, which give {gives:.4g}"
+            words = f"{name} {stated.value:g} does not follow from size and time, which give {gives:.4g}"
+            return Refusal("contradiction", words)
     return None
 
 

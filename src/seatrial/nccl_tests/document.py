@@ -57,6 +57,7 @@ def read_document(text: str, file: str) -> tuple[ProgramRun, list[Unread]] | Non
             file=file,
             form="json",
             program=re.split(r"[/\\]", args[0])[-1] if args else None,
+            arguments=" ".join(args[1:]),
             ranks=ranks,
             processes=processes,
             settings=settings,

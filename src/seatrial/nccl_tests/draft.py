@@ -104,6 +104,7 @@ class Draft:
             form="text",
             first_line=self.first_line,
             program=self.program or (binary_in(self.command) if self.command else None),
+            arguments=arguments_in(self.command) if self.command else "",
             ranks=ranks,
             processes=processes,
             settings=self.settings,

@@ -33,6 +33,8 @@ RCCL = re.compile(r"(?:rccl|nccl)-tests: [Vv]ersion (?P<tests>.+)")
 """Begins without `#`."""
 ARGUMENT = re.compile(r"(?:^|\s)(?:-a|--av[erage]*)(?:\s+|=)?(?P<number>[0-3])(?=\s|$)")
 """-a of a command line: what is made of the processes' times."""
+DATATYPE = re.compile(r"(?:^|\s)(?:-d|--da[taype]*)(?:\s+|=)?(?P<type>[a-z][a-z0-9]*)(?=\s|$)")
+"""-d of a command line."""
 
 
 def nccl_version(code: str) -> str:

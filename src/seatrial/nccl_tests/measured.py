@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seatrial.nccl_tests.agreement import disagreement
+from seatrial.nccl_tests.agreement import Refusal, refusal
 from seatrial.nccl_tests.operations import DTYPES, bus_factor
 from seatrial.nccl_tests.run import ProgramRun, Row, Side, Statistic, Unread
 from seatrial.record import Measurement, measurement
@@ -26,13 +26,20 @@ class Measured:
     """Measurements of a run, and the rows that yield none."""
 
     measurements: tuple[Measurement, ...]
-    refused: tuple[Unread, ...]
+    refused: tuple[tuple[Refusal, Unread], ...]
 
 
-def measured(run: ProgramRun, operation: str, ranks: int, statistic: Statistic | None) -> Measured:
+def measured(
+    run: ProgramRun,
+    operation: str,
+    ranks: int,
+    statistic: Statistic | None,
+    ceiling: tuple[float, str] | None = None,
+) -> Measured:
     """What the rows of a run say, each size once; several rows of one size (-N) are its samples.
 
-    `statistic`: what the times are over the processes, as the run says or as is known otherwise.
+    `statistic`: what the times are over the processes, as the run says or as is known otherwise. `ceiling`: of the
+    bus bandwidth in GB/s, with its basis.
     """
     samples: dict[tuple[tuple[str, str | int | float | bool], ...], list[float]] = defaultdict(list)
     refused = []
@@ -41,25 +48,26 @@ def measured(run: ProgramRun, operation: str, ranks: int, statistic: Statistic |
             problem = _refusal(run, row, side, operation, ranks)
             if problem is not None:
                 where = "in place" if in_place else "out of place"
-                refused.append(Unread(run.file, row.line, f"{row.place}, {where}, yields no number: {problem}"))
+                words = f"{row.size} bytes, {where}, yield no number: {problem.words}"
+                refused.append((problem, Unread(run.file, row.line, words)))
                 continue
             labels = _labels(run, row, side, operation, ranks, in_place, statistic)
             times = side.iterations or (side.time.value,)
             samples[tuple(labels.items())] += [time * MICROSECONDS for time in times]
-    found = [m for key, seconds in samples.items() for m in _of_size(dict(key), seconds)]
+    found = [m for key, seconds in samples.items() for m in _of_size(dict(key), seconds, ceiling)]
     return Measured(tuple(found), tuple(refused))
 
 
-def _refusal(run: ProgramRun, row: Row, side: Side, operation: str, ranks: int) -> str | None:
+def _refusal(run: ProgramRun, row: Row, side: Side, operation: str, ranks: int) -> Refusal | None:
     if run.cpu_time:
-        return "its time is that of the host's calls (-C 1), not that of the operation"
+        return Refusal("unreadable", "its time is that of the host's calls (-C 1), not that of the operation")
     if row.type not in DTYPES:
-        return f"type {row.type!r} is none that is known ({', '.join(DTYPES)})"
+        return Refusal("unreadable", f"type {row.type!r} is none that is known ({', '.join(DTYPES)})")
     if any(not time > 0 for time in side.iterations):
-        return "an iteration took no time"
+        return Refusal("unreadable", "an iteration took no time")
     if run.out_of_bounds and side.wrong is None and side.checked:
-        return "results were wrong, and nothing says in which rows"
-    return disagreement(row, side, operation, ranks)
+        return Refusal("wrong", "results were wrong, and nothing says in which rows")
+    return refusal(row, side, operation, ranks)
 
 
 def _labels(
@@ -92,11 +100,12 @@ def _labels(
     return labels
 
 
-def _of_size(labels: Labels, seconds: Sequence[float]) -> list[Measurement]:
+def _of_size(labels: Labels, seconds: Sequence[float], ceiling: tuple[float, str] | None) -> list[Measurement]:
+    value, basis = ceiling if ceiling else (None, None)
     size, factor = int(labels["size_bytes"]), bus_factor(str(labels["operation"]), int(labels["ranks"]))
     algorithm = [size / s / GB for s in seconds]
     return [
         measurement("collective.time", seconds, labels),
         measurement("collective.algorithm_bandwidth", algorithm, labels),
-        measurement("collective.bus_bandwidth", [a * factor for a in algorithm], labels),
+        measurement("collective.bus_bandwidth", [a * factor for a in algorithm], labels, value, basis),
     ]

@@ -104,6 +104,8 @@ class ProgramRun:
     first_line: int | None = None
     program: str | None = None
     """`all_reduce_perf`, as the output itself or a command before it says; None where neither does."""
+    arguments: str = ""
+    """Of the program, where the output or a command before it has them."""
     ranks: int | None = None
     """Ranks of the communicator that is measured; None where nothing says."""
     processes: int | None = None

@@ -147,6 +147,6 @@ class _Stream:
         """Name what lay outside of the runs, a remark for each stretch of lines."""
         if self._outside:
             first, last = self._outside[0], self._outside[-1]
-            what = f"{len(self._outside)} lines up to {last} are" if len(self._outside) > 1 else "is"
-            self.unread.append(Unread(self._file, first, f"{what} outside of every run"))
+            more = f", with {len(self._outside) - 1} more up to line {last}" if last > first else ""
+            self.unread.append(Unread(self._file, first, f"outside of every run{more}"))
         self._outside = []

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.errors import UnreadableFile
 from seatrial.ingest.mlperf.handed_over import Match
-from seatrial.ingest.mlperf.records import Factor, log_digest, record_of
+from seatrial.ingest.mlperf.records import Factor, record_of
 from seatrial.ingest.mlperf.result import ResultFolder
 from seatrial.ingest.mlperf.tree import Tree
+from seatrial.ingest.refusals import log_digest, refuse_other_logs, refuse_other_records
 from seatrial.paths import StudyPaths
 from seatrial.planned import Plan
 from seatrial.record import Record
@@ -41,13 +42,14 @@ def file_records(
     written, where the study's folder holds records of other work or of other logs; UnreadableFile where a log is
     not there any more.
     """
-    _refuse_other_records(paths, plan)
+    refuse_other_records(paths, plan)
     paths.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=paths.root, prefix=".ingest-") as aside:
         logs = _copied(source, [run.path for match in matches for run in match.folder.runs], Path(aside))
         filed = [Filed(match, _records(match, logs, factor_of(match.folder))) for match in matches]
         for one in filed:
-            _refuse_other_logs(paths, one)
+            digests = {record.repeat: log_digest(record) for record in one.records}
+            refuse_other_logs(paths, one.match.case, digests, one.match.folder.path)
         plan.write(paths)
         for one in filed:
             for run, record in zip(one.match.folder.runs, one.records, strict=True):
@@ -88,37 +90,3 @@ def _records(match: Match, logs: dict[str, _Copy], factor: Factor) -> tuple[Reco
         record_of(match.case, repeat, match.folder, run, logs[run.path].sha256, factor)
         for repeat, run in enumerate(match.folder.runs)
     )
-
-
-def _refuse_other_records(paths: StudyPaths, plan: Plan) -> None:
-    """Raise ConfigError where records of cases that the plan does not have lie in the study's folder."""
-    known = {case.case_id for case in plan.cases}
-    there = sorted({record.parent.name for record in paths.records.glob("*/*.json")} - known)
-    if there:
-        raise ConfigError(
-            f"this folder holds records of {len(there)} cases that the study, as planned now, does not have",
-            file=paths.records / there[0],
-            key="--study",
-            value=plan.study.name,
-            allowed="another --study or --results; or the --override words that the folder was planned with "
-            f"({paths.study}, command); or remove the folder",
-        )
-
-
-def _refuse_other_logs(paths: StudyPaths, filed: Filed) -> None:
-    """Raise ConfigError where a repeat of the case has a record already that is of another log."""
-    case = filed.match.case
-    new = {record.repeat: log_digest(record) for record in filed.records}
-    for path in sorted((paths.records / case.case_id).glob("*.json")):
-        if not path.stem.isdigit():
-            continue
-        old = Record.read(path)
-        # what was run by hand where only logs can be ingested says nothing but that
-        if old.outcome != "unsupported" and log_digest(old) != new.get(int(path.stem)):
-            raise ConfigError(
-                f"repeat {path.stem} of experiment {case.experiment} has a record of another log already",
-                file=path,
-                key="FOLDER",
-                value=filed.match.folder.path,
-                allowed=f"the folder that was ingested before, or another --study; or remove {path.parent}",
-            )

@@ -63,13 +63,6 @@ def record_of(case: Case, repeat: int, folder: ResultFolder, run: Run, sha256: s
     )
 
 
-def log_digest(record: Record) -> str | None:
-    """SHA-256 of the log that a record was made from; None for a record that was not ingested."""
-    ingested = record.provenance.get("ingested")
-    digest = ingested.get("sha256") if isinstance(ingested, dict) else None
-    return digest if isinstance(digest, str) else None
-
-
 def _error(run: Run, folder: ResultFolder, workload: MlperfLogs) -> Error | None:
     """Why the log is no completed run, or None."""
     refused = ""
