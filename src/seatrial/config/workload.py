@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from seatrial.config.ingested import FioResults, MlperfLogs, MlperfStorageResults, NcclTestsLogs
-from seatrial.config.probe import Bisection, Checkpoint, Collective, Gemm, Memory, MoeAlltoall
+from seatrial.config.probe import Bisection, Checkpoint, Collective, Dataload, Gemm, Memory, MoeAlltoall
 from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune, Moe
 
 AnyWorkload = Annotated[
@@ -17,6 +17,7 @@ AnyWorkload = Annotated[
     | Collective
     | Bisection
     | MoeAlltoall
+    | Dataload
     | LlmFinetune
     | Diffusion
     | Moe

@@ -49,6 +49,12 @@ def _moe_alltoall(ctx: RankContext) -> None:
     run.run(ctx)
 
 
+def _dataload(ctx: RankContext) -> None:
+    from seatrial.train import dataload
+
+    dataload.run(ctx)
+
+
 def _llm_finetune(ctx: RankContext) -> None:
     from seatrial.train import llm_finetune
 
@@ -95,6 +101,7 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "bisection": _bisection,
     "moe_alltoall": _moe_alltoall,
     "checkpoint": _checkpoint,
+    "dataload": _dataload,
     "llm_finetune": _llm_finetune,
     "diffusion": _diffusion,
     "moe": _moe,

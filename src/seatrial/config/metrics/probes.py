@@ -24,8 +24,12 @@ PROBES: dict[str, Metric] = {
     "checkpoint.read_bandwidth": Metric("GB/s", "higher", "bytes read, which storage was seen to deliver"),
     "checkpoint.write_time": Metric("s", "lower", "of one checkpoint to storage, the maximum over ranks"),
     "checkpoint.read_time": Metric("s", "lower", "of one checkpoint from storage, the maximum over ranks"),
-    "checkpoint.rank_bandwidth": Metric("GB/s", "higher", "a rank's own bytes over its own time, to or from storage"),
-    "checkpoint.page_cache_bandwidth": Metric("GB/s", "higher", "bytes that reached no further than the page cache"),
+    "checkpoint.rank_bandwidth": Metric(
+        "GB/s", "higher", "a rank's own bytes over its own time, to or from storage"
+    ),
+    "checkpoint.page_cache_bandwidth": Metric(
+        "GB/s", "higher", "bytes that reached no further than the page cache"
+    ),
     "checkpoint.memory_bandwidth": Metric("GB/s", "higher", "bytes to or from a file system that lies in memory"),
     "checkpoint.unproven_bandwidth": Metric(
         "GB/s", "higher", "bytes to or from a file system for which nothing on this machine counts them"
@@ -34,7 +38,9 @@ PROBES: dict[str, Metric] = {
         "1", "higher", "bytes that the counters of device or mount moved by over the checkpoint's"
     ),
     # of tokens to experts' ranks and back; label direction: dispatch or combine (of the time also counts)
-    "moe_alltoall.time": Metric("s", "lower", "of one all-to-all of rows (or of their counts), the maximum over ranks"),
+    "moe_alltoall.time": Metric(
+        "s", "lower", "of one all-to-all of rows (or of their counts), the maximum over ranks"
+    ),
     "moe_alltoall.least_time": Metric("s", "lower", "what the declared links need at least for the same rows"),
     "moe_alltoall.logical_bandwidth": Metric(
         "GB/s", "higher", "rows of the busiest rank, those that stay on it included (as DeepEP counts), over time"
@@ -62,6 +68,19 @@ PROBES: dict[str, Metric] = {
     ),
     "collective.wire_bandwidth": Metric(
         "GB/s", "higher", "carried between nodes by each rank's NIC, one way, by the algorithm that the basis names"
+    ),
+    "dataload.throughput": Metric(
+        "samples/s", "higher", "samples of all ranks over the slowest rank's time of a window of batches"
+    ),
+    "dataload.rank_throughput": Metric("samples/s", "higher", "samples of one rank over its own time of a window"),
+    "dataload.bandwidth": Metric(
+        "GB/s", "higher", "bytes of all ranks' samples as they are stored; label reached: where they came from"
+    ),
+    "dataload.first_batch_time": Metric(
+        "s", "lower", "from nothing, workers to be started included, to the slowest rank's first batch"
+    ),
+    "dataload.fetched_share": Metric(
+        "1", "higher", "bytes that the kernel fetched from below the page cache over bytes of the samples"
     ),
     "bisection.bandwidth": Metric(
         "GB/s",

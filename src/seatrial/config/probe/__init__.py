@@ -12,6 +12,7 @@ from seatrial.config.probe.base import (
 from seatrial.config.probe.bisection import Bisection
 from seatrial.config.probe.checkpoint import Checkpoint
 from seatrial.config.probe.collective import Collective
+from seatrial.config.probe.dataload import Dataload
 from seatrial.config.probe.gemm import Gemm
 from seatrial.config.probe.memory import Memory
 from seatrial.config.probe.moe_alltoall import MoeAlltoall
@@ -23,6 +24,7 @@ __all__ = [
     "Buffer",
     "Checkpoint",
     "Collective",
+    "Dataload",
     "Dtype",
     "Gemm",
     "Memory",

@@ -1,0 +1,1 @@
+"""Probe dataload: what the input pipeline hands over, by workers."""
