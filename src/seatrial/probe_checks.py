@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import NoReturn
 
 from seatrial.case import Case
-from seatrial.config.probe import AcrossRanks, Checkpoint, Collective, MoeAlltoall, Probe
+from seatrial.config.probe import AcrossRanks, Bisection, Checkpoint, Collective, MoeAlltoall, Probe
+from seatrial.config.probe.bisection import NEEDS_TOPOLOGY
 from seatrial.config.probe.moe_alltoall import GiniLoad, ReplayLoad
+from seatrial.config.target import Target
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.measure.moe_alltoall.loads import GINI_TOLERANCE, gini_floor, least_tokens
 from seatrial.measure.moe_alltoall.trace import check_trace, read_trace
+from seatrial.measure.topology import FROM_SLURM, read_topology
+from seatrial.measure.topology import KEY as TOPOLOGY_KEY
 from seatrial.planned import Plan
+
+MOST_PAIRS = 20_000
+"""Every pair has a measurement of its own in the record."""
 
 
 def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
@@ -23,6 +30,8 @@ def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
         _check_experts(plan, case, workload)
     if isinstance(workload, Checkpoint):
         _check_checkpoint(plan, case, workload)
+    if isinstance(workload, Bisection):
+        _check_bisection(plan, case, workload)
 
 
 def _check_ranks(plan: Plan, case: Case, workload: AcrossRanks) -> None:
@@ -115,6 +124,43 @@ def _checkpoint_path(plan: Plan, case: Case, workload: Checkpoint, place: str) -
         allowed = have or "a name in target.storage that has a path; target.storage has none"
         _refuse(plan, f"{place}.storage", problem, workload.storage, allowed)
     return named.path, f"target.storage.{workload.storage}.path"
+
+
+def _check_bisection(plan: Plan, case: Case, workload: Bisection) -> None:
+    """Scales and pairs that there can be, cuts that these hosts can have, and a topology that can be read."""
+    target, place = case.target, f"experiments.{case.experiment}.workload"
+    there, unit = (target.nodes, "hosts") if target.nodes > 1 else (target.world_size, "ranks of a single host")
+    if any(scale > there for scale in workload.scales):
+        _refuse(plan, f"{place}.scales", f"there are {there} {unit}", workload.scales, f"numbers from 2 to {there}")
+    if "rail" in workload.cuts and (target.nodes < 2 or target.tasks_per_node < 2):
+        allowed = "cuts without rail, or target.nodes >= 2 and target.tasks_per_node >= 2"
+        _refuse(plan, f"{place}.cuts", "rails need several hosts of several ranks", workload.cuts, allowed)
+    ends = there if workload.between == "hosts" else target.world_size
+    most = max(n for n in range(ends + 1) if n * (n - 1) // 2 <= MOST_PAIRS)
+    if workload.pairwise and ends > most:
+        problem = f"{ends} {workload.between} have too many pairs to measure each"
+        _refuse(plan, f"{place}.pairwise", problem, workload.pairwise, f"[], or at most {most} {workload.between}")
+    for kind in [cut for cut in workload.cuts if cut in NEEDS_TOPOLOGY]:
+        _check_topology(plan, target, f"{place}.cuts", kind)
+
+
+def _check_topology(plan: Plan, target: Target, key: str, kind: str) -> None:
+    """A file that says what is in which `kind` of group; what Slurm says is known on the ranks only."""
+    source = target.scale_out.topology if target.scale_out is not None else None
+    if source is None:
+        allowed = "a cut that needs no topology, or target.scale_out.topology set to slurm or to a file"
+        _refuse(plan, key, f"a cut by {kind} needs a topology, and target {target.name} has none", kind, allowed)
+    if source != FROM_SLURM:
+        try:
+            read_topology(source).group_of_hosts(kind, [])
+        except ConfigError as problem:
+            raise ConfigError(
+                problem.problem,
+                file=plan.file_of(TOPOLOGY_KEY),
+                key=TOPOLOGY_KEY,
+                value=problem.value,
+                allowed=problem.allowed,
+            ) from problem
 
 
 def _refuse(plan: Plan, key: str, problem: str, value: object, allowed: str) -> NoReturn:

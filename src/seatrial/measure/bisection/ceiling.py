@@ -29,23 +29,22 @@ def full_bisection_of(target: Target, matching: Matching, hosts: int) -> Ceiling
     half, sending = sized.world_size // 2, senders // 2
     if sending == half:
         return found
-    return found[
-        0
-    ] * sending / half, f"{found[1]}; {sending} pairs of ranks send here, which leaves {sending}/{half}"
+    words = f"{found[1]}; {sending}/{half} of it, as {sending} pairs of ranks send here"
+    return found[0] * sending / half, words
 
 
 def pair_ceiling(target: Target, pair: Pair, hosts: int) -> Ceiling:
     """GB/s one way that the ranks of one pair could exchange with nobody else on the fabric."""
-    alone = len(pair.ranks)
-    if pair.across_hosts and target.tasks_per_node * hosts > fast_domain(target):
+    alone, domain = len(pair.ranks), fast_domain(target)
+    inside = not pair.across_hosts or target.tasks_per_node * hosts <= domain
+    # Of hosts in several domains that span hosts it is not known which share one: the faster links bound them all.
+    if not inside and domain <= target.tasks_per_node:
         rate = nic(target)
         if rate is None or target.scale_out is None:
             return None
         share, whole, source = rate
-        words = (
-            f"{alone} ranks over {target.scale_out.name}" if alone > 1 else f"one rank over {target.scale_out.name}"
-        )
-        return min(alone * whole, target.tasks_per_node * share), f"{words}: {source}"
+        who = "one rank" if alone == 1 else f"{alone} ranks"
+        return min(alone * whole, target.tasks_per_node * share), f"{who} over {target.scale_out.name}: {source}"
     if target.device == "cpu":
         return None
     link = peer_link(target)

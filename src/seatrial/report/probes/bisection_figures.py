@@ -22,7 +22,8 @@ MOST_ENDS = 32
 """Ends of a map; with more pairs are drawn as dots in order."""
 MOST_NUMBERED = 12
 """Ends up to which a map's cells have room for numbers."""
-PALEST = 0.12
+PALEST, FULLEST = 0.06, 0.5
+"""How strongly a cell is filled: numbers stand on it."""
 
 
 def draw_cuts(study: StudyTables, rows: Sequence[Row]) -> Drawing | None:
@@ -120,7 +121,7 @@ def _map(ax: Axes, rows: Sequence[Row], ends: Sequence[str]) -> None:
     for row in rows:
         share = row["median_gbps"] / most
         colour = SLOWER if row["slow"] else SERIES[0]
-        alpha = 0.75 if row["slow"] else PALEST + (0.85 - PALEST) * share
+        alpha = FULLEST if row["slow"] else PALEST + (FULLEST - PALEST) * share
         i, j = place[row["first"]], place[row["second"]]
         for x, y in ((i, j), (j, i)):
             ax.add_patch(Rectangle((x - 0.47, y - 0.47), 0.94, 0.94, facecolor=colour, alpha=alpha, linewidth=0))
