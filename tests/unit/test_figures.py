@@ -28,7 +28,7 @@ def words_of(svg: str) -> list[str]:
 
 def test_each_figure_is_drawn_where_there_is_something_to_draw(make_study):
     figures = drawn(full_study(make_study))
-    assert list(figures) == ["comparison", "time_to_quality", "loss", "bus_bandwidth", "gemm"]
+    assert list(figures) == ["comparison", "time_to_quality", "loss", "gemm"]
 
 
 def test_nothing_measured_draws_nothing(make_study):
@@ -66,10 +66,9 @@ def test_the_comparison_names_median_and_threshold_and_every_ratio(make_study):
     assert sum("0.91 (0.87 to 0.94)" in word for word in words) == 1
 
 
-def test_a_ceiling_is_named_where_known_and_said_to_be_unknown_where_not(make_study):
+def test_a_ceiling_is_named_where_known(make_study):
     figures = drawn(full_study(make_study))
     assert "The upright bar is the ceiling" in figures["gemm"].reading
-    assert "No ceiling is known" in figures["bus_bandwidth"].reading
 
 
 def test_colours_read_on_white_and_on_black_and_become_variables_in_the_page(make_study):

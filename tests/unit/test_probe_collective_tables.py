@@ -13,6 +13,9 @@ from study_on_disk import COLLECTIVE, GEMM, StudyOnDisk
 from seatrial.case import Case
 from seatrial.measure.ceilings import bus_factor
 from seatrial.record import Measurement, measurement
+from seatrial.report.probes.collective import section
+from seatrial.report.probes.section import ProbeSection
+from seatrial.report.study_tables import read_study
 
 SIZES = [64 * 4**i for i in range(12)]
 """64 B to 256 MiB."""
@@ -174,3 +177,62 @@ def test_a_study_without_collectives_has_no_such_tables(study: StudyOnDisk) -> N
     study.experiment("gemm", GEMM)
     study.analyse()
     assert not paths.probe_table("collective").exists() and not paths.probe_table("collective_fit").exists()
+
+
+# --- the page
+
+
+def section_of(study: StudyOnDisk) -> ProbeSection:
+    found = section(read_study(study.analyse()))
+    assert found is not None
+    return found
+
+
+def cells(of: ProbeSection) -> list[str]:
+    return [c.text for table in of.tables for row in table.rows for c in row]
+
+
+def test_the_page_draws_bandwidth_with_its_ceiling_and_times_with_their_fit(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    swept(study, case, ceiling=450.0)
+    page = section_of(study)
+    assert [figure.name for figure in page.figures] == ["collective_bandwidth", "collective_time"]
+    bandwidth, time = page.figures
+    assert "Dotted: the ceiling" in bandwidth.reading and "GB/s of at most 450" in bandwidth.caption
+    assert "1 piece" in time.caption
+    assert {"20 µs", "315", "256 MiB", "nothing"} <= set(cells(page))
+    assert len(page.details[0][1].rows) == len(SIZES)
+
+
+def test_the_page_says_where_no_ceiling_is_known_and_where_a_line_does_not_fit(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("few", MANY)
+    study.record(case, 0, *reading(64, [1e-5]), *reading(1024, [2e-5]))
+    page = section_of(study)
+    assert [figure.name for figure in page.figures] == ["collective_bandwidth"]
+    assert "No ceiling is known" in page.figures[0].reading
+    assert any("too few" in text for text in cells(page)) and "no ceiling is known" in cells(page)
+
+
+def test_the_page_explains_what_reads_more_than_its_ceiling(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    swept(study, case, lambda size: 20e-6 + size / 275e9, ceiling=450.0)
+    words = " ".join(section_of(study).words)
+    assert "all_reduce float32, 8 ranks at 256 MiB reads 105 % of the bound" in words
+    assert "NVLink SHARP" in words
+
+
+def test_nothing_measured_gives_a_section_without_figures_and_no_collective_gives_none(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    study.failed(case, 0)
+    assert section_of(study).figures == []
+    study.planned.clear()
+    study.study["experiments"] = {}
+    study.experiment("gemm", GEMM)
+    assert section(read_study(study.analyse())) is None
+
+
+def test_more_lines_than_there_is_room_for_are_counted(study: StudyOnDisk) -> None:
+    for number in range(20):
+        (case,) = study.experiment(f"e{number}", {**COLLECTIVE, "iterations": 10 + number})
+        study.record(case, 0, *reading(4096, [1e-5 * (1 + number)]))
+    assert "2 more lines not drawn" in section_of(study).figures[0].reading

@@ -58,7 +58,8 @@ def full_study(make_study, folder="trial", **words):
         study.gemm(case, [1.0 + i, 1.1 + i], ceiling=4.0)
     for case in study.experiment("reduce", COLLECTIVE, 1, {"workload.size_bytes": [1024, 4096]}):
         labels = {"operation": "all_reduce", "dtype": "float32", "size_bytes": case.workload.size_bytes, "ranks": 2}
-        study.record(case, 0, measurement("collective.bus_bandwidth", [1.0, 1.1], labels))
+        bandwidths = [measurement(f"collective.{n}_bandwidth", [1.0, 1.1], labels) for n in ("algorithm", "bus")]
+        study.record(case, 0, measurement("collective.time", [4e-6, 5e-6], labels), *bandwidths)
     (case,) = study.experiment("finetune", FINETUNE, 4)
     for repeat, minutes in enumerate((1.0, 1.2)):
         losses = [measurement("train.evaluation_loss", [3.0 - s / 50], {"step": s}) for s in (0, 20, 40)]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -13,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from seatrial.analysis.inputs import TIME_TO_QUALITY
-from seatrial.report.axes import WHOLE, legend_below, new_figure, reference_line, rows_figure, values_at_right
+from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing, Drawn, drawn
 from seatrial.report.palette import OF_STANDING, SERIES
 from seatrial.report.quality_figures import frechet_distance, loss, retrieval_accuracy
 from seatrial.report.routing import expert_imbalance, routing
 from seatrial.report.step_time import step_time
 from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over
-from seatrial.report.table import MULTIPLY, count, ratio_words, span_of_ratios
-from seatrial.units import format_bytes, format_figure
+from seatrial.report.table import MULTIPLY, ratio_words, span_of_ratios
+from seatrial.units import format_figure
 
 TRAINING_TIME, MLPERF_TIME = TIME_TO_QUALITY
 MOST_ROWS = 40
@@ -44,7 +42,6 @@ def draw_all(study: StudyTables) -> list[Drawn]:
         step_time,
         routing,
         expert_imbalance,
-        bus_bandwidth,
         gemm,
         memory,
     )
@@ -143,48 +140,6 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
 
 def _time_words(row: Row, scale: float, unit: str) -> str:
     return f"{format_figure(scale * row['median_minutes'], 3)} {unit}, {row['converged']} of {row['repeats']}"
-
-
-def bus_bandwidth(study: StudyTables) -> Drawing | None:
-    """Bus bandwidth by message size, a line per operation, dtype and number of ranks, with its ceiling."""
-    frame = study.measurements
-    chosen = frame[(frame["metric"] == "collective.bus_bandwidth") & (frame["outcome"] == "completed")].copy()
-    if chosen.empty:
-        return None
-    facts = [_collective_facts(study, case_id, labels) for case_id, labels in _keys(chosen)]
-    chosen["size"] = [fact["size_bytes"] for fact in facts]
-    chosen["line"] = [f"{f['operation']} {f['dtype']}, {count(int(f['ranks']), 'rank')}" for f in facts]
-    lines = list(dict.fromkeys(chosen["line"]))[:MOST_LINES]
-    chosen = chosen[chosen["line"].isin(lines)].sort_values(["line", "size", "repeat"])
-    figure, ax = new_figure(3.4)
-    colours = dict(zip(lines, SERIES, strict=False))
-    sns.lineplot(
-        chosen, x="size", y="median", hue="line", hue_order=lines, palette=colours, estimator="median",
-        errorbar=None, marker="o", markersize=5, markeredgewidth=0, ax=ax,
-    )  # fmt: skip
-    for line in lines:
-        ceiling = chosen[(chosen["line"] == line) & chosen["ceiling"].notna()]
-        if len(ceiling):
-            means = ceiling.groupby("size")["ceiling"].median()
-            ax.plot(means.index, means.values, color=colours[line], linestyle=":", linewidth=1.4)
-    ax.set_xscale("log", base=2)
-    sizes = sorted(set(chosen["size"]))
-    ax.set_xticks(sizes[:: max(1, len(sizes) // 8)], minor=False)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_bytes(int(x))))
-    ax.set_ylim(bottom=0)
-    ax.grid(axis="y")
-    ax.set(xlabel="message size for each rank", ylabel="bus bandwidth, GB/s")
-    legend_below(ax)
-    best = chosen.groupby("line", sort=True)["median"].max()
-    known = chosen["ceiling"].notna().any()
-    reading = f"Median over repeats. {'Dotted: the ceiling.' if known else 'No ceiling is known.'}"
-    words = ", ".join(f"{line} up to {format_figure(value, 3)} GB/s" for line, value in best.items())
-    return Drawing(figure, "Collective bus bandwidth by message size", reading, words)
-
-
-def _collective_facts(study: StudyTables, case_id: str, labels: str) -> dict[str, Any]:
-    case = study.cases[case_id]
-    return {"ranks": case.target.world_size, **case.workload.model_dump(), **json.loads(labels)}
 
 
 def gemm(study: StudyTables) -> Drawing | None:

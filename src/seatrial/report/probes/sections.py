@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seatrial.report.probes import bisection, checkpoint, moe_alltoall
+from seatrial.report.probes import bisection, checkpoint, collective, moe_alltoall
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import StudyTables
 
 __all__ = ["SECTIONS", "ProbeSection", "probe_sections"]
 
 SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (
+    collective.section,
     bisection.section,
     moe_alltoall.section,
     checkpoint.section,
