@@ -29,6 +29,9 @@ PROBE_TABLES: dict[str, tuple[str, ...]] = {
     "nccl_tests_logs": ("collective", "collective_fit"),
     "checkpoint": ("checkpoint", "checkpoint_interval"),
     "moe_alltoall": ("moe_alltoall", "moe_alltoall_slope"),
+    "gemm": ("gemm", "devices"),
+    "memory": ("devices",),
+    "dataload": ("dataload",),
 }
 """The tables that `analyse` writes where a study has a probe, by its kind."""
 

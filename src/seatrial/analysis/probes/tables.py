@@ -8,6 +8,9 @@ from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.probes.bisection import bisection_tables
 from seatrial.analysis.probes.checkpoint import checkpoint
 from seatrial.analysis.probes.collective import collective
+from seatrial.analysis.probes.dataload import dataload
+from seatrial.analysis.probes.devices import devices
+from seatrial.analysis.probes.gemm import gemm_tables
 from seatrial.analysis.probes.moe_alltoall import moe_alltoall
 from seatrial.case import Case
 from seatrial.paths import PROBE_TABLES, StudyPaths
@@ -20,6 +23,9 @@ WRITERS: dict[str, Writer] = {
     "nccl_tests_logs": collective,
     "checkpoint": checkpoint,
     "moe_alltoall": moe_alltoall,
+    "gemm": gemm_tables,
+    "memory": devices,
+    "dataload": dataload,
 }
 """Kind of probe -> what writes its PROBE_TABLES from the study's tables; given the study's cases of that kind."""
 

@@ -1,0 +1,206 @@
+"""tables/devices.csv: every device beside its fleet, for products and memory, so that a slow one shows.
+
+A fleet is the devices that did the same work in the same case. A device is told apart by its host and its place
+among the ranks there; its value is the median over repeats of each repeat's median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.inputs import read_cases, read_plan
+from seatrial.analysis.statistics import median
+from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
+from seatrial.case import Case
+from seatrial.config.base import Threshold
+from seatrial.config.probe import Gemm, Memory
+from seatrial.paths import StudyPaths
+from seatrial.record import Measurement, Record
+from seatrial.units import format_bytes
+
+SLOWER_BY = Threshold(
+    value=0.05,
+    source="identical GPUs vary by 8 % on average (Sinha et al., SC'22): 5 to 8 % below the fleet is worth a look",
+)
+"""A device is slow where it lies further below its fleet's median than this, as a share of it."""
+ROBUST_Z = Threshold(
+    value=3.5, source="Iglewicz and Hoaglin (1993): 0.6745 (x - median) / MAD beyond 3.5 marks an outlier"
+)
+"""... and further below it than this many robust standard deviations."""
+CONSISTENCY = 0.6745
+"""What makes the median absolute deviation one standard deviation of normal values."""
+LEAST_DEVICES = 3
+"""Of two devices that differ nobody can say which is the odd one."""
+METRICS = (
+    "gemm.throughput",
+    "gemm.best_throughput",
+    "gemm.sustained_throughput",
+    "memory.bandwidth",
+    "memory.host_bandwidth",
+)
+COLUMNS = (
+    "study",
+    "target",
+    "experiment",
+    "case_id",
+    "metric",
+    "work",
+    "host",
+    "place",
+    "rank",
+    "device",
+    "measured",
+    "value",
+    "unit",
+    "devices",
+    "fleet_median",
+    "fleet_spread",
+    "ratio",
+    "robust_z",
+    "slow",
+    "fraction_of_ceiling",
+    "note",
+)
+"""`place`: which of its host's ranks; `measured`: repeats with a value; `fleet_spread`: greatest less least value
+over the median; `robust_z` is empty where it is infinite (half of the fleet or more have the same value); `slow` is
+empty where the fleet is too small to tell."""
+Row = dict[str, Any]
+
+
+class Device(NamedTuple):
+    """One device of a fleet."""
+
+    host: str
+    place: int
+    rank: int
+    device: str
+
+
+class Reading(NamedTuple):
+    """One device's measurement in one repeat."""
+
+    device: Device
+    found: Measurement
+
+
+def devices(paths: StudyPaths, cases: Sequence[Case]) -> None:
+    """Write tables/devices.csv, for all cases of the study that measure devices one by one."""
+    everything = read_cases(paths, read_plan(paths))
+    names = axis_names(case.axes for case in everything)
+    rows: list[Row] = []
+    for case in everything:
+        if isinstance(case.workload, Gemm | Memory):
+            rows += [row | axis_columns(case.axes, names) for row in _rows(case, completed(paths, case))]
+    write_csv(paths.probe_table("devices"), [*COLUMNS, *(AXIS + name for name in names)], rows)
+
+
+def completed(paths: StudyPaths, case: Case) -> list[Record]:
+    """The records of a case's completed repeats."""
+    found = [read_repeat(paths, case, number).record for number in range(case.repeats)]
+    return [record for record in found if record is not None and record.outcome == "completed"]
+
+
+def robust_z(value: float, values: Sequence[float]) -> float:
+    """0.6745 (value - median) / MAD; infinite where the MAD is 0 and the value differs, else 0."""
+    middle = median(values)
+    assert middle is not None
+    deviation = median([abs(other - middle) for other in values])
+    if not deviation:
+        return 0.0 if value == middle else math.copysign(math.inf, value - middle)
+    return CONSISTENCY * (value - middle) / deviation
+
+
+def is_slow(value: float, values: Sequence[float]) -> bool | None:
+    """Whether a device lies below its fleet by both thresholds; None where the fleet is too small to tell."""
+    if len(values) < LEAST_DEVICES:
+        return None
+    middle = median(values)
+    assert middle is not None
+    return value < (1 - SLOWER_BY.value) * middle and robust_z(value, values) < -ROBUST_Z.value
+
+
+def _rows(case: Case, records: Sequence[Record]) -> Iterator[Row]:
+    fleets: dict[tuple[str, str], dict[Device, list[Measurement]]] = {}
+    for record in records:
+        for device, found in _readings(case, record):
+            work = {k: v for k, v in found.labels.items() if k not in ("rank", "device")}
+            fleet = fleets.setdefault((found.metric, canonical_json(work)), {})
+            known = next((d for d in fleet if (d.host, d.place) == (device.host, device.place)), device)
+            fleet.setdefault(known, []).append(found)
+    for (metric, _), fleet in sorted(fleets.items()):
+        yield from _fleet(case, metric, fleet)
+
+
+def _readings(case: Case, record: Record) -> Iterator[Reading]:
+    """What each rank measured of its own device, with where that is."""
+    hosts = record.provenance.get("hosts") or []
+    searched = isinstance(case.workload, Gemm) and case.workload.search is not None
+    for found in record.measurements:
+        # of a search only the best shape counts: the same on all devices
+        if found.metric not in METRICS or (searched and found.metric == "gemm.throughput"):
+            continue
+        rank = found.labels.get("rank")
+        if not isinstance(rank, int):
+            continue
+        host = str(hosts[rank]) if rank < len(hosts) else "unknown"
+        place = sum(str(other) == host for other in hosts[:rank])
+        yield Reading(Device(host, place, rank, str(found.labels.get("device", ""))), found)
+
+
+def _fleet(case: Case, metric: str, fleet: Mapping[Device, Sequence[Measurement]]) -> Iterator[Row]:
+    values = {device: _middle([_middle(m.samples) for m in found]) for device, found in fleet.items()}
+    all_values = list(values.values())
+    middle = _middle(all_values)
+    for device in sorted(fleet):
+        value, found = values[device], fleet[device]
+        z, bound = robust_z(value, all_values), found[0].ceiling
+        slow = is_slow(value, all_values)
+        yield {
+            "study": case.study,
+            "target": case.target.name,
+            "experiment": case.experiment,
+            "case_id": case.case_id,
+            "metric": metric,
+            "work": work_words(found[0].labels),
+            **device._asdict(),
+            "measured": len(found),
+            "value": value,
+            "unit": found[0].unit,
+            "devices": len(fleet),
+            "fleet_median": middle,
+            "fleet_spread": (max(all_values) - min(all_values)) / middle,
+            "ratio": value / middle,
+            "robust_z": z if math.isfinite(z) else None,
+            "slow": slow,
+            "fraction_of_ceiling": None if bound is None else value / bound,
+            "note": _note(slow, len(fleet), bound is not None and value > bound),
+        }
+
+
+def _note(slow: bool | None, count: int, above: bool) -> str:
+    said = []
+    if slow is None:
+        said.append(f"{count} device(s) are too few to tell a slow one")
+    if above:
+        said.append("above its ceiling: the figure of the target is too low, or a cache answered")
+    return "; ".join(said)
+
+
+def work_words(labels: Mapping[str, Any]) -> str:
+    """What was done, in few words, of a measurement's labels."""
+    words = [str(labels["operation"])] if "operation" in labels else []
+    if "size_bytes" in labels:
+        words.append(format_bytes(int(labels["size_bytes"])))
+    if "m" in labels:
+        words.append(f"{labels['m']} x {labels['n']} x {labels['k']}")
+    words += [str(labels[name]) for name in ("dtype", "host_memory") if name in labels]
+    return " ".join([*words, "cold cache"] if labels.get("cold_cache") else words)
+
+
+def _middle(values: Sequence[float]) -> float:
+    found = median(values)
+    assert found is not None  # a measurement has samples
+    return found
