@@ -1,8 +1,8 @@
 """Faults put in for real into the nodes of a private Slurm: links and disks made slow, and mended on leaving.
 
-Each fault is a context manager over a Cluster, in a module of its own (`links`, `disks`); `why_not` of that module
-says in words why the machine cannot have it. What is broken, where and how badly is drawn at run time (Draw), so
-that nothing that reads the results can know it.
+Each fault is a context manager over a Cluster, in a module for its kind (`links`, `disks`) whose `why_not` says in
+words why this machine cannot have it. What is broken, where and how badly is drawn at run time (Draw), so that
+nothing that reads the results can know it.
 """
 
 from faults.cluster import Cluster

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from faults import Draw, all_links, disks, payload_rate, throttled_disk, throttled_link, throttled_pair
+from faults import Draw, all_links, groups, payload_rate, throttled_disk, throttled_link, throttled_pair
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(120), pytest.mark.xdist_group("slurm")]
 CLUSTER = Path(__file__).parent / "cluster"
@@ -127,11 +127,11 @@ def test_a_throttled_disk_is_shared_by_the_jobs_of_its_nodes_and_mended_whatever
         alone, shared = (write_and_read(cluster, nodes, tmp_path) for nodes in (["node2"], ["node1", "node2"]))
         [healthy] = write_and_read(cluster, ["node3"], tmp_path)
         raise KeyboardInterrupt
-    assert alone[0] == pytest.approx((rate, rate), rel=0.1)
+    assert alone[0] == pytest.approx((rate, rate), rel=0.2)  # others wait for the same journal
     assert [sum(both) for both in zip(*shared, strict=True)] == pytest.approx([rate, rate], rel=0.2)
     assert min(healthy) > 2 * rate
     assert blkio_groups(cluster) == before
-    assert not list(disks.CONTROLLER.glob(f"{cluster.base.name}-fault*"))
+    assert not list(groups.HIERARCHIES.glob(f"*/{cluster.base.name}-fault*"))
 
 
 def write_and_read(cluster, nodes, folder):
