@@ -42,7 +42,9 @@ def install(tools: Path, name: str, prints: str = "", exits: int = 0, sleeps: fl
 
 
 def raw_local() -> dict[str, Any]:
-    return yaml.safe_load((CONF / "target" / "local.yaml").read_text(encoding="utf-8"))
+    raw = yaml.safe_load((CONF / "target" / "local.yaml").read_text(encoding="utf-8"))
+    del raw["defaults"]  # Hydra's, which composes the ablations; they are read in test_target_catalogue
+    return raw
 
 
 def filled(**changes: object) -> Target:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from pydantic import ValidationError
 
 from seatrial.config import local
 from seatrial.config.study import Economics
@@ -21,6 +22,10 @@ CATALOGUE = REPOSITORY.parent / "shared" / "data" / "hardware.yaml"
 TARGETS = sorted(p.stem for p in (CONF / "target").glob("*.yaml"))
 ACCELERATORS = sorted(p.stem for p in (CONF / "accelerator").glob("*.yaml"))
 NOT_A_SYSTEM = {"local", "mini_slurm"}
+NCCL = {
+    *("NCCL_P2P_DISABLE", "NCCL_NVLS_ENABLE", "NCCL_MNNVL_ENABLE", "NCCL_SHM_DISABLE", "NCCL_IB_DISABLE"),
+    *("NCCL_NET", "NCCL_NET_GDR_LEVEL", "NCCL_NET_GDR_C2C"),
+}
 PRECISIONS = {"float16": "fp16", "bfloat16": "bf16", "fp8": "fp8", "fp4": "fp4", "int8": "int8"}
 
 
@@ -117,6 +122,38 @@ def test_a_figure_of_a_target_can_be_overridden_on_the_command_line() -> None:
         config = compose(overrides=["+target=dgx_h100", "target.scale_up.unidirectional_gbps.value=300"])
     assert config.target.scale_up.unidirectional_gbps.value == 300
     assert config.target.scale_up.bidirectional_gbps.value == 900
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_can_be_switched_off_stands_in_every_target_whose_library_obeys(name: str) -> None:
+    found = target(name)
+    nvidia = found.accelerator is not None and found.accelerator.vendor == "nvidia"
+    assert ({"p2p_off", "nvls_off", "fast_network_off"} <= set(found.ablations)) == (nvidia or name == "local")
+    for way, ablation in found.ablations.items():
+        assert "NCCL user guide" in ablation.description and set(ablation.environment) <= NCCL, way
+        chosen = {**found.model_dump(), "ablation": way}
+        if found.device == "cuda":
+            assert Target.model_validate(chosen).environment.items() >= ablation.environment.items()
+        else:
+            with pytest.raises(ValidationError, match="nothing on CPUs obeys"):
+                Target.model_validate(chosen)
+
+
+def test_an_ablation_of_another_vendor_is_refused_with_those_that_work() -> None:
+    amd = target("mi300x_oam8").model_dump()
+    ways = {
+        "other": {"description": "x", "environment": {"A": "1"}},
+        **target("dgx_h100").model_dump()["ablations"],
+    }
+    with pytest.raises(ValidationError, match=r"nothing on accelerators of amd obeys .* of nvidia"):
+        Target.model_validate({**amd, "ablations": ways, "ablation": "p2p_off"})
+    assert Target.model_validate({**amd, "ablations": ways, "ablation": "other"}).environment["A"] == "1"
+
+
+def test_the_sweep_over_ablations_names_what_nvidia_targets_have() -> None:
+    swept = yaml.safe_load((CONF / "sweep" / "fabric_ablation.yaml").read_text(encoding="utf-8"))
+    names = swept["axes"]["target.ablation"]
+    assert names[0] is None and set(names[1:]) <= set(target("dgx_h100").ablations)
 
 
 def test_node_and_accelerator_prices_agree_where_a_target_states_both() -> None:

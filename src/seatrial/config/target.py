@@ -128,6 +128,8 @@ class Ablation(Closed):
     """Variables set for every rank before torch starts, over the launcher's own."""
     without: list[Literal["scale_up", "in_network_reduction", "scale_out"]] = []
     """The declared features whose ceilings do not hold then."""
+    vendor: str | None = None
+    """Whose accelerators' library obeys the variables; None: they concern every target."""
 
 
 class Container(Closed):
@@ -257,7 +259,24 @@ class Target(Closed):
                 value=self.ablation,
                 allowed=", ".join(["null", *self.ablations]),
             )
+        chosen = self.ablations[self.ablation] if self.ablation is not None else None
+        if chosen is not None and not self._obeys(chosen):
+            here = "CPUs" if self.device == "cpu" else f"accelerators of {self._vendor}"
+            raise FieldMistake(
+                f"nothing on {here} obeys this ablation, which is for accelerators of {chosen.vendor}",
+                field="ablation",
+                value=self.ablation,
+                allowed=", ".join(["null", *(name for name, way in self.ablations.items() if self._obeys(way))]),
+            )
         return self
+
+    @property
+    def _vendor(self) -> str | None:
+        return self.accelerator.vendor.lower() if self.accelerator is not None else None
+
+    def _obeys(self, ablation: Ablation) -> bool:
+        """Whether a library on this target reads the ablation's variables."""
+        return ablation.vendor is None or (self.device != "cpu" and self._vendor in (None, ablation.vendor.lower()))
 
     @property
     def environment(self) -> dict[str, str]:
