@@ -40,7 +40,7 @@ COLUMNS = (
 )
 """`scope`: iterations (of one case) or loads (of cases that differ in nothing else, `group`: their other axes)."""
 LEAST_POINTS = 3
-LEAST_SPAN = 1.02
+LEAST_SPAN = 1.05
 """Imbalances that differ by less say nothing of what imbalance costs."""
 MOST_POINTS = 1000
 """Of more iterations every n-th is taken: the median of slopes looks at all pairs."""
@@ -96,15 +96,19 @@ def slope(imbalance: Sequence[float], seconds: Sequence[float], what: str = "poi
 
 def _groups(cases: Sequence[Case]) -> dict[str, list[Case]]:
     """Cases of an experiment that differ in their load alone, two or more; by their other axes in words."""
-    found: dict[tuple[str, str], list[Case]] = {}
+    found: dict[str, list[Case]] = {}
     for case in cases:
-        others = {name: value for name, value in case.axes.items() if not name.startswith("workload.load")}
-        found.setdefault((case.experiment, canonical_json(others)), []).append(case)
-    return {
-        f"{experiment} {axes}" if axes != "{}" else experiment: members
-        for (experiment, axes), members in found.items()
-        if len({_load(case) for case in members}) > 1
-    }
+        found.setdefault(", ".join([case.experiment, *other_axes(case)]), []).append(case)
+    return {group: members for group, members in found.items() if len({_load(case) for case in members}) > 1}
+
+
+def other_axes(case: Case) -> list[str]:
+    """The swept values of a case beside its load, in words: 'tokens 4096'."""
+    return [
+        f"{name.rpartition('.')[2]} {canonical_json(value) if isinstance(value, list | dict) else value}"
+        for name, value in case.axes.items()
+        if not name.startswith("workload.load")
+    ]
 
 
 def _load(case: Case) -> str:

@@ -11,12 +11,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from seatrial.analysis.probes import moe_alltoall as measured
 from seatrial.analysis.probes import moe_alltoall_slope as slopes
 from seatrial.analysis.tables import read_csv, require_cases, rows_of
+from seatrial.case import Case
 from seatrial.report.axes import WHOLE
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.palette import SERIES
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.step_time import share_words
-from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.study_tables import Row, StudyTables
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, span, table
 from seatrial.units import format_figure
 
@@ -39,7 +40,7 @@ BANDWIDTHS = (
 
 def section(study: StudyTables) -> ProbeSection | None:
     """None where the study has no case of it. Raises UnreadableFile where analyse has not run."""
-    if not any(case.workload.kind == "moe_alltoall" for case in study.cases.values()):
+    if not _cases(study):
         return None
     rows = _rows(study, "moe_alltoall", measured.COLUMNS, ("load", "note", "ceiling_basis", "interval_method"))
     fitted = _rows(study, "moe_alltoall_slope", slopes.COLUMNS, ("load", "group", "note"))
@@ -185,7 +186,7 @@ def _slope_cells(study: StudyTables, row: Row) -> list[Cell]:
     if row["scope"] == "loads":
         head = Cell(f"loads of {row['group']}", row["load"])
     else:
-        head = Cell("iterations", case_label(study.cases[row["case_id"]]))
+        head = Cell("iterations", ", ".join([row["load"], *_others(study, row)]))
     return [
         head,
         Cell(row["direction"]),
@@ -229,9 +230,7 @@ def _lines(study: StudyTables, rows: list[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     several = len({row["experiment"] for row in rows}) > 1
     for row in rows:
-        axes = study.cases[row["case_id"]].axes
-        others = {name: value for name, value in axes.items() if not name.startswith("workload.load")}
-        values = [f"{name.rpartition('.')[2]} {value}" for name, value in others.items()]
+        values = _others(study, row)
         named = [row["experiment"], *values] if several or not values else values
         found.setdefault(", ".join(named), []).append(row)
     return {name: sorted(of_line, key=lambda row: row["imbalance"]) for name, of_line in found.items()}
@@ -258,13 +257,19 @@ def _panel(ax: Axes, lines: dict[str, list[Row]], direction: str) -> None:
 
 def _name(study: StudyTables, row: Row) -> str:
     """Load and direction, and in what else the case differs from others of the study."""
-    axes = study.cases[row["case_id"]].axes
-    others = [
-        f"{name.rpartition('.')[2]} {value}" for name, value in axes.items() if not name.startswith("workload.load")
-    ]
-    several = len({case.experiment for case in study.cases.values() if case.workload.kind == "moe_alltoall"}) > 1
+    several = len({case.experiment for case in _cases(study)}) > 1
     parts = [row["experiment"]] if several else []
-    return ", ".join([*parts, f"{row['load']}, {row['direction']}", *others])
+    return ", ".join([*parts, f"{row['load']}, {row['direction']}", *_others(study, row)])
+
+
+def _others(study: StudyTables, row: Row) -> list[str]:
+    """The case's swept values beside its load, where the study's cases differ in them."""
+    common = set.intersection(*(set(slopes.other_axes(case)) for case in _cases(study)))
+    return [words for words in slopes.other_axes(study.cases[row["case_id"]]) if words not in common]
+
+
+def _cases(study: StudyTables) -> list[Case]:
+    return [case for case in study.cases.values() if case.workload.kind == "moe_alltoall"]
 
 
 def _shape(row: Row) -> str:
