@@ -1,7 +1,8 @@
 """What the bytes of an iteration reached, by what this machine's counters say of them.
 
 - storage: the counters of the device (or of the mount, over a network) moved by nearly all bytes in every
-  iteration; for a read, this process's own counter says too that the kernel fetched them.
+  iteration. They count others' bytes too, so that alone they are not enough: a write must have been synced or
+  direct, and of a read this process's own counter must say that the kernel fetched it.
 - page_cache: they did not. What was timed is a copy in memory.
 - memory_file_system: the path lies in memory.
 - unknown: nothing here counts the bytes of this file system.
@@ -33,12 +34,16 @@ METRIC_OF: dict[Reached, str] = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of one direction: `device` and `own` are shares of the bytes by iteration; NaN where nothing counts them."""
+    """Of one direction: `device` and `own` are shares of the bytes by iteration; NaN where nothing counts them.
+
+    `synced` false: a write that the kernel may keep to itself.
+    """
 
     direction: Direction
     kinds: Sequence[str]
     device: Sequence[float]
     own: Sequence[float]
+    synced: bool = True
 
     @property
     def reached(self) -> Reached:
@@ -47,7 +52,7 @@ class Evidence:
             return "memory_file_system"
         if "unknown" in self.kinds or any(math.isnan(share) for share in self.device):
             return "unknown"
-        if min(self.device) < ENOUGH:
+        if min(self.device) < ENOUGH or (self.direction == "write" and not self.synced):
             return "page_cache"
         if self.direction == "read" and any(share < ENOUGH for share in self.own):
             return "page_cache"
@@ -70,6 +75,8 @@ class Evidence:
         least, most = min(self.device), max(self.device)
         said = f"{self.direction}: the counters moved by {least:.2f} to {most:.2f} of the bytes"
         if self.reached == "page_cache":
+            if self.direction == "write" and not self.synced:
+                return f"{said}, and nothing was synced: the page cache took them"
             if least >= ENOUGH:
                 own = min(share for share in self.own if not math.isnan(share))
                 return f"{said}, but not for this probe, whose own count is {own:.2f}: it read the page cache"

@@ -100,7 +100,7 @@ class Rounds:
         size = self.workload.size_bytes
         device = [sum(of) / size for of in zip(*gather_samples(self.ctx, timed.device), strict=True)]
         own = [sum(of) / size for of in zip(*gather_samples(self.ctx, timed.own), strict=True)]
-        evidence = Evidence(timed.direction, kinds, device, own)
+        evidence = Evidence(timed.direction, kinds, device, own, self.workload.fsync or self.workload.direct)
         return Outcome(slowest, gather_samples(self.ctx, timed.seconds), evidence)
 
     def _time(self, timed: Timed, counts: bool, step: Callable[[int], None], number: int) -> None:
