@@ -10,12 +10,13 @@ import pytest
 import torch
 import torch.distributed as dist
 from gloo_ranks import on_ranks
-from ranks import case, run_ranks
+from ranks import case, run_ranks, target
 from ranks import collective as small
 
 from seatrial.errors import EXIT_FAULT, SeatrialError, Unsupported
 from seatrial.measure.collective import run
 from seatrial.measure.collective.exchange import EXCHANGES, Broadcast, Exchange, SendRecv, perform
+from seatrial.measure.collective.wire import wire
 from seatrial.measure.context import RankContext
 from seatrial.record import Measurement
 
@@ -169,11 +170,36 @@ def test_every_operation_is_measured_once_for_all_ranks(ranks: list[dict[str, An
     bus = [a * BUS_FACTOR.get(operation, 2 / 3) for a in algorithm]
     assert by_name["algorithm_bandwidth"].samples == pytest.approx(algorithm)
     assert by_name["bus_bandwidth"].samples == pytest.approx(bus)
-    # one rank on each node: its NIC carries what the bus bandwidth says
-    assert by_name["wire_bandwidth"].samples == pytest.approx(bus)
+    # one rank on each node: its NIC carries what the bus bandwidth says, over gloo twice that for reduce_scatter
+    times = 2 if operation == "reduce_scatter" else 1
+    assert by_name["wire_bandwidth"].samples == pytest.approx([times * b for b in bus])
     assert by_name["wire_bandwidth"].ceiling == 12.5 and "Ethernet" in by_name["wire_bandwidth"].ceiling_basis
     labels = {"operation": operation, "dtype": "float32", "size_bytes": 480, "ranks": 3, "backend": "gloo"}
     assert all(m.labels == labels for m in said.measurements)
+
+
+@pytest.mark.parametrize(
+    ("operation", "backend", "carried"),
+    # four nodes of eight: measurement of 382 GB/s on such is 37 on the wire (stas00/ml-engineering, network)
+    [
+        ("all_reduce", "nccl", 382 * 3 / 31),
+        ("all_gather", "nccl", 382 * 3 / 31),
+        ("all_to_all", "nccl", 382 * 24 / 31),
+        ("broadcast", "nccl", 382 / 8),
+        ("send_recv", "nccl", 382),
+        ("all_reduce", "gloo", 382 / 8),
+        ("reduce_scatter", "gloo", 382 / 4),
+    ],
+)
+def test_wire_rate_follows_from_the_operation(operation: str, backend: str, carried: float) -> None:
+    facts = {"nodes": 4, "device": "cuda", "accelerators_per_node": 8}
+    network = {"name": "EFA", "gbit_per_accelerator": {"value": 400.0, "source": "data sheet"}}
+    on = target(8, **facts, scale_out=network)
+    found = wire(on, operation, backend)
+    assert found is not None
+    assert 382 * found.per_bus == pytest.approx(carried) and found.line_gbps == 50
+    assert wire(target(8, **facts), operation, backend) is None, "no NIC is declared"
+    assert wire(target(8, **{**facts, "nodes": 1}, scale_out=network), operation, backend) is None
 
 
 def test_many_sizes_are_each_measured_as_what_they_are(ranks: list[dict[str, Any]]) -> None:
@@ -222,11 +248,11 @@ def test_time_is_the_slowest_ranks_and_a_late_start_is_nobodys(ranks: list[dict[
 
 
 def test_rank_that_is_killed_in_mid_collective_leaves_no_rank_behind(tmp_path: Path) -> None:
-    what = case(small(size_bytes=2**25, iterations=1000, timeout_seconds=15.0), 3)
+    what = case(small(size_bytes=2**23, iterations=10000, timeout_seconds=15.0), 3)
     ended = run_ranks(what, "killed_in_mid_collective", tmp_path)
     assert ended.codes == [EXIT_FAULT, -9, EXIT_FAULT], ended.errors
     assert ended.record is None, "a repeat that lost a rank has no numbers"
-    assert ended.seconds < 30
+    assert ended.seconds < 45, "start-up included"
     assert all("lost a peer" in ended.errors[rank] or "rank 0 is gone" in ended.errors[rank] for rank in (0, 2))
 
 

@@ -19,6 +19,9 @@ from seatrial.units import GB, format_bytes
 
 log = logging.getLogger(__name__)
 
+COPIED_BY_GLOO = ("all_gather", "reduce_scatter")
+"""Of these torch makes a copy of the large tensor (2.13, by the peak of the ranks' memory)."""
+
 
 class Bounds(NamedTuple):
     """What the numbers are held against, known before them."""
@@ -88,9 +91,7 @@ def needed_bytes(workload: Collective, size: int, ranks: int, backend: str) -> i
     """Bytes of one rank's buffers for a message of `size` bytes, the backend's copy included."""
     element = ELEMENT_BYTES[workload.dtype]
     held = sum(EXCHANGES[workload.operation].buffer_elements(size // element, ranks)) * element
-    # torch reduces and scatters over gloo in a copy of the whole input
-    copied = size if backend == "gloo" and workload.operation == "reduce_scatter" else 0
-    return held + copied
+    return held + (size if backend == "gloo" and workload.operation in COPIED_BY_GLOO else 0)
 
 
 def make(ctx: RankContext, workload: Collective, size: int) -> Exchange:
