@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,10 @@ from seatrial.cli.ingest_study import (
 from seatrial.errors import EXIT_OK, UnreadableFile
 
 if TYPE_CHECKING:
+    from seatrial.config.ingested import HandedOver
     from seatrial.ingest.files import Remark
     from seatrial.ingest.filing import Filed
+    from seatrial.ingest.storage.result import Results, StorageResult
     from seatrial.paths import StudyPaths
     from seatrial.planned import Plan
 
@@ -35,6 +37,16 @@ def add_formats(formats: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_study_arguments(nccl_tests, "nccl_tests_logs")
     nccl_tests.add_argument("--ranks", type=int, metavar="N", help="only runs on so many ranks")
     nccl_tests.set_defaults(run=_nccl_tests)
+    fio = formats.add_parser("fio", help="what fio wrote with --output-format=json: a record for each file")
+    fio.add_argument("path", type=Path, metavar="PATH", help="a file or a folder of files; never written to")
+    add_study_arguments(fio, "fio_results")
+    fio.set_defaults(run=_fio)
+    mlperf = formats.add_parser(
+        "mlperf-storage", help="results of MLPerf Storage: a record for each run's summary.json"
+    )
+    mlperf.add_argument("path", type=Path, metavar="PATH", help="a results folder; never written to")
+    add_study_arguments(mlperf, "mlperf_storage_results")
+    mlperf.set_defaults(run=_mlperf_storage)
 
 
 def _nccl_tests(arguments: argparse.Namespace) -> int:
@@ -59,6 +71,47 @@ def _nccl_tests(arguments: argparse.Namespace) -> int:
         for words in record.provenance["ingested"]["refused"]
     ]
     return _file(arguments, declared, paths, plan, filed, [*_places(reading.remarks), *refused])
+
+
+def _fio(arguments: argparse.Namespace) -> int:
+    from seatrial.config.ingested import FioResults
+    from seatrial.ingest.storage.read import read_fio_results
+    from seatrial.ingest.storage.study import study_from_fio
+
+    declared, paths = _study(arguments)
+    return _storage(arguments, declared, paths, FioResults, read_fio_results(arguments.path), study_from_fio)
+
+
+def _mlperf_storage(arguments: argparse.Namespace) -> int:
+    from seatrial.config.ingested import MlperfStorageResults
+    from seatrial.ingest.storage.read import read_mlperf_storage_results
+    from seatrial.ingest.storage.study import study_from_mlperf_storage
+
+    declared, paths = _study(arguments)
+    found = read_mlperf_storage_results(arguments.path)
+    return _storage(arguments, declared, paths, MlperfStorageResults, found, study_from_mlperf_storage)
+
+
+def _storage(
+    arguments: argparse.Namespace,
+    declared: Plan | None,
+    paths: StudyPaths,
+    kind: type[HandedOver],
+    found: Results,
+    make_study: Callable[[str, Sequence[StorageResult], Sequence[str]], Plan],
+) -> int:
+    from seatrial.ingest.filing import Filed
+    from seatrial.ingest.storage.records import record_of
+    from seatrial.ingest.storage.study import match_storage
+
+    if not found.results:
+        raise UnreadableFile(arguments.path, _nothing("result", found.remarks))
+    plan = declared or make_study(arguments.study, found.results, _words(arguments))
+    filed = [
+        Filed(record_of(match.case, match.repeat, match.item), match.item.source)
+        for match in match_storage(plan, kind, found.results)
+    ]
+    return _file(arguments, declared, paths, plan, filed, _places(found.remarks))
 
 
 def _study(arguments: argparse.Namespace) -> tuple[Plan | None, StudyPaths]:

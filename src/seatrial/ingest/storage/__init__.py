@@ -1,0 +1,1 @@
+"""Results of storage benchmarks that somebody hands over, as records of a study."""
