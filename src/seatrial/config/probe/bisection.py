@@ -27,7 +27,7 @@ class Bisection(AcrossRanks):
     kind: Literal["bisection"]
     warmup: NonNegativeInt = 2
     iterations: PositiveInt = 10
-    size_bytes: Annotated[int, Field(ge=8, strict=True)] = 256 * MIB
+    size_bytes: Annotated[int, Field(ge=8, le=4096 * MIB, strict=True)] = 256 * MIB
     """One message: what a rank sends to its peer, while as much comes back."""
     matchings: NonNegativeInt = 30
     """Random perfect matchings between random halves, at each scale; from 29 on the 10th percentile has a bound."""

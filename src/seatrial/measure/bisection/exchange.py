@@ -12,15 +12,15 @@ from seatrial.measure.timing import time_iterations
 if TYPE_CHECKING:
     import torch
 
-APART = 1_000_003
-"""How far the words of neighbouring ranks lie apart: no rank's message is another's."""
+APART, RANGE = 1_000_003, 1 << 30
+"""How far the words of neighbouring ranks lie apart, and where that begins anew: no rank's message is another's."""
 WORDS_AT_ONCE = 1 << 22
 """Words that are checked at a time, so that the check needs no third buffer."""
 UNSENT = -1
 
 
 class Mailbox:
-    """A rank's two buffers: what it sends, words i + rank x APART, and what it receives.
+    """A rank's two buffers: what it sends, words i + its offset, and what it receives.
 
     Both ends add 1 to the first and the last word of their message before every exchange, so that a message of
     the exchange before, or one that is not whole, is told from the one that is due.
@@ -32,7 +32,7 @@ class Mailbox:
         words = size_bytes // WORD_BYTES
         self.rank = rank
         self.outgoing = torch.arange(words, dtype=torch.int32, device=device)
-        self.outgoing += rank * APART % (1 << 31)
+        self.outgoing += _offset(rank)
         self.incoming = torch.empty_like(self.outgoing)
         self.ends = [0, words - 1]
         self.together = torch.zeros(1, device=device)
@@ -56,13 +56,17 @@ class Mailbox:
             self._check(self.incoming[chunk], self.outgoing[chunk], peer)
 
     def _check(self, came: torch.Tensor, sent: torch.Tensor, peer: int) -> None:
-        expected = sent + (peer - self.rank) * APART  # int32 wraps on both sides alike
+        expected = sent + (_offset(peer) - _offset(self.rank))  # int32 wraps on both sides alike
         wrong = int((came != expected).sum())
         if wrong:
             raise MeasurementFailed(
                 "wrong_result",
                 f"rank {self.rank} received {wrong} wrong words of {came.numel()} from rank {peer}",
             )
+
+
+def _offset(rank: int) -> int:
+    return rank * APART % RANGE
 
 
 def exchange(mailbox: Mailbox, peer: int) -> None:
