@@ -1,4 +1,4 @@
-"""tables/devices.csv, gemm.csv: a slow device shows beside its fleet, products beside peak and published figures."""
+"""tables/devices.csv, gemm.csv: a slow device shows beside its fleet, products beside peak and published ones."""
 
 from __future__ import annotations
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seatrial.report.probes import bisection, checkpoint, collective, moe_alltoall
+from seatrial.report import ablation
+from seatrial.report.probes import bisection, checkpoint, collective, dataload, devices, moe_alltoall
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import StudyTables
 
 __all__ = ["SECTIONS", "ProbeSection", "probe_sections"]
 
 SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (
+    devices.section,
     collective.section,
     bisection.section,
     moe_alltoall.section,
     checkpoint.section,
+    dataload.section,
+    ablation.section,
 )
 """In the order of the page; None where the study has no such probe."""
 
