@@ -65,6 +65,7 @@ def _check_criterion(plan: Plan, criterion: Criterion, key: str) -> None:
 
 LABELS = {
     *("rank", "device", "dtype", "operation", "size_bytes", "m", "n", "k", "step", "pair", "layer", "backend"),
+    *("cut", "matching", "scale", "hosts", "how"),
     *("quality", "over", "direction", "scope", "reason", "reached", "file_system"),
 }
 """Labels that a measurement may carry beside what its case says."""

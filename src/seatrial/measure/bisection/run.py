@@ -58,6 +58,8 @@ def run(ctx: RankContext) -> None:
     assert isinstance(workload, Bisection)
     if ctx.world_size < 2:
         raise Unsupported("bisection needs two ranks or more; raise target.nodes or target.tasks_per_node")
+    if ctx.device.type != "cpu" and workload.backend == "gloo":
+        raise Unsupported("gloo does not send accelerators' memory from rank to rank; take backend auto")
     hosts = _hosts(ctx)
     counts = {host: hosts.count(host) for host in dict.fromkeys(hosts)}
     if len(set(counts.values())) > 1:
