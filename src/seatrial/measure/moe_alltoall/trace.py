@@ -162,7 +162,7 @@ def _array(path: Path, nested: Any) -> np.ndarray:
             raise UnreadableFile(path, f"{_words(place)}: {item!r} is not a number")
         return [item]
 
-    if not shape or len(shape) > 3:
+    if len(shape) not in (2, 3):
         raise UnreadableFile(path, f"counts are two or three levels of lists, not {len(shape)}")
     return np.array(flat(nested, ()), dtype=np.float64).reshape(shape)
 

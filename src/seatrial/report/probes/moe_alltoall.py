@@ -6,7 +6,7 @@ from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from seatrial.analysis.probes import moe_alltoall as measured
 from seatrial.analysis.probes import moe_alltoall_slope as slopes
@@ -248,8 +248,9 @@ def _panel(ax: Axes, lines: dict[str, list[Row]], direction: str) -> None:
                 ax.vlines(row["imbalance"], MS * ends[0], MS * ends[1], color=colour, linewidth=5, alpha=0.28)
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(6))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: format_figure(value, 3)))
     ax.grid(axis="y")
