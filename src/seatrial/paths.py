@@ -128,6 +128,11 @@ class StudyPaths:
         """How evenly experts are chosen, and what sharing them between ranks costs, by case."""
         return self.tables / "routing.csv"
 
+    @property
+    def ablation(self) -> Path:
+        """What features of the fabric are worth, where a study runs without them."""
+        return self.tables / "ablation.csv"
+
     def probe_table(self, name: str) -> Path:
         """One of PROBE_TABLES."""
         return self.tables / f"{name}.csv"

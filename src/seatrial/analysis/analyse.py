@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seatrial.analysis.ablation import ablation
 from seatrial.analysis.comparison import comparison
 from seatrial.analysis.convergence import convergence
 from seatrial.analysis.emergence import emergence
@@ -21,7 +22,8 @@ from seatrial.reference.published import add_tables
 def analyse(paths: StudyPaths) -> list[str]:
     """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, verdicts.json and junit.xml,
     emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where something trains, routing.csv
-    where experts are routed, the tables of the probes, and the survey's tables where the study has one.
+    where experts are routed, the tables of the probes, ablation.csv where a feature of the fabric is switched off,
+    and the survey's tables where the study has one.
 
     Returns what is to be said of the study's own result files: which of their results count, and which do not.
     Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
@@ -33,6 +35,7 @@ def analyse(paths: StudyPaths) -> list[str]:
     step_time(paths)
     routing(paths)
     probe_tables(paths)
+    ablation(paths)
     survey(paths)
     verdicts(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
