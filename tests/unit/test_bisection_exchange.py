@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from ranks import case
 
 from seatrial.analysis.probes.bisection_pairs import pair_groups
+from seatrial.config.probe import Bisection
 from seatrial.errors import MeasurementFailed, Unsupported
 from seatrial.measure.bisection import exchange, run
 from seatrial.measure.bisection.exchange import Mailbox
@@ -63,13 +65,14 @@ def test_message_of_the_exchange_before_and_of_another_rank_are_told() -> None:
         a.check(1)
 
 
-def context(rank: int, size: int, **words: Any) -> RankContext:
+def context(rank: int, size: int, topology: Path | None = None, **words: Any) -> RankContext:
+    network = {"scale_out": {"name": "ethernet", "topology": str(topology)}} if topology is not None else {}
     content = {"kind": "bisection", "size_bytes": SIZE, "warmup": 1, "iterations": 5, "timeout_seconds": 20.0}
-    what = case({**content, "matchings": 2, "pairwise": [], **words}, size)
+    what = case({**content, "matchings": 2, "pairwise": [], **words}, size, **network)
     return RankContext(what, 0, 3, rank, 0, size, CPU, None)  # type: ignore[arg-type]
 
 
-def perform(rank: int, size: int) -> dict[str, list[Measurement]]:
+def perform(rank: int, size: int, topology: Path) -> dict[str, list[Measurement]]:
     """Rank 0's measurements on four pretended hosts with ranks 1 and 2 held back together, and on fewer hosts."""
     right = exchange.exchange
 
@@ -81,7 +84,8 @@ def perform(rank: int, size: int) -> dict[str, list[Measurement]]:
     found = {}
     os.environ["SLURMD_NODENAME"] = f"node{rank + 1}"
     exchange.exchange = held_back
-    ctx = context(rank, size, pairwise=["rounds", "alone"], matchings=6)
+    cuts = ["host_order", "shift", "switch"]
+    ctx = context(rank, size, topology, cuts=cuts, pairwise=["rounds", "alone"], matchings=6)
     run.run(ctx)
     found["four"] = ctx.measurements
     exchange.exchange = right
@@ -101,8 +105,10 @@ def perform(rank: int, size: int) -> dict[str, list[Measurement]]:
 
 
 @pytest.fixture(scope="module")
-def measured() -> dict[str, list[Measurement]]:
-    return on_ranks(perform, 4)[0]
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Measurement]]:
+    topology = tmp_path_factory.mktemp("declared") / "topology.yaml"
+    topology.write_text("switches: {s1: [node1, node4], s2: [node2, node3]}")
+    return on_ranks(perform, 4, topology)[0]
 
 
 def of(measurements: list[Measurement], metric: str, **labels: Any) -> list[Measurement]:
@@ -112,7 +118,7 @@ def of(measurements: list[Measurement], metric: str, **labels: Any) -> list[Meas
 def test_every_iteration_of_every_matching_is_kept(measured: dict[str, list[Measurement]]) -> None:
     four = measured["four"]
     cuts = of(four, "bisection.bandwidth")
-    assert [m.labels["cut"] for m in cuts] == ["host_order", "shift", *["random"] * 6]
+    assert [m.labels["cut"] for m in cuts] == ["host_order", "shift", "switch", *["random"] * 6]
     assert all(len(m.samples) == 5 and m.labels["ranks"] == 4 and m.labels["hosts"] == 4 for m in cuts)
     for how in ("rounds", "alone"):
         pairs = of(four, "bisection.pair_bandwidth", how=how)
@@ -140,6 +146,26 @@ def test_pair_that_is_held_back_is_named_and_holds_back_its_matchings(
         assert cut.samples == pytest.approx(least), "two pairs as fast as the slower one"
     for group in pair_groups([measured["four"]]):
         assert min(group.pairs, key=lambda pair: max(pair.samples[0])).ends == ("node2", "node3"), group.how
+
+
+def test_cut_by_switch_is_between_the_switches_of_the_topology(measured: dict[str, list[Measurement]]) -> None:
+    pairs = of(measured["four"], "bisection.pair_bandwidth", cut="switch")
+    assert sorted(str(m.labels["pair"]) for m in pairs) == ["node1-node2", "node3-node4"]
+
+
+def test_topology_that_does_not_have_the_hosts_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "topology.yaml"
+    file.write_text("switches: {s1: node1, s2: node2}")
+    ctx = context(0, 2, file, cuts=["switch"])
+    workload = ctx.case.workload
+    assert isinstance(workload, Bisection)
+    with pytest.raises(Unsupported, match="host node7 is below no switch"):
+        run._topology(ctx, workload, ["node1", "node7"])
+    file.unlink()
+    with pytest.raises(Unsupported, match="the topology cannot be read"):
+        run._topology(ctx, workload, ["node1", "node2"])
+    with pytest.raises(Unsupported, match=r"need target\.scale_out\.topology"):
+        run._topology(context(0, 2, cuts=["switch"]), workload, ["node1", "node2"])
 
 
 def test_hosts_stay_whole_and_rails_cross(measured: dict[str, list[Measurement]]) -> None:
