@@ -10,9 +10,10 @@ import os
 from collections.abc import Callable
 
 import probes_collective
+import probes_moe
 from measure import Result, publish
 
-PARTS: tuple[Callable[[], list[Result]], ...] = (probes_collective.results,)
+PARTS: tuple[Callable[[], list[Result]], ...] = (probes_collective.results, probes_moe.results)
 
 
 def main() -> None:
