@@ -67,5 +67,8 @@ LABELS = {
     *("rank", "device", "dtype", "operation", "size_bytes", "m", "n", "k", "step", "pair", "layer", "backend"),
     *("cut", "matching", "scale", "hosts", "how"),
     *("quality", "over", "direction", "scope", "reason", "reached", "file_system"),
+    *("in_place", "checked", "over_ranks", "implementation", "iterations_per_sample", "reduction", "root"),
+    *("tool", "job", "group", "evidence", "direct", "pattern", "block_size", "ioengine", "iodepth"),
+    *("benchmark", "processes", "samples"),
 }
 """Labels that a measurement may carry beside what its case says."""

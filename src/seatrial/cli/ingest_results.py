@@ -66,9 +66,9 @@ def _nccl_tests(arguments: argparse.Namespace) -> int:
         for match in match_runs(plan, runs)
     ]
     refused = [
-        (record.provenance["ingested"]["place"], words.partition(": ")[2])
-        for record in (one.record for one in filed)
-        for words in record.provenance["ingested"]["refused"]
+        (words.partition(": ")[0], words.partition(": ")[2])
+        for one in filed
+        for words in one.record.provenance["ingested"]["refused"]
     ]
     return _file(arguments, declared, paths, plan, filed, [*_places(reading.remarks), *refused])
 
