@@ -69,7 +69,8 @@ class AllReduce(Exchange):
         return [elements]
 
     def prepare(self) -> None:
-        self._mine = contribution(self.rank, self.ranks, self.elements)
+        # on the device, so that no refill waits for a copy
+        self._mine = contribution(self.rank, self.ranks, self.elements).to(self.buffers[0])
         self._sums = expected_sums(self.ranks, self.elements)
 
     def refill(self) -> None:
@@ -160,7 +161,7 @@ class Broadcast(Exchange):
         return [elements]
 
     def prepare(self) -> None:
-        self._from_root = sent(0, 0, 1, self.elements)
+        self._from_root = sent(0, 0, 1, self.elements).to(self.buffers[0])
 
     def refill(self) -> None:
         if self.rank == 0:
