@@ -66,6 +66,7 @@ def _check_criterion(plan: Plan, criterion: Criterion, key: str) -> None:
 LABELS = {
     *("rank", "device", "dtype", "operation", "size_bytes", "m", "n", "k", "step", "pair", "layer", "backend"),
     *("cut", "matching", "scale", "hosts", "how"),
+    *("host_memory", "cold_cache", "source", "workers", "batch_size", "ranks"),
     *("quality", "over", "direction", "scope", "reason", "reached", "file_system"),
     *("in_place", "checked", "over_ranks", "implementation", "iterations_per_sample", "reduction", "root"),
     *("tool", "job", "group", "evidence", "direct", "pattern", "block_size", "ioengine", "iodepth"),

@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import NoReturn
 
 from seatrial.case import Case
-from seatrial.config.probe import AcrossRanks, Bisection, Checkpoint, Collective, MoeAlltoall, Probe
+from seatrial.config.probe import (
+    AcrossRanks,
+    Bisection,
+    Checkpoint,
+    Collective,
+    Dataload,
+    Gemm,
+    Memory,
+    MoeAlltoall,
+    Probe,
+)
 from seatrial.config.probe.bisection import NEEDS_TOPOLOGY
 from seatrial.config.probe.moe_alltoall import GiniLoad, ReplayLoad
 from seatrial.config.target import Target
+from seatrial.device_checks import check_dataload, check_room
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.measure.moe_alltoall.loads import GINI_TOLERANCE, gini_floor, least_tokens
 from seatrial.measure.moe_alltoall.trace import check_trace, read_trace
@@ -32,6 +43,10 @@ def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
         _check_checkpoint(plan, case, workload)
     if isinstance(workload, Bisection):
         _check_bisection(plan, case, workload)
+    if isinstance(workload, Gemm | Memory):
+        check_room(plan, case, workload)
+    if isinstance(workload, Dataload):
+        check_dataload(plan, case, workload)
 
 
 def _check_ranks(plan: Plan, case: Case, workload: AcrossRanks) -> None:

@@ -71,7 +71,9 @@ def test_need_of_a_training_of_the_same_study(tmp_path: Path) -> None:
     study = StudyOnDisk(tmp_path)
     (training,) = study.experiment("train", FINETUNE, repeats=2)
     for repeat, rate in enumerate((70.0, 80.0)):
-        study.record(training, repeat, *training_measurements(1.0), measurement("train.sample_throughput", [rate]))
+        tokens = measurement("train.throughput", [rate * FINETUNE["sequence_length"]])
+        others = [m for m in training_measurements(1.0) if m.metric != "train.throughput"]
+        study.record(training, repeat, *others, tokens)
     swept(study, {0: 40.0, 1: 100.0}, needed_by="train")
     found = rows(study)
     assert found[0]["needed_samples_per_second"] == pytest.approx(75.0)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ranks import case, run_ranks
 
+from seatrial.config.probe import gemm as gemm_config
 from seatrial.errors import MeasurementFailed, Unsupported
 from seatrial.measure import room
 from seatrial.measure.context import RankContext
@@ -210,7 +211,8 @@ def test_tf32_is_switched_on_for_its_own_product_only_without_device(
 def test_cold_operands_take_turns_and_every_result_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(product, "COLD_BYTES", 3 * product.bytes_of((40, 24, 56), "float32"))
+    plain: Any = case(gemm_case()).workload
+    monkeypatch.setattr(gemm_config, "COLD_BYTES", 3 * plain.bytes_of((40, 24, 56)))
     used: list[int] = []
     right = product.multiply
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from seatrial.case import Case
 from seatrial.config.ingested import FioResults, MlperfLogs, MlperfStorageResults, NcclTestsLogs
+from seatrial.config.probe import Gemm, Memory
 from seatrial.config.target import Target
 from seatrial.config.training import Diffusion, External, HybridAttention, Moe, Training
 from seatrial.config.training.diffusion import PreparedDigits
@@ -58,7 +59,17 @@ def measures(case: Case, metric: str) -> bool:
         if family == "telemetry":
             return _is_sampled(workload, case.target, name)
         return metric in (_of_external(workload) if isinstance(workload, External) else _of(workload, case.target))
+    if isinstance(workload, Gemm):
+        return metric in _of_products(workload)
+    if isinstance(workload, Memory):
+        return metric == ("memory.host_bandwidth" if workload.host_copy else "memory.bandwidth")
     return family == workload.kind
+
+
+def _of_products(workload: Gemm) -> set[str]:
+    names = {"gemm.throughput"}
+    names |= {"gemm.searched_throughput", "gemm.best_throughput"} if workload.search is not None else set()
+    return names | ({"gemm.sustained_throughput"} if workload.sustained_seconds is not None else set())
 
 
 def _is_sampled(workload: Training | External, target: Target, name: str) -> bool:

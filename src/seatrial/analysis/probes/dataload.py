@@ -14,13 +14,13 @@ from seatrial.analysis.statistics import Interval, median, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
 from seatrial.case import Case
 from seatrial.config.probe import Dataload
+from seatrial.config.training import HybridAttention, LlmFinetune, Moe
 from seatrial.paths import StudyPaths
 from seatrial.record import Measurement, Record
 from seatrial.units import format_figure
 
 REACHED = ("memory_file_system", "unknown", "page_cache", "storage")
 """Where bytes came from; the first that any repeat says stands for all."""
-NEEDED_METRIC = "train.sample_throughput"
 COLUMNS = (
     "study",
     "target",
@@ -147,12 +147,27 @@ def needed(case: Case, workload: Dataload, everything: Sequence[Case], measureme
     if not alike:
         ranks = case.target.world_size
         return Need(None, f"experiment {workload.needed_by} has no case of {ranks} rank(s)")
-    medians = [median(medians_by_repeat(measurements, other.case_id, NEEDED_METRIC)) for other in alike]
-    known = [value for value in medians if value is not None]
+    known = [value for other in alike if (value := _samples_taken(other, measurements)) is not None]
     if not known:
-        return Need(None, f"no repeat of experiment {workload.needed_by} has measured {NEEDED_METRIC}")
+        return Need(None, f"no repeat of experiment {workload.needed_by} has measured its throughput")
     of_cases = "" if len(alike) == 1 else f", the most of its {len(alike)} cases of as many ranks"
-    return Need(max(known), f"what experiment {workload.needed_by} took ({NEEDED_METRIC}){of_cases}")
+    return Need(max(known), f"what experiment {workload.needed_by} took{of_cases}")
+
+
+def _samples_taken(case: Case, measurements: pd.DataFrame) -> float | None:
+    """Samples per second that a training took: sequences, where it counts tokens; None where it measured none."""
+    length = sequence_length(case)
+    metric = "train.sample_throughput" if length is None else "train.throughput"
+    value = median(medians_by_repeat(measurements, case.case_id, metric))
+    return None if value is None else value / (length or 1)
+
+
+def sequence_length(case: Case) -> int | None:
+    """Tokens of one sample of a training that counts tokens; None of one that counts samples."""
+    workload = case.workload
+    if isinstance(workload, LlmFinetune | Moe):
+        return workload.sequence_length
+    return workload.retrieval.sequence_length if isinstance(workload, HybridAttention) else None
 
 
 def _apart_from_workers(cases: Sequence[Case]) -> list[list[Case]]:

@@ -116,7 +116,7 @@ class Dataload(Probe):
     needed_samples_per_second: PositiveFloat | None = None
     """What the training needs of all ranks together."""
     needed_by: Slug | None = None
-    """Instead: the experiment of this study whose train.sample_throughput is needed."""
+    """Instead: the experiment of this study whose training takes the samples; what it took is what is needed."""
 
     @model_validator(mode="after")
     def _one_need(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from seatrial.config.base import Closed, PositiveInt
-from seatrial.config.probe.base import Dtype, Probe
+from seatrial.config.probe.base import ELEMENT_BYTES, Dtype, Probe
 from seatrial.errors import FieldMistake
 
 MOST_SHAPES = 4096
@@ -16,6 +16,11 @@ MOST_SHAPES = 4096
 FP8_MULTIPLE = 16
 """cuBLASLt takes fp8 operands whose n and k are multiples of 16 (torch._scaled_mm)."""
 SECONDS_PER_MINUTE = 60
+COLD_BYTES = 2**30
+"""What operands rotate through where caches shall be cold: the largest last-level caches (256 MB: MI300X) four
+times over."""
+Shape = tuple[int, int, int]
+"""m, n, k."""
 
 
 class Range(Closed):
@@ -53,7 +58,7 @@ class ShapeSearch(Closed):
     """How many of the fastest are measured again with all iterations; the best once more, for its figure."""
 
     @property
-    def shapes(self) -> list[tuple[int, int, int]]:
+    def shapes(self) -> list[Shape]:
         """All (m, n, k), in order."""
         return list(product(self.m.values, self.n.values, self.k.values))
 
@@ -133,9 +138,23 @@ class Gemm(Probe):
         return self
 
     @property
-    def shapes(self) -> list[tuple[int, int, int]]:
+    def shapes(self) -> list[Shape]:
         """All (m, n, k) that are measured."""
         if self.search is not None:
             return self.search.shapes
         assert self.m is not None and self.n is not None and self.k is not None
         return [(self.m, self.n, self.k)]
+
+    def bytes_of(self, shape: Shape) -> int:
+        """Bytes of A, B and C; fp8 products are written as bfloat16."""
+        m, n, k = shape
+        result = ELEMENT_BYTES["bfloat16" if self.dtype == "fp8" else self.dtype]
+        return (m * k + k * n) * ELEMENT_BYTES[self.dtype] + m * n * result
+
+    def copies_of(self, shape: Shape) -> int:
+        """Sets of operands that take turns: one, or with cold caches so many that they fill COLD_BYTES."""
+        return max(2, -(-COLD_BYTES // self.bytes_of(shape))) if self.cold_cache else 1
+
+    def held_bytes(self, shape: Shape) -> int:
+        """Bytes of all operands of a shape that are there at once."""
+        return self.bytes_of(shape) * self.copies_of(shape)

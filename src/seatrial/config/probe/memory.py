@@ -9,8 +9,10 @@ from pydantic import model_validator
 from seatrial.config.probe.base import Buffer
 from seatrial.errors import FieldMistake
 
-HOST_COPIES = ("host_to_device", "device_to_host", "bidirectional")
-"""Operations between a device and its host; the others stay within the device's memory."""
+HOST_COPIES = {"host_to_device": 1, "device_to_host": 1, "bidirectional": 2}
+"""Operations between a device and its host, and the copies of `size_bytes` in one pass."""
+ARRAYS_HELD = {"copy": 2, "triad": 3, "read": 1, **HOST_COPIES}
+"""Arrays of `size_bytes` in the memory of the device; copies to and from a host have as many there."""
 
 
 class Memory(Buffer):
@@ -40,3 +42,8 @@ class Memory(Buffer):
     def host_copy(self) -> bool:
         """Whether it goes between a device and its host."""
         return self.operation in HOST_COPIES
+
+    @property
+    def arrays_held(self) -> int:
+        """Arrays of `size_bytes` in the device's memory, and of a host copy as many in the host's."""
+        return ARRAYS_HELD[self.operation]

@@ -8,10 +8,10 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 from seatrial.config.probe import Gemm
+from seatrial.config.probe.gemm import Shape
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
 from seatrial.measure.gemm import product
-from seatrial.measure.gemm.product import Shape
 from seatrial.measure.timing import time_iterations, wait_for_all
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Burst:
         self._ctx, self._workload, self._generator = ctx, workload, generator
         self.shape, self.work = shape, product.flops(*shape)
         first = product.operands(workload, shape, ctx.device, generator)
-        copies = product.copies_of(workload, shape)
+        copies = workload.copies_of(shape)
         self.products = [first, *(product.another(first) for _ in range(copies - 1))]
         self._turns = cycle(self.products)
         self._done = 0

@@ -9,23 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.config.probe import ELEMENT_BYTES, Gemm
+from seatrial.config.probe import Gemm
+from seatrial.config.probe.gemm import Shape
 from seatrial.errors import MeasurementFailed, Unsupported
 
 if TYPE_CHECKING:
     import torch
 
-Shape = tuple[int, int, int]
-"""m, n, k."""
 SAMPLED = 16
 """Rows and columns, drawn at random, whose crossings are checked against a float64 product."""
 TF32_EPSILON = 2.0**-10
 """TF32 keeps 10 bits of the mantissa."""
 FP8_STEP, FP8_STEP_ERROR = 32, 2.0**-13
 """fp8 units add up k in steps of 32 and keep about 14 bits of the sum (DeepSeek-V3, arXiv:2412.19437, 3.3.2)."""
-COLD_BYTES = 2**30
-"""What operands rotate through where caches shall be cold: the largest last-level caches (256 MB: MI300X) four
-times over."""
 FP8_CAPABILITY = (8, 9)
 """NVIDIA's compute capability from which on there are fp8 units: Ada, Hopper and later."""
 
@@ -48,20 +44,6 @@ class Product:
 def flops(m: int, n: int, k: int) -> int:
     """Floating-point operations of one product: a multiplication and an addition for each of m n k terms."""
     return 2 * m * n * k
-
-
-def bytes_of(shape: Shape, dtype: str) -> int:
-    """Bytes of A, B and C; fp8 products are written as bfloat16."""
-    m, n, k = shape
-    result = ELEMENT_BYTES["bfloat16" if dtype == "fp8" else dtype]
-    return (m * k + k * n) * ELEMENT_BYTES[dtype] + m * n * result
-
-
-def copies_of(workload: Gemm, shape: Shape) -> int:
-    """Sets of operands that take turns: one, or with cold caches so many that they fill COLD_BYTES."""
-    if not workload.cold_cache:
-        return 1
-    return max(2, -(-COLD_BYTES // bytes_of(shape, workload.dtype)))
 
 
 def operands(workload: Gemm, shape: Shape, device: torch.device, generator: torch.Generator) -> Product:

@@ -30,7 +30,8 @@ def run(ctx: RankContext) -> None:
     assert isinstance(workload, Gemm)
     bound = ceiling(ctx.case.target, workload)
     product.check_dtype(ctx.device, workload.dtype)
-    require_room(ctx, _largest(workload), "the operands of the largest product", "workload.m, n or k")
+    largest = max(map(workload.held_bytes, workload.shapes))
+    require_room(ctx, largest, "the operands of the largest product", "workload.m, n or k")
     generator = torch.Generator(ctx.device).manual_seed(ctx.seed * ctx.world_size + ctx.rank)
     labels: Labels = {"dtype": workload.dtype}
     if workload.cold_cache:
@@ -46,13 +47,6 @@ def run(ctx: RankContext) -> None:
         add_per_rank(ctx, metric, throughputs(burst.work, seconds), labels, bound)
         if workload.sustained_seconds is not None:
             _sustained(ctx, burst, workload.sustained_seconds, statistics.median(seconds), labels, bound)
-
-
-def _largest(workload: Gemm) -> int:
-    """Bytes of all operands that are there at once, of the largest shape."""
-    return max(
-        product.bytes_of(shape, workload.dtype) * product.copies_of(workload, shape) for shape in workload.shapes
-    )
 
 
 def _sustained(

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from seatrial.config.probe import Gemm
+from seatrial.config.probe.gemm import Shape
 from seatrial.measure.context import RankContext
 from seatrial.measure.gemm.burst import Burst
-from seatrial.measure.gemm.product import Shape
 from seatrial.measure.timing import add_per_rank
 from seatrial.record import measurement
 from seatrial.units import TERA

@@ -12,9 +12,6 @@ from seatrial.measure.memory.within import whole_numbers
 if TYPE_CHECKING:
     import torch
 
-COPIES = {"host_to_device": 1, "device_to_host": 1, "bidirectional": 2}
-"""Copies of `size_bytes` in one pass."""
-
 
 @dataclass(frozen=True)
 class Copies:

@@ -36,7 +36,7 @@ def run(ctx: RankContext) -> None:
 
 
 def _within_device(ctx: RankContext, workload: Memory, generator: torch.Generator) -> None:
-    held = within.ARRAYS_HELD[workload.operation]
+    held = workload.arrays_held
     require_room(ctx, held * workload.size_bytes, f"{held} array(s)", KEY)
     on = within.arrays(workload, ctx.device, generator)
     wait_for_all(ctx)
@@ -50,7 +50,7 @@ def _within_device(ctx: RankContext, workload: Memory, generator: torch.Generato
 
 def _host_copies(ctx: RankContext, workload: Memory, generator: torch.Generator) -> None:
     host.check_device(ctx.device)
-    copies = host.COPIES[workload.operation]
+    copies = workload.arrays_held
     places: tuple[Literal["device", "host"], ...] = ("device", "host")
     for where in places:
         require_room(ctx, copies * workload.size_bytes, f"{copies} array(s)", KEY, where)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import torch
 
 ARRAYS_MOVED = {"copy": 2, "triad": 3, "read": 1}
-ARRAYS_HELD = {"copy": 2, "triad": 3, "read": 1}
 SCALAR = 3
 """The s of the triad. With operands of whole numbers from -8 to 7 every result is exact in every dtype."""
 SUM_TOLERANCE = 1e-5
