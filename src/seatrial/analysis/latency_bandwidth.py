@@ -127,15 +127,22 @@ def _criterion(residuals: list[Array]) -> float:
 def _line(x: Array, t: Array) -> tuple[float, float]:
     """alpha and beta with the least Huber loss of relative residuals, by reweighting."""
     scale = float(x.max())
-    design = np.stack([1 / t, x / scale / t], axis=1)
+    u, v = 1 / t, x / scale / t
     weights = np.ones_like(t)
     for _ in range(REWEIGHTINGS):
-        root = np.sqrt(weights)
-        (alpha, slope), *_ = np.linalg.lstsq(design * root[:, None], root, rcond=None)
-        residuals = np.abs(1 - design @ np.array([alpha, slope]))
+        alpha, slope = _least_squares(u, v, weights)
+        residuals = np.abs(1 - alpha * u - slope * v)
         spread = max(1.4826 * float(np.median(residuals)), CLOCK_NOISE)
         weights = np.minimum(1.0, HUBER * spread / np.maximum(residuals, 1e-300))
-    return float(alpha), float(slope) / scale
+    return alpha, slope / scale
+
+
+def _least_squares(u: Array, v: Array, weights: Array) -> tuple[float, float]:
+    """a and b with the least weighted sum of (1 - a u - b v)^2; sizes differ, so u and v are not proportional."""
+    wu, wv = weights * u, weights * v
+    uu, uv, vv, u1, v1 = float(wu @ u), float(wu @ v), float(wv @ v), float(wu.sum()), float(wv.sum())
+    determinant = uu * vv - uv * uv
+    return (vv * u1 - uv * v1) / determinant, (uu * v1 - uv * u1) / determinant
 
 
 def _residuals(x: Array, t: Array, alpha: float, beta: float) -> Array:

@@ -40,10 +40,24 @@ def parts(case: Case, labels: Mapping[str, Any]) -> Parts:
 
 
 def names(of_rows: Sequence[Parts]) -> list[str]:
-    """The name of each row's line: operation and ranks, and whatever else differs among the rows."""
-    values: dict[str, set[str | None]] = {}
-    every = {name for found in of_rows for name in found}
-    for name in every:
-        values[name] = {found.get(name) for found in of_rows}
-    telling = {name for name, found in values.items() if len(found) > 1} | {"operation", "ranks"}
-    return [", ".join(words for name, words in found.items() if name in telling) for found in of_rows]
+    """The name of each row's line: operation and ranks, and whatever else differs among the rows.
+
+    The experiment is told where two of them would have a line of the same name.
+    """
+    telling = {name for name in {name for found in of_rows for name in found} if _differs(of_rows, name)}
+    telling = (telling | {"operation", "ranks"}) - {"experiment"}
+    named = [_words(found, telling) for found in of_rows]
+    experiments: dict[str, set[str]] = {}
+    for found, name in zip(of_rows, named, strict=True):
+        experiments.setdefault(name, set()).add(found["experiment"])
+    if all(len(having) == 1 for having in experiments.values()):
+        return named
+    return [_words(found, telling | {"experiment"}) for found in of_rows]
+
+
+def _differs(of_rows: Sequence[Parts], name: str) -> bool:
+    return len({found.get(name) for found in of_rows}) > 1
+
+
+def _words(found: Parts, telling: set[str]) -> str:
+    return ", ".join(words for name, words in found.items() if name in telling)
