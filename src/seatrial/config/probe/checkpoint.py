@@ -49,6 +49,9 @@ class Checkpoint(Probe):
     """Instead of `path`: a name in the target's `storage`, which has the path and the ceilings."""
     fsync: bool = True
     """A write is done when files and folder are on the device, not when the kernel has taken them."""
+    writeback: Literal["each_block", "at_end"] = "each_block"
+    """Of plain files that are synced: the kernel is asked to write each block out as soon as it has it, so that
+    copying and writing overlap, or nothing before fsync does."""
     direct: bool = False
     """Around the page cache (O_DIRECT); plain files only."""
     drop_caches: bool = False

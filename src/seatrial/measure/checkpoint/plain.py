@@ -8,6 +8,7 @@ from pathlib import Path
 from seatrial.config.probe.checkpoint import PAGE, Checkpoint
 from seatrial.errors import MeasurementFailed, Unsupported
 from seatrial.measure.checkpoint.shards import Shards
+from seatrial.measure.storage import page_cache
 
 
 class PlainFiles:
@@ -17,6 +18,7 @@ class PlainFiles:
         self.folder, self.workload, self.shards = folder, workload, shards
         self.rank, self.source = rank, source
         self._direct = os.O_DIRECT if workload.direct else 0
+        self._writes_early = workload.writeback == "each_block" and workload.fsync and not workload.direct
 
     def files(self, rank: int, number: int) -> list[Path]:
         """The files of a rank's shard."""
@@ -54,14 +56,17 @@ class PlainFiles:
             os.close(handle)
 
     def _write_blocks(self, handle: int, size: int) -> None:
-        block = self.workload.block_bytes
+        block, early = self.workload.block_bytes, self._writes_early
         # direct writes come in whole pages; the file is cut to its size afterwards
         end = -(-size // PAGE) * PAGE if self._direct else size
         held = memoryview(self.shards.buffer)
         try:
             done = 0
             while done < end:
-                done += os.pwrite(handle, held[done : min(done + block, end)], done)
+                count = os.pwrite(handle, held[done : min(done + block, end)], done)
+                if early:
+                    page_cache.write_out(handle, done, count)
+                done += count
         finally:
             held.release()
         if end != size:

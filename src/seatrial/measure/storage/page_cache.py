@@ -12,6 +12,7 @@ from pathlib import Path
 from seatrial.errors import Unsupported
 
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+SYNC_FILE_RANGE_WRITE = 2
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.02
 """Pages that another CPU has just touched go only after it has put them on its lists."""
@@ -34,6 +35,12 @@ def drop(path: Path) -> float:
         return share
     finally:
         os.close(handle)
+
+
+def write_out(handle: int, offset: int, count: int) -> None:
+    """Have the kernel begin to write these bytes of a file out, without waiting; advice, which it may not take."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.sync_file_range(handle, ctypes.c_int64(offset), ctypes.c_int64(count), SYNC_FILE_RANGE_WRITE)
 
 
 def resident_share(path: Path) -> float:
