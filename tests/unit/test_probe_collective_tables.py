@@ -140,6 +140,26 @@ def test_operations_and_ablations_are_lines_of_their_own(tmp_path: Path) -> None
     assert len(rows) == 3 * len(SIZES)
 
 
+def test_logs_of_nccl_tests_are_lines_by_what_was_tested_and_not_by_how_often(tmp_path: Path) -> None:
+    """Large sizes get fewer iterations of nccl-tests, and in place is another test than out of place."""
+    study = StudyOnDisk(tmp_path / "trial", target=H100)
+    (case,) = study.experiment("logs", {"kind": "nccl_tests_logs", "operation": "all_reduce"})
+    found = [
+        m
+        for size in SIZES
+        for in_place in (False, True)
+        for m in reading(
+            size, [ring(size)], in_place=in_place, iterations_per_sample=20 if size < 2**20 else 5, checked=True
+        )
+    ]
+    study.record(case, 0, *found)
+    rows, fits = tables(study)
+    assert set(rows["line"]) == {f"all_reduce float32, 8 ranks, in place {x}" for x in (False, True)}
+    assert list(fits["sizes"]) == [12, 12] and len(rows) == 24
+    assert set(rows["interval_method"]) == {"none (n < 2) over the iterations of one repeat"}
+    assert any("not run here" in words for words in section_of(study).words)
+
+
 def test_a_reading_above_its_ceiling_is_kept_and_explained(study: StudyOnDisk) -> None:
     (case,) = study.experiment("sizes", MANY)
     swept(study, case, lambda size: 20e-6 + size / 275e9, ceiling=450.0)

@@ -12,6 +12,8 @@ SIZE = "size_bytes"
 SIZE_AXES = ("workload.size_bytes", "workload.sizes")
 TOLD = ("operation", "dtype", "ranks")
 """Labels that every line's name tells; its ranks also tell nodes and tasks."""
+NO_DIFFERENCE = (SIZE, "iterations_per_sample")
+"""Labels that change along a line."""
 AXES_TOLD = ("workload.operation", "workload.dtype", "target.nodes", "target.tasks_per_node", "target.ablation")
 
 Parts = dict[str, str]
@@ -35,7 +37,7 @@ def parts(case: Case, labels: Mapping[str, Any]) -> Parts:
     return found | {
         f"label.{name}": f"{name.replace('_', ' ')} {value}"
         for name, value in sorted(labels.items())
-        if name not in TOLD and name != SIZE
+        if name not in TOLD and name not in NO_DIFFERENCE
     }
 
 
