@@ -58,6 +58,9 @@ class Moe(Training):
     sequence_length: PositiveInt
     """Bytes of one sequence that are predicted."""
     evaluation_sequences: PositiveInt
+    routing_trace_steps: NonNegativeInt = 0
+    """Of so many steps at the end, how many choices of each rank's tokens reached each expert is kept beside the
+    record as <repeat>.routing.npz, which the probe moe_alltoall can replay."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -12,6 +12,7 @@ from seatrial.train.flops.count import FlopCount
 from seatrial.train.layout import Layout
 from seatrial.train.moe.model import moe_decoder, moe_flops
 from seatrial.train.moe.statistics import RoutingStatistics, over_data_ranks
+from seatrial.train.moe.trace import SUFFIX, RoutingTrace
 from seatrial.train.packing import spread
 from seatrial.train.prediction import token_losses
 from seatrial.train.run import train
@@ -23,10 +24,16 @@ class MoeObjective:
     """Next-byte cross entropy and, where asked for, the balancing loss; it measures its own routing."""
 
     def __init__(
-        self, workload: Moe, windows: torch.Tensor, evaluation: torch.Tensor, layout: Layout, seed: int
+        self,
+        workload: Moe,
+        windows: torch.Tensor,
+        evaluation: torch.Tensor,
+        layout: Layout,
+        seed: int,
+        trace: RoutingTrace | None = None,
     ) -> None:
-        """`windows` and `evaluation` are bytes [n, sequence_length + 1]."""
-        self.workload, self.layout = workload, layout
+        """`windows` and `evaluation` are bytes [n, sequence_length + 1]; `trace` keeps every step's counts."""
+        self.workload, self.layout, self._trace = workload, layout, trace
         self.samples, self.evaluation_samples = len(windows), len(evaluation)
         self.tokens_per_sample = workload.sequence_length
         self._windows, self._evaluation = windows, evaluation
@@ -63,6 +70,8 @@ class MoeObjective:
     def after_update(self, step: int) -> None:
         """Count the step; move the choice's biases where that is how experts are balanced."""
         counts = self.statistics.step_done()
+        if self._trace is not None:
+            self._trace.note(counts[:, 1])
         if isinstance(self.workload.balancing, BiasUpdate):
             chosen = over_data_ranks(counts[:, 0], self.layout)
             for layer, of_layer in zip(self.routed, chosen, strict=True):
@@ -73,6 +82,8 @@ class MoeObjective:
     def measurements(self) -> list[Measurement]:
         """How tokens were spread over experts and ranks, and what all-to-all took, stretch by stretch."""
         self.statistics.close(self._step, [layer.exchange for layer in self.routed])
+        if self._trace is not None:
+            self._trace.write()
         return self.statistics.measurements()
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -112,7 +123,9 @@ def build(ctx: RankContext, workload: Moe, layout: Layout) -> MoeObjective:
     }
     train_windows, all_evaluation = (byte_windows(text, workload.sequence_length) for text in texts)
     evaluation = spread(all_evaluation, workload.evaluation_sequences)
-    return MoeObjective(workload, train_windows, evaluation, layout, ctx.seed)
+    steps = workload.routing_trace_steps
+    trace = RoutingTrace(steps, layout, ctx.beside(SUFFIX)) if steps else None
+    return MoeObjective(workload, train_windows, evaluation, layout, ctx.seed, trace)
 
 
 def run(ctx: RankContext) -> None:
