@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -221,6 +223,35 @@ def test_nothing_is_removed_that_is_not_the_probes_own(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     folders.remove(tmp_path / "precious")
     assert (tmp_path / "precious").is_dir()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from seatrial.measure.checkpoint.folder import removed_in_the_end
+own = Path(sys.argv[1])
+own.mkdir()
+(own / "0-0.shard").write_bytes(b"x")
+with removed_in_the_end(own):
+    print("holds", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_rank_leaves_no_file(tmp_path: Path) -> None:
+    own = tmp_path / f"{folders.PREFIX}case-0-token"
+    rank = subprocess.Popen([sys.executable, "-c", HOLD, str(own)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert rank.stdout is not None
+        assert rank.stdout.readline() == "holds\n"
+        assert own.exists()
+    finally:
+        rank.kill()
+        rank.communicate()
+    deadline = time.monotonic() + 20
+    while own.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from seatrial.case import Case
@@ -12,6 +15,10 @@ from seatrial.errors import MeasurementFailed
 from seatrial.units import GB, format_figure
 
 PREFIX = "seatrial-checkpoint-"
+REMOVE = """trap '' TERM INT HUP
+cat > /dev/null
+for attempt in 1 2 3 4 5; do rm -rf -- "$1"; sleep 1; test -e "$1" || exit 0; done"""
+"""Standard input ends with the process at its other end; ranks that die a little later may still write."""
 
 
 def given_folder(case: Case) -> Path:
@@ -30,22 +37,29 @@ def given_folder(case: Case) -> Path:
     return Path(place).expanduser().absolute()
 
 
-def make_folder(case: Case, repeat: int, token: str) -> Path:
-    """Make the probe's own folder, and remove what repeats that were killed left of this one long ago.
+def own_folder(case: Case, repeat: int, token: str) -> Path:
+    """Where the probe's own folder is to be; the same for all ranks that share `token`."""
+    return given_folder(case) / f"{_beginning(case, repeat)}{token}"
+
+
+def make_folder(own: Path, case: Case, repeat: int) -> None:
+    """Make the probe's own folder, and remove what runs of this repeat that were killed left long ago.
 
     Raises MeasurementFailed where the given folder is missing, none, or not writable.
     """
-    given = given_folder(case)
+    given = own.parent
     if not given.is_dir():
         what = "is not a folder" if given.exists() else "does not exist"
         raise MeasurementFailed("crashed", f"{given} {what}; the probe checkpoint needs a folder that is there")
-    own = given / f"{PREFIX}{case.case_id}-{repeat}-{token}"
     try:
-        _remove_abandoned(given, f"{PREFIX}{case.case_id}-{repeat}-", case.workload.time_limit_minutes)
+        _remove_abandoned(given, _beginning(case, repeat), case.workload.time_limit_minutes)
         own.mkdir(mode=0o700, exist_ok=True)
     except OSError as problem:
         raise MeasurementFailed("crashed", f"{given} is not writable: {problem.strerror}") from problem
-    return own
+
+
+def _beginning(case: Case, repeat: int) -> str:
+    return f"{PREFIX}{case.case_id}-{repeat}-"
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -64,6 +78,27 @@ def remove(folder: Path) -> None:
     """Remove the probe's own folder; ranks may do so at once."""
     if folder.name.startswith(PREFIX):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def removed_in_the_end(folder: Path) -> Iterator[None]:
+    """Have a process of its own remove `folder` when this one is gone, also where a signal ends it.
+
+    Ranks that lose a peer end at once and tidy nothing up; terabytes of theirs would stay on the storage.
+    """
+    follower = subprocess.Popen(
+        ["/bin/sh", "-c", REMOVE, "sh", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        remove(folder)
+        follower.kill()
+        follower.communicate()
 
 
 def _remove_abandoned(given: Path, prefix: str, minutes: float) -> None:

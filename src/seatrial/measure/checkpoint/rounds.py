@@ -67,6 +67,8 @@ class Rounds:
     folder: Path
     counter: Counter | None
     counted: bool
+    own_counts: bool
+    """Whether this process's own counter sees what is read from this file system."""
     first_of_machine: bool
     resident: list[float] = field(default_factory=list)
     """Before each read: the share of this rank's pages that the page cache still holds."""
@@ -113,7 +115,9 @@ class Rounds:
         writes = timed.direction == "write"
         timed.seconds.append(seconds)
         timed.device.append(_difference(before, device, writes) if self.counted else math.nan)
-        timed.own.append(math.nan if own_before is None else _difference(own_before, own, writes))
+        timed.own.append(
+            math.nan if not self.own_counts or own_before is None else _difference(own_before, own, writes)
+        )
 
     def _count(self) -> Moved | None:
         return self.counter.read() if self.counter is not None else None

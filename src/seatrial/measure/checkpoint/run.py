@@ -8,6 +8,7 @@ bytes went, by the counters of device or mount: see evidence.py.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -26,6 +27,7 @@ from seatrial.measure.checkpoint.together import Stopped, all_together, everyone
 from seatrial.measure.context import RankContext
 from seatrial.measure.launch import host_name
 from seatrial.measure.storage.backing import Backing, backing_of, is_network
+from seatrial.measure.storage.counters import BlockCounter, GroupCounter
 from seatrial.measure.timing import wait_for_all
 from seatrial.record import measurement
 from seatrial.units import GB
@@ -61,19 +63,20 @@ def run(ctx: RankContext) -> None:
     workload = ctx.case.workload
     assert isinstance(workload, Checkpoint)
     token = everyones(ctx, secrets.token_hex(4))[0]
-    made: list[Path] = []
     try:
-        all_together(ctx, Path(token), lambda: made.append(folders.make_folder(ctx.case, ctx.repeat, token)))
-        _measure(ctx, workload, made[0])
+        with contextlib.ExitStack() as tidied:
+            folder = folders.own_folder(ctx.case, ctx.repeat, token)
+            tidied.callback(folders.remove, folder)
+            all_together(ctx, folder, folders.make_folder, folder, ctx.case, ctx.repeat)
+            if ctx.local_rank == 0:
+                tidied.enter_context(folders.removed_in_the_end(folder))
+            _measure(ctx, workload, folder)
     except Stopped as stopped:
-        _remove(made)
         wait_for_all(ctx)  # nobody ends before all have tidied up
         if stopped.problem is None:
             wait_for_all(ctx)  # the rank that failed ends the others
             raise MeasurementFailed("crashed", "another rank failed") from None
         raise stopped.problem from stopped
-    finally:
-        _remove(made)
 
 
 def _measure(ctx: RankContext, workload: Checkpoint, folder: Path) -> None:
@@ -98,6 +101,7 @@ def _measure(ctx: RankContext, workload: Checkpoint, folder: Path) -> None:
         folder,
         counter=backing.counter if reads_counter else None,
         counted=backing.kind == "counted",
+        own_counts=isinstance(backing.counter, BlockCounter | GroupCounter),
         first_of_machine=min(on_machine) == ctx.rank,
     )
     kinds = [place.kind for place in places]
@@ -165,8 +169,3 @@ def _check_memory(workload: Checkpoint, ranks: int, on_machine: list[int]) -> No
 def _check_room(workload: Checkpoint, ranks: int, sharing: range | list[int], folder: Path) -> None:
     at_once = sum(shard_bytes(workload.size_bytes, rank, ranks) for rank in sharing)
     folders.check_room(folder, at_once * workload.kept_at_once)
-
-
-def _remove(made: list[Path]) -> None:
-    for folder in made:
-        folders.remove(folder)
