@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from study_on_disk import COLLECTIVE, FINETUNE, GEMM, LAPTOP, StudyOnDisk
 
 from seatrial.analysis.ablation import ablation, pairs_of
 from seatrial.case import Case
+from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.plan import make_plan
 from seatrial.record import Measurement, measurement
 from seatrial.report.ablation import section
 from seatrial.report.study_tables import read_study
@@ -149,6 +152,37 @@ def test_the_page_shows_the_largest_size_and_draws_them_all(study: StudyOnDisk) 
     assert any("NCCL_P2P_DISABLE" in words for words in page.words)
 
 
+STUDY = """# @package _global_
+defaults:
+  - /workload@experiments.fabric.workload: collective
+  - /sweep@experiments.fabric.sweep: fabric_ablation
+  - /workload@experiments.train.workload: llm_finetune
+  - /sweep@experiments.train.sweep: fabric_ablation
+  - _self_
+title: Without
+experiments:
+  fabric: {repeats: 2}
+  train: {repeats: 2}
+"""
+
+
+def test_a_sweep_over_ablations_plans_collectives_and_trainings_in_pairs(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(Path(__file__).parents[2] / "conf", conf)
+    (conf / "study" / "trial.yaml").write_text(STUDY, encoding="utf-8")
+    plan = make_plan(["study=trial", "target=dgx_h100"], conf)
+    pairs = pairs_of(plan.cases)
+    assert [pair.ablated.target.ablation for pair in pairs if pair.ablated.experiment == "train"] == [
+        "p2p_off",
+        "nvls_off",
+        "fast_network_off",
+        "gpudirect_off",
+    ]
+    assert len(pairs) == 8 and all(pair.full is not None for pair in pairs)
+    with pytest.raises(ConfigError, match=r"fabric_ablation\.yaml[\s\S]*p2p_off[\s\S]*allowed: null"):
+        make_plan(["study=trial", "target=local"], conf)
+
+
 def run(study: StudyOnDisk, case: Case, folder: Path) -> None:
     """Run the case on real ranks and keep its record as the study's."""
     ended = run_ranks(case, "probe", folder)
@@ -186,8 +220,6 @@ def test_two_ranks_multiply_slower_without_the_vector_units_that_a_case_switches
 
 
 def test_analysis_needs_collected_measurements(study: StudyOnDisk) -> None:
-    from seatrial.errors import UnreadableFile
-
     planned(study, "p2p_off", COLLECTIVE)
     with pytest.raises(UnreadableFile, match="measurements"):
         ablation(study.paths)
