@@ -26,6 +26,10 @@ def throttled(slow: set[Ends], factor: float) -> Callable[[Ends], float]:
     return lambda pair: factor if pair in slow else 1.0
 
 
+def throttled_host(slow: str, factor: float) -> Callable[[Ends], float]:
+    return lambda pair: factor if slow in pair else 1.0
+
+
 @pytest.mark.parametrize("hosts", [4, 5, 8, 12])
 @pytest.mark.parametrize("noise", [0.05, 0.1])
 def test_nothing_is_slow_on_a_uniform_fabric(hosts: int, noise: float) -> None:
@@ -34,27 +38,41 @@ def test_nothing_is_slow_on_a_uniform_fabric(hosts: int, noise: float) -> None:
     assert alarms <= 6, "2 % of 150 are 3; more than 6 of them come by chance once in 30 times"
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.sampled_from([4, 5, 6, 8, 10]), st.integers(0, 10_000), st.floats(0.005, 0.25), st.data())
-def test_the_one_throttled_pair_is_named(hosts: int, seed: int, factor: float, data: st.DataObject) -> None:
-    pairs = list(itertools.combinations([f"node{host}" for host in range(1, hosts + 1)], 2))
-    slow = data.draw(st.sampled_from(pairs))
-    found = judge(bandwidths(hosts, seed, 0.05, throttled({slow}, factor)))
-    assert slow in found.pairs
-    assert not found.ends
-    assert found.typical == pytest.approx(10, rel=0.15)
+@pytest.mark.parametrize("hosts", [4, 5, 8, 12])
+@pytest.mark.parametrize("factor", [0.01, 0.3])
+def test_the_one_throttled_pair_is_named(hosts: int, factor: float) -> None:
+    right = 0
+    for seed in range(100):
+        slow = ("node2", f"node{3 + seed % (hosts - 2)}")
+        found = judge(bandwidths(hosts, seed, 0.05, throttled({slow}, factor)))
+        assert slow in found.pairs and not found.ends
+        assert found.typical == pytest.approx(10, rel=0.15)
+        right += len(found.pairs) == 1
+    assert right >= 95, "seldom, one of the others stands out by chance"
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.sampled_from([4, 5, 6, 8, 10]), st.integers(0, 10_000), st.floats(0.005, 0.5), st.data())
-def test_the_host_is_named_where_all_its_pairs_are_slow(
-    hosts: int, seed: int, factor: float, data: st.DataObject
-) -> None:
-    slow = data.draw(st.sampled_from([f"node{host}" for host in range(1, hosts + 1)]))
-    found = judge(bandwidths(hosts, seed, 0.05, lambda pair: factor if slow in pair else 1.0))
-    assert list(found.ends) == [slow]
-    assert all(found.is_slow((slow, other)) or found.is_slow((other, slow)) for other in ("node1", "node2"))
-    assert found.typical == pytest.approx(10, rel=0.15), "the slow ones do not count"
+@pytest.mark.parametrize("hosts", [4, 5, 8, 12])
+@pytest.mark.parametrize("factor", [0.01, 0.5])
+def test_the_host_is_named_where_all_its_pairs_are_slow(hosts: int, factor: float) -> None:
+    right = 0
+    for seed in range(100):
+        slow = f"node{1 + seed % hosts}"
+        found = judge(bandwidths(hosts, seed, 0.05, throttled_host(slow, factor)))
+        assert slow in found.ends and not any(slow in pair for pair in found.pairs)
+        assert found.typical == pytest.approx(10, rel=0.15), "the slow ones do not count"
+        right += len(found.ends) == 1 and not found.pairs
+    assert right >= 95, "seldom, one of the others stands out by chance"
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(st.floats(1e-6, 1e6), max_size=36))
+def test_what_is_called_slow_is_slower_than_typical_whatever_the_bandwidths(values: list[float]) -> None:
+    pairs = list(itertools.combinations([f"node{host}" for host in range(1, 10)], 2))
+    given_ = dict(zip(pairs, values, strict=False))
+    found = judge(given_)
+    assert found.pairs.keys() <= given_.keys()
+    assert all(0 < p <= 0.01 for p in [*found.pairs.values(), *found.ends.values()])
+    assert found.typical is None or all(given_[pair] < found.typical for pair in found.pairs)
 
 
 def test_two_slow_hosts_of_eight_are_both_named() -> None:
@@ -71,6 +89,12 @@ def test_two_slow_pairs_do_not_hide_each_other() -> None:
 def test_two_slow_pairs_of_three_share_an_end_that_is_not_slow_itself() -> None:
     slow = {("node1", "node2"), ("node1", "node3")}
     found = judge(bandwidths(4, 5, 0.05, throttled(slow, 0.2)))
+    assert set(found.pairs) == slow and not found.ends and found.common_end == "node1"
+
+
+def test_host_of_which_half_the_pairs_are_slow_is_not_the_one_to_blame() -> None:
+    slow = {("node1", f"node{other}") for other in (2, 3, 4, 5)}
+    found = judge(bandwidths(8, 5, 0.05, throttled(slow, 0.2)))
     assert set(found.pairs) == slow and not found.ends and found.common_end == "node1"
 
 

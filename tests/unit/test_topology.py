@@ -29,7 +29,7 @@ BlockSizes=18
 """
 
 
-@pytest.mark.parametrize("text", [TREE, CONF])
+@pytest.mark.parametrize("text", [TREE, CONF, TREE.replace(" Switches=s[0-1]", "")])
 def test_leaf_switches_of_slurms_tree_are_told_from_those_above(text: str) -> None:
     found = parse_slurm(text, "slurm")
     assert found.switches == {"s0": ("node1", "node2"), "s1": ("node3", "node4")}
