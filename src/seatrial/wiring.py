@@ -259,14 +259,16 @@ class Wiring:
 
 
 def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
-    """The tables that `analyse` writes only where something trains, experts are routed, or a probe is measured."""
+    """The tables that `analyse` writes only where something trains, experts are routed, a probe is measured, or a
+    feature of the fabric is switched off."""
     workloads = [case.workload for case in plan.cases]
     found = [paths.convergence]
     found += [paths.step_time] if any(isinstance(w, Training | External) for w in workloads) else []
     found += [paths.routing] if any(isinstance(w, Moe) for w in workloads) else []
     kinds = {workload.kind for workload in workloads}
     found += [paths.probe_table(name) for kind, names in PROBE_TABLES.items() if kind in kinds for name in names]
-    return [str(path) for path in found]
+    found += [paths.ablation] if any(case.target.ablation is not None for case in plan.cases) else []
+    return [str(path) for path in dict.fromkeys(found)]
 
 
 def _read_reruns(path: Path) -> dict[str, int]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from seatrial.errors import ConfigError
+from seatrial.paths import PROBE_TABLES
 from seatrial.plan import make_plan
 from seatrial.wiring import Wiring, words_of
 
@@ -86,11 +87,15 @@ def test_what_snakemake_hands_over_wrongly_is_refused_in_words(config, words):
     assert words in str(caught.value)
 
 
-def test_tables_of_trainings_are_asked_for_only_where_analyse_writes_them(tmp_path):
-    def tables(study):
-        plan = make_plan([f"study={study}"], CONF)
+def test_tables_of_workloads_are_asked_for_only_where_analyse_writes_them(tmp_path):
+    def tables(study, *words):
+        plan = make_plan([f"study={study}", *words], CONF)
         return {Path(name).name for name in Wiring(plan, tmp_path, CONF).of_workloads}
 
-    assert tables("demo") == {"convergence.csv", "step_time.csv"}
+    of_probes = {f"{name}.csv" for kind in ("gemm", "memory", "collective") for name in PROBE_TABLES.get(kind, ())}
+    assert {"collective.csv", "collective_fit.csv"} <= of_probes
+    assert tables("demo") == {"convergence.csv", "step_time.csv"} | of_probes
+    without = tables("demo", "target=dgx_h100", "target.ablation=null,p2p_off")
+    assert without == {"convergence.csv", "step_time.csv", "ablation.csv"} | of_probes
     assert tables("train") == {"convergence.csv", "step_time.csv", "routing.csv"}
     assert tables("published") == {"convergence.csv"}
