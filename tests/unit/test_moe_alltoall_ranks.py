@@ -12,8 +12,9 @@ import pytest
 from gloo_ranks import on_ranks
 from moe_alltoall_cases import context, probe, recorded, spoilt, through_deepep
 
-from seatrial.errors import Unsupported
-from seatrial.measure.moe_alltoall import deepep, run
+from seatrial.errors import MeasurementFailed, Unsupported
+from seatrial.measure.moe_alltoall import deepep, room, run
+from seatrial.measure.moe_alltoall.traffic import Traffic
 
 RANKS = 4
 MATRIX = [[[10, 6, 4, 4, 2, 2, 2, 2], [4] * 8, [0, 0, 0, 0, 8, 8, 8, 8], [16, 0, 0, 0, 0, 0, 0, 16]]] * 2
@@ -139,3 +140,22 @@ def test_ranks_that_cannot_share_the_experts_are_unsupported(tmp_path: Path) -> 
         run.run(context(0, 3, 1))
     with pytest.raises(Unsupported, match="two or more"):
         run.run(context(0, 1, 1))
+
+
+def test_rows_that_do_not_fit_into_memory_are_refused_before_any_is_allocated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rank 1 receives all 400 rows of an iteration, and sends 100."""
+    rows = np.zeros((3, 4, 4), dtype=int)
+    rows[1, :, 1] = 100
+    traffic = Traffic(rows, rows, rows[:, 0], None, np.array([4, 4, 4]), 4)
+    asked = probe(hidden_size=1024)
+    row = 2 * 1024
+    needed = int(100 * (row + 8 + row * 9 / 8) + 9 / 8 * 400 * (2 * row + 8)) + room.CHECKING
+    monkeypatch.setattr(room, "available_bytes", lambda device, ranks: (needed, f"shared by {ranks}"))
+    room.require_room(context(1, 4, 2), asked, traffic)
+    monkeypatch.setattr(room, "available_bytes", lambda device, ranks: (needed - 1, f"shared by {ranks}"))
+    with pytest.raises(MeasurementFailed, match=r"sending 100 rows and receiving 400 .* \(shared by 2\)") as failed:
+        room.require_room(context(1, 4, 2), asked, traffic)
+    assert failed.value.kind == "out_of_memory"
+    room.require_room(context(0, 4, 2), asked, traffic)

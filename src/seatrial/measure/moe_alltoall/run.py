@@ -17,6 +17,7 @@ from seatrial.measure.moe_alltoall.ceiling import wire_ceiling
 from seatrial.measure.moe_alltoall.dispatcher import Dispatcher, TorchDispatcher
 from seatrial.measure.moe_alltoall.draws import Drawn, draw
 from seatrial.measure.moe_alltoall.loads import gini
+from seatrial.measure.moe_alltoall.room import require_room
 from seatrial.measure.moe_alltoall.trace import check_trace, fingerprint, read_trace, replayed
 from seatrial.measure.moe_alltoall.traffic import Traffic, summed, traffic_of
 from seatrial.measure.moe_alltoall.volumes import DIRECTIONS, busiest, imbalance, row_bytes, wire
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 Labels = dict[str, str | int | float | bool]
 Ceiling = tuple["np.ndarray", float, str]
 TIMED = ("counts", *DIRECTIONS)
+BUSY_BYTES = 2**28
+"""What an accelerator clears before each part, so that the host has launched it by then."""
 
 
 def run(ctx: RankContext) -> None:
@@ -37,7 +40,7 @@ def run(ctx: RankContext) -> None:
 
     Raises Unsupported on a single rank, where experts do not divide, for a Gini that chance does not allow or a
     dispatcher that is not there; UnreadableFile for a matrix that cannot be replayed; MeasurementFailed
-    (wrong_result) where a row or a sum is wrong.
+    (wrong_result, out_of_memory) where a row or a sum is wrong, or rows do not fit.
     """
     workload = ctx.case.workload
     assert isinstance(workload, MoeAlltoall)
@@ -49,6 +52,8 @@ def run(ctx: RankContext) -> None:
     dispatcher = _dispatcher(ctx, workload)
     drawn = _drawn(ctx, workload)
     traffic = traffic_of(ctx, workload, drawn, [dispatcher.sent(choices) for choices in drawn.choices])
+    if workload.dispatcher == "torch":
+        require_room(ctx, workload, traffic)
     ceilings = {direction: _ceiling(ctx, workload, traffic, direction) for direction in DIRECTIONS}
     seconds = time_rounds(ctx, dispatcher, drawn, workload.warmup)
     slowest = {part: slowest_rank(ctx, of_part) for part, of_part in seconds.items()}
@@ -79,11 +84,15 @@ def time_rounds(ctx: RankContext, dispatcher: Dispatcher, drawn: Drawn, warmup: 
     import torch.distributed as dist
 
     together = torch.zeros(1, device=ctx.device)
+    busy = torch.zeros(BUSY_BYTES if ctx.device.type == "cuda" else 0, dtype=torch.uint8, device=ctx.device)
     on_host = dist.get_backend() == "gloo" or ctx.device.type == "cpu"
 
+    def before() -> None:
+        dist.all_reduce(together)  # the ranks start as one, so that none is charged for another's delay
+        busy.zero_()
+
     def timed(part: Callable[[], None]) -> float:
-        # the ranks start as one, so that none is charged for another's delay
-        return time_iterations(ctx.device, part, 0, 1, lambda: dist.all_reduce(together), on_host)[0]
+        return time_iterations(ctx.device, part, 0, 1, before, on_host)[0]
 
     seconds: dict[str, list[float]] = {part: [] for part in TIMED}
     first = [drawn.choices[i % len(drawn.choices)] for i in range(warmup)]
