@@ -142,12 +142,12 @@ def _cuts_table(study: StudyTables, rows: Sequence[Row]) -> Table:
         ("Cut", TEXT),
         ("GB/s one way", NUMBER),
         ("Of full bisection", NUMBER),
-        ("Oversubscription", NUMBER),
-        ("Slowest matching", PROSE),
+        ("Full bisection", PROSE),
+        ("Matchings", PROSE),
     ]
     caption = (
-        "Medians with their intervals; of random matchings also the mean and the 10th percentile. Full bisection: "
-        "the links of all ranks of one half; where those are not declared, what the pairs reach by themselves"
+        "Medians with their intervals. Full bisection: the links of all ranks of one half, as they are declared. "
+        "The 10th percentile of matchings has a bound that holds whatever their distribution"
     )
     cells = [_cut_cells(study, row) for row in rows]
     return table("bisection-cuts", caption, columns, cells, "tables/bisection.csv")
@@ -156,48 +156,53 @@ def _cuts_table(study: StudyTables, rows: Sequence[Row]) -> Table:
 def _cut_cells(study: StudyTables, row: Row) -> list[Cell]:
     head = [Cell(case_label(study.cases[row["case_id"]]), _scale(row)), Cell(CUTS[row["cut"]])]
     if not row["n"]:
-        return [*head, Cell("-", "no such cut"), Cell("-"), Cell("-"), Cell("-", row["note"] or "")]
-    interval = span(row["low_gbps"], row["high_gbps"])
-    over = count(int(row["n"]), row["over"].removesuffix("s"), row["over"])
-    under = [f"{interval} ({row['interval_method']})" if interval else "", over]
-    if row["mean_gbps"] is not None and row["cut"] == "random":
-        under.append(f"mean {format_figure(row['mean_gbps'], 3)}")
+        return [*head, Cell("-"), Cell("-"), Cell("-"), Cell("no such cut", row["note"] or "")]
+    return [
+        *head,
+        Cell(format_figure(row["median_gbps"], 3), span(row["low_gbps"], row["high_gbps"])),
+        Cell(ratio_words(row["ratio"]), span_of_ratios(row["ratio_low"], row["ratio_high"])),
+        _full_cell(row),
+        _matchings_cell(row),
+    ]
+
+
+def _full_cell(row: Row) -> Cell:
+    """What full bisection would be, and what lies between: oversubscription, a slow pair, or a rate that is wrong."""
+    full, declared, ratio = row["full_gbps"], row["declared_gbps"], row["ratio"]
+    if full is None:
+        known = row["ratio_to_pairs"]
+        by_pairs = f"{ratio_words(known)} of as many pairs by themselves" if known is not None else ""
+        return Cell("no links declared", by_pairs)
+    words = f"{format_figure(full, 3)} GB/s; "
+    if ratio > 1:
+        words += EXCESS
+    elif row["slow_pairs"] and row["cut"] != "random":
+        words += "the cut waits for a slow pair"
+    else:
+        words += f"oversubscribed {ratio_words(row['oversubscription'])} to 1"
+    if declared is not None and declared < full:
+        words += f", declared {ratio_words(full / declared)} to 1"
+    return Cell(words, row["full_basis"])
+
+
+def _matchings_cell(row: Row) -> Cell:
+    """How many there were and how they spread, under it the slowest one and why."""
+    words = [count(int(row["n"]), row["over"].removesuffix("s"), row["over"])]
+    words += [row["interval_method"]] if row["low_gbps"] is not None else []
+    if row["cut"] == "random":
+        words.append(f"mean {format_figure(row['mean_gbps'], 3)} GB/s")
     if row["p10_gbps"] is not None:
         bound = row["p10_at_least_gbps"]
         sure = (
             f"at least {format_figure(bound, 3)}, {row['p10_method']}" if bound is not None else row["p10_method"]
         )
-        under.append(f"10th percentile {format_figure(row['p10_gbps'], 3)} ({sure})")
-    declared = row["declared_gbps"]
-    narrow = declared is not None and row["full_gbps"] is not None and declared < row["full_gbps"]
-    return [
-        *head,
-        Cell(format_figure(row["median_gbps"], 3), "; ".join(text for text in under if text)),
-        _of_full(row),
-        Cell(
-            ratio_words(row["oversubscription"]),
-            f"as declared {ratio_words(row['full_gbps'] / declared)}" if narrow else "",
-        ),
-        Cell(
-            f"{format_figure(row['least_gbps'], 3)} GB/s{', the worst of all' if row['worst'] else ''}",
-            "; ".join(filter(None, [_shortened(row["least"] or ""), _slow_under(row), row["note"]])),
-        ),
-    ]
-
-
-def _of_full(row: Row) -> Cell:
-    if row["ratio"] is not None:
-        interval = span_of_ratios(row["ratio_low"], row["ratio_high"])
-        basis = f"{format_figure(row['full_gbps'], 3)} GB/s: {row['full_basis']}"
-        basis += f"; {EXCESS}" if row["ratio"] > 1 else ""
-        return Cell(ratio_words(row["ratio"]), f"{interval}; {basis}" if interval else basis)
-    if row["ratio_to_pairs"] is not None:
-        return Cell("-", f"no links declared; {ratio_words(row['ratio_to_pairs'])} of as many pairs by themselves")
-    return Cell("-", "no links declared")
-
-
-def _slow_under(row: Row) -> str:
-    return f"holds the slow {_plural('pair', row['slow_pairs'])} {row['slow_pairs']}" if row["slow_pairs"] else ""
+        words.append(f"10th percentile {format_figure(row['p10_gbps'], 3)} GB/s ({sure})")
+    under = [f"slowest {format_figure(row['least_gbps'], 3)} GB/s: {_shortened(row['least'] or '')}"]
+    under += ["the worst of all cuts"] if row["worst"] else []
+    if row["slow_pairs"]:
+        under.append(f"holds the slow {_plural('pair', row['slow_pairs'])} {_shortened(row['slow_pairs'])}")
+    under += [row["note"]] if row["note"] else []
+    return Cell("; ".join(words), "; ".join(under))
 
 
 def _pairs_table(study: StudyTables, rows: Sequence[Row]) -> Table:
@@ -206,7 +211,7 @@ def _pairs_table(study: StudyTables, rows: Sequence[Row]) -> Table:
         ("Pair", TEXT),
         ("GB/s one way", NUMBER),
         ("Of the typical pair", NUMBER),
-        ("Of its ceiling", NUMBER),
+        ("Of its ceiling", PROSE),
     ]
     caption = "Medians with their intervals. The typical pair is the median of those not called slow"
     slowest_first = sorted(rows, key=lambda row: (row["case_id"], row["how"], row["scope"], row["median_gbps"]))
