@@ -29,6 +29,6 @@ def require_room(ctx: RankContext, workload: MoeAlltoall, traffic: Traffic) -> N
     if needed > available:
         raise MeasurementFailed(
             "out_of_memory",
-            f"sending {leaving} rows and receiving {coming} needs {needed} bytes on rank {ctx.rank}; {available} are "
-            f"available ({whose}); lower workload.tokens, top_k or hidden_size. No row was allocated",
+            f"sending {leaving} rows and receiving {coming} needs {needed} bytes on rank {ctx.rank}; {available} "
+            f"are available ({whose}); lower workload.tokens, top_k or hidden_size. No row was allocated",
         )
