@@ -105,7 +105,7 @@ def test_what_is_a_little_slower_is_not_called_slow() -> None:
 
 def test_three_pairs_are_too_few_and_that_is_said() -> None:
     found = judge(bandwidths(3, 5, 0.05, throttled({("node1", "node2")}, 0.1)))
-    assert not found.pairs and "3 pairs are too few" in found.untold
+    assert not found.pairs and "too few pairs (3)" in found.untold
     assert judge({}) == Judgement(None, untold="no pair was measured")
 
 

@@ -74,7 +74,7 @@ def judge(bandwidths: Mapping[Ends, float]) -> Judgement:
     if not bandwidths:
         return Judgement(None, untold="no pair was measured")
     if len(bandwidths) < FEWEST_PAIRS:
-        words = f"{len(bandwidths)} pairs are too few to tell a slow one from the others; {FEWEST_PAIRS} are enough"
+        words = f"too few pairs ({len(bandwidths)}) to tell a slow one from the others; {FEWEST_PAIRS} are enough"
         return Judgement(float(np.median(list(bandwidths.values()))), untold=words)
     slowness = {pair: -math.log(value) for pair, value in bandwidths.items()}
     ends = _slow_ends(slowness)

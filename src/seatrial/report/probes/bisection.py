@@ -167,7 +167,7 @@ def _cut_cells(study: StudyTables, row: Row) -> list[Cell]:
 
 
 def _full_cell(row: Row) -> Cell:
-    """What full bisection would be, and what lies between: oversubscription, a slow pair, or a rate that is wrong."""
+    """What full bisection would be, and what lies between: oversubscription, a slow pair, or a wrong rate."""
     full, declared, ratio = row["full_gbps"], row["declared_gbps"], row["ratio"]
     if full is None:
         known = row["ratio_to_pairs"]
