@@ -21,6 +21,9 @@ STYLES = ("-", "--", "-.")
 MOST_LINES = len(SERIES) * len(STYLES)
 MOST_TICKS = 8
 BAND = 0.28
+TOLD = ("target.ablation", "workload.size", "workload.operation", "workload.dtype")
+"""Axes that a row's other words tell."""
+TOLD_BY_RANKS = ("target.nodes", "target.tasks_per_node")
 WORDS = (
     "The same work on the same machine with everything on, and without one feature at a time: cases that differ in "
     "nothing but what is switched off. Above 1 the feature helps.",
@@ -67,13 +70,11 @@ def _line(study: StudyTables, row: Row) -> str:
     named = {name: value for name, value in labels.items() if name != "size_bytes"}
     if case.workload.kind in ("collective", "nccl_tests_logs") and {"operation", "ranks"} <= named.keys():
         what = f"{named['operation']} {named.get('dtype', '')}, {named['ranks']} ranks"
+        told = (*TOLD, *TOLD_BY_RANKS)
     else:
         what = ", ".join([row["experiment"], *(f"{name} {value}" for name, value in named.items())])
-    axes = [
-        f"{name.rpartition('.')[2]} {value}"
-        for name, value in case.axes.items()
-        if not name.startswith(("target.ablation", "workload.size", "workload.operation", "workload.dtype"))
-    ]
+        told = TOLD
+    axes = [f"{name.rpartition('.')[2]} {value}" for name, value in case.axes.items() if not name.startswith(told)]
     return ", ".join([row["ablation"], what, *axes])
 
 
