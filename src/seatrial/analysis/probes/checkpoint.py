@@ -126,7 +126,9 @@ def _figures(found: Sequence[Found], direction: str) -> Row:
     value, interval = _over_repeats([f.bandwidth for f in found])
     size = found[0].bandwidth.labels["size_bytes"]
     ranks = [_by_rank(f.record, direction) for f in found]
-    shares = [min(m.samples) for f in found for m in _of(f.record, "checkpoint.device_share", direction)]
+    shares = [
+        share for f in found for m in _of(f.record, "checkpoint.device_share", direction) for share in m.samples
+    ]
     bound = found[0].bandwidth.ceiling
     row: Row = {
         "measured": len(found),
@@ -144,6 +146,8 @@ def _figures(found: Sequence[Found], direction: str) -> Row:
         "fraction_of_ceiling": None if bound is None else value / bound,
     }
     said = dict.fromkeys(words for f in found for words in _evidence(f.record, direction))
+    if len(said) > 1 and shares:  # every repeat has figures of its own
+        said = {f"{direction}: the counters moved by {min(shares):.2f} to {max(shares):.2f} of the bytes": None}
     if bound is not None and value > bound:
         said["faster than the storage is declared to be: a cache behind the device, or too low a figure"] = None
     return row | {"note": "; ".join(said)}

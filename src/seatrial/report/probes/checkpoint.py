@@ -20,12 +20,13 @@ from seatrial.units import GB, TERA, format_figure, format_minutes
 REACHED = {
     "storage": "storage",
     "page_cache": "page cache only",
-    "memory_file_system": "memory (tmpfs or the like)",
+    "memory_file_system": "memory",
     "unknown": "not known",
 }
 COLOURS = {"storage": SERIES[0], "page_cache": INCONCLUSIVE, "memory_file_system": SLOWER, "unknown": REFERENCE}
 STANDING = {"within": "within {}", "beyond": "beyond {}", "inconclusive": "not told apart from {}"}
 MOST_ROWS = 40
+CLIP = 2.0
 FILES = "tables/checkpoint"
 NOT_SEEN = (
     "What a write or read reached is what this machine's counters of the device or mount saw of its bytes. A cache "
@@ -68,7 +69,7 @@ def _words(rows: list[Row]) -> list[str]:
         of_kind = [row for row in rows if row["reached"] == reached]
         if of_kind:
             what = count(len(of_kind), "row")
-            found.append(f"No figure of storage: {what} reached {REACHED[reached]}, and no criterion passes by it.")
+            found.append(f"No figure of storage: {what} with {REACHED[reached]} as what was reached.")
     return found
 
 
@@ -96,11 +97,13 @@ def _bandwidth_cells(study: StudyTables, row: Row) -> list[Cell]:
     if row["reached"] is None:
         return [head, *[Cell("-")] * 5, Cell(row["note"] or "")]
     interval = span(row["gbps_low"], row["gbps_high"])
+    if interval and row["measured"] == 1:
+        interval += ", of its iterations"
     slowest, fastest = row["slowest_rank_gbps"], row["fastest_rank_gbps"]
     return [
         head,
         Cell(REACHED[row["reached"]], row["file_system"] or ""),
-        Cell(format_figure(row["gbps"], 3), f"{interval} ({row['interval_method']})" if interval else ""),
+        Cell(format_figure(row["gbps"], 3), interval),
         Cell(format_figure(row["seconds"], 3)),
         Cell(format_figure(slowest, 3), f"fastest {format_figure(fastest, 3)}" if fastest is not None else ""),
         Cell(share_words(row["fraction_of_ceiling"]), row["ceiling_basis"] or "none declared"),
@@ -112,16 +115,17 @@ def _interval_table(study: StudyTables, rows: list[Row]) -> Table:
     columns = [
         ("Model", TEXT),
         ("One checkpoint", NUMBER),
-        ("Between failures", NUMBER),
         ("Interval", NUMBER),
         ("Standing still", NUMBER),
         ("Lost in all", NUMBER),
         ("GB/s required", NUMBER),
+        ("Note", PROSE),
     ]
     sources = dict.fromkeys(row["failure_source"] for row in rows if row["failure_source"])
     caption = (
         "Standing still: time of a checkpoint over the interval. Lost in all: the same and what a failure makes do "
-        f"again, restarting apart. Failures: {'; '.join(sources) or 'not known'}"
+        "again, restarting apart. Required: for the overhead that is allowed. "
+        f"Failures: {'; '.join(sources) or 'not known'}"
     )
     return table(
         "checkpoint-interval",
@@ -136,36 +140,38 @@ def _interval_cells(study: StudyTables, row: Row) -> list[Cell]:
     where = "stall of a training" if row["checkpoint_bytes"] is None else _size(row["checkpoint_bytes"])
     extrapolated = ", extrapolated" if row["extrapolated"] else ""
     head = Cell(row["model"], f"{where}{extrapolated}; {case_label(study.cases[row['case_id']])}")
+    note = Cell("; ".join(words for words in (row["note"], _failures(row)) if words))
     if row["seconds"] is None:
-        return [head, *[Cell("-")] * 5, Cell("-", row["note"] or "")]
+        return [head, *[Cell("-")] * 5, note]
     allowed = share_words(row["overhead"])
     required = row["required_gbps"]
     one = Cell(_seconds(row["seconds"]), _between(row))
     measured_words = f"measured {format_figure(row['write_gbps'], 3)}" if row["write_gbps"] is not None else ""
-    needed = Cell(format_figure(required, 3), f"for {allowed}; {measured_words}" if required is not None else "")
+    needed = Cell(format_figure(required, 3), measured_words if required is not None else "")
     if row["interval_seconds"] is None:
-        return [head, one, _failures(row), *[Cell("-")] * 2, Cell("-", row["note"] or ""), needed]
+        return [head, one, *[Cell("-")] * 3, needed, note]
     standing = STANDING[row["standing"]].format(allowed)
     blocked = share_span(row["blocking_share_low"], row["blocking_share_high"])
     return [
         head,
         one,
-        _failures(row),
         Cell(
             _seconds(row["interval_seconds"]),
             f"{row['interval_basis']}; Daly {_seconds(row['daly_seconds'])}",
         ),
         Cell(share_words(row["blocking_share"]), f"{blocked}; {standing}" if blocked else standing),
-        Cell(share_words(row["waste"]), row["note"] or share_span(row["waste_low"], row["waste_high"])),
+        Cell(share_words(row["waste"]), share_span(row["waste_low"], row["waste_high"])),
         needed,
+        note,
     ]
 
 
-def _failures(row: Row) -> Cell:
+def _failures(row: Row) -> str:
+    """How often the job fails that the figures are of."""
     if row["hours_between_failures"] is None:
-        return Cell("-", row["note"] or "")
-    who = f"{count(int(row['accelerators']), 'accelerator')} ({row['accelerators_basis']})"
-    return Cell(f"{format_figure(row['hours_between_failures'], 3)} h", who)
+        return ""
+    who = f"{int(row['accelerators']):,} accelerators ({row['accelerators_basis']})"
+    return f"{format_figure(row['hours_between_failures'], 3)} h between failures of {who}"
 
 
 def _bandwidths(study: StudyTables, rows: list[Row]) -> Drawing | None:
@@ -183,13 +189,24 @@ def _bandwidths(study: StudyTables, rows: list[Row]) -> Drawing | None:
     ceilings = {row["ceiling_gbps"] for row in shown if row["ceiling_gbps"] is not None}
     for value in sorted(ceilings):
         reference_line(ax, value, f"declared {format_figure(value, 3)}", "--")
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, _right_end(shown))
     ax.set_xlabel("GB/s")
     words = [f"{format_figure(row['gbps'], 3)} {REACHED[row['reached']]}" for row in shown]
     values_at_right(ax, words)
     caption = "; ".join(f"{label}: {said}" for label, said in zip(labels, words, strict=True))
-    reading = "A point is the median, the bar its interval. Diamonds reached no storage that was seen."
+    reading = (
+        "A point is the median, the bar its interval; one that runs off the edge ends where the table says. "
+        "Diamonds reached no storage that was seen."
+    )
     return Drawing(figure, "Checkpoints, GB/s of all ranks", reading, caption)
+
+
+def _right_end(shown: list[Row]) -> float:
+    """Room for all points and ceilings, and for intervals that are not out of all proportion."""
+    points = [row["gbps"] for row in shown] + [row["ceiling_gbps"] for row in shown if row["ceiling_gbps"]]
+    widest = max(points)
+    ends = [row["gbps_high"] for row in shown if row["gbps_high"] is not None]
+    return 1.06 * max([widest, *(end for end in ends if end <= CLIP * widest)])
 
 
 def _between(row: Row) -> str:
