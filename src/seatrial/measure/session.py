@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case
-from seatrial.config.probe import AcrossRanks
+from seatrial.config.probe import AcrossRanks, Collective
 from seatrial.config.training import External, Training
 from seatrial.errors import SeatrialError
 from seatrial.measure.context import RankContext
@@ -223,8 +223,9 @@ def choose_backend(case: Case, device_type: str) -> str:
     """nccl (RCCL on AMD goes by that name in torch) on accelerators, gloo on CPUs, or what the workload wants."""
     if isinstance(case.workload, AcrossRanks) and case.workload.backend != "auto":
         return case.workload.backend
-    if isinstance(case.workload, External):
-        return "gloo"  # nccl would hold device memory that is the command's
+    programs = isinstance(case.workload, Collective) and case.workload.implementation != "torch"
+    if programs or isinstance(case.workload, External):
+        return "gloo"  # nccl would hold device memory that is the program's
     return "nccl" if device_type == "cuda" else "gloo"
 
 

@@ -52,6 +52,10 @@ class Collective(AcrossRanks):
     """
 
     kind: Literal["collective"]
+    implementation: Literal["torch", "nccl_tests"] = "torch"
+    """What measures: torch.distributed, or the test programs of NVIDIA's nccl-tests (AMD's rccl-tests)."""
+    nccl_tests_folder: str | None = None
+    """Where the test programs lie; None: on PATH."""
     operation: Operation
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     size_bytes: Annotated[int, Field(ge=2, strict=True)] | None = None
@@ -75,6 +79,17 @@ class Collective(AcrossRanks):
         if self.size_bytes is not None and self.size_bytes % element:
             raise ValueError(
                 f"size_bytes ({self.size_bytes}) is not a multiple of {element}, the bytes of one {self.dtype}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_program_chooses_nothing(self) -> Self:
+        if self.implementation == "nccl_tests" and self.most_seconds_per_size is not None:
+            raise FieldMistake(
+                "nccl-tests takes the same number of iterations at every size",
+                field="most_seconds_per_size",
+                value=self.most_seconds_per_size,
+                allowed="null with implementation nccl_tests",
             )
         return self
 

@@ -10,6 +10,7 @@ from seatrial.config.probe.collective import LEAST_ITERATIONS
 from seatrial.errors import MeasurementFailed, Unsupported
 from seatrial.measure.capacity import available_bytes
 from seatrial.measure.ceilings import bus_factor, collective_ceiling
+from seatrial.measure.collective import nccl_tests
 from seatrial.measure.collective.exchange import EXCHANGES, Exchange, perform
 from seatrial.measure.collective.wire import Wire, wire
 from seatrial.measure.context import RankContext
@@ -50,6 +51,9 @@ def run(ctx: RankContext) -> None:
         raise Unsupported(
             f"{workload.operation} needs two or more ranks; raise target.nodes or target.tasks_per_node of the case"
         )
+    if workload.implementation == "nccl_tests":
+        nccl_tests.run(ctx)
+        return
     sizes = whole_sizes(workload, ctx.world_size)
     backend = dist.get_backend()
     bounds = Bounds(
