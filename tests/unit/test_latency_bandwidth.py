@@ -80,6 +80,14 @@ def test_a_flat_piece_has_a_latency_and_no_bandwidth() -> None:
     assert "does not grow with size" in piece.flag
 
 
+def test_an_outlier_in_a_flat_piece_is_flagged_and_little_noise_is_not() -> None:
+    sizes = [64 * 4**i for i in range(5)]
+    (good,) = fit_pieces(sizes, [1.00e-5, 1.01e-5, 0.99e-5, 1.00e-5, 1.04e-5])
+    assert good.flag == "" and good.r_squared is not None and good.r_squared < 0.98
+    (bad,) = fit_pieces(sizes, [6.00e-5, 1.01e-5, 0.99e-5, 1.00e-5, 1.04e-5])
+    assert "R² " in bad.flag and bad.deviation is not None and bad.deviation < 0.05
+
+
 def test_a_curve_that_is_no_line_is_flagged() -> None:
     sizes = [2**i for i in range(10, 17)]
     (piece,) = fit_pieces(sizes, [1e-9 * s**2 for s in sizes], most=1)

@@ -23,7 +23,7 @@ CLOCK_NOISE = 1e-3
 """Relative deviations below a thousandth are not told apart: timers and their medians are no better."""
 LEAST_R_SQUARED = 0.98
 CLOSE = 0.05
-"""Typical relative deviation up to which a piece fits, whatever its R^2: of a flat piece that is near 0."""
+"""Root mean square of deviations up to which a piece fits, whatever its R^2: of a flat one that is near 0."""
 HUBER = 1.345
 """Huber's constant, in standard deviations: 95 % efficiency for normal errors."""
 REWEIGHTINGS = 8
@@ -152,29 +152,32 @@ def _residuals(x: Array, t: Array, alpha: float, beta: float) -> Array:
 def _piece(sizes: Sequence[int], x: Array, t: Array) -> Piece:
     alpha, beta = _line(x, t)
     deviation = float(np.median(np.abs(_residuals(x, t, alpha, beta))))
-    r_squared = _r_squared(t, alpha + beta * x)
-    flag = _flag(alpha, beta, r_squared, deviation)
+    left = _log_residuals(t, alpha + beta * x)
+    r_squared = None if left is None else _r_squared(t, left)
+    flag = _flag(alpha, beta, r_squared, left)
     return Piece(sizes[0], sizes[-1], len(sizes), alpha, beta, r_squared, deviation, flag)
 
 
-def _r_squared(t: Array, fitted: Array) -> float | None:
-    """R^2 of the logs of times; None where a fitted time is not positive, or all times are equal."""
-    if (fitted <= 0).any():
-        return None
+def _log_residuals(t: Array, fitted: Array) -> Array | None:
+    """The logs of times less those of the fitted ones; None where a fitted time is not positive."""
+    return None if (fitted <= 0).any() else np.log(t / fitted)
+
+
+def _r_squared(t: Array, left: Array) -> float | None:
+    """R^2 of the logs of times; None where all times are equal."""
     logs = np.log(t)
     whole = float(((logs - logs.mean()) ** 2).sum())
-    return 1 - float(((logs - np.log(fitted)) ** 2).sum()) / whole if whole > 0 else None
+    return 1 - float((left**2).sum()) / whole if whole > 0 else None
 
 
-def _flag(alpha: float, beta: float, r_squared: float | None, deviation: float) -> str:
+def _flag(alpha: float, beta: float, r_squared: float | None, left: Array | None) -> str:
     words = []
     if beta <= 0:
         words.append("time does not grow with size: no bandwidth")
     if alpha < 0:
         words.append("the latency comes out negative")
-    if deviation > CLOSE:
-        if r_squared is None:
-            words.append("the line does not fit")
-        elif r_squared < LEAST_R_SQUARED:
-            words.append(f"the line does not fit: R² {r_squared:.3f} is below {LEAST_R_SQUARED}")
+    if left is None:
+        words.append("the line does not fit: it is not positive everywhere")
+    elif float(np.sqrt((left**2).mean())) > CLOSE and r_squared is not None and r_squared < LEAST_R_SQUARED:
+        words.append(f"the line does not fit: R² {r_squared:.3f} is below {LEAST_R_SQUARED}")
     return "; ".join(words)

@@ -70,7 +70,7 @@ def _line(study: StudyTables, row: Row) -> str:
     named = {name: value for name, value in labels.items() if name != "size_bytes"}
     if case.workload.kind in ("collective", "nccl_tests_logs") and {"operation", "ranks"} <= named.keys():
         what = f"{named['operation']} {named.get('dtype', '')}, {named['ranks']} ranks"
-        told = (*TOLD, *TOLD_BY_RANKS)
+        told: tuple[str, ...] = (*TOLD, *TOLD_BY_RANKS)
     else:
         what = ", ".join([row["experiment"], *(f"{name} {value}" for name, value in named.items())])
         told = TOLD
