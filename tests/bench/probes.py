@@ -10,10 +10,15 @@ import os
 from collections.abc import Callable
 
 import probes_collective
+import probes_gemm
 import probes_moe
 from measure import Result, publish
 
-PARTS: tuple[Callable[[], list[Result]], ...] = (probes_collective.results, probes_moe.results)
+PARTS: tuple[Callable[[], list[Result]], ...] = (
+    probes_collective.results,
+    probes_moe.results,
+    probes_gemm.results,
+)
 
 
 def main() -> None:

@@ -56,6 +56,7 @@ def test_one_wrong_value_yields_no_number(tmp_path: Path, monkeypatch: pytest.Mo
         on.a[77] += 1
 
     monkeypatch.setattr(within, "move", wrong)
+    monkeypatch.setattr(within, "CHECKED_AT_ONCE", 64)
     ctx = context(memory_case(operation=operation), tmp_path)
     with pytest.raises(MeasurementFailed, match="1 of 1000 values are wrong"):
         run.run(ctx)

@@ -23,7 +23,7 @@ from seatrial.units import format_bytes
 
 SLOWER_BY = Threshold(
     value=0.05,
-    source="identical GPUs vary by 8 % on average (Sinha et al., SC'22): 5 to 8 % below the fleet is worth a look",
+    source="Identical GPUs vary by 8 % on average (Sinha et al., SC'22): 5 to 8 % below the fleet is worth a look",
 )
 """A device is slow where it lies further below its fleet's median than this, as a share of it."""
 ROBUST_Z = Threshold(

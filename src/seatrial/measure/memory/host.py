@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.config.probe import Memory
 from seatrial.errors import MeasurementFailed, Unsupported
-from seatrial.measure.memory.within import whole_numbers
+from seatrial.measure.memory.within import parts, whole_numbers
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ def copies(workload: Memory, device: torch.device, generator: torch.Generator) -
     if workload.operation != "device_to_host":
         numbers = torch.Generator(host).manual_seed(generator.initial_seed())
         source = whole_numbers(workload, host, numbers)
-        source = source.pin_memory(device) if pinned else source
+        source = source.pin_memory() if pinned else source
         pairs.append((torch.full_like(source, torch.nan, device=device), source))
     if workload.operation != "host_to_device":
         source = whole_numbers(workload, device, generator)
@@ -67,6 +67,6 @@ def copy(on: Copies) -> None:
 def check_copies(on: Copies) -> None:
     """Check every element of every destination. Raises MeasurementFailed (wrong_result)."""
     for to, source in on.pairs:
-        wrong = int((to.cpu() != source.cpu()).sum())
+        wrong = sum(int((a.cpu() != b.cpu()).sum()) for a, b in zip(parts(to), parts(source), strict=True))
         if wrong:
             raise MeasurementFailed("wrong_result", f"copy: {wrong} of {to.numel()} values are wrong")
