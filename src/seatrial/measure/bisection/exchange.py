@@ -73,7 +73,8 @@ def exchange(mailbox: Mailbox, peer: int) -> None:
     """Send to `peer` and receive from it, and wait for both: what is timed."""
     import torch.distributed as dist
 
-    both = [dist.P2POp(dist.isend, mailbox.outgoing, peer), dist.P2POp(dist.irecv, mailbox.incoming, peer)]
+    # gloo sends nothing before it hears that the other is ready, and that word would queue behind what it sends
+    both = [dist.P2POp(dist.irecv, mailbox.incoming, peer), dist.P2POp(dist.isend, mailbox.outgoing, peer)]
     for work in dist.batch_isend_irecv(both):
         work.wait()
 

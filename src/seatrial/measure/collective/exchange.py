@@ -193,9 +193,10 @@ class SendRecv(Exchange):
         import torch.distributed as dist
 
         outgoing, incoming = self.buffers
+        # the receiver's word that it is ready must not queue behind what it sends itself (gloo, two ranks)
         both = [
-            dist.P2POp(dist.isend, outgoing, self._next),
             dist.P2POp(dist.irecv, incoming, self._previous),
+            dist.P2POp(dist.isend, outgoing, self._next),
         ]
         for work in dist.batch_isend_irecv(both):
             work.wait()
