@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ranks import case
 
+from seatrial.config.probe import Checkpoint
 from seatrial.errors import MeasurementFailed, Unsupported
 from seatrial.measure.checkpoint import folder as folders
 from seatrial.measure.checkpoint import run
@@ -90,6 +92,38 @@ def test_what_is_read_differently_is_no_number(tmp_path: Path, files: dict[str, 
             measured(ctx_of)
     assert failed.value.kind == "wrong_result"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_write_syncs_its_file_and_the_folder_and_writes_the_shard_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: bool
+) -> None:
+    workload = Checkpoint.model_validate(checkpoint(tmp_path, direct=direct))
+    shards, synced, right = Shards(3, SIZE, 1), [], os.fsync
+
+    def seen(handle: int) -> None:
+        synced.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        right(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    files = run.PlainFiles(tmp_path, workload, shards, 0, 0)
+    shards.fill(0, 5)
+    files.write(5)
+    assert synced == ["file", "folder"]
+    (path,) = files.files(0, 5)
+    assert path.read_bytes() == shards.buffer[:SIZE]
+
+
+@pytest.mark.parametrize("layout", [run.PlainFiles, run.DistributedFiles])
+def test_a_read_that_reads_nothing_is_a_wrong_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Any
+) -> None:
+    """Also where the buffer still held what was written."""
+    monkeypatch.setattr(layout, "read", lambda self, number: None)
+    name = "plain" if layout is run.PlainFiles else "dcp"
+    with pytest.raises(MeasurementFailed, match="first at byte 0") as failed:
+        alone(tmp_path, format=name, iterations=1, kept=1)
+    assert failed.value.kind == "wrong_result"
 
 
 def test_a_file_changed_on_storage_is_a_wrong_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
