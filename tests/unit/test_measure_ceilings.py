@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from ceiling_targets import accelerated, bound, cluster, fact, h100, without
 from hypothesis import given
 from hypothesis import strategies as st
 from ranks import case, target
@@ -15,11 +16,8 @@ from seatrial.config.target import Target
 from seatrial.measure.ceilings import (
     BUS_FACTORS,
     across_bound,
-    bisection_ceiling,
     bus_factor,
     collective_ceiling,
-    explain_excess,
-    full_bisection,
     in_network_bound,
     inter_group_bound,
     tree_bound,
@@ -27,47 +25,6 @@ from seatrial.measure.ceilings import (
 )
 from seatrial.measure.gemm import ceilings as gemm
 from seatrial.measure.memory import ceilings as memory
-
-
-def fact(value: float | None) -> dict[str, Any]:
-    return {"value": value, "source": "data sheet"}
-
-
-def accelerated(nodes: int = 1, per_node: int = 8, **more: Any) -> Target:
-    content = {
-        "nodes": nodes,
-        "device": "cuda",
-        "accelerators_per_node": per_node,
-        "accelerator": {
-            "name": "B200",
-            "vendor": "nvidia",
-            "peak_tflops": {"bfloat16": fact(2250), "float16": fact(None)},
-            "memory_bandwidth_gbps": fact(8000),
-            "pcie_generation": fact(5),
-        },
-        "scale_up": {"name": "NVLink5", "unidirectional_gbps": fact(900), "bidirectional_gbps": fact(1800)},
-        "scale_out": {"name": "EFA", "gbit_per_accelerator": fact(400)},
-        **more,
-    }
-    return target(per_node, **content)
-
-
-def h100(**more: Any) -> Target:
-    """8 H100 behind NVSwitch, whose links carry 450 GB/s one way."""
-    links = {"name": "NVLink4", "unidirectional_gbps": fact(450), "bidirectional_gbps": fact(900), **more}
-    return accelerated(scale_up=links)
-
-
-def without(of: Target, *features: str, **environment: str) -> Target:
-    """The same target with features switched off."""
-    off = {"description": "x", "environment": environment or {"X": "1"}, "without": list(features)}
-    return Target.model_validate({**of.model_dump(), "ablations": {"off": off}, "ablation": "off"})
-
-
-def bound(of: Target, operation: str = "all_reduce") -> float:
-    found = collective_ceiling(of, operation)
-    assert found is not None
-    return found[0]
 
 
 def test_gemm_is_held_against_the_dense_peak_of_its_dtype() -> None:
@@ -244,11 +201,6 @@ def test_gloo_is_not_held_against_the_fabric_of_accelerators() -> None:
     assert collective_ceiling(accelerated(), "all_reduce", "gloo") is None
 
 
-def cluster(nodes: int = 4, ranks: int = 1, gbit: float = 8, **more: Any) -> Target:
-    """A cluster of CPUs whose links are declared."""
-    return target(ranks, nodes=nodes, scale_out={"name": "veth", "gbit_per_node": fact(gbit), **more})
-
-
 def test_gloo_between_nodes_is_bound_by_the_links_that_the_target_declares() -> None:
     found = collective_ceiling(cluster(), "all_reduce")
     assert found is not None and found[0] == 1.0 and "veth" in found[1]
@@ -257,79 +209,6 @@ def test_gloo_between_nodes_is_bound_by_the_links_that_the_target_declares() -> 
     assert bound(cluster(), "all_to_all") == 1.0
     assert collective_ceiling(target(4), "all_reduce") is None, "one machine declares no links"
     assert collective_ceiling(cluster(nodes=1), "all_reduce") is None, "one node has nothing to send"
-
-
-# --- two tiers
-
-TWO_TIERS = {"name": "IB", "gbit_per_accelerator": fact(400), "nodes_per_switch": 4}
-
-
-def test_uplinks_of_oversubscribed_switches_bound_what_is_wider_than_one() -> None:
-    """Leaves of 4 nodes, 2:1: 25 GB/s for each rank upwards."""
-    narrow = {**TWO_TIERS, "oversubscription": fact(2)}
-    assert bound(accelerated(4, scale_out=narrow)) == pytest.approx(50 * 31 / 3), "below one leaf"
-    sixteen = collective_ceiling(accelerated(16, scale_out=narrow), "all_reduce")
-    assert sixteen is not None and sixteen[0] == pytest.approx(min(50 * 127 / 15, 25 * 127 / 3))
-    assert bound(accelerated(16, scale_out=narrow), "all_to_all") == pytest.approx(25 * 127 / 96)
-    steep = collective_ceiling(accelerated(16, scale_out={**TWO_TIERS, "oversubscription": fact(8)}), "all_reduce")
-    assert steep is not None and steep[0] == pytest.approx(6.25 * 127 / 3)
-    assert "oversubscribed 8:1" in steep[1] and "4 groups" in steep[1]
-
-
-def test_full_bisection_is_half_the_nics_and_oversubscription_divides_it() -> None:
-    wide = accelerated(16, scale_out=TWO_TIERS)
-    full = full_bisection(wide)
-    assert full is not None and full[0] == 64 * 50 and bisection_ceiling(wide) == full
-    narrow = accelerated(16, scale_out={**TWO_TIERS, "oversubscription": fact(4)})
-    found = bisection_ceiling(narrow)
-    assert found is not None and found[0] == pytest.approx(64 * 50 / 4) and "4:1" in found[1]
-    assert full_bisection(narrow) == full
-    below_one_leaf = accelerated(4, scale_out={**TWO_TIERS, "oversubscription": fact(4)})
-    assert bisection_ceiling(below_one_leaf) == full_bisection(below_one_leaf)
-
-
-def test_a_switch_left_over_is_itself_cut() -> None:
-    """Three leaves of 4 nodes: one whole leaf upwards, and half a leaf at its nodes' own links."""
-    narrow = accelerated(12, scale_out={**TWO_TIERS, "oversubscription": fact(4)})
-    found = bisection_ceiling(narrow)
-    assert found is not None and found[0] == pytest.approx(32 * 12.5 + 16 * 50)
-
-
-def test_bisection_of_one_node_is_that_of_its_fast_links() -> None:
-    found = bisection_ceiling(accelerated())
-    assert found is not None and found[0] == 4 * 900
-    assert bisection_ceiling(target(4)) is None
-    four = bisection_ceiling(cluster())
-    assert four is not None and four[0] == 2.0
-
-
-# --- readings above the line
-
-
-def test_a_reading_below_its_ceiling_needs_no_words() -> None:
-    assert explain_excess(h100(), "all_reduce", 449) is None
-    assert explain_excess(target(4), "all_reduce", 1e9) is None, "no ceiling, no excess"
-
-
-def test_480_where_in_network_reduction_is_not_declared_is_explained_by_it() -> None:
-    words = explain_excess(h100(), "all_reduce", 480)
-    assert words is not None and "NVLink SHARP" in words and "700 GB/s" in words and "107 %" in words
-    beyond = explain_excess(h100(), "all_reduce", 800)
-    assert beyond is not None and "SHARP" not in beyond and "declared" in beyond
-    gathered = explain_excess(h100(), "all_gather", 480)
-    assert gathered is not None and "SHARP" not in gathered
-
-
-def test_what_was_said_to_be_off_and_was_not_is_named() -> None:
-    words = explain_excess(without(h100(in_network_reduction=True), "in_network_reduction"), "all_reduce", 480)
-    assert words is not None and "was not off after all (ablation off)" in words
-
-
-def test_a_reading_above_the_network_names_what_the_bound_takes_for_granted() -> None:
-    summed = explain_excess(accelerated(4), "all_reduce", 600)
-    assert summed is not None and "scale_out.in_network_reduction" in summed and "share a machine" in summed
-    several = explain_excess(accelerated(4), "all_to_all", 600)
-    assert several is not None and "several NICs" in several
 
 
 @given(
