@@ -21,7 +21,7 @@ from seatrial.config.probe.moe_alltoall import GiniLoad, ReplayLoad
 from seatrial.config.target import Target
 from seatrial.device_checks import check_dataload, check_room
 from seatrial.errors import ConfigError, UnreadableFile
-from seatrial.measure.moe_alltoall.loads import GINI_TOLERANCE, gini_floor, least_tokens
+from seatrial.measure.moe_alltoall.loads import gini_floor, least_tokens
 from seatrial.measure.moe_alltoall.trace import check_trace, read_trace
 from seatrial.measure.topology import FROM_SLURM, read_topology
 from seatrial.measure.topology import KEY as TOPOLOGY_KEY
@@ -101,7 +101,7 @@ def _check_experts(plan: Plan, case: Case, workload: MoeAlltoall) -> None:
 def _check_gini(plan: Plan, key: str, workload: MoeAlltoall, target: float, tokens: int) -> None:
     """Chance alone must not spread the tokens more than is asked."""
     floor = gini_floor(tokens, workload.top_k, workload.experts)
-    if target + GINI_TOLERANCE < floor:
+    if target < floor:
         needed = least_tokens(target, workload.top_k, workload.experts)
         raise ConfigError(
             f"with {tokens} tokens on all ranks, chance alone spreads them over {workload.experts} experts with a "
