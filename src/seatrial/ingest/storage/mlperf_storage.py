@@ -60,6 +60,8 @@ def read_summary(
         readings, problems = _checkpoints(summary, metric, kept)
     elif benchmark == "training":
         readings, problems = _training(summary, metric)
+    problems += [f"{one.metric} comes out as {min(one.samples):g}" for one in readings if not _is_possible(one)]
+    readings = [one for one in readings if _is_possible(one)]
     known = {name for name in metric if _is_read(name)}
     remarks += [Remark(file.shown, f"metric {name} is not read") for name in sorted(set(metric) - known)]
     error: Error | None = None
@@ -162,6 +164,8 @@ def _checkpoints(
                     f"{word}_checkpoint_io_mean_GB_per_second {rate:.4g} is below checkpoint_size_GB over "
                     f"{word}_checkpoint_duration_mean_seconds ({size / duration:.4g})"
                 )
+        elif 0.0 in listed:
+            problems.append(f"checkpoint_{direction}_throughput_GB_per_second is 0")
         elif listed or (rate is not None and rate > 0):
             labels["samples"] = "each checkpoint" if listed else "mean of the checkpoints' rates"
             rates = tuple(value * GIB / GB for value in listed or [rate or 0.0])
@@ -216,6 +220,9 @@ def _training(summary: Document, metric: Document) -> tuple[list[Reading], list[
     bandwidth = _number(metric.get("train_io_mean_MB_per_second"))
     used = _numbers(metric.get("train_au_percentage"))
     problems = []
+    if 0.0 in each:
+        problems.append("train_throughput_samples_per_second is 0: an epoch without a step")
+        each = []
     if any(not 0 <= share <= 100 * (1 + TOLERANCE) for share in used):
         problems.append("train_au_percentage is not between 0 and 100")
     if mean is not None and each and abs(math.fsum(each) / len(each) - mean) > TOLERANCE * mean:
@@ -246,6 +253,12 @@ def _labels(summary: Document, benchmark: str, direction: Direction) -> dict[str
         if count is not None:
             labels[name] = int(count)
     return labels
+
+
+def _is_possible(reading: Reading) -> bool:
+    """Whether every sample is a finite number above 0, which a rate or time that was measured is."""
+    least = -1.0 if reading.metric == "storage.accelerator_utilisation" else 0.0
+    return all(least < sample < math.inf for sample in reading.samples)
 
 
 def _is_read(name: str) -> bool:
