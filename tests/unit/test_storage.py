@@ -139,6 +139,28 @@ def test_a_counter_that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch, 
     assert "cannot be read" in found.words
 
 
+@pytest.mark.parametrize("option", [{"volatile": ""}, {"fsync": "volatile"}])
+def test_an_overlay_that_never_syncs_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: dict[str, str]
+) -> None:
+    monkeypatch.setattr(backing, "mount_of", lambda path: mount("overlay", "overlay", upperdir="/", **option))
+    found = backing_of(tmp_path)
+    assert found.kind == "unknown"
+    assert "fsync does nothing" in found.words
+
+
+def test_an_overlay_is_what_its_upper_folder_lies_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a container the upper folder is out of sight: then the control group's own bytes count."""
+    below = {tmp_path: mount("overlay", "overlay", upperdir="/dev"), Path("/dev"): mount("devtmpfs", "dev")}
+    monkeypatch.setattr(backing, "mount_of", lambda path: below[path])
+    found = backing_of(tmp_path)
+    assert (found.kind, found.file_system) == ("memory", "overlay")
+    below[tmp_path] = mount("overlay", "overlay", upperdir="/not/here")
+    found = backing_of(tmp_path)
+    assert "upper folder is not visible" in found.words
+    assert isinstance(found.counter, GroupCounter) == (found.kind == "counted")
+
+
 def test_nfs_counts_what_went_over_the_wire(tmp_path: Path) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/mountstats").write_text(

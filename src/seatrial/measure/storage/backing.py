@@ -58,7 +58,7 @@ def _below(mount: Mount, root: Path, depth: int) -> Found:
     if mount.kind == "lustre":
         return "counted", mount.source, LustreCounter(mount.source.rpartition(":/")[2].split("/")[0], root)
     if mount.kind == "overlay":
-        if "volatile" in mount.options:
+        if "volatile" in mount.options or mount.options.get("fsync") == "volatile":
             return "unknown", "an overlay that is mounted volatile: fsync does nothing", None
         upper = Path(mount.options.get("upperdir", ""))
         if upper.is_absolute() and upper.is_dir():
