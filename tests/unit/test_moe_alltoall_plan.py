@@ -90,6 +90,7 @@ def test_shipped_sweeps_of_loads_can_be_planned(conf: Path) -> None:
     sweep = "+sweep@experiments.moe.sweep={}"
     assert check(conf, "{}", sweep.format("expert_load")) == 8
     assert check(conf, "{}", sweep.format("expert_load_tokens")) == 9
+    assert check(conf, "{}", sweep.format("expert_load_dispatchers")) == 6
 
 
 def test_planning_loads_neither_torch_nor_scipy(conf: Path) -> None:
