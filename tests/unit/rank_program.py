@@ -136,6 +136,20 @@ def second_rank_is_slow(ctx: RankContext) -> None:
     probe(ctx)
 
 
+def second_rank_reads_slowly(ctx: RankContext) -> None:
+    """Every sample takes 10 ms longer on rank 1."""
+    from seatrial.measure.dataload.samples import FileSamples
+
+    right = FileSamples.read
+
+    def read(samples, number):  # type: ignore[no-untyped-def]
+        time.sleep(0.01 if ctx.rank == 1 else 0)
+        return right(samples, number)
+
+    FileSamples.read = read  # type: ignore[method-assign]
+    probe(ctx)
+
+
 def environment(ctx: RankContext) -> None:
     print(os.environ.get("GLOO_SOCKET_IFNAME"), flush=True)
 

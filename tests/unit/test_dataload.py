@@ -323,7 +323,7 @@ def test_a_worker_that_hangs_ends_in_time(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_ranks_read_at_once_and_the_slowest_decides(tmp_path: Path) -> None:
-    ended = run_ranks(case(dataload_case(workers=1), 2), "probe", tmp_path)
+    ended = run_ranks(case(dataload_case(workers=1), 2), "second_rank_reads_slowly", tmp_path)
     assert ended.record is not None and ended.record.outcome == "completed", ended.errors
     found: dict[str, list[Measurement]] = {}
     for m in ended.record.measurements:
@@ -331,6 +331,7 @@ def test_ranks_read_at_once_and_the_slowest_decides(tmp_path: Path) -> None:
     (whole,) = found["dataload.throughput"]
     each = [m.samples for m in sorted(found["dataload.rank_throughput"], key=lambda m: m.labels["rank"])]
     assert whole.samples == pytest.approx([2 * min(pair) for pair in zip(*each, strict=True)])
+    assert max(whole.samples) < 220, "the slow rank reads 100 samples a second at most"
     assert whole.labels["ranks"] == 2
     assert ended.record.provenance["dataload"]["places"]
     assert [p.name for p in (tmp_path / "records").iterdir()] == ["0.json"]
