@@ -23,6 +23,7 @@ from seatrial.measure.gemm.product import check_dtype
 from seatrial.measure.memory import run as memory
 from seatrial.measure.session import run_repeat
 from seatrial.record import Measurement, Record
+from seatrial.train import dataload
 
 pytestmark = [
     pytest.mark.gpu,
@@ -176,3 +177,14 @@ def test_both_directions_at_once_carry_more_than_one(one_accelerator: Target, tm
         (found,) = measured(one_accelerator, memory.run, workload, tmp_path)
         rates[operation] = statistics.median(found.samples)
     assert rates["bidirectional"] >= 1.2 * rates["host_to_device"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("pin", [True, False])
+def test_batches_reach_the_device_unchanged(
+    one_accelerator: Target, tmp_path: Path, workers: int, pin: bool
+) -> None:
+    dataset = {"source": "synthetic", "samples": 32, "sample_bytes": 65536}
+    workload = {"kind": "dataload", "dataset": dataset, "batch_size": 4, "workers": workers, "pin": pin}
+    found = measured(one_accelerator, dataload.run, workload, tmp_path)
+    assert min(of_metric(found, "dataload.throughput").samples) > 0
