@@ -12,6 +12,8 @@ from seatrial.report.table import NUMBER, TEXT, Cell, Table, span, table
 from seatrial.units import format_figure
 
 NO_UNIT = "1"
+WITH_TABLES = ("collective.", "bisection.", "moe_alltoall.", "checkpoint.", "dataload.")
+"""What the metrics of probes with sections of their own begin with."""
 SHOWN_LABELS = ("rank", "device", "pair", "layer", "scope", "reason")
 
 
@@ -29,8 +31,8 @@ def sampled_table(study: StudyTables) -> Table:
 
 
 def probes_table(study: StudyTables) -> Table:
-    """The probes: medians over completed repeats."""
-    chosen = ~study.measurements["metric"].str.startswith(OF_TRAINING)
+    """The probes without a table of their own by size, pair or load: medians over completed repeats."""
+    chosen = ~study.measurements["metric"].str.startswith((*OF_TRAINING, *WITH_TABLES))
     return _measurements_table(study, chosen, "probes", "Probes")
 
 
