@@ -10,6 +10,7 @@ from seatrial.errors import ConfigError
 from seatrial.planned import Plan
 from seatrial.probe_checks import check_probe
 from seatrial.reference.check import check_references
+from seatrial.tool_checks import check_tools
 from seatrial.training_checks import check_training
 
 
@@ -23,6 +24,7 @@ def check_plan(plan: Plan) -> None:
             check_training(plan, case, case.workload)
         if isinstance(case.workload, Probe):
             check_probe(plan, case, case.workload)
+        check_tools(plan, case)
     for number, criterion in enumerate(plan.study.criteria):
         _check_criterion(plan, criterion, f"criteria.{number}")
     check_references(plan.study, plan.file_of)

@@ -32,6 +32,8 @@ PROBE_TABLES: dict[str, tuple[str, ...]] = {
     "gemm": ("gemm", "devices"),
     "memory": ("devices",),
     "dataload": ("dataload",),
+    "fio_results": ("storage_results",),
+    "mlperf_storage_results": ("storage_results",),
 }
 """The tables that `analyse` writes where a study has a probe, by its kind."""
 

@@ -12,6 +12,7 @@ from seatrial.analysis.probes.dataload import dataload
 from seatrial.analysis.probes.devices import devices
 from seatrial.analysis.probes.gemm import gemm_tables
 from seatrial.analysis.probes.moe_alltoall import moe_alltoall
+from seatrial.analysis.probes.storage_results import storage_results
 from seatrial.case import Case
 from seatrial.paths import PROBE_TABLES, StudyPaths
 
@@ -26,6 +27,8 @@ WRITERS: dict[str, Writer] = {
     "gemm": gemm_tables,
     "memory": devices,
     "dataload": dataload,
+    "fio_results": storage_results,
+    "mlperf_storage_results": storage_results,
 }
 """Kind of probe -> what writes its PROBE_TABLES from the study's tables; given the study's cases of that kind."""
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from seatrial.report import ablation
-from seatrial.report.probes import bisection, checkpoint, collective, dataload, devices, moe_alltoall
+from seatrial.report.probes import (
+    bisection,
+    checkpoint,
+    collective,
+    dataload,
+    devices,
+    moe_alltoall,
+    storage_results,
+)
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import StudyTables
 
@@ -18,6 +26,7 @@ SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (
     moe_alltoall.section,
     checkpoint.section,
     dataload.section,
+    storage_results.section,
     ablation.section,
 )
 """In the order of the page; None where the study has no such probe."""
