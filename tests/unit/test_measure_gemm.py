@@ -298,6 +298,34 @@ def test_an_operation_longer_than_a_second_is_a_batch_of_its_own(monkeypatch: py
     assert sustained.sustain(CPU, operation, seconds=3.0, each=2.5) == pytest.approx([0.4, 0.4])
 
 
+def test_a_device_always_has_a_batch_queued_until_the_time_is_over_without_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The device takes 0.1 s for an operation; the host queues at once and waits for events."""
+    queued, waits = [0], []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            self.after = queued[0]
+
+        def synchronize(self) -> None:
+            waits.append(queued[0] - self.after)
+
+        def elapsed_time(self, later: Event) -> float:
+            return (later.after - self.after) * 100.0
+
+    def operation() -> None:
+        queued[0] += 1
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    rates = sustained.sustain(torch.device("cuda", 0), operation, seconds=3.5, each=0.1)
+    assert rates == pytest.approx([10.0] * 5), "a sample a second, all of them timed"
+    assert waits[:-1] == [10] * 4 and waits[-1] == 0, "a batch lies ahead at every wait but the last"
+
+
 def test_one_slow_rank_shows_beside_the_others(tmp_path: Path) -> None:
     ended = run_ranks(
         case(gemm_case(warmup=0, iterations=2, sustained_seconds=0.3), 2), "second_rank_is_slow", tmp_path

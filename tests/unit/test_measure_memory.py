@@ -111,6 +111,35 @@ def test_copies_between_host_and_device_are_checked_in_full_without_device() -> 
         host.check_copies(on)
 
 
+def test_both_directions_run_on_streams_of_their_own_without_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each copy waits for what came before it, runs on its own stream, and what follows waits for both."""
+    said: list[str] = []
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_stream(self, other: Stream) -> None:
+            said.append(f"{self.name} waits for {other.name}")
+
+        def __enter__(self) -> None:
+            said.append(f"on {self.name}")
+
+        def __exit__(self, *problem: object) -> None:
+            said.append("off")
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: Stream("current"))
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    pairs = [(torch.zeros(4), torch.ones(4)), (torch.zeros(4), torch.full((4,), 2.0))]
+    on = host.Copies(pairs, [Stream("in"), Stream("out")])  # type: ignore[list-item]
+    host.copy(on)
+    host.check_copies(on)
+    assert said == [
+        "in waits for current", "on in", "off", "out waits for current", "on out", "off",
+        "current waits for in", "current waits for out",
+    ]  # fmt: skip
+
+
 def test_arrays_that_do_not_fit_are_refused_before_they_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
