@@ -29,7 +29,7 @@ PROBE_TABLES: dict[str, tuple[str, ...]] = {
     "nccl_tests_logs": ("collective", "collective_fit"),
     "checkpoint": ("checkpoint", "checkpoint_interval"),
     "moe_alltoall": ("moe_alltoall", "moe_alltoall_slope"),
-    "gemm": ("gemm", "devices"),
+    "gemm": ("gemm", "gemm_shapes", "devices"),
     "memory": ("devices",),
     "dataload": ("dataload",),
     "fio_results": ("storage_results",),

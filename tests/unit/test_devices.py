@@ -181,6 +181,21 @@ def test_repeats_that_find_other_shapes_best_say_so(tmp_path: Path) -> None:
     assert (row["k"], row["shapes"]) == (32, 8) and "2 different shapes" in row["note"]
 
 
+def test_every_shape_of_a_search_is_in_its_table_fastest_first(tmp_path: Path) -> None:
+    study = StudyOnDisk(tmp_path, target=accelerated())
+    (case,) = study.experiment("search", SEARCH, repeats=2)
+    for repeat in range(2):
+        rates = {16: 300.0, 32: 400.0 + 20 * repeat}
+        found = [bfloat16(rate, "gemm.searched_throughput", m=32, n=32, k=k) for k, rate in rates.items()]
+        finalist = bfloat16(390.0, "gemm.throughput", m=32, n=32, k=32)
+        study.record(case, repeat, *found, finalist, bfloat16(380.0, "gemm.best_throughput", m=32, n=32, k=32))
+    first, second = table(study, "gemm_shapes").to_dict("records")
+    assert (first["k"], second["k"]) == (32, 16)
+    assert first["coarse_tflops"] == pytest.approx(410) and first["fine_tflops"] == pytest.approx(390)
+    assert first["best_in"] == 2 and second["best_in"] == 0 and pd.isna(second["fine_tflops"])
+    assert second["fraction_of_fastest"] == pytest.approx(300 / 410)
+
+
 def test_a_case_without_results_has_a_row_without_figures(tmp_path: Path) -> None:
     study = StudyOnDisk(tmp_path)
     study.experiment("gemm", GEMM)

@@ -59,12 +59,15 @@ def test_even_fleet_is_called_so_and_two_devices_tell_nothing(tmp_path: Path) ->
 def test_best_shape_and_published_figure_are_shown(tmp_path: Path) -> None:
     study = StudyOnDisk(tmp_path, target=accelerated())
     (case,) = study.experiment("search", SEARCH)
-    study.record(case, 0, bfloat16(600.0, "gemm.best_throughput", m=32, n=16, k=32))
+    searched = bfloat16(610.0, "gemm.searched_throughput", m=32, n=16, k=32)
+    study.record(case, 0, searched, bfloat16(600.0, "gemm.best_throughput", m=32, n=16, k=32))
     found = of_devices(study)
     (row,) = texts(found.tables[0])
     assert f"best of 8 shapes bfloat16 (32 {MULTIPLY} 16 {MULTIPLY} 32)" in row
     assert "60 % (dense bfloat16 peak of X100: data sheet)" in row and "75 % (data sheet)" in row
-    assert found.figures == [] and found.details == []
+    ((title, shapes),) = found.details
+    assert found.figures == [] and title == "Fastest shapes of each search"
+    assert "610 () | 100 % () | - () | 1 repeat" in texts(shapes)[0]
 
 
 def test_case_without_results_is_a_row_without_figures(tmp_path: Path) -> None:

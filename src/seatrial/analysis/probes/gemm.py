@@ -1,4 +1,5 @@
-"""tables/gemm.csv: what products reach, in a burst and held, against the peak and what others reached.
+"""tables/gemm.csv: what products reach, in a burst and held, against the peak and what others reached; and
+tables/gemm_shapes.csv: every shape of a search.
 
 A row for each case: of a search its best shape. A figure of a repeat is the median over its devices, so that one
 slow device does not speak for the others; the slowest stands beside it.
@@ -48,15 +49,67 @@ COLUMNS = (
     "note",
 )
 """`shapes`: how many were tried; `achievable_tflops`: the best that was published for this accelerator."""
+SHAPE_COLUMNS = (
+    "study", "target", "experiment", "case_id", "measured", "dtype", "m", "n", "k", "coarse_tflops",
+    "fraction_of_fastest", "fine_tflops", "best_in",
+)  # fmt: skip
+"""`coarse_tflops`: in the pass over all shapes; `fine_tflops`: again, where it was among the fastest;
+`best_in`: repeats that found it the best."""
+SHAPE = ("m", "n", "k")
 Row = dict[str, Any]
 
 
 def gemm_tables(paths: StudyPaths, cases: Sequence[Case]) -> None:
-    """Write tables/gemm.csv and tables/devices.csv."""
+    """Write tables/gemm.csv, tables/gemm_shapes.csv and tables/devices.csv."""
     names = axis_names(case.axes for case in read_cases(paths, read_plan(paths)))
-    rows = [_row(case, completed(paths, case)) | axis_columns(case.axes, names) for case in cases]
-    write_csv(paths.probe_table("gemm"), [*COLUMNS, *(AXIS + name for name in names)], rows)
+    rows: list[Row] = []
+    shapes: list[Row] = []
+    for case in cases:
+        records, axes = completed(paths, case), axis_columns(case.axes, names)
+        rows.append(_row(case, records) | axes)
+        shapes += [row | axes for row in _shape_rows(case, records)]
+    of_axes = [AXIS + name for name in names]
+    write_csv(paths.probe_table("gemm"), [*COLUMNS, *of_axes], rows)
+    write_csv(paths.probe_table("gemm_shapes"), [*SHAPE_COLUMNS, *of_axes], shapes)
     devices(paths, cases)
+
+
+def _shape_rows(case: Case, records: Sequence[Record]) -> list[Row]:
+    """Every shape of a case's search, fastest first: medians over devices and repeats."""
+    workload = case.workload
+    assert isinstance(workload, Gemm)
+    coarse, fine = (_by_shape(records, f"gemm.{name}") for name in ("searched_throughput", "throughput"))
+    best = _by_shape(records, "gemm.best_throughput")
+    found = {shape: _median(values) for shape, values in coarse.items()}
+    fastest = max(found.values(), default=0.0)
+    return [
+        {
+            "study": case.study,
+            "target": case.target.name,
+            "experiment": case.experiment,
+            "case_id": case.case_id,
+            "measured": len(coarse[shape]),
+            "dtype": workload.dtype,
+            **dict(zip(SHAPE, shape, strict=True)),
+            "coarse_tflops": value,
+            "fraction_of_fastest": value / fastest,
+            "fine_tflops": median(fine.get(shape, [])),
+            "best_in": len(best.get(shape, [])),
+        }
+        for shape, value in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def _by_shape(records: Sequence[Record], metric: str) -> dict[tuple[Any, ...], list[float]]:
+    """Of each repeat the median over its devices, by shape."""
+    found: dict[tuple[Any, ...], list[float]] = {}
+    for record in records:
+        of_repeat: dict[tuple[Any, ...], list[Measurement]] = {}
+        for m in _of(record, metric):
+            of_repeat.setdefault(tuple(m.labels.get(name) for name in SHAPE), []).append(m)
+        for shape, of_devices in of_repeat.items():
+            found.setdefault(shape, []).append(_over_devices(of_devices))
+    return found
 
 
 def _row(case: Case, records: Sequence[Record]) -> Row:
@@ -78,12 +131,11 @@ def _row(case: Case, records: Sequence[Record]) -> Row:
     if not burst:
         return row
     by_repeat = [_over_devices(found) for found in burst]
-    value, interval = median(by_repeat), median_interval(by_repeat)
-    assert value is not None
+    value, interval = _median(by_repeat), median_interval(by_repeat)
     held = [_over_devices(found) for record in records if (found := _of(record, "gemm.sustained_throughput"))]
     sustained = median(held)
-    shapes = Counter(tuple(found[0].labels.get(name) for name in ("m", "n", "k")) for found in burst)
-    row |= dict(zip(("m", "n", "k"), shapes.most_common(1)[0][0], strict=True))
+    shapes = Counter(tuple(found[0].labels.get(name) for name in SHAPE) for found in burst)
+    row |= dict(zip(SHAPE, shapes.most_common(1)[0][0], strict=True))
     row |= {
         "devices": len(burst[0]),
         "burst_tflops": value,
@@ -124,12 +176,14 @@ def _of(record: Record, metric: str) -> list[Measurement]:
 
 
 def _over_devices(found: Sequence[Measurement]) -> float:
-    value = median([_middle(m) for m in found])
-    assert value is not None
-    return value
+    return _median([_middle(m) for m in found])
 
 
 def _middle(found: Measurement) -> float:
-    value = median(found.samples)
+    return _median(found.samples)
+
+
+def _median(values: Sequence[float]) -> float:
+    value = median(values)
     assert value is not None  # a measurement has samples
     return value

@@ -17,7 +17,7 @@ from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import MULTIPLY, NUMBER, PROSE, TEXT, Cell, Table, count, span, table
 from seatrial.units import format_figure
 
-MOST_FLEETS, MOST_NAMED = 30, 6
+MOST_FLEETS, MOST_NAMED, MOST_SHAPES = 30, 6, 20
 METRIC_WORDS = {
     "gemm.throughput": "burst",
     "gemm.best_throughput": "best shape",
@@ -37,6 +37,7 @@ def section(study: StudyTables) -> ProbeSection | None:
     if not kinds & {"gemm", "memory"}:
         return None
     products = _rows(study, "gemm", gemm.COLUMNS, ("peak_basis", "achievable_basis", "note"))
+    shapes = _rows(study, "gemm_shapes", gemm.SHAPE_COLUMNS, ())
     rows = _rows(study, "devices", measured.COLUMNS, ("work", "host", "device", "note"))
     fleets = [fleet for fleet in _fleets(rows) if len(fleet) > 1]
     if not products and not fleets:
@@ -49,14 +50,17 @@ def section(study: StudyTables) -> ProbeSection | None:
         words=_words(fleets),
         figures=[figure] if figure is not None else [],
         tables=[_product_table(study, products)] if products else [],
-        details=[("Every device", _device_table(study, rows))] if fleets else [],
+        details=[
+            *([("Every device", _device_table(study, rows))] if fleets else []),
+            *([("Fastest shapes of each search", _shape_table(study, shapes))] if shapes else []),
+        ],
     )
 
 
 def _rows(study: StudyTables, name: str, columns: tuple[str, ...], text: tuple[str, ...]) -> list[Row]:
     """The rows of a table of this section; none where the study has no such probe."""
     path = study.paths.probe_table(name)
-    if name == "gemm" and not any(case.workload.kind == "gemm" for case in study.cases.values()):
+    if name.startswith("gemm") and not any(case.workload.kind == "gemm" for case in study.cases.values()):
         return []
     frame = read_csv(path, columns, text)
     require_cases(path, frame, study.cases)
@@ -169,6 +173,36 @@ def _shape(row: Row) -> str:
     if row["shapes"] == 1 or row["m"] is None:
         return ""
     return MULTIPLY.join(f" {int(row[name])} " for name in ("m", "n", "k")).strip()
+
+
+def _shape_table(study: StudyTables, rows: list[Row]) -> Table:
+    """The fastest shapes of each search; the file has all."""
+    columns = [
+        ("Shape", TEXT),
+        ("First pass, TFLOP/s", NUMBER),
+        ("Of the fastest", NUMBER),
+        ("Again, TFLOP/s", NUMBER),
+        ("Best in", NUMBER),
+    ]
+    by_case: dict[str, list[Row]] = {}
+    for row in rows:
+        by_case.setdefault(row["case_id"], []).append(row)
+    cells = [
+        [
+            Cell(
+                MULTIPLY.join(f" {int(row[name])} " for name in gemm.SHAPE).strip(),
+                case_label(study.cases[case_id]),
+            ),
+            Cell(format_figure(row["coarse_tflops"], 3)),
+            Cell(share_words(row["fraction_of_fastest"])),
+            Cell(format_figure(row["fine_tflops"], 3)),
+            Cell(count(int(row["best_in"]), "repeat") if row["best_in"] else "-"),
+        ]
+        for case_id, of_case in by_case.items()
+        for row in of_case[:MOST_SHAPES]
+    ]
+    caption = f"The {MOST_SHAPES} fastest of each search, medians over devices and repeats"
+    return table("shapes", caption, columns, cells, "tables/gemm_shapes.csv")
 
 
 def _device_table(study: StudyTables, rows: list[Row]) -> Table:
