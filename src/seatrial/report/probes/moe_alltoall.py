@@ -160,6 +160,8 @@ def _reach(row: Row, what: str) -> str:
     value, uniform = row[f"{what}_per_token"], row[f"{what}_per_token_uniform"]
     if value is None:
         return "not known of counts alone"
+    if what == "nodes" and uniform == 1:
+        return "all on one node"
     expected = f"; uniform {format_figure(uniform, 3)}" if uniform is not None else ""
     return f"{format_figure(value, 3)} {what} per token{expected}"
 
