@@ -72,6 +72,6 @@ LABELS = {
     *("quality", "over", "direction", "scope", "reason", "reached", "file_system"),
     *("in_place", "checked", "over_ranks", "implementation", "iterations_per_sample", "reduction", "root"),
     *("tool", "job", "group", "evidence", "direct", "pattern", "block_size", "ioengine", "iodepth"),
-    *("benchmark", "processes", "samples", "load"),
+    *("suite", "processes", "samples", "load"),
 }
 """Labels that a measurement may carry beside what its case says."""

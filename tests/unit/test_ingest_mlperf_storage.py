@@ -40,7 +40,7 @@ def figures(result: StorageResult) -> dict[str, tuple[float, ...]]:
 def test_gigabytes_of_dlio_are_gibibytes_and_bandwidth_is_bytes_over_elapsed_time():
     result = read(checkpoints())
     found = figures(result)
-    assert result.benchmark == "checkpointing" and result.error is None
+    assert result.suite == "checkpointing" and result.error is None
     # 10.6 is the mean of ten rates; ten checkpoints in a hundred seconds are 10.47
     assert found["storage.write_bandwidth"] == pytest.approx((104.7 * GIB / 10.0 / 1e9,))
     assert found["storage.read_bandwidth"] == pytest.approx((104.7 * GIB / 5.0 / 1e9,))
@@ -68,7 +68,7 @@ def test_a_checkpoint_that_fits_into_memory_and_was_just_written_may_come_from_t
 def test_training_is_samples_by_epoch_and_their_bytes():
     result = read(training())
     found = figures(result)
-    assert result.benchmark == "training"
+    assert result.suite == "training"
     assert found["storage.training_throughput"] == (39.0, 40.0, 41.0)
     assert found["storage.read_bandwidth"] == pytest.approx([n * 146600628 / 1e9 for n in (39.0, 40.0, 41.0)])
     assert found["storage.accelerator_utilisation"] == pytest.approx((0.951, 0.953, 0.952))
@@ -129,7 +129,7 @@ def test_folders_are_runs_with_benchmark_and_model_of_their_names(tmp_path):
     (run / "20260102_060405").mkdir()
     (run / "20260102_060405" / "dlio.log").write_text("x")
     found = read_mlperf_storage_results(tmp_path)
-    assert [(r.benchmark, r.model, r.outcome) for r in found.results] == [
+    assert [(r.suite, r.model, r.outcome) for r in found.results] == [
         ("checkpointing", "llama3-8b", "completed"),
         ("checkpointing", "llama3-8b", "failed"),
         ("training", "unet3d", "completed"),

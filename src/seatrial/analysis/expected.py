@@ -54,7 +54,7 @@ def measures(case: Case, metric: str) -> bool:
     if isinstance(workload, NcclTestsLogs):
         return metric in OF_NCCL_TESTS
     if isinstance(workload, FioResults | MlperfStorageResults):
-        return metric in (OF_FIO if isinstance(workload, FioResults) else OF_MLPERF_STORAGE[workload.benchmark])
+        return metric in (OF_FIO if isinstance(workload, FioResults) else OF_MLPERF_STORAGE[workload.suite])
     if isinstance(workload, Training | External):
         if family == "telemetry":
             return _is_sampled(workload, case.target, name)

@@ -116,7 +116,7 @@ class MlperfStorageResults(HandedOver):
 
     command = "seatrial ingest mlperf-storage PATH"
     kind: Literal["mlperf_storage_results"]
-    benchmark: Literal["checkpointing", "training"]
+    suite: Literal["checkpointing", "training"]
     model: str | None = None
     """`llama3-8b`, `unet3d`, ... as the results' folder spells it; None: any."""
     storage: Slug | None = None

@@ -39,9 +39,9 @@ COLUMNS = (
     "ceiling_basis",
     "fraction_of_ceiling",
 )
-"""`what`: the job and its pattern, or the benchmark; `reached`: storage or page_cache, of bandwidths alone."""
+"""`what`: the job and its pattern, or the suite; `reached`: storage or page_cache, of bandwidths alone."""
 TEXT = ("what", "evidence", "ceiling_basis", "interval_method", "direction", "reached")
-NAMED = ("job", "group", "pattern", "block_size", "ioengine", "iodepth", "benchmark", "hosts", "processes")
+NAMED = ("job", "group", "pattern", "block_size", "ioengine", "iodepth", "suite", "hosts", "processes")
 """Labels that say what a figure is of, in this order."""
 Row = dict[str, Any]
 
@@ -97,7 +97,7 @@ def _row(case: Case, metric: str, labels: Row, group: pd.DataFrame) -> Row:
 
 
 def _words(name: str, value: object) -> str:
-    if name in ("job", "pattern", "benchmark", "ioengine"):
+    if name in ("job", "pattern", "suite", "ioengine"):
         return str(value)
     if name in ("hosts", "processes"):
         return f"{value} {name}"

@@ -47,18 +47,18 @@ def read_summary(
     metric = summary.get("metric")
     if not isinstance(metric, dict):
         return None, [Remark(file.shown, "no summary of MLPerf Storage (no `metric`)")]
-    benchmark = _benchmark(metric, metadata, file.shown)
+    suite = _suite(metric, metadata, file.shown)
     readings: list[Reading] = []
     problems: list[str] = []
     remarks: list[Remark] = []
     processes_kept = 0
-    if benchmark == "checkpointing":
+    if suite == "checkpointing":
         stats = [(name, parsed(data)) for name, data in sorted(beside.items()) if OF_A_PROCESS.match(name)]
         remarks = [Remark(f"{file.shown}, {name}", "damaged: not read") for name, found in stats if found is None]
         kept = [found for _, found in stats if found is not None]
         processes_kept = len(kept)
         readings, problems = _checkpoints(summary, metric, kept)
-    elif benchmark == "training":
+    elif suite == "training":
         readings, problems = _training(summary, metric)
     problems += [f"{one.metric} comes out as {min(one.samples):g}" for one in readings if not _is_possible(one)]
     readings = [one for one in readings if _is_possible(one)]
@@ -82,7 +82,7 @@ def read_summary(
         hosts=(str(summary["hostname"]),) if summary.get("hostname") else (),
         host_count=None if hosts is None else int(hosts),
         processes=None if processes is None else int(processes),
-        benchmark=benchmark,
+        suite=suite,
         model=_model(metadata, file.shown),
         facts={
             "metric": {name: _plain(value) for name, value in metric.items()},
@@ -105,7 +105,7 @@ def _damaged(file: HandedFile, sha256: str, metadata: Document) -> StorageResult
         sha256,
         outcome="failed",
         error=Error(kind="crashed", message="summary.json ends before the document does, or is damaged"),
-        benchmark=_benchmark({}, metadata, file.shown),
+        suite=_suite({}, metadata, file.shown),
         model=_model(metadata, file.shown),
     )
 
@@ -119,7 +119,7 @@ def parsed(content: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _benchmark(metric: Document, metadata: Document, shown: str) -> str | None:
+def _suite(metric: Document, metadata: Document, shown: str) -> str | None:
     stated = metadata.get("benchmark_type")
     if stated in ("checkpointing", "training"):
         return str(stated)
@@ -246,8 +246,8 @@ def _flags(summary: Document) -> bool:
     return isinstance(summary.get("potential_caching"), list)
 
 
-def _labels(summary: Document, benchmark: str, direction: Direction) -> dict[str, Label]:
-    labels: dict[str, Label] = {"tool": "mlperf_storage", "benchmark": benchmark, "direction": direction}
+def _labels(summary: Document, suite: str, direction: Direction) -> dict[str, Label]:
+    labels: dict[str, Label] = {"tool": "mlperf_storage", "suite": suite, "direction": direction}
     for name, key in (("hosts", "num_hosts"), ("processes", "num_accelerators")):
         count = _number(summary.get(key))
         if count is not None:

@@ -89,7 +89,7 @@ def _provenance(result: StorageResult) -> dict[str, Any]:
             "log": result.place,
             "place": result.place,
             "sha256": result.sha256,
-            "benchmark": result.benchmark,
+            "suite": result.suite,
             "model": result.model,
             "processes": result.processes,
             "host_count": result.host_count,

@@ -40,7 +40,7 @@ class StorageResult:
     host_count: int | None = None
     processes: int | None = None
     """Of all hosts together; None where nothing says."""
-    benchmark: str | None = None
+    suite: str | None = None
     """`checkpointing` or `training` of MLPerf Storage."""
     model: str | None = None
     jobs: tuple[str, ...] = ()

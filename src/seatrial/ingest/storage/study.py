@@ -27,8 +27,8 @@ def _differences(result: StorageResult, case: Case) -> list[Difference]:
     workload = case.workload
     compared: list[Difference] = []
     if isinstance(workload, MlperfStorageResults):
-        if result.benchmark is not None:  # a summary that is damaged does not say
-            compared.append(("benchmark", result.benchmark, workload.benchmark))
+        if result.suite is not None:  # a summary that is damaged does not say
+            compared.append(("suite", result.suite, workload.suite))
         if workload.model is not None and result.model is not None:
             compared.append(("model", result.model, workload.model))
     if isinstance(workload, FioResults) and workload.job is not None and workload.job not in result.jobs:
@@ -48,27 +48,27 @@ def study_from_fio(name: str, results: Sequence[StorageResult], words: Sequence[
 
 
 def study_from_mlperf_storage(name: str, results: Sequence[StorageResult], words: Sequence[str]) -> Plan:
-    """The study that results of MLPerf Storage make by themselves: an experiment for each benchmark and model.
+    """The study that results of MLPerf Storage make by themselves: an experiment for each suite and model.
 
-    Raises ConfigError where one says of no benchmark that it is its, or they name different numbers of hosts.
+    Raises ConfigError where one says of no suite that it is its, or they name different numbers of hosts.
     """
     for result in results:
-        if result.benchmark is None:
+        if result.suite is None:
             raise ConfigError(
-                "nothing says which benchmark this is the result of",
+                "nothing says which suite this is the result of",
                 file=result.place,
-                key="benchmark",
+                key="suite",
                 allowed="checkpointing or training in its metadata or its folders' names; or a study in conf/study",
             )
-    groups = Counter((result.benchmark, result.model) for result in results)
+    groups = Counter((result.suite, result.model) for result in results)
     experiments = {
-        _slug(f"{benchmark}-{model}" if model else str(benchmark)): Experiment(
+        _slug(f"{suite}-{model}" if model else str(suite)): Experiment(
             workload=MlperfStorageResults.model_validate(
-                {"kind": "mlperf_storage_results", "benchmark": benchmark, "model": model}
+                {"kind": "mlperf_storage_results", "suite": suite, "model": model}
             ),
             repeats=count,
         )
-        for (benchmark, model), count in groups.items()
+        for (suite, model), count in groups.items()
     }
     return study_of(name, "Results of MLPerf Storage", _target(results), experiments, words)
 
