@@ -16,6 +16,8 @@ from seatrial.analysis.tables import canonical_json, read_csv, require_cases, ro
 from seatrial.analysis.verdict_file import read_verdicts
 from seatrial.analysis.verdicts import COMPARISON_TEXT
 from seatrial.case import Case
+from seatrial.config.probe import MoeAlltoall
+from seatrial.config.probe.moe_alltoall import load_words
 from seatrial.config.training import External, Moe, Training
 from seatrial.paths import StudyPaths
 from seatrial.report.survey_tables import SurveyTables, read_survey
@@ -131,6 +133,8 @@ def case_label(case: Case) -> str:
     """A case in few words: what it is and its axes."""
     work = case.workload
     named = {name.rpartition(".")[2]: _axis_value(name, value) for name, value in case.axes.items()}
+    if isinstance(work, MoeAlltoall) and "load" in named:
+        named["load"] = load_words(work.load)
     if work.kind == "gemm":
         shape = MULTIPLY.join(f" {n} " for n in (work.m, work.n, work.k)).strip()
         head = f"{shape if work.search is None else f'best of {len(work.shapes)} shapes'} {work.dtype}"
