@@ -23,7 +23,8 @@ from seatrial.measure.context import RankContext
 from seatrial.measure.gemm.burst import Burst, matmul_precision
 
 BAR = 0.99
-SIDES = (256, 1024)
+SIDES = (512, 1024)
+"""Of smaller products CPU seconds would show what keeping every sample costs, which is in no reading of ours."""
 LOOP_FLOPS, LOOPS = 1e10, 7
 """Operations of a loop, and loops of a side before it is the other's turn."""
 LIMIT_S = 120.0
