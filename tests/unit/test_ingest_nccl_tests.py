@@ -134,6 +134,29 @@ def test_a_declared_study_takes_the_runs_that_it_declares(tmp_path, conf_with):
     assert verdict["verdict"] == "pass" and verdict["n"] == 2
 
 
+def test_a_mean_over_ranks_passes_no_criterion_on_the_maximum(tmp_path):
+    conf = Path(__file__).parents[2] / "conf"
+    found = {}
+    for words in ("-a 3", "-a 1"):
+        runs = {}
+        for operation in ("all_reduce", "all_to_all"):
+            run = Written(operation=operation, hosts=4, rows=[(2**30, 3000.0, 3000.0), (2**33, 30000.0, 30000.0)])
+            program = "all_reduce_perf" if operation == "all_reduce" else "alltoall_perf"
+            command = f"+ mpirun -np 32 {program} -b 1G -e 8G {words}\n"
+            runs |= {f"{operation}{n}.log": command + root_text(run) for n in range(3)}
+        root = tmp_path / words[-1]
+        source = handed(root / "logs", runs)
+        call = ["ingest", "nccl-tests", str(source), "--study", "vendor_fabric", "--conf", str(conf)]
+        assert main([*call, "--results", str(root / "results")]) == 0
+        paths = StudyPaths(root / "results" / "vendor_fabric")
+        collect(paths)
+        analyse(paths)
+        verdicts = json.loads(paths.verdicts.read_text())
+        found[words] = {verdict["criterion"]: verdict["verdict"] for verdict in verdicts}
+    assert set(found["-a 3"].values()) <= {"pass", "fail"} and len(found["-a 3"]) == 2
+    assert set(found["-a 1"].values()) == {"incomplete"}
+
+
 @pytest.mark.parametrize(
     ("run", "key"),
     [

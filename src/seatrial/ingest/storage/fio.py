@@ -113,6 +113,7 @@ def _result(document: Mapping[str, Any], file: HandedFile, sha256: str) -> tuple
         jobs=tuple(dict.fromkeys(str(entry.get("jobname", "")) for entry in entries)),
         facts={
             "global_options": shared,
+            "options_of_groups": "with group_reporting fio states those of a group's last job (axboe/fio#2132)",
             "jobs": [
                 {"name": entry.get("jobname"), "options": _options(entry.get("job options"))} for entry in entries
             ],
