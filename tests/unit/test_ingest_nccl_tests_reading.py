@@ -226,6 +226,14 @@ def test_a_run_that_fails_says_how(line, kind):
     assert [failure.kind for failure in run.failures] == [kind]
 
 
+def test_long_lines_and_long_logs_of_nccl_are_read_in_their_stride():
+    info = "gpu00:4711:4720 [0] NCCL INFO Channel 00/24 : 0 1 2 3 4 5 6 7\n"
+    text = new_text(Written())
+    reading = read_text(info * 20_000 + "a.b-" * 300_000 + "\n" + "1 " * 300_000 + "\n" + text, "long")
+    assert len(reading.runs) == 1 and len(reading.runs[0].rows) == 3
+    assert [entry.problem.startswith("a line of") for entry in reading.unread] == [True, True]
+
+
 def test_a_log_that_is_cut_off_is_not_concluded_and_its_last_row_is_no_row():
     text = new_text(Written(), footer=False)
     reading = read_text(text[:-8], "cut")

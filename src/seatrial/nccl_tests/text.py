@@ -18,6 +18,8 @@ from seatrial.nccl_tests.trouble import failure_in
 
 Line = tuple[int, str]
 """1-based number and text."""
+LONGEST = 4096
+"""Characters; a longer line is none of nccl-tests, NCCL or a launcher."""
 FORGOTTEN = 200
 """A command that was printed so many lines before a run is not taken for the run's own."""
 
@@ -34,13 +36,17 @@ def read_text(text: str, file: str) -> TextReading:
     """The runs that a log holds; `file` is how it is named. Any text can be read: it may hold none."""
     streams: dict[str, list[Line]] = defaultdict(list)
     lines = text.splitlines()
+    too_long = []
     for number, line in enumerate(lines, 1):
+        if len(line) > LONGEST:
+            too_long.append(Unread(file, number, f"a line of {len(line)} characters"))
+            continue
         label, rest = without_label(line)
         streams[label].append((number, rest))
     cut_off = len(lines) if lines and not text.endswith(("\n", "\r")) else None
     read = [_Stream(file, cut_off).read(stream) for stream in streams.values()]
     drafts = sorted((draft for stream in read for draft in stream.drafts), key=lambda draft: draft.first_line)
-    unread = [entry for stream in read for entry in stream.unread]
+    unread = too_long + [entry for stream in read for entry in stream.unread]
     for stream in read:
         if not stream.drafts:
             unread += _told_by_others(stream.failures, drafts, file)
@@ -95,7 +101,7 @@ class _Stream:
         return self.drafts[-1] if self.drafts and not self.drafts[-1].concluded else None
 
     def _take(self, number: int, line: str) -> None:
-        found = NCCL.search(line)
+        found = NCCL.search(line) if "NCCL" in line else None
         if found is not None:
             if found["level"] == "WARN" and self.drafts:
                 self.drafts[-1].warnings.append(found["rest"].strip())

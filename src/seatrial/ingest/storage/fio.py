@@ -23,7 +23,7 @@ from seatrial.units import GB
 
 VERSION = '"fio version"'
 SUM_OF_CLIENTS = "All clients"
-BEGIN = re.compile(r"^\s*\{", re.MULTILINE)
+BEGIN = re.compile(r"^[ \t]*\{", re.MULTILINE)
 BARE = re.compile(r"(:\s*)-?(?:nan|inf)\b")
 DIRECTIONS: tuple[Direction, ...] = ("write", "read")
 KIB = 1024
