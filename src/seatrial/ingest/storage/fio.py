@@ -23,7 +23,10 @@ from seatrial.units import GB
 
 VERSION = '"fio version"'
 SUM_OF_CLIENTS = "All clients"
-BEGIN = re.compile(r"^[ \t]*\{", re.MULTILINE)
+BEGIN = re.compile(r"^\{", re.MULTILINE)
+"""fio puts the brace of its document into the first column, those inside further in."""
+MOST_ATTEMPTS = 100
+"""Braces from which no document could be read, before the rest is taken for something else."""
 BARE = re.compile(r"(:\s*)-?(?:nan|inf)\b")
 DIRECTIONS: tuple[Direction, ...] = ("write", "read")
 KIB = 1024
@@ -68,15 +71,14 @@ def read_fio(content: bytes, file: HandedFile, sha256: str) -> tuple[StorageResu
 
 def _documents(text: str) -> Iterator[dict[str, Any]]:
     """The JSON documents of fio among other text, in order."""
-    text = BARE.sub(r"\1null", text)
+    text = BARE.sub(r"\1null", text).lstrip()
     decoder = json.JSONDecoder()
-    at = 0
-    while (begin := BEGIN.search(text, at)) is not None:
-        start = begin.end() - 1
+    at = failed = 0
+    while failed < MOST_ATTEMPTS and (begin := BEGIN.search(text, at)) is not None:
         try:
-            document, at = decoder.raw_decode(text, start)
+            document, at = decoder.raw_decode(text, begin.start())
         except (ValueError, RecursionError):
-            at = begin.end()
+            at, failed = begin.end(), failed + 1
             continue
         if isinstance(document, dict) and "fio version" in document:
             yield document
