@@ -56,7 +56,7 @@ smollm2: setup
 
 # two at a time; what needs the one Slurm stays together
 test: setup-dev
-	@python -m pytest -n 2 --dist loadgroup
+	@python -m pytest -n 2 --dist loadgroup --durations 25
 
 # by hand: what takes longer than a test may; its table goes to docs/measured.md with date and command
 soak: setup-dev
