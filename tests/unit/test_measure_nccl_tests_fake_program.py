@@ -97,6 +97,7 @@ def scenarios(root: Path) -> dict[str, Case]:
         "hang": of(fake(root / "hang", how="hang"), time_limit_minutes=0.03),
         "two_nodes": of(fake(root / "two_nodes", TWO, mpi=True), nodes=2),
         "one_fails": of(fake(root / "one_fails", TWO, how="rank 1", mpi=True), nodes=2),
+        "no_maximum": of(fake(root / "no_maximum", TWO, usage="USAGE: x", mpi=True), nodes=2),
         "no_mpi": of(fake(root / "no_mpi"), nodes=2),
     }
 
@@ -168,6 +169,7 @@ def test_fake_program_of_an_older_version_is_read_from_its_text(root, ended):
         ("bad_exit", "crashed", "ended with exit code 1"),
         ("alone", "crashed", "ran on 1 rank(s), not 2"),
         ("no_mpi", "unsupported", "was built without MPI"),
+        ("no_maximum", "unsupported", "cannot take the maximum over ranks"),
     ],
 )
 def test_fake_program_that_fails_or_is_wrong_is_told_in_words(ended, name, kind, words):

@@ -50,6 +50,8 @@ class Program:
 
     path: Path
     with_mpi: bool
+    takes_maximum: bool
+    """Can be asked for the maximum over ranks (-a 3); over one process it is that anyway."""
     keeps_iterations: bool
     """Writes JSON (-J) with every iteration's time (-I)."""
     writes_json: bool
@@ -71,6 +73,11 @@ def run(ctx: RankContext) -> None:
         raise Unsupported(
             f"{program.path} was built without MPI and drives the devices of one node only, target.nodes is "
             f"{ctx.case.target.nodes}; allowed: a build with `make MPI=1`, or implementation torch"
+        )
+    if several and not program.takes_maximum:
+        raise Unsupported(
+            f"{program.path} cannot take the maximum over ranks (it has no option -a, or did not answer to -h); "
+            "allowed: nccl-tests of 2021 or later, or implementation torch"
         )
     ended = _run_together(ctx, workload, program, several)
     if ctx.rank == 0:
@@ -106,7 +113,7 @@ def find_program(workload: Collective) -> Program:
     path = Path(found).resolve()
     usage = _usage(path)
     json_, iterations = "-J" in usage, "per_iter_timing" in usage
-    return Program(path, OF_MPI in path.read_bytes(), json_ and iterations, json_)
+    return Program(path, OF_MPI in path.read_bytes(), "--average" in usage, json_ and iterations, json_)
 
 
 def arguments(workload: Collective, program: Program, devices: int, document: Path) -> list[str]:
@@ -117,7 +124,8 @@ def arguments(workload: Collective, program: Program, devices: int, document: Pa
         smallest, largest = workload.sizes.smallest, workload.sizes.asked()[-1]
         steps = ["-f", str(workload.sizes.factor)]
     words = ["-b", str(smallest), "-e", str(largest), *steps, "-g", str(devices), "-t", "1"]
-    words += ["-w", str(workload.warmup), "-n", str(workload.iterations), "-c", "1", "-a", "3"]
+    words += ["-w", str(workload.warmup), "-n", str(workload.iterations), "-c", "1"]
+    words += ["-a", "3"] if program.takes_maximum else []
     words += ["-d", SPELT[workload.dtype], "-o", "sum", "-T", str(int(workload.timeout_seconds) or 1)]
     if program.writes_json:
         words += ["-J", str(document)]
