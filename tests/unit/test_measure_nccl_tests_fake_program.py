@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,29 +21,27 @@ from seatrial.measure.collective.nccl_tests import arguments, find_program, requ
 from seatrial.measure.collective.run import run
 from seatrial.measure.session import choose_backend
 
-FAKE = """#!{python}
-import os, sys, time
-from pathlib import Path
-here, words = Path(__file__).parent, sys.argv[1:]
-{mpi}
-if words == ["-h"]:
-    print((here / "usage.txt").read_text())
-    sys.exit(0)
-(here / ("called.%d" % os.getpid())).write_text(" ".join(words) + "\\n" + os.environ.get("PMIX_RANK", "none"))
-how = (here / "how").read_text().split()
-if how[0] == "hang":
-    print("# nThread 1 nGpus 2 minBytes 8", flush=True)
-    time.sleep(600)
-if how[0] == "rank" and os.environ["PMIX_RANK"] == how[1]:
-    print("gpu01: Test NCCL failure common.cu:1036 'unhandled cuda error'")
-    sys.exit(3)
-if how[0] == "rank":
-    time.sleep(600)
-if "-J" in words and (here / "run.json").exists():
-    Path(words[words.index("-J") + 1]).write_text((here / "run.json").read_text())
-if os.environ.get("PMIX_RANK", "0") == "0":
-    print((here / "run.txt").read_text(), end="")
-sys.exit(int(how[1]) if len(how) > 1 else 0)
+FAKE = """#!/bin/sh
+# {mpi}
+here={folder}
+if [ "$*" = -h ]; then cat "$here/usage.txt"; exit 0; fi
+printf '%s\\n%s' "$*" "${{PMIX_RANK:-none}}" > "$here/called.$$"
+read -r how what < "$here/how"
+case $how in
+hang) echo "# nThread 1 nGpus 2 minBytes 8"; exec sleep 600 ;;
+rank)
+    [ "$PMIX_RANK" = "$what" ] || exec sleep 600
+    echo "gpu01: Test NCCL failure common.cu:1036 'unhandled cuda error'"
+    exit 3 ;;
+esac
+wanted=
+for word; do
+    if [ "$wanted" ]; then cp "$here/run.json" "$word"; fi
+    wanted=
+    if [ "$word" = -J ]; then wanted=yes; fi
+done
+if [ "${{PMIX_RANK:-0}}" = 0 ]; then cat "$here/run.txt"; fi
+exit ${{what:-0}}
 """
 OLD_USAGE = "USAGE: all_reduce_perf \\n\\t[-a,--average <0/1/2/3>]"
 NEW_USAGE = OLD_USAGE + " [-J,--output_file <file>] [-I,--per_iter_timing <0/1>]"
@@ -56,9 +54,9 @@ def fake(
     """A folder with a fake all_reduce_perf."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "all_reduce_perf"
-    program.write_text(FAKE.format(python=sys.executable, mpi="# MPI_Init" if mpi else ""))
+    program.write_text(FAKE.format(folder=shlex.quote(str(folder)), mpi="MPI_Init" if mpi else ""))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    content = {"how": how, "usage.txt": usage, "run.txt": new_text(run_), "run.json": document(run_, True)}
+    content = {"how": how + "\n", "usage.txt": usage, "run.txt": new_text(run_), "run.json": document(run_, True)}
     for name, text in (content | {name.replace("_", "."): text for name, text in files.items()}).items():
         (folder / name).write_text(text)
     return folder
