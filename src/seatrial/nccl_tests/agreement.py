@@ -24,7 +24,7 @@ Kind = Literal["empty", "unreadable", "wrong", "contradiction"]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one side of a row yields no number. Only `empty` leaves the run sound: nothing is moved at that size."""
+    """Why one side of a row yields no number. Only `empty` leaves the run sound: nothing is moved between ranks."""
 
     kind: Kind
     words: str
@@ -32,6 +32,8 @@ class Refusal:
 
 def refusal(row: Row, side: Side, operation: str, ranks: int) -> Refusal | None:
     """Why one side of a row yields no number; None where it does."""
+    if ranks < 2:
+        return Refusal("empty", "one rank has nobody to exchange anything with")
     if row.size == 0:
         return Refusal("empty", "0 bytes: too small for this many ranks, nothing is moved")
     if side.wrong:

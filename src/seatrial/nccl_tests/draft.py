@@ -84,6 +84,9 @@ class Draft:
         if failure is not None:
             self.failures.append(failure)
             return None
+        if found := heading.LIBRARY_SAYS.match(words):
+            self.versions["nccl"] = found["version"]
+            return None
         if words.startswith("#") or heading.RCCL.match(words) or heading.OUT_OF_BOUNDS.match(words):
             return self._take_comment(words)
         if self.columns is None:

@@ -31,6 +31,8 @@ NOTES = re.compile(
 """Lines that say nothing that a record needs."""
 RCCL = re.compile(r"(?:rccl|nccl)-tests: [Vv]ersion (?P<tests>.+)")
 """Begins without `#`."""
+LIBRARY_SAYS = re.compile(r"(?:NCCL|RCCL) version *:? *(?P<version>\d[\w.+-]*)")
+"""Printed by the library itself where NCCL_DEBUG asks for it, without `#`."""
 ARGUMENT = re.compile(r"(?:^|\s)(?:-a|--av[erage]*)(?:\s+|=)?(?P<number>[0-3])(?=\s|$)")
 """-a of a command line: what is made of the processes' times."""
 DATATYPE = re.compile(r"(?:^|\s)(?:-d|--da[taype]*)(?:\s+|=)?(?P<type>[a-z][a-z0-9]*)(?=\s|$)")

@@ -6,7 +6,9 @@ import re
 
 LABELS = (
     # Open MPI: `[1,0]<stdout>:`, `[host:12345,1]<stderr>:`, `[prterun-host-1@1,0]<stdout>: `, after a time or not
-    re.compile(r"(?:\w{3} \w{3} [ \d]\d [\d:]{8} \d{4})?(?P<label>\[[^\[\]]*,\d+\])<(?:stdout|stderr|stddiag)>: ?"),
+    re.compile(
+        r" *(?:\w{3} \w{3} [ \d]\d [\d:]{8} \d{4})?(?P<label>\[[^\[\]]*,\d+\])<(?:stdout|stderr|stddiag)>: ?"
+    ),
     # srun --label: ` 0: `
     re.compile(r" *(?P<label>\d{1,7}):(?: |$)"),
     # Intel MPI and MPICH, -l: `[0] `
