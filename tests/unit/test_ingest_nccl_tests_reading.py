@@ -130,6 +130,11 @@ def test_published_figures_of_old_layouts_are_read_as_they_stand():
     assert rccl.versions["nccl-tests"].startswith("develop")
 
 
+def test_colours_of_a_terminal_and_other_line_ends_change_nothing():
+    text = new_text(Written())
+    assert only("\x1b[32m" + text.replace("\n", "\x1b[0m\r\n")) == only(text)
+
+
 def test_in_place_alltoall_is_never_checked_and_its_sides_are_told_apart():
     (run,) = read_text((DATA / "alltoall_two_nodes.log").read_text(), "a2a").runs
     assert run.ranks == 16 and run.versions["nccl"] == "2.29.3+cuda13.1" and run.statistic == "mean"

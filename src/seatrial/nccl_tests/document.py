@@ -69,7 +69,7 @@ def read_document(text: str, file: str) -> tuple[ProgramRun, list[Unread]] | Non
             rows=tuple(rows),
             out_of_bounds=_out_of_bounds(_mapping(content.get("out_of_bounds"))),
             average_bus_bandwidth=_finite(_mapping(content.get("average_bus_bandwidth")).get("bandwidth")),
-            below_minimum=_mapping(content.get("average_bus_bandwidth")).get("okay") == "false",
+            below_minimum=_mapping(content.get("average_bus_bandwidth")).get("okay") in ("false", False),
             failures=(Failure("crashed", "the file ends before the run does"),) if cut_off else (),
             warnings=tuple(str(error) for error in _sequence(content.get("errors")) if error),
             started=_text(content.get("start_time")),
@@ -187,7 +187,7 @@ def _out_of_bounds(footer: Mapping[str, Any]) -> int | None:
     count = footer.get("count")
     if not isinstance(count, int):
         return None
-    return max(1, count) if footer.get("okay") == "false" else count
+    return max(1, count) if footer.get("okay") in ("false", False) else count
 
 
 def _is_count(value: object) -> TypeGuard[int]:

@@ -6,6 +6,7 @@ a run goes from its heading to its footer. What is neither is named, not dropped
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from seatrial.nccl_tests.operations import binary_in
 from seatrial.nccl_tests.run import ProgramRun, Unread
 from seatrial.nccl_tests.trouble import failure_in
 
+ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+"""What colours a terminal."""
 Line = tuple[int, str]
 """1-based number and text."""
 LONGEST = 4096
@@ -35,7 +38,8 @@ class TextReading:
 def read_text(text: str, file: str) -> TextReading:
     """The runs that a log holds; `file` is how it is named. Any text can be read: it may hold none."""
     streams: dict[str, list[Line]] = defaultdict(list)
-    lines = text.splitlines()
+    text = ESCAPE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.removesuffix("\n").split("\n") if text else []
     too_long = []
     for number, line in enumerate(lines, 1):
         if len(line) > LONGEST:
@@ -43,7 +47,7 @@ def read_text(text: str, file: str) -> TextReading:
             continue
         label, rest = without_label(line)
         streams[label].append((number, rest))
-    cut_off = len(lines) if lines and not text.endswith(("\n", "\r")) else None
+    cut_off = len(lines) if lines and not text.endswith("\n") else None
     read = [_Stream(file, cut_off).read(stream) for stream in streams.values()]
     drafts = sorted((draft for stream in read for draft in stream.drafts), key=lambda draft: draft.first_line)
     unread = too_long + [entry for stream in read for entry in stream.unread]
