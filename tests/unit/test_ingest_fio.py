@@ -260,3 +260,11 @@ def test_the_declared_rate_is_the_ceiling_and_never_of_the_page_cache():
     assert four.ceiling == 34.0  # four nodes could do 40, the storage cannot
     with pytest.raises(ConfigError, match="has no storage of this name"):
         record_of(declared("scrath"), 0, result)
+
+
+@pytest.mark.parametrize("levels", [100, 450, 900, 5000])
+@pytest.mark.parametrize("key", ["fio version", "jobname", "error", "io_bytes", "direct", "global options"])
+def test_values_that_are_nested_deeply_are_no_fault(key, levels):
+    text = fio(job(write=way(4000 * MIB, 2000), options=DIRECT), options={"a": "b"})
+    place = text.index(f'"{key}"') + len(key) + 3
+    read(text[:place] + "[" * levels + "]" * levels + ', "rest":' + text[place:])

@@ -182,3 +182,12 @@ def test_a_summary_with_anything_in_place_of_a_value_is_read_without_a_fault(sum
     for one in found.readings if found is not None else ():
         shares = one.metric == "storage.accelerator_utilisation"
         assert one.samples and all(sample > 0 or (shares and sample == 0) for sample in one.samples)
+
+
+@pytest.mark.parametrize("levels", [100, 450, 900, 5000])
+def test_values_that_are_nested_deeply_are_no_fault(levels):
+    nested = "[" * levels + "]" * levels
+    metadata = f'{{"parameters": {nested}, "model": {nested}}}'.encode()
+    text = json.dumps(checkpoints() | {"hostname": "HERE"}).replace('"HERE"', nested)
+    found, _ = read_summary(text.encode(), HandedFile(Path("s"), "s"), "d", {"x_metadata.json": metadata})
+    assert found is not None and json.dumps(dict(found.facts))

@@ -355,3 +355,11 @@ def test_one_device_is_listed_for_each_process_so_ranks_are_counted():
 )
 def test_a_files_name_tells_the_operation_where_it_speaks_of_one(name, operation):
     assert operation_in_name(name) == operation
+
+
+@pytest.mark.parametrize("levels", [100, 450, 900, 5000])
+@pytest.mark.parametrize("key", ["version", "args", "hostname", "size", "root", "time", "nwrong", "errors"])
+def test_values_that_are_nested_deeply_are_no_fault(key, levels):
+    text = document(Written())
+    place = text.index(f'"{key}":') + len(key) + 3
+    read_content((text[:place] + "[" * levels + "]" * levels + ',"rest":' + text[place:]).encode(), "deep.json")

@@ -24,6 +24,7 @@ SETTINGS = (
     *("nthreads", "ngpus", "minimum_bytes", "maximum_bytes", "step_factor", "step_bytes", "warmup_iters"),
     *("iterations", "aggregated_iterations", "validation", "graph"),
 )
+SIDES = ("out_of_place", "in_place")
 KEYS = {"version", "config", "results"}
 """What makes a document one of nccl-tests."""
 
@@ -35,7 +36,8 @@ def read_document(text: str, file: str) -> tuple[ProgramRun, list[Unread]] | Non
         return None
     unread: list[Unread] = []
     if content["version"] not in KNOWN_VERSIONS:
-        unread.append(Unread(file, None, f"version {content['version']!r} of the format; known: {KNOWN_VERSIONS}"))
+        stated = content["version"] if _is_count(content["version"]) else "no number"
+        unread.append(Unread(file, None, f"version {stated} of the format; known: {KNOWN_VERSIONS}"))
     if cut_off:
         unread.append(Unread(file, None, "the file ends before the document does; whole rows are read"))
     config = _mapping(content["config"])
@@ -49,8 +51,8 @@ def read_document(text: str, file: str) -> tuple[ProgramRun, list[Unread]] | Non
             unread.append(Unread(file, None, f"result {number} is not a row"))
         else:
             rows.append(row)
-        cpu_time = cpu_time or '"cpu_time"' in json.dumps(entry, default=str)
-    args = [str(arg) for arg in _sequence(content.get("args"))]
+        cpu_time = cpu_time or any("cpu_time" in _mapping(_mapping(entry).get(name)) for name in SIDES)
+    args = [arg for arg in _sequence(content.get("args")) if isinstance(arg, str)]
     statistic, basis = _statistic(args, processes, settings.get("nthreads"))
     return (
         ProgramRun(
@@ -71,7 +73,7 @@ def read_document(text: str, file: str) -> tuple[ProgramRun, list[Unread]] | Non
             average_bus_bandwidth=_finite(_mapping(content.get("average_bus_bandwidth")).get("bandwidth")),
             below_minimum=_mapping(content.get("average_bus_bandwidth")).get("okay") in ("false", False),
             failures=(Failure("crashed", "the file ends before the run does"),) if cut_off else (),
-            warnings=tuple(str(error) for error in _sequence(content.get("errors")) if error),
+            warnings=tuple(e for e in _sequence(content.get("errors")) if isinstance(e, str) and e),
             started=_text(content.get("start_time")),
             ended=_text(content.get("end_time")),
         ),
@@ -112,7 +114,7 @@ def _row(entry: Mapping[str, Any]) -> Row | None:
     if not _is_count(size) or not _is_count(count) or not isinstance(kind, str):
         return None
     redop = entry.get("redop")
-    root = str(entry.get("root", "")).strip()
+    root = (_text(entry.get("root")) or "").strip()
     return Row(
         line=None,
         size=size,
@@ -143,11 +145,11 @@ def _side(entry: Mapping[str, Any], name: str) -> Side | None:
 
 
 def _figure(value: object) -> Figure:
-    return figure(str(value))
+    return figure(str(value) if isinstance(value, int | float | Decimal | str) else "")
 
 
 def _finite(value: object) -> float | None:
-    found = figure(str(value)).value
+    found = _figure(value).value
     return found if math.isfinite(found) else None
 
 
@@ -164,7 +166,8 @@ def _device(entry: object) -> Device | None:
     rank, group, index = (facts.get(name) for name in ("rank", "group", "device"))
     if not (isinstance(rank, int) and isinstance(group, int) and isinstance(index, int)):
         return None
-    return Device(rank, group, str(facts.get("hostname", "")), index, str(facts.get("device_info", "")))
+    host, name = _text(facts.get("hostname")) or "", _text(facts.get("device_info")) or ""
+    return Device(rank, group, host, index, name)
 
 
 def _statistic(args: Sequence[str], processes: int | None, threads: int | None) -> tuple[Statistic | None, str]:

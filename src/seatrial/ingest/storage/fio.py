@@ -92,9 +92,9 @@ def _result(document: Mapping[str, Any], file: HandedFile, sha256: str) -> tuple
         for entry in _list(document.get(name))
         if isinstance(entry, dict) and entry.get("jobname") != SUM_OF_CLIENTS
     ]
-    hosts = tuple(dict.fromkeys(str(e["hostname"]) for e in entries if e.get("hostname")))
+    hosts = tuple(dict.fromkeys(host for e in entries if (host := _text(e.get("hostname")))))
     errors = [words for entry in entries if (words := _problem(entry)) is not None]
-    disks = _list(document.get("disk_util"))
+    disks = [_scalars(disk) for disk in _list(document.get("disk_util"))]
     readings, remarks, contradictions = _readings(entries, shared, disks, file.shown)
     error = None
     if errors or contradictions:
@@ -102,7 +102,7 @@ def _result(document: Mapping[str, Any], file: HandedFile, sha256: str) -> tuple
         error = Error(kind=kind, message="; ".join([*errors, *contradictions][:3]))
     elif not readings:
         error = Error(kind="unsupported", message="no job moved data to or from storage")
-    version = str(document.get("fio version"))
+    version = _text(document.get("fio version"))
     result = StorageResult(
         file.shown,
         file.path,
@@ -112,12 +112,13 @@ def _result(document: Mapping[str, Any], file: HandedFile, sha256: str) -> tuple
         error=error,
         hosts=hosts,
         host_count=len(hosts) or None,
-        jobs=tuple(dict.fromkeys(str(entry.get("jobname", "")) for entry in entries)),
+        jobs=tuple(dict.fromkeys(_text(entry.get("jobname")) for entry in entries)),
         facts={
             "global_options": shared,
             "options_of_groups": "with group_reporting fio states those of a group's last job (axboe/fio#2132)",
             "jobs": [
-                {"name": entry.get("jobname"), "options": _options(entry.get("job options"))} for entry in entries
+                {"name": _text(entry.get("jobname")), "options": _options(entry.get("job options"))}
+                for entry in entries
             ],
             "disk_util": disks,
         },
@@ -136,7 +137,7 @@ def _readings(
     for entry in entries:
         if _moved(entry.get("mixed")):
             words = "reads and writes are reported as one (unified_rw_reporting): no number for either"
-            remarks.append(Remark(shown, f"job {entry.get('jobname')}: {words}"))
+            remarks.append(Remark(shown, f"job {_text(entry.get('jobname'))}: {words}"))
     for direction in DIRECTIONS:
         groups: dict[int, list[Job]] = defaultdict(list)
         for entry in entries:
@@ -206,9 +207,9 @@ def _job(entry: Mapping[str, Any], direction: Direction, shared: Mapping[str, st
     stated, factor = (facts.get("bw"), KIB) if facts.get("bw_bytes") is None else (facts.get("bw_bytes"), 1)
     group, started = entry.get("groupid"), entry.get("job_start")
     return Job(
-        name=str(entry.get("jobname", "")),
+        name=_text(entry.get("jobname")),
         group=group if isinstance(group, int) else 0,
-        host=str(entry["hostname"]) if entry.get("hostname") else None,
+        host=_text(entry.get("hostname")) or None,
         bytes=int(facts["io_bytes"]) * (KIB if old else 1),
         milliseconds=int(facts["runtime"]),
         started=started if isinstance(started, int) and started > 0 else None,
@@ -235,7 +236,7 @@ def _contradiction(job: Job, direction: Direction) -> str | None:
 
 def _problem(entry: Mapping[str, Any]) -> str | None:
     """What went wrong in a job: it ended with an error, or passed over some."""
-    name, number = entry.get("jobname", ""), entry.get("error", 0)
+    name, number = _text(entry.get("jobname")), entry.get("error", 0)
     if isinstance(number, int) and number:
         return f"job {name} ended with error {number} ({os.strerror(abs(number) % 4096)})"
     passed = entry.get("total_err", 0)
@@ -249,9 +250,20 @@ def _options(found: object) -> dict[str, str]:
     options: dict[str, str] = {}
     for entry in found if isinstance(found, list) else [found]:
         if isinstance(entry, dict):
-            options = {str(key): str(value) for key, value in entry.items()} | options
+            plain = {key: str(value) for key, value in entry.items() if isinstance(value, str | int | float)}
+            options = plain | options
     return options
 
 
 def _list(found: object) -> list[Any]:
     return found if isinstance(found, list) else []
+
+
+def _text(found: object) -> str:
+    return found if isinstance(found, str) else ""
+
+
+def _scalars(found: object) -> dict[str, str | int | float]:
+    """What of an object is text or numbers: whatever else lies in it is none of fio's."""
+    entries = found.items() if isinstance(found, dict) else ()
+    return {key: value for key, value in entries if isinstance(value, str | int | float)}
