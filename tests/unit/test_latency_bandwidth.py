@@ -37,6 +37,17 @@ def test_one_line_is_one_piece_with_its_latency_bandwidth_and_size_at_half() -> 
     assert piece.r_squared == pytest.approx(1)
 
 
+def test_half_of_a_bandwidth_beyond_the_measured_sizes_is_none_and_it_is_said_where_it_lies() -> None:
+    """A ring's 20 us and 180 GB/s meet at 3.6 MB."""
+    small, large = [2**k for k in range(3, 12)], [2**k for k in range(24, 34)]
+    (low,), (high,) = fit_pieces(small, times(small, RING)), fit_pieces(large, times(large, RING))
+    assert low.alpha == pytest.approx(20e-6) and high.bytes_per_second == pytest.approx(180e9)
+    assert (low.n_half, low.n_half_note) == (None, "above the piece's sizes")
+    assert (high.n_half, high.n_half_note) == (None, "below the piece's sizes")
+    (whole,) = fit_pieces(SIZES, times(SIZES, RING))
+    assert whole.n_half_note == ""
+
+
 def test_a_library_that_changes_its_algorithm_gives_two_pieces_that_break_there() -> None:
     """A ring up to 1 MiB, NVLink SHARP from 2 MiB on."""
     measured = times(SIZES, (12e-6, 1 / 40e9), NVLS, at=(2**21,), noise=0.02)

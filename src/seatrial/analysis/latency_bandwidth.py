@@ -54,7 +54,22 @@ class Piece:
 
     @property
     def n_half(self) -> float | None:
-        """The size in bytes at half of the piece's bandwidth: alpha / beta; None unless both are positive."""
+        """The size in bytes at half of the piece's bandwidth: alpha / beta.
+
+        None unless both are positive and the size is one of the piece's: beyond them another line rules.
+        """
+        half = self._half()
+        return half if half is not None and self.first <= half <= self.last else None
+
+    @property
+    def n_half_note(self) -> str:
+        """Where half of the bandwidth would lie, when that is not among the piece's sizes; else empty."""
+        half = self._half()
+        if half is None or self.n_half is not None:
+            return ""
+        return "below the piece's sizes" if half < self.first else "above the piece's sizes"
+
+    def _half(self) -> float | None:
         if self.alpha is None or self.beta is None or self.alpha <= 0 or self.beta <= 0:
             return None
         return self.alpha / self.beta

@@ -33,7 +33,7 @@ def section(study: StudyTables) -> ProbeSection | None:
     require_cases(study.paths.probe_table("collective"), frame, study.cases)
     rows = rows_of(frame)
     fit_file = study.paths.probe_table("collective_fit")
-    fits = rows_of(read_csv(fit_file, FIT_COLUMNS, ("line", "flag", "ablation")))
+    fits = rows_of(read_csv(fit_file, FIT_COLUMNS, ("line", "flag", "half_bandwidth_note", "ablation")))
     figures = [
         drawn("collective_bandwidth", partial(bandwidth_figure, rows)),
         drawn("collective_time", partial(time_figure, rows, fits)),
@@ -121,7 +121,7 @@ def _fit_cells(row: Row) -> list[Cell]:
             format_figure(row["bus_bandwidth_limit"], 3),
             f"{share_words(of_ceiling)} of the ceiling" if of_ceiling is not None else "",
         ),
-        Cell(_rounded(half) if half is not None else "-"),
+        Cell(_rounded(half) if half is not None else "-", row["half_bandwidth_note"] or ""),
         Cell("-" if row["r_squared"] is None else f"{row['r_squared']:.3f}", _deviation(row["deviation"])),
         Cell(row["flag"] or "nothing"),
     ]
