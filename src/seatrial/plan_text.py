@@ -36,7 +36,7 @@ def print_plan(plan: Plan, today: dt.date | None = None) -> None:
 def totals(plan: Plan, today: dt.date) -> list[str]:
     """The plan's totals, a line each; hours are upper bounds (every repeat at its time limit)."""
     subjects, survey = plan.study.references.subjects, plan.study.references.survey
-    lines = [f"{len(plan.cases)} cases, {plan.repeats} repeats"]
+    lines = [f"{len(plan.cases)} cases, {plan.repeats} repeats", *_outvoted(plan)]
     if plan.repeats_to_ingest:
         lines.append(
             f"{plan.repeats - plan.repeats_to_ingest} repeats to run, {plan.repeats_to_ingest} to ingest "
@@ -67,6 +67,17 @@ def totals(plan: Plan, today: dt.date) -> list[str]:
             f"cost: at most {' to '.join(f'{f:,.2f}' for f in figures)} {cost.currency} "
             f"(price of {cost.as_of}{f', {age}' if age else ''}; {cost.source})"
         )
+    return lines
+
+
+def _outvoted(plan: Plan) -> list[str]:
+    """Words of the command that a sweep overrides in some experiment: nobody should think that they count there."""
+    lines = []
+    for word in plan.words:
+        key = word.partition("=")[0]
+        where = sorted({case.experiment for case in plan.cases if key in case.axes})
+        if where:
+            lines.append(f"{word} does not count in {', '.join(where)}, whose sweep sets {key}")
     return lines
 
 

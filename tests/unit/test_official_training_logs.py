@@ -23,6 +23,7 @@ from seatrial.reference.scoring import score
 from seatrial.train import llm_finetune
 from seatrial.train.diffusion import run as diffusion_run
 
+pytestmark = pytest.mark.timeout(900)  # ten trainings
 RUNS = 10
 
 
