@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from seatrial.config.probe.bisection import WORD_BYTES
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.context import RankContext
-from seatrial.measure.timing import time_iterations
+from seatrial.measure.timing import start_together, time_iterations
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +34,8 @@ class Mailbox:
         self.outgoing = torch.arange(words, dtype=torch.int32, device=device)
         self.outgoing += _offset(rank)
         self.incoming = torch.empty_like(self.outgoing)
-        self.ends = [0, words - 1]
-        self.together = torch.zeros(1, device=device)
+        # on the device: an index from the host would be a copy that the host waits for
+        self.ends = torch.tensor([0, words - 1], device=device)
 
     def clear(self) -> None:
         """Before a matching: nothing of the last one's messages is left."""
@@ -91,18 +91,17 @@ def timed_exchanges(
     mailbox.clear()
     begun = False
 
-    def before() -> None:
+    def check_last() -> None:
         nonlocal begun
         if begun and peer is not None:
             mailbox.check_ends(peer)
         begun = True
-        mailbox.advance()
-        dist.all_reduce(mailbox.together)
 
     def operation() -> None:
         if peer is not None:
             exchange(mailbox, peer)
 
+    before = start_together(ctx.device, mailbox.advance, check_last)
     on_host = dist.get_backend() == "gloo"
     seconds = time_iterations(ctx.device, operation, warmup, iterations, before, on_host=on_host)
     if peer is not None:

@@ -20,7 +20,7 @@ from seatrial.measure.bisection.matchings import Endpoint, Matching, Pair
 from seatrial.measure.context import RankContext
 from seatrial.measure.launch import host_name
 from seatrial.measure.room import require_room
-from seatrial.measure.timing import gather_samples
+from seatrial.measure.timing import busy_bytes, gather_samples
 from seatrial.measure.topology import Topology, read_topology
 from seatrial.record import measurement
 from seatrial.units import GB
@@ -69,7 +69,8 @@ def run(ctx: RankContext) -> None:
     steps = list(plan_steps(workload, hosts, ctx.seed, _topology(ctx, workload, list(counts)), left_out))
     if left_out:
         ctx.facts["bisection"] = {"left_out": left_out}
-    require_room(ctx, 2 * workload.size_bytes, "the messages of a rank, out and in,", "workload.size_bytes")
+    needed = 2 * workload.size_bytes + busy_bytes(ctx.device)
+    require_room(ctx, needed, "the messages of a rank, out and in,", "workload.size_bytes")
     mailbox = Mailbox(ctx.rank, workload.size_bytes, ctx.device)
     for number, step in enumerate(steps):
         peer = step.matching.peer_of.get(ctx.rank)

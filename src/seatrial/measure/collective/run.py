@@ -14,7 +14,7 @@ from seatrial.measure.collective import nccl_tests
 from seatrial.measure.collective.exchange import EXCHANGES, Exchange, perform
 from seatrial.measure.collective.wire import Wire, wire
 from seatrial.measure.context import RankContext
-from seatrial.measure.timing import slowest_rank, time_iterations
+from seatrial.measure.timing import busy_bytes, slowest_rank, start_together, time_iterations
 from seatrial.record import measurement
 from seatrial.units import GB, format_bytes
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BUSY_BYTES = 2**28
-"""30 to 130 us at the 2 to 8 TB/s of accelerators' memory."""
 COPIED_BY_GLOO = ("all_gather", "reduce_scatter")
 """Of these torch makes a copy of the large tensor (2.13, by the peak of the ranks' memory)."""
 
@@ -103,14 +101,6 @@ def needed_bytes(workload: Collective, size: int, ranks: int, backend: str) -> i
     return held + (size if backend == "gloo" and workload.operation in COPIED_BY_GLOO else 0)
 
 
-def busy_bytes(device: torch.device) -> int:
-    """What an accelerator clears before each iteration, so that the host has launched the operation by then.
-
-    Otherwise the launch would count as time of the smallest messages. Nothing on a CPU.
-    """
-    return BUSY_BYTES if device.type == "cuda" else 0
-
-
 def make(ctx: RankContext, workload: Collective, size: int) -> Exchange:
     """The exchange with room for messages of up to `size` bytes."""
     import torch
@@ -126,16 +116,9 @@ def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) ->
     Before each of them, untimed, the buffers are refilled and the ranks meet, so that none is charged for
     another's delay.
     """
-    import torch
     import torch.distributed as dist
 
-    together = torch.zeros(1, device=ctx.device)
-    busy = torch.empty(busy_bytes(ctx.device), dtype=torch.uint8, device=ctx.device)
-
-    def before() -> None:
-        busy.zero_()
-        exchange.refill()
-        dist.all_reduce(together)
+    before = start_together(ctx.device, exchange.refill)
 
     def times(count: int, warmup: int = 0) -> list[float]:
         seconds = time_iterations(

@@ -21,7 +21,7 @@ from seatrial.measure.moe_alltoall.room import require_room
 from seatrial.measure.moe_alltoall.trace import check_trace, fingerprint, read_trace, replayed
 from seatrial.measure.moe_alltoall.traffic import Traffic, summed, traffic_of
 from seatrial.measure.moe_alltoall.volumes import DIRECTIONS, busiest, imbalance, row_bytes, wire
-from seatrial.measure.timing import slowest_rank, time_iterations
+from seatrial.measure.timing import slowest_rank, start_together, time_iterations
 from seatrial.record import Measurement, measurement
 from seatrial.units import GB
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 Labels = dict[str, str | int | float | bool]
 Ceiling = tuple["np.ndarray", float, str]
 TIMED = ("counts", *DIRECTIONS)
-BUSY_BYTES = 2**28
-"""What an accelerator clears before each part, so that the host has launched it by then."""
 
 
 def run(ctx: RankContext) -> None:
@@ -80,16 +78,10 @@ def _drawn(ctx: RankContext, workload: MoeAlltoall) -> Drawn:
 
 def time_rounds(ctx: RankContext, dispatcher: Dispatcher, drawn: Drawn, warmup: int) -> dict[str, list[float]]:
     """Seconds of this rank for counts, dispatch and combine of every iteration, after `warmup` untimed ones."""
-    import torch
     import torch.distributed as dist
 
-    together = torch.zeros(1, device=ctx.device)
-    busy = torch.zeros(BUSY_BYTES if ctx.device.type == "cuda" else 0, dtype=torch.uint8, device=ctx.device)
+    before = start_together(ctx.device)
     on_host = dist.get_backend() == "gloo" or ctx.device.type == "cpu"
-
-    def before() -> None:
-        dist.all_reduce(together)  # the ranks start as one, so that none is charged for another's delay
-        busy.zero_()
 
     def timed(part: Callable[[], None]) -> float:
         return time_iterations(ctx.device, part, 0, 1, before, on_host)[0]
