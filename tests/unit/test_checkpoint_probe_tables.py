@@ -120,7 +120,9 @@ def test_a_case_without_a_completed_repeat_is_not_measured(make_study: Any) -> N
 
 def test_intervals_and_shares_carry_both_ends(make_study: Any) -> None:
     study = make_study()
-    (case,) = study.experiment("store", {**WORK, "schedule": {**SCHEDULE, "models": {"405B": 405 * 10**9}}}, 3)
+    models = {"405B": {"parameters": 405 * 10**9, "accelerators": 16_384}}
+    held = {**SCHEDULE, "models": models, "extrapolation": {"value": 500, "source": "no cache here"}}
+    (case,) = study.experiment("store", {**WORK, "schedule": held}, 3)
     for repeat, gbps in enumerate([0.9, 1.0, 1.1]):
         study.record(case, repeat, *reading("write", [gbps]), *reading("read", [2.0]))
     rows = table(study.analyse(), "checkpoint_interval").set_index("model")
@@ -133,7 +135,7 @@ def test_intervals_and_shares_carry_both_ends(make_study: Any) -> None:
     assert row["young_seconds"] == pytest.approx(young_interval(10, mu))
     assert row["young_seconds_low"] == pytest.approx(young_interval(10 / interval.high, mu))
     assert row["blocking_share"] == pytest.approx(math.sqrt(10 / (2 * mu)))
-    assert row["waste"] == pytest.approx(2 * row["blocking_share"])
+    assert row["waste"] == pytest.approx(2 * row["blocking_share"] + 5.0 / mu)
     assert row["waste_low"] < row["waste"] < row["waste_high"]
     assert row["restart_seconds"] == pytest.approx(5.0)
     assert row["hours_between_failures"] == pytest.approx(3.094, abs=1e-3)
@@ -145,6 +147,30 @@ def test_intervals_and_shares_carry_both_ends(make_study: Any) -> None:
     assert model["required_gbps"] == pytest.approx(4050 / (2 * mu * 0.05**2))
     assert model["standing"] == "beyond"
     assert "a tenth of the time between failures" in model["note"]
+
+
+def test_models_fail_by_their_own_accelerators_and_far_ones_have_no_standing(make_study: Any) -> None:
+    """On a laptop's two ranks a model of 1,024 accelerators still fails every two days, not every three years."""
+    study = make_study()
+    models = {
+        "near": {"parameters": 8 * 10**9, "accelerators": 8},
+        "far": {"parameters": 10**12, "accelerators": 1024, "source": "of MLPerf Storage"},
+    }
+    (case,) = study.experiment("store", {**WORK, "schedule": {"reliability": FAILURES, "models": models}}, 3)
+    for repeat in range(3):
+        study.record(case, repeat, *reading("write", [100.0]))
+    paths = study.analyse()
+    rows = table(paths, "checkpoint_interval").set_index("model")
+    assert dict(rows["accelerators"]) == {"as measured": 1, "near": 8, "far": 1024}
+    assert rows.loc["far"]["accelerators_basis"] == "of the model: of MLPerf Storage"
+    assert rows.loc["far"]["hours_between_failures"] == pytest.approx(HOURS / 1024)
+    assert rows.loc["near"]["standing"] == "within"
+    assert pd.isna(rows.loc["far"]["standing"]) and rows.loc["far"]["times_measured"] == 1000
+    assert "1,000 times the bytes" in rows.loc["far"]["note"] and "the bound is 10" in rows.loc["far"]["note"]
+    assert "restarting is not in what is lost" in rows.loc["near"]["note"]
+    said = section_of(paths)
+    assert "extrapolated too far to be held against it" in said
+    assert "of 1 accelerator (" in said and "1,024 accelerators (" in said
 
 
 def test_a_job_that_makes_no_progress_has_no_interval(make_study: Any) -> None:
@@ -188,6 +214,20 @@ def test_a_training_that_stood_still_is_reckoned_by_its_own_stall(make_study: An
     assert math.isnan(row["required_gbps"])
 
 
+def test_no_schedule_is_guessed_for_a_training_where_the_cases_differ(make_study: Any) -> None:
+    study = make_study()
+    for name, minutes in (("often", 10), ("seldom", 60)):
+        (case,) = study.experiment(name, {**WORK, "schedule": {**SCHEDULE, "interval_minutes": minutes}})
+        study.record(case, 0, *reading("write", [1.0]))
+    (training,) = study.experiment("finetune", FINETUNE)
+    stall = measurement("train.checkpoint_stall_time", [0.5, 0.7])
+    study.record(training, 0, *training_measurements(10.0), stall)
+    row = table(study.analyse(), "checkpoint_interval").set_index("source").loc["training"]
+    assert row["seconds"] == pytest.approx(0.6)
+    assert math.isnan(row["young_seconds"]) and pd.isna(row["standing"])
+    assert "different schedules" in row["note"]
+
+
 def test_tables_go_where_the_probe_goes(make_study: Any) -> None:
     study = make_study()
     study.experiment("finetune", FINETUNE)
@@ -204,7 +244,10 @@ def section_of(paths: StudyPaths) -> str:
 
 def test_the_page_says_what_was_reached_and_what_follows(make_study: Any) -> None:
     study = make_study()
-    models = {"8B": 8_030_000_000, "405B": 405 * 10**9}
+    models = {
+        "8B": {"parameters": 8_030_000_000, "accelerators": 8},
+        "405B": {"parameters": 405 * 10**9, "accelerators": 512},
+    }
     (case,) = study.experiment("store", {**WORK, "schedule": {**SCHEDULE, "models": models}}, 2)
     for repeat in (0, 1):
         words = told("write: the counters moved by 1.00 to 1.01 of the bytes")

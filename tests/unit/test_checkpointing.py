@@ -30,6 +30,12 @@ def test_a_minute_every_three_hours() -> None:
     assert daly_interval(60, THREE_HOURS) == pytest.approx(1098.8, abs=0.1)
 
 
+def test_a_restart_costs_its_time_at_every_failure() -> None:
+    """R = 2 min at 3 h between failures: 1.1 % beside the 10.5 %."""
+    interval = young_interval(60, THREE_HOURS)
+    assert waste(60, interval, THREE_HOURS, restart=120) == pytest.approx(0.1054 + 120 / THREE_HOURS, abs=1e-4)
+
+
 def test_ten_seconds_every_three_hours() -> None:
     interval = young_interval(10, THREE_HOURS)
     assert interval / 60 == pytest.approx(7.75, abs=0.01)

@@ -1,8 +1,9 @@
 """How often to save, and what saving costs: the formulas of Young and of Daly.
 
 C: seconds that a checkpoint holds up the job; mu: seconds between failures of the whole job; tau: seconds of work
-between two checkpoints. To first order the share of time that is lost is C / tau, to write, plus tau / (2 mu), to
-do again what was not saved (J. W. Young, CACM 17(9), 1974). Restarting is not in it.
+between two checkpoints; R: seconds of a restart. To first order the share of time that is lost is C / tau, to
+write, plus tau / (2 mu), to do again what was not saved (J. W. Young, CACM 17(9), 1974), plus R / mu, which no
+interval changes.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def blocking_share(seconds: float, interval: float) -> float:
     return seconds / interval
 
 
-def waste(seconds: float, interval: float, between_failures: float) -> float:
-    """C / tau + tau / (2 mu): the share of time that saving and doing again cost, to first order."""
-    return blocking_share(seconds, interval) + interval / (2 * between_failures)
+def waste(seconds: float, interval: float, between_failures: float, restart: float = 0.0) -> float:
+    """C / tau + tau / (2 mu) + R / mu: what saving, doing again and restarting cost of the time, to first order."""
+    return blocking_share(seconds, interval) + (interval / 2 + restart) / between_failures
 
 
 def required_bandwidth(

@@ -1,8 +1,10 @@
 """tables/checkpoint_interval.csv: from the bandwidth to the interval between checkpoints and what it costs.
 
 A row for the probe's own size, one for every model that the case names (extrapolated: the measured bandwidth at
-another size), and one for every training of the study that stood still for checkpoints, by its measured stall.
-Ends of intervals are carried through: every figure here rises or falls with the seconds of a checkpoint alone.
+another size, with the failures of the model's own accelerators), and one for every training of the study that stood
+still for checkpoints, by its measured stall. A model with many times the bytes that were measured has no standing.
+Ends of intervals are carried through: every figure here rises or falls with the seconds of a checkpoint, and the
+share that is lost with those of a restart too.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ from seatrial.analysis.statistics import median, median_interval
 from seatrial.analysis.tables import write_csv
 from seatrial.case import Case
 from seatrial.config.probe import Checkpoint
-from seatrial.config.probe.checkpoint import Schedule
+from seatrial.config.probe.checkpoint import Model, Schedule
 from seatrial.config.target import Reliability
 from seatrial.config.training import Training
 from seatrial.paths import StudyPaths
-from seatrial.units import GB
+from seatrial.units import GB, format_figure
 
 FIGURES = ("seconds", "young_seconds", "daly_seconds", "blocking_share", "waste")
 COLUMNS = (
@@ -45,9 +47,12 @@ COLUMNS = (
     "parameters",
     "checkpoint_bytes",
     "extrapolated",
+    "times_measured",
     "write_gbps",
     *(f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")),
     "restart_seconds",
+    "restart_seconds_low",
+    "restart_seconds_high",
     "accelerators",
     "accelerators_basis",
     "hours_between_failures",
@@ -61,15 +66,18 @@ COLUMNS = (
     "note",
 )
 """`source`: probe or training; `standing`: whether blocking_share is within, beyond or not told apart from overhead
-(inconclusive); `restart_seconds`: reading the checkpoint once, which every failure costs beside `waste`."""
+(inconclusive), none where too much was extrapolated; `times_measured`: bytes over those that were measured;
+`restart_seconds`: reading the checkpoint once, in `waste` where a read reached storage."""
 MEASURED = "as measured"
+NO_RESTART = "restarting is not in what is lost: no read of it was measured"
+SCHEDULES_DIFFER = "the study's checkpoint cases have different schedules, and none of them is this training's"
 STALL = "train.checkpoint_stall_time"
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Of one checkpoint, with its interval where there is one."""
+    """Of one checkpoint written or read, with the interval where there is one."""
 
     value: float
     low: float | None
@@ -114,54 +122,77 @@ def _of_probe(case: Case, work: Checkpoint, write: Row | None, read: Row | None)
         unknown = {"source": "probe", "model": MEASURED, "parameters": work.parameters, "extrapolated": False}
         unknown |= {"checkpoint_bytes": work.size_bytes, "note": "no write was seen to reach storage"}
         return [_head(case) | unknown]
-    models = sorted(work.schedule.models.items(), key=lambda model: model[1])
-    rows = []
-    for place, (model, parameters) in enumerate([(MEASURED, work.parameters), *models]):
-        size = checkpoint_bytes(parameters, work.bytes_per_parameter)
-        head = _head(case) | {
-            "source": "probe",
-            "model": model,
-            "parameters": parameters,
-            "checkpoint_bytes": size,
-            "extrapolated": place > 0,
-            "write_gbps": write["gbps"],
-            "restart_seconds": None if read is None else size / GB / read["gbps"],
-        }
-        job = _job(case, work.schedule)
-        if job is None:
-            rows.append(head | {"note": "neither the target nor the workload says how often something breaks"})
-        else:
-            rows.append(head | _reckoned(_seconds(size, write), job, size))
-    return rows
+    models = sorted(work.schedule.models.items(), key=lambda model: model[1].parameters)
+    return [_of_model(case, work, MEASURED, None, write, read)] + [
+        _of_model(case, work, name, model, write, read) for name, model in models
+    ]
 
 
-def _seconds(size: float, write: Row) -> Seconds:
-    """Seconds at the measured bandwidth: its upper end gives the lower one."""
-    low, high = write["gbps_low"], write["gbps_high"]
+def _of_model(case: Case, work: Checkpoint, name: str, model: Model | None, write: Row, read: Row | None) -> Row:
+    """The row of a model, or (None) of what the case itself wrote."""
+    parameters = work.parameters if model is None else model.parameters
+    size = checkpoint_bytes(parameters, work.bytes_per_parameter)
+    times = size / work.size_bytes
+    restart = None if read is None else _seconds(size, read)
+    row = _head(case) | {
+        "source": "probe",
+        "model": name,
+        "parameters": parameters,
+        "checkpoint_bytes": size,
+        "extrapolated": model is not None,
+        "times_measured": times,
+        "write_gbps": write["gbps"],
+        **({} if restart is None else _ends("restart_seconds", restart, lambda r: r)),
+    }
+    job = _job(case, work.schedule, model)
+    if job is None:
+        return row | {"note": "neither the target nor the workload says how often something breaks"}
+    row |= _reckoned(_seconds(size, write), job, size, restart)
+    bound = work.schedule.extrapolation
+    if times > bound.value:
+        each = f"each rank would write {format_figure(times, 3)} times the bytes that it wrote when measured"
+        words = f"not held against the overhead: {each}, and the bound is {bound.value:g} ({bound.source})"
+        row |= {"standing": None, "note": "; ".join(filter(None, [words, row.get("note")]))}
+    return row
+
+
+def _seconds(size: float, row: Row) -> Seconds:
+    """Seconds at the bandwidth of a measured row: its upper end gives the lower one."""
+    low, high = row["gbps_low"], row["gbps_high"]
     return Seconds(
-        size / GB / write["gbps"],
+        size / GB / row["gbps"],
         None if high is None else size / GB / high,
         None if low is None else size / GB / low,
     )
 
 
 def _of_trainings(paths: StudyPaths, cases: Sequence[Case], everything: Sequence[Case]) -> list[Row]:
-    """Trainings that stood still for checkpoints, with the schedule of the study's first checkpoint case."""
+    """Trainings that stood still for checkpoints, with the schedule that all checkpoint cases share."""
     trainings = [case for case in everything if isinstance(case.workload, Training)]
     if not trainings:
         return []
-    measurements, first = read_measurements(paths), cases[0].workload
-    assert isinstance(first, Checkpoint)
+    measurements, schedule = read_measurements(paths), _shared_schedule(cases)
     rows = []
     for case in trainings:
         stalls = medians_by_repeat(measurements, case.case_id, STALL)
-        value, job = median(stalls), _job(case, first.schedule)
-        if value is None or value <= 0 or job is None:
+        value = median(stalls)
+        if value is None or value <= 0:
             continue
         interval = median_interval(stalls)
+        seconds = Seconds(value, interval.low, interval.high)
         head = _head(case) | {"source": "training", "model": case.experiment, "extrapolated": False}
-        rows.append(head | _reckoned(Seconds(value, interval.low, interval.high), job, None))
+        if schedule is None:
+            rows.append(head | _ends("seconds", seconds, lambda c: c) | {"note": SCHEDULES_DIFFER})
+        elif (job := _job(case, schedule)) is not None:
+            rows.append(head | _reckoned(seconds, job, None, None))
     return rows
+
+
+def _shared_schedule(cases: Sequence[Case]) -> Schedule | None:
+    """The schedule of all checkpoint cases; None where they differ in what concerns a training."""
+    found = [case.workload.schedule for case in cases if isinstance(case.workload, Checkpoint)]
+    said = [schedule.model_dump(exclude={"models", "extrapolation"}) for schedule in found]
+    return found[0] if all(one == said[0] for one in said) else None
 
 
 def _head(case: Case) -> Row:
@@ -173,11 +204,14 @@ def _head(case: Case) -> Row:
     }
 
 
-def _job(case: Case, schedule: Schedule) -> Job | None:
-    """None where nobody says how often something breaks."""
+def _job(case: Case, schedule: Schedule, model: Model | None = None) -> Job | None:
+    """The job that trains `model` or is the case's own; None where nobody says how often something breaks."""
     reliability = case.target.reliability or schedule.reliability
     if reliability is None:
         return None
+    if model is not None:
+        basis = "of the model" if model.source is None else f"of the model: {model.source}"
+        return Job(model.accelerators, basis, reliability, schedule)
     if schedule.accelerators is not None:
         return Job(schedule.accelerators, "given", reliability, schedule)
     if case.target.accelerators:
@@ -185,8 +219,8 @@ def _job(case: Case, schedule: Schedule) -> Job | None:
     return Job(case.target.world_size, "ranks, for want of accelerators", reliability, schedule)
 
 
-def _reckoned(seconds: Seconds, job: Job, size: float | None) -> Row:
-    """Everything that follows from the seconds of a checkpoint and the failures of a job."""
+def _reckoned(seconds: Seconds, job: Job, size: float | None, restart: Seconds | None) -> Row:
+    """Everything that follows from the seconds of a checkpoint, those of reading it and the failures of a job."""
     fact, schedule = job.reliability.accelerator_hours_between_failures, job.schedule
     mu = job.between_failures
     row: Row = {
@@ -215,11 +249,23 @@ def _reckoned(seconds: Seconds, job: Job, size: float | None) -> Row:
         **_ends("young_seconds", seconds, lambda c: young_interval(c, mu)),
         **_ends("daly_seconds", seconds, lambda c: daly_interval(c, mu)),
         **_ends("blocking_share", seconds, lambda c: blocking_share(c, interval(c))),
-        **_ends("waste", seconds, lambda c: min(1.0, waste(c, interval(c), mu))),
+        **_waste(seconds, restart, lambda c, r: min(1.0, waste(c, interval(c), mu, r))),
     }
     row["standing"] = _standing(row, schedule.overhead.value)
+    notes = [] if restart is not None else [NO_RESTART]
     if seconds.value > FIRST_ORDER * mu:
-        row["note"] = "a checkpoint takes more than a tenth of the time between failures: figures are rough"
+        notes.insert(0, "a checkpoint takes more than a tenth of the time between failures: figures are rough")
+    return row | {"note": "; ".join(notes) or None}
+
+
+def _waste(seconds: Seconds, restart: Seconds | None, follows: Callable[[float, float], float]) -> Row:
+    """The share that is lost, its ends from those of both times; without a restart where none was measured."""
+    again = restart if restart is not None else Seconds(0.0, 0.0, 0.0)
+    row: Row = {"waste": follows(seconds.value, again.value)}
+    pairs = [(seconds.low, again.low), (seconds.high, again.high)]
+    ends = [follows(c, r) for c, r in pairs if c is not None and r is not None]
+    if len(ends) == len(pairs):
+        row["waste_low"], row["waste_high"] = sorted(ends)
     return row
 
 

@@ -15,21 +15,36 @@ PAGE = 4096
 """What direct reads and writes are aligned to, in bytes."""
 
 
+class Model(Closed):
+    """A model that the measured bandwidth is extrapolated to."""
+
+    parameters: PositiveInt
+    accelerators: PositiveInt
+    """That train it: any of them stops the job."""
+    source: str | None = None
+    """Of the number of accelerators."""
+
+
 class Schedule(Closed):
     """What the interval between checkpoints is reckoned with; changes nothing of what is measured."""
 
     reliability: Reliability | None = None
     """How often something breaks, where the target does not say so itself."""
     accelerators: PositiveInt | None = None
-    """Of the job that is saved; None: those of the case, on a target without any its ranks."""
+    """Of the job that is saved, not of `models`; None: those of the case, on a target without any its ranks."""
     overhead: Threshold = Threshold(
         value=0.05,
         source="checkpoints beyond 5 % of training time: the usual point at which to look at storage",
     )
     interval_minutes: PositiveFloat | None = None
     """An interval that is given; None: the one that costs least."""
-    models: dict[str, PositiveInt] = {}
-    """Parameters of models, by name, that the measured bandwidth is extrapolated to."""
+    models: dict[str, Model] = {}
+    """Models by name, each with a failure rate by its own accelerators."""
+    extrapolation: Threshold = Threshold(
+        value=10.0,
+        source="caches and burst buffers hold what is small: beyond an order of magnitude it is another regime",
+    )
+    """How many times the bytes that were measured a model may have and still be held against `overhead`."""
 
 
 class Checkpoint(Probe):

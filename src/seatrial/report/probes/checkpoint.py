@@ -25,6 +25,7 @@ REACHED = {
 }
 COLOURS = {"storage": SERIES[0], "page_cache": INCONCLUSIVE, "memory_file_system": SLOWER, "unknown": REFERENCE}
 STANDING = {"within": "within {}", "beyond": "beyond {}", "inconclusive": "not told apart from {}"}
+UNHELD = "extrapolated too far to be held against it"
 MOST_ROWS = 40
 CLIP = 2.0
 FILES = "tables/checkpoint"
@@ -123,8 +124,8 @@ def _interval_table(study: StudyTables, rows: list[Row]) -> Table:
     ]
     sources = dict.fromkeys(row["failure_source"] for row in rows if row["failure_source"])
     caption = (
-        "Standing still: time of a checkpoint over the interval. Lost in all: the same and what a failure makes do "
-        "again, restarting apart. Required: for the overhead that is allowed. "
+        "Standing still: time of a checkpoint over the interval. Lost in all: the same, what a failure makes do "
+        "again, and of a restart the reading of the checkpoint alone. Required: for the overhead that is allowed. "
         f"Failures: {'; '.join(sources) or 'not known'}"
     )
     return table(
@@ -150,7 +151,7 @@ def _interval_cells(study: StudyTables, row: Row) -> list[Cell]:
     needed = Cell(format_figure(required, 3), measured_words if required is not None else "")
     if row["interval_seconds"] is None:
         return [head, one, *[Cell("-")] * 3, needed, note]
-    standing = STANDING[row["standing"]].format(allowed)
+    standing = UNHELD if row["standing"] is None else STANDING[row["standing"]].format(allowed)
     blocked = share_span(row["blocking_share_low"], row["blocking_share_high"])
     return [
         head,
@@ -170,7 +171,8 @@ def _failures(row: Row) -> str:
     """How often the job fails that the figures are of."""
     if row["hours_between_failures"] is None:
         return ""
-    who = f"{int(row['accelerators']):,} accelerators ({row['accelerators_basis']})"
+    accelerators = int(row["accelerators"])
+    who = f"{accelerators:,} {'accelerator' if accelerators == 1 else 'accelerators'} ({row['accelerators_basis']})"
     return f"{format_figure(row['hours_between_failures'], 3)} h between failures of {who}"
 
 
