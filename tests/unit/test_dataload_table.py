@@ -10,6 +10,7 @@ import pytest
 from study_on_disk import FINETUNE, StudyOnDisk, training_measurements
 
 from seatrial.case import Case
+from seatrial.config.metrics.dataload import Origin, dataload_metric
 from seatrial.record import measurement
 
 DATALOAD: dict[str, Any] = {
@@ -19,16 +20,16 @@ DATALOAD: dict[str, Any] = {
 }
 
 
-def read(study: StudyOnDisk, case: Case, repeat: int, rate: float, reached: str = "storage") -> None:
+def read(study: StudyOnDisk, case: Case, repeat: int, rate: float, reached: Origin = "storage") -> None:
     labels = {"source": "synthetic", "workers": case.workload.workers, "ranks": 1, "reached": reached}
     rates = [rate * factor for factor in (0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03)]
     study.record(
         case,
         repeat,
-        measurement("dataload.throughput", rates, labels),
-        measurement("dataload.bandwidth", [r / 1e6 for r in rates], labels),
-        measurement("dataload.first_batch_time", [0.5], labels),
-        measurement("dataload.rank_throughput", rates, {**labels, "rank": 0}),
+        measurement(dataload_metric(reached, "throughput"), rates, labels),
+        measurement(dataload_metric(reached, "bandwidth"), [r / 1e6 for r in rates], labels),
+        measurement(dataload_metric(reached, "first_batch_time"), [0.5], labels),
+        measurement(dataload_metric(reached, "rank_throughput"), rates, {**labels, "rank": 0}),
         measurement("dataload.fetched_share", [1.0], {**labels, "rank": 0}),
     )
 
@@ -39,7 +40,7 @@ def rows(study: StudyOnDisk) -> dict[int, dict[str, Any]]:
     return {row["workers"]: row for row in found.to_dict("records")}
 
 
-def swept(study: StudyOnDisk, rates: dict[int, float], reached: str = "storage", **more: Any) -> None:
+def swept(study: StudyOnDisk, rates: dict[int, float], reached: Origin = "storage", **more: Any) -> None:
     cases = study.experiment("load", {**DATALOAD, **more}, axes={"workload.workers": list(rates)})
     for case in cases:
         read(study, case, 0, rates[case.workload.workers], reached)
@@ -105,6 +106,22 @@ def test_readings_of_the_page_cache_are_called_so(tmp_path: Path) -> None:
     (row,) = rows(study).values()
     assert row["reached"] == "page_cache" and "no figure of storage" in row["note"]
     assert row["samples_per_second"] == pytest.approx(110.0) and row["measured"] == 2
+
+
+@pytest.mark.parametrize(
+    ("reached", "words"),
+    [
+        ("page_cache", "1 worker(s): suffices from the page cache; storage was not measured"),
+        ("memory_file_system", "1 worker(s): suffices from memory; storage was not measured"),
+        ("unknown", "1 worker(s): suffices, but nothing shows that storage gave it"),
+    ],
+)
+def test_what_suffices_from_elsewhere_names_no_workers(tmp_path: Path, reached: Origin, words: str) -> None:
+    study = StudyOnDisk(tmp_path)
+    swept(study, {0: 40.0, 1: 110.0, 2: 210.0}, reached, needed_samples_per_second=100.0)
+    found = rows(study)
+    assert [found[workers]["standing"] for workers in (0, 1, 2)] == ["too_slow", *["suffices_elsewhere"] * 2]
+    assert all(pd.isna(row["workers_needed"]) and words in row["note"] for row in found.values())
 
 
 def test_a_case_that_failed_has_a_row_without_figures(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_sequences_come_as_the_training_takes_them(tmp_path: Path, apart: bool, 
     dataset = sequences(tmp_path, apart)
     ctx = context(dataload_case(dataset, workers=workers), tmp_path)
     found = measured(ctx)
-    rates = zip(found["dataload.bandwidth"].samples, found["dataload.throughput"].samples, strict=True)
+    rates = zip(found["bandwidth"].samples, found["throughput"].samples, strict=True)
     stored = 4 * LENGTH * (2 if apart else 1)
     assert all(gbps * 1e9 == pytest.approx(rate * stored) for gbps, rate in rates)
     workload: Any = ctx.case.workload
@@ -60,7 +60,7 @@ def test_latents_come_with_their_captions(tmp_path: Path) -> None:
     dataset = {"source": "latents", "path": str(folder)}
     for workers in (0, 1):
         found = measured(context(dataload_case(dataset, workers=workers), tmp_path))
-        assert min(found["dataload.throughput"].samples) > 0
+        assert min(found["throughput"].samples) > 0
     workload: Any = case(dataload_case(dataset)).workload
     samples = dataload._latents(None, workload, None)  # type: ignore[arg-type]
     parts = samples.read(5)

@@ -10,6 +10,7 @@ from study_on_disk import GEMM, StudyOnDisk
 from test_dataload_table import DATALOAD, swept
 from test_devices import HOSTS, MEMORY, SEARCH, accelerated, bfloat16, fleet
 
+from seatrial.config.metrics.dataload import Origin
 from seatrial.errors import UnreadableFile
 from seatrial.report.page import report
 from seatrial.report.probes import dataload, devices
@@ -110,12 +111,22 @@ def test_workers_that_suffice_are_named_and_drawn_against_the_need(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("reached", "words"), [("page_cache", "page cache only"), ("unknown", "not known")])
-def test_what_was_no_reading_of_storage_is_said(tmp_path: Path, reached: str, words: str) -> None:
+def test_what_was_no_reading_of_storage_is_said(tmp_path: Path, reached: Origin, words: str) -> None:
     study = StudyOnDisk(tmp_path)
     swept(study, {0: 40.0, 1: 50.0}, reached, needed_samples_per_second=100.0)
     said = of_pipeline(study).words
     assert "100 samples/s (stated with the workload) are needed, and 50 is the most" in said[0]
     assert said[1] == f"No figure of storage in 2 rows: the bytes came from {words}."
+
+
+def test_what_suffices_from_the_page_cache_alone_is_said(tmp_path: Path) -> None:
+    study = StudyOnDisk(tmp_path)
+    swept(study, {0: 40.0, 1: 150.0}, "page_cache", needed_samples_per_second=100.0)
+    found = of_pipeline(study)
+    assert found.words[0].endswith(
+        "are needed; 1 worker of each rank: suffices from the page cache; storage was not measured."
+    )
+    assert "suffices from the page cache; storage was not measured" in texts(found.tables[0])[1]
 
 
 def test_pipeline_that_failed_is_a_row_without_figures(tmp_path: Path) -> None:

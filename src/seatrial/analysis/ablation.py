@@ -18,6 +18,7 @@ from seatrial.analysis.statistics import log_spread
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
 from seatrial.case import Case, case_id
 from seatrial.config.metrics import METRICS
+from seatrial.config.metrics.dataload import PREFIX, dataload_metric
 from seatrial.paths import StudyPaths
 
 JUDGED_BY = (
@@ -29,7 +30,7 @@ JUDGED_BY = (
     "memory.host_bandwidth",
     "checkpoint.write_bandwidth",
     "checkpoint.read_bandwidth",
-    "dataload.throughput",
+    *(dataload_metric(origin, "throughput") for origin in PREFIX),
     "train.step_time",
     "train.throughput",
     "train.sample_throughput",

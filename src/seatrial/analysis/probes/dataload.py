@@ -13,6 +13,7 @@ from seatrial.analysis.probes.devices import completed
 from seatrial.analysis.statistics import Interval, median, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
 from seatrial.case import Case
+from seatrial.config.metrics.dataload import PREFIX, dataload_metric
 from seatrial.config.probe import Dataload
 from seatrial.config.training import HybridAttention, LlmFinetune, Moe
 from seatrial.paths import StudyPaths
@@ -48,12 +49,18 @@ COLUMNS = (
     "workers_needed",
     "note",
 )
-"""`standing`: suffices, too_slow, or inconclusive where the interval holds the need; empty without a need.
+"""`standing`: suffices, too_slow, or inconclusive where the interval holds the need; where that many samples came
+from elsewhere than storage, suffices_elsewhere; empty without a need.
 `workers_needed`: the least swept number of workers of each rank that suffices, all else being the same."""
 NOT_STORAGE = {
     "page_cache": "read from the page cache, at least in part: no figure of storage",
     "memory_file_system": "the files lie in memory: no figure of storage",
     "unknown": "nothing on this machine counts what this file system fetches",
+}
+SUFFICES_ELSEWHERE = {
+    "page_cache": "suffices from the page cache; storage was not measured",
+    "memory_file_system": "suffices from memory; storage was not measured",
+    "unknown": "suffices, but nothing shows that storage gave it",
 }
 Row = dict[str, Any]
 
@@ -85,7 +92,7 @@ def _row(case: Case, records: Sequence[Record], everything: Sequence[Case], meas
     workload = case.workload
     assert isinstance(workload, Dataload)
     need = needed(case, workload, everything, measurements)
-    found = [m for record in records for m in _of(record, "dataload.throughput")]
+    found = [m for record in records for m in _of(record, "throughput")]
     row: Row = {
         "study": case.study,
         "target": case.target.name,
@@ -107,8 +114,10 @@ def _row(case: Case, records: Sequence[Record], everything: Sequence[Case], meas
 def _figures(found: Sequence[Measurement], records: Sequence[Record], need: float | None) -> Row:
     value, interval = _over_repeats(found)
     reached = min((str(m.labels["reached"]) for m in found), key=REACHED.index)
-    ranks = [_middle(m) for record in records for m in _of(record, "dataload.rank_throughput")]
-    shares = [min(m.samples) for record in records for m in _of(record, "dataload.fetched_share")]
+    ranks = [_middle(m) for record in records for m in _of(record, "rank_throughput")]
+    shares = [
+        min(m.samples) for record in records for m in record.measurements if m.metric == "dataload.fetched_share"
+    ]
     return {
         "reached": reached,
         "samples_per_second": value,
@@ -116,23 +125,24 @@ def _figures(found: Sequence[Measurement], records: Sequence[Record], need: floa
         "samples_per_second_high": interval.high,
         "interval_method": interval.method,
         "slowest_rank_samples_per_second": min(ranks, default=None),
-        "gbps": median([_middle(m) for record in records for m in _of(record, "dataload.bandwidth")]),
-        "first_batch_seconds": median(
-            [_middle(m) for record in records for m in _of(record, "dataload.first_batch_time")]
-        ),
+        "gbps": median([_middle(m) for record in records for m in _of(record, "bandwidth")]),
+        "first_batch_seconds": median([_middle(m) for record in records for m in _of(record, "first_batch_time")]),
         "fetched_share": min(shares, default=None),
         "needed_over_sustained": None if need is None else need / value,
-        "standing": None if need is None else standing(need, value, interval),
+        "standing": None if need is None else standing(need, value, interval, reached),
         "note": NOT_STORAGE.get(reached, ""),
     }
 
 
-def standing(need: float, value: float, interval: Interval) -> str:
-    """How a throughput stands to what is needed; by the value alone where there is no interval."""
+def standing(need: float, value: float, interval: Interval, reached: str) -> str:
+    """How a throughput stands to what is needed; by the value alone where there is no interval.
+
+    What is too slow from memory is too slow, but what suffices from there says nothing of storage.
+    """
     low = value if interval.low is None else interval.low
     high = value if interval.high is None else interval.high
     if low >= need:
-        return "suffices"
+        return "suffices" if reached == "storage" else "suffices_elsewhere"
     return "too_slow" if high < need else "inconclusive"
 
 
@@ -188,6 +198,10 @@ def _workers_needed(rows: Sequence[Row]) -> tuple[int | None, str]:
     enough = [row["workers"] for row in judged if row["standing"] == "suffices"]
     if enough:
         return min(enough), ""
+    elsewhere = [row for row in judged if row["standing"] == "suffices_elsewhere"]
+    if elsewhere:
+        fewest = min(elsewhere, key=lambda row: row["workers"])
+        return None, f"{fewest['workers']} worker(s): {SUFFICES_ELSEWHERE[fewest['reached']]}"
     tried = ", ".join(str(row["workers"]) for row in sorted(judged, key=lambda row: row["workers"]))
     most = max(row["samples_per_second"] for row in judged)
     need = format_figure(judged[0]["needed_samples_per_second"])
@@ -208,8 +222,10 @@ def _over_repeats(found: Sequence[Measurement]) -> tuple[float, Interval]:
     return value, interval._replace(method=f"{interval.method}, over the windows of one repeat")
 
 
-def _of(record: Record, metric: str) -> list[Measurement]:
-    return [m for m in record.measurements if m.metric == metric]
+def _of(record: Record, figure: str) -> list[Measurement]:
+    """A figure of the pipeline, wherever the bytes came from."""
+    names = {dataload_metric(origin, figure) for origin in PREFIX}
+    return [m for m in record.measurements if m.metric in names]
 
 
 def _middle(found: Measurement) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seatrial.config.metrics.dataload import DATALOAD
 from seatrial.config.metrics.metric import Metric
 
 PROBES: dict[str, Metric] = {
@@ -58,8 +59,8 @@ PROBES: dict[str, Metric] = {
     "moe_alltoall.bytes": Metric(
         "B",
         "lower",
-        "of all ranks; label scope: logical, wire (own rank excluded), between_nodes, rank_deduplicated (each token "
-        "once to each rank), node_deduplicated (once to each node)",
+        "of all ranks; label scope: logical, wire (own rank excluded), between_nodes, rank_deduplicated (each "
+        "token once to each rank), node_deduplicated (once to each node)",
     ),
     "collective.time": Metric("s", "lower", "time of one collective, the maximum over ranks"),
     "collective.algorithm_bandwidth": Metric("GB/s", "higher", "size over time (algbw of nccl-tests)"),
@@ -69,19 +70,7 @@ PROBES: dict[str, Metric] = {
     "collective.wire_bandwidth": Metric(
         "GB/s", "higher", "carried between nodes by each rank's NIC, one way, by the algorithm that the basis names"
     ),
-    "dataload.throughput": Metric(
-        "samples/s", "higher", "samples of all ranks over the slowest rank's time of a window of batches"
-    ),
-    "dataload.rank_throughput": Metric("samples/s", "higher", "samples of one rank over its own time of a window"),
-    "dataload.bandwidth": Metric(
-        "GB/s", "higher", "bytes of all ranks' samples as they are stored; label reached: where they came from"
-    ),
-    "dataload.first_batch_time": Metric(
-        "s", "lower", "from nothing, workers to be started included, to the slowest rank's first batch"
-    ),
-    "dataload.fetched_share": Metric(
-        "1", "higher", "bytes that the kernel fetched from below the page cache over bytes of the samples"
-    ),
+    **DATALOAD,
     "bisection.bandwidth": Metric(
         "GB/s",
         "higher",

@@ -4,19 +4,21 @@
 - page_cache: they were not, at least in part: what was timed is no reading from storage.
 - memory_file_system: the files lie in memory.
 - unknown: nothing here counts what this file system fetches.
+
+Each has metrics of its own (config/metrics/dataload.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from seatrial.config.metrics.dataload import Origin
 from seatrial.measure.storage.backing import Backing, is_network
 
 if TYPE_CHECKING:
     from seatrial.measure.dataload.loader import Batch
 
-Reached = Literal["storage", "page_cache", "memory_file_system", "unknown"]
 ENOUGH = 0.9
 """Share of the bytes that must have been fetched."""
 
@@ -48,7 +50,7 @@ def fetched_for(batches: Sequence[Batch]) -> Fetched | None:
     return Fetched(sum(last[process] - first[process] for process in first), stored)
 
 
-def reached(backing: Backing, found: Fetched | None) -> Reached:
+def reached(backing: Backing, found: Fetched | None) -> Origin:
     """What the counts say of files on `backing`."""
     if backing.kind == "memory":
         return "memory_file_system"
@@ -60,7 +62,7 @@ def reached(backing: Backing, found: Fetched | None) -> Reached:
     return "unknown" if backing.kind == "unknown" or is_network(backing.file_system) else "page_cache"
 
 
-def least(of_ranks: Sequence[Reached]) -> Reached:
+def least(of_ranks: Sequence[Origin]) -> Origin:
     """The least that any rank gives reason for."""
-    order: tuple[Reached, ...] = ("memory_file_system", "unknown", "page_cache", "storage")
+    order: tuple[Origin, ...] = ("memory_file_system", "unknown", "page_cache", "storage")
     return min(of_ranks, key=order.index)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 
+from seatrial.config.metrics.dataload import dataload_metric
 from seatrial.config.probe.dataload import Dataload, SyntheticFiles
 from seatrial.errors import MeasurementFailed, Unsupported
 from seatrial.measure.context import RankContext
@@ -45,7 +46,8 @@ class Timed(NamedTuple):
 
 
 def run(ctx: RankContext, openers: Mapping[str, Opener] | None = None) -> None:
-    """Measure throughput, bandwidth and the time to the first batch of the workload's pipeline.
+    """Measure throughput, bandwidth and the time to the first batch of the workload's pipeline, under metrics that
+    say where the bytes came from.
 
     `openers` open datasets by their `source`, beside those of this probe's own. Raises MeasurementFailed for
     files that are missing or cannot be written, and (wrong_result) for samples that are lost, doubled or changed
@@ -166,23 +168,27 @@ def _add(ctx: RankContext, workload: Dataload, timed: Timed, backing: Backing) -
     ranks: list[dict[str, Any]] = _everyones(ctx, mine)
     if ctx.rank != 0:
         return
+    origin = evidence.least([rank["reached"] for rank in ranks])
     labels: dict[str, str | int | float | bool] = {
         "source": workload.dataset.source,
         "workers": workload.workers,
         "batch_size": workload.batch_size,
         "ranks": ctx.world_size,
-        "reached": evidence.least([rank["reached"] for rank in ranks]),
+        "reached": origin,
     }
     count = workload.window * workload.batch_size
     stored = [sum(sizes) for sizes in zip(*(rank["stored"] for rank in ranks), strict=True)]
-    ctx.measurements += [
-        measurement("dataload.throughput", [count * ctx.world_size / s for s in slowest], labels),
-        measurement("dataload.bandwidth", [b / s / GB for b, s in zip(stored, slowest, strict=True)], labels),
-        measurement("dataload.first_batch_time", [max(rank["first_batch"] for rank in ranks)], labels),
-    ]
+    figures = {
+        "throughput": [count * ctx.world_size / s for s in slowest],
+        "bandwidth": [b / s / GB for b, s in zip(stored, slowest, strict=True)],
+        "first_batch_time": [max(rank["first_batch"] for rank in ranks)],
+    }
+    for figure, values in figures.items():
+        ctx.measurements.append(measurement(dataload_metric(origin, figure), values, labels))
     for number, rank in enumerate(ranks):
         own = {**labels, "rank": number}
-        ctx.measurements.append(measurement("dataload.rank_throughput", [count / s for s in rank["seconds"]], own))
+        rates = [count / s for s in rank["seconds"]]
+        ctx.measurements.append(measurement(dataload_metric(origin, "rank_throughput"), rates, own))
         if rank["share"] is not None:
             ctx.measurements.append(measurement("dataload.fetched_share", [rank["share"]], own))
     ctx.facts["dataload"] = {"places": sorted({rank["words"] for rank in ranks})}

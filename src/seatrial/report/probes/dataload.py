@@ -20,7 +20,12 @@ from seatrial.units import format_figure
 BAND = 0.2
 """How strongly an interval is drawn."""
 STANDING = {"suffices": "suffices", "too_slow": "too slow", "inconclusive": "inconclusive"}
-KINDS = {"suffices": "not_slower", "too_slow": "slower", "inconclusive": "inconclusive"}
+KINDS = {
+    "suffices": "not_slower",
+    "suffices_elsewhere": "inconclusive",
+    "too_slow": "slower",
+    "inconclusive": "inconclusive",
+}
 READING = (
     "Batches are taken as fast as they come, by all ranks at once, and nobody trains on them: it is the most that "
     "the pipeline gives. What a training needs must stay below it."
@@ -55,15 +60,20 @@ def _words(study: StudyTables, rows: list[Row]) -> list[str]:
             continue
         need = f"{format_figure(judged[0]['needed_samples_per_second'])} samples/s ({judged[0]['needed_basis']})"
         least = judged[0]["workers_needed"]
-        if least is None:
+        elsewhere = [row for row in judged if row["standing"] == "suffices_elsewhere"]
+        if least is not None:
+            said.append(f"{label}: {count(int(least), 'worker')} of each rank give the {need} that are needed.")
+        elif elsewhere:
+            workers = count(int(elsewhere[0]["workers"]), "worker")
+            how = measured.SUFFICES_ELSEWHERE[elsewhere[0]["reached"]]
+            said.append(f"{label}: {need} are needed; {workers} of each rank: {how}.")
+        else:
             most = max(row["samples_per_second"] for row in judged)
             said.append(f"{label}: {need} are needed, and {format_figure(most)} is the most that was reached.")
-        else:
-            said.append(f"{label}: {count(int(least), 'worker')} of each rank give the {need} that are needed.")
-    elsewhere = [row for row in rows if row["reached"] not in (None, "storage")]
-    if elsewhere:
-        places = ", ".join(dict.fromkeys(REACHED[row["reached"]] for row in elsewhere))
-        said.append(f"No figure of storage in {count(len(elsewhere), 'row')}: the bytes came from {places}.")
+    others = [row for row in rows if row["reached"] not in (None, "storage")]
+    if others:
+        places = ", ".join(dict.fromkeys(REACHED[row["reached"]] for row in others))
+        said.append(f"No figure of storage in {count(len(others), 'row')}: the bytes came from {places}.")
     return said
 
 
@@ -146,9 +156,13 @@ def _cells(study: StudyTables, row: Row) -> list[Cell]:
         Cell(f"{format_figure(row['first_batch_seconds'], 3)} s"),
         Cell(
             ratio_words(row["needed_over_sustained"]),
-            f"{STANDING[standing]}, of {format_figure(need)}" if standing else row["needed_basis"],
+            f"{_standing_words(row)}, of {format_figure(need)}" if standing else row["needed_basis"],
             KINDS.get(standing or "", ""),
         ),
         Cell(REACHED[row["reached"]], f"{format_figure(share, 2)} of them fetched" if share is not None else ""),
         Cell(row["note"] or ""),
     ]
+
+
+def _standing_words(row: Row) -> str:
+    return STANDING.get(row["standing"]) or measured.SUFFICES_ELSEWHERE[row["reached"]]
