@@ -30,6 +30,15 @@ def test_ranks_of_a_training_wait_as_long_as_it_says_and_for_a_start_no_longer_t
     assert patience(collective(timeout_seconds=7.0)) == (dt.timedelta(seconds=7),) * 2
 
 
+def test_ranks_of_other_probes_wait_for_a_slow_one_as_long_as_the_repeat_may_take() -> None:
+    checkpoint = {"kind": "checkpoint", "parameters": 1, "path": "/scratch"}
+    samples = {"source": "synthetic", "samples": 1, "sample_bytes": 512}
+    loaded = {"kind": "dataload", "dataset": samples, "batch_size": 1}
+    for what in (checkpoint, loaded):
+        assert patience({**what, "time_limit_minutes": 45}) == (dt.timedelta(minutes=45),) * 2
+        assert patience({**what, "time_limit_minutes": 2}) == (DEFAULT_TIMEOUT,) * 2
+
+
 def test_patience_makes_no_other_case_and_no_other_configuration() -> None:
     usual, patient = case(workload(), 2), case(workload(rank_timeout_minutes=120), 2)
     assert usual.case_id == patient.case_id

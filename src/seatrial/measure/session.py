@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case
-from seatrial.config.probe import AcrossRanks, Collective
+from seatrial.config.probe import AcrossRanks, Collective, Probe
 from seatrial.config.training import External, Training
 from seatrial.errors import SeatrialError
 from seatrial.measure.context import RankContext
@@ -181,6 +181,8 @@ class _Session:
             return dt.timedelta(seconds=workload.timeout_seconds)
         if isinstance(workload, Training):
             return dt.timedelta(minutes=workload.rank_timeout_minutes)
+        if isinstance(workload, Probe):  # one node's slow storage is a result, as long as the repeat may take
+            return max(DEFAULT_TIMEOUT, dt.timedelta(minutes=workload.time_limit_minutes))
         return DEFAULT_TIMEOUT
 
     def _tell(self, failure: Failure) -> None:
