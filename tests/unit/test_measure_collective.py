@@ -12,6 +12,7 @@ import torch.distributed as dist
 from gloo_ranks import on_ranks
 from ranks import case, run_ranks, target
 from ranks import collective as small
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seatrial.errors import EXIT_FAULT, SeatrialError, Unsupported
 from seatrial.measure.collective import run
@@ -56,12 +57,15 @@ def probe(rank: int, content: dict[str, Any], **target: Any) -> Said:
     return Said(ctx.measurements, ctx.facts, None, None)
 
 
-def wrong_on_rank_1(rank: int) -> Said:
-    right = Broadcast.perform
+def wrong_on_rank_1(rank: int, iteration: int) -> Said:
+    """One element is wrong after one of four iterations (the first of them is the warm-up)."""
+    right, done = Broadcast.perform, 0
 
     def wrong(exchange: Exchange) -> None:
+        nonlocal done
         right(exchange)  # type: ignore[arg-type]
-        if rank == 1:
+        done += 1
+        if rank == 1 and done == iteration:
             exchange.buffers[-1][7] += 1
 
     Broadcast.perform = wrong  # type: ignore[method-assign, assignment]
@@ -69,6 +73,16 @@ def wrong_on_rank_1(rank: int) -> Said:
         return probe(rank, workload("broadcast"))
     finally:
         Broadcast.perform = right  # type: ignore[method-assign]
+
+
+def too_large_on_rank_1(rank: int) -> Said:
+    """Rank 1 has room for the smaller of two sizes only."""
+    room = run.available_bytes
+    run.available_bytes = lambda *_: (1000 if rank == 1 else 2000, "free memory of a test")  # type: ignore[assignment]
+    try:
+        return probe(rank, workload("broadcast", sizes={"smallest": 400, "largest": 1600, "factor": 4}))
+    finally:
+        run.available_bytes = room
 
 
 def late_and_slow(rank: int) -> Said:
@@ -135,8 +149,11 @@ def everything(rank: int, size: int) -> dict[str, Any]:
         "cold": probe(rank, workload("send_recv", warmup=0)),
         "does not divide": probe(rank, workload("all_to_all", size_bytes=488)),
         "too large": probe(rank, workload("all_to_all", size_bytes=3 * 2**60)),
-        "many too large": probe(rank, workload("broadcast", sizes={"smallest": 8, "largest": 2**62})),
-        "wrong on rank 1": wrong_on_rank_1(rank),
+        "last too large": probe(
+            rank, workload("broadcast", sizes={"smallest": 8, "largest": 2**58, "factor": 2**55})
+        ),
+        "too large on rank 1": too_large_on_rank_1(rank),
+        **{f"wrong in {iteration}": wrong_on_rank_1(rank, iteration) for iteration in (1, 3, 4)},
         "late and slow": late_and_slow(rank),
     }
 
@@ -226,19 +243,53 @@ def test_size_that_the_ranks_do_not_divide_is_refused(ranks: list[dict[str, Any]
         assert "488 bytes does not divide" in said.error and "multiples of 12 bytes" in said.error
 
 
-@pytest.mark.parametrize(("name", "key"), [("too large", "size_bytes"), ("many too large", "sizes.largest")])
-def test_message_larger_than_memory_is_refused_before_anything_is_allocated(
-    ranks: list[dict[str, Any]], name: str, key: str
-) -> None:
+def test_message_larger_than_memory_is_refused_before_anything_is_allocated(ranks: list[dict[str, Any]]) -> None:
     for found in ranks:
-        said: Said = found[name]
+        said: Said = found["too large"]
         assert said.kind == "out_of_memory" and said.measurements == []
-        assert f"workload.{key} of at most" in said.error and "Nothing was allocated" in said.error
+        assert "workload.size_bytes of at most" in said.error and "Nothing was allocated" in said.error
 
 
-def test_wrong_element_on_one_rank_fails_that_rank(ranks: list[dict[str, Any]]) -> None:
-    assert [found["wrong on rank 1"].kind for found in ranks] == [None, "wrong_result", None]
-    assert "1 of 120 received are wrong" in ranks[1]["wrong on rank 1"].error
+def test_sizes_below_one_that_does_not_fit_are_measured_and_kept(ranks: list[dict[str, Any]]) -> None:
+    assert {found["last too large"].kind for found in ranks} == {"out_of_memory"}
+    said: Said = ranks[0]["last too large"]
+    assert [m.labels["size_bytes"] for m in said.measurements if m.metric == "collective.time"] == [8]
+    assert "workload.sizes.largest of at most" in said.error and "1 smaller size(s) are measured" in said.error
+
+
+def test_ranks_agree_on_what_fits_and_the_one_that_lacks_room_says_so(ranks: list[dict[str, Any]]) -> None:
+    assert [found["too large on rank 1"].kind for found in ranks] == [None, "out_of_memory", None]
+    assert {m.labels["size_bytes"] for m in ranks[0]["too large on rank 1"].measurements} == {400}
+
+
+@pytest.mark.parametrize("iteration", [1, 3, 4], ids=["warm-up", "middle", "last"])
+def test_element_that_is_wrong_after_one_iteration_only_fails_that_rank(
+    ranks: list[dict[str, Any]], iteration: int
+) -> None:
+    said = [found[f"wrong in {iteration}"] for found in ranks]
+    assert [one.kind for one in said] == [None, "wrong_result", None]
+    assert f"1 of 120 received are wrong in iteration {iteration} of 4" in said[1].error
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_looking_at_a_result_never_waits_for_the_device(operation: str) -> None:
+    """Neither a value nor a pattern crosses between host and device."""
+    exchange = EXCHANGES[operation](1, RANKS, 30000 * RANKS, torch.float32, CPU)
+    exchange.unseen = True
+    seen: list[str] = []
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    with Watched():
+        exchange.look()
+    assert any("ne." in name for name in seen)
+    assert not [name for name in seen if "_to_copy" in name or "_local_scalar_dense" in name or "copy_" in name]
+    exchange.take_wrong()
+    with pytest.raises(ValueError, match="no result was looked at"):
+        exchange.take_wrong()
 
 
 def test_time_is_the_slowest_ranks_and_a_late_start_is_nobodys(ranks: list[dict[str, Any]]) -> None:

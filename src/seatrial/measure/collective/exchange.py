@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seatrial.errors import Unsupported
-from seatrial.measure.collective.pattern import contribution, count_wrong, expected_sums, fill, sent
+from seatrial.measure.collective.pattern import (
+    contribution,
+    count_wrong,
+    count_wrong_parts,
+    expected_sums,
+    fill,
+    sent,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +28,7 @@ class Exchange(ABC):
 
     A message counts elements as nccl-tests counts bytes (see config.probe.Collective). `set_size` chooses the
     message, `refill` makes the buffers ready, `perform` is the timed operation, `count_wrong` looks at the result.
+    `look` does so once for each result, and `take_wrong` tells what was found.
     """
 
     def __init__(self, rank: int, ranks: int, most: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -42,6 +50,8 @@ class Exchange(ABC):
         self.elements = elements
         sizes = self.buffer_elements(elements, self.ranks)
         self.buffers = [room[:size] for room, size in zip(self._room, sizes, strict=True)]
+        self.unseen = False
+        self._found: list[torch.Tensor] = []
         self.prepare()
 
     @abstractmethod
@@ -58,7 +68,27 @@ class Exchange(ABC):
 
     @abstractmethod
     def count_wrong(self) -> torch.Tensor:
-        """How many elements of this rank's result are wrong."""
+        """How many elements of this rank's result are wrong; counted on the device, nobody waits for it."""
+
+    def look(self) -> None:
+        """Count what is wrong in a result that nobody has looked at; the host does not wait for the device."""
+        if self.unseen:
+            self._found.append(self.count_wrong())
+            self.unseen = False
+
+    def take_wrong(self) -> list[int]:
+        """Wrong elements of every result since the size was chosen or this was last asked, in order; waits.
+
+        Raises ValueError where there was none: nothing was checked then.
+        """
+        import torch
+
+        self.look()
+        if not self._found:
+            raise ValueError("no result was looked at")
+        found: list[int] = torch.stack(self._found).tolist()
+        self._found.clear()
+        return found
 
 
 class AllReduce(Exchange):
@@ -71,7 +101,7 @@ class AllReduce(Exchange):
     def prepare(self) -> None:
         # on the device, so that no refill waits for a copy
         self._mine = contribution(self.rank, self.ranks, self.elements).to(self.buffers[0])
-        self._sums = expected_sums(self.ranks, self.elements)
+        self._sums = expected_sums(self.ranks, self.elements).to(self.buffers[0])
 
     def refill(self) -> None:
         fill(self.buffers[0], self._mine)
@@ -93,20 +123,18 @@ class AllGather(Exchange):
         return [elements // ranks, elements]
 
     def prepare(self) -> None:
-        fill(self.buffers[0], self._part(self.rank))
+        import torch
 
-    def _part(self, sender: int) -> torch.Tensor:
-        return sent(sender, 0, 1, self.elements)
+        parts = torch.stack([sent(sender, 0, 1, self.elements) for sender in range(self.ranks)])
+        self._parts = parts.to(self.buffers[1])
+        fill(self.buffers[0], self._parts[self.rank])
 
     def perform(self) -> None:
         mine, everyone = self.buffers
         _torch_name("all_gather_single", "all_gather_into_tensor")(everyone, mine)
 
     def count_wrong(self) -> torch.Tensor:
-        return sum_over(
-            count_wrong(part, self._part(sender))
-            for sender, part in enumerate(self.buffers[1].view(self.ranks, -1))
-        )
+        return count_wrong_parts(self.buffers[1].view(self.ranks, -1), self._parts)
 
 
 class ReduceScatter(Exchange):
@@ -118,7 +146,7 @@ class ReduceScatter(Exchange):
 
     def prepare(self) -> None:
         fill(self.buffers[0], contribution(self.rank, self.ranks, self.elements))
-        self._sums = expected_sums(self.ranks, self.elements)
+        self._sums = expected_sums(self.ranks, self.elements).to(self.buffers[1])
 
     def perform(self) -> None:
         everything, mine = self.buffers
@@ -137,8 +165,12 @@ class AllToAll(Exchange):
         return [elements, elements]
 
     def prepare(self) -> None:
+        import torch
+
         for receiver, part in enumerate(self.buffers[0].view(self.ranks, -1)):
             fill(part, sent(self.rank, receiver, self.ranks, self.elements))
+        due = torch.stack([sent(sender, self.rank, self.ranks, self.elements) for sender in range(self.ranks)])
+        self._due = due.to(self.buffers[1])
 
     def perform(self) -> None:
         import torch.distributed as dist
@@ -147,10 +179,7 @@ class AllToAll(Exchange):
         dist.all_to_all_single(incoming, outgoing)
 
     def count_wrong(self) -> torch.Tensor:
-        return sum_over(
-            count_wrong(part, sent(sender, self.rank, self.ranks, self.elements))
-            for sender, part in enumerate(self.buffers[1].view(self.ranks, -1))
-        )
+        return count_wrong_parts(self.buffers[1].view(self.ranks, -1), self._due)
 
 
 class Broadcast(Exchange):
@@ -188,6 +217,7 @@ class SendRecv(Exchange):
     def prepare(self) -> None:
         self._next, self._previous = (self.rank + 1) % self.ranks, (self.rank - 1) % self.ranks
         fill(self.buffers[0], sent(self.rank, self._next, self.ranks, self.elements))
+        self._due = sent(self._previous, self.rank, self.ranks, self.elements).to(self.buffers[1])
 
     def perform(self) -> None:
         import torch.distributed as dist
@@ -202,7 +232,7 @@ class SendRecv(Exchange):
             work.wait()
 
     def count_wrong(self) -> torch.Tensor:
-        return count_wrong(self.buffers[1], sent(self._previous, self.rank, self.ranks, self.elements))
+        return count_wrong(self.buffers[1], self._due)
 
 
 EXCHANGES: dict[str, type[Exchange]] = {
@@ -221,6 +251,7 @@ def perform(exchange: Exchange, operation: str) -> None:
 
     try:
         exchange.perform()
+        exchange.unseen = True
     except (RuntimeError, ValueError) as problem:
         if not any(phrase in str(problem).lower() for phrase in LACKING):
             raise
@@ -228,13 +259,6 @@ def perform(exchange: Exchange, operation: str) -> None:
             f"{dist.get_backend()} has no {operation} of {exchange.buffers[0].dtype} on "
             f"{exchange.buffers[0].device.type}: {problem}"
         ) from problem
-
-
-def sum_over(counts: Any) -> torch.Tensor:
-    """The sum of counts, each a tensor on the device, without waiting for any of them."""
-    import torch
-
-    return torch.stack(list(counts)).sum()
 
 
 def _torch_name(*names: str) -> Callable[..., object]:

@@ -64,11 +64,23 @@ def fill(buffer: torch.Tensor, period: torch.Tensor, first: int = 0) -> None:
 
 
 def count_wrong(buffer: torch.Tensor, period: torch.Tensor, first: int = 0) -> torch.Tensor:
-    """How many elements of the buffer are not those of `fill`, as a tensor on its device."""
-    rows, rest, pattern = _by_period(buffer, period, first)
-    wrong = (rest != pattern[: rest.numel()]).count_nonzero()
-    for block in rows.split(max(1, CHECKED_AT_ONCE // len(period))):
-        wrong += (block != pattern).count_nonzero()
+    """How many elements of the buffer are not those of `fill`, as a tensor on its device.
+
+    The host waits for nothing where `period` is of the buffer's device and dtype already.
+    """
+    return count_wrong_parts(buffer.unsqueeze(0), period.roll(-(first % len(period))).unsqueeze(0))
+
+
+def count_wrong_parts(parts: torch.Tensor, periods: torch.Tensor) -> torch.Tensor:
+    """`count_wrong` of all rows of `parts` [parts, elements], each against its row of `periods` [parts, length]."""
+    length = periods.shape[1]
+    whole = parts.shape[1] // length * length
+    patterns = periods.to(parts)
+    rest = parts[:, whole:]
+    wrong = (rest != patterns[:, : rest.shape[1]]).count_nonzero()
+    rows = parts[:, :whole].unflatten(1, (whole // length, length))
+    for block in rows.split(max(1, CHECKED_AT_ONCE // periods.numel()), dim=1):
+        wrong += (block != patterns.unsqueeze(1)).count_nonzero()
     return wrong
 
 

@@ -38,8 +38,9 @@ def run(ctx: RankContext) -> None:
     """Measure time, algorithm, bus and wire bandwidth of the collective at each size.
 
     Raises Unsupported on a single rank, for a size that the ranks do not divide, and for an operation or dtype
-    that the backend has not; MeasurementFailed: out_of_memory before anything is allocated that would not fit,
-    wrong_result on a rank that holds a wrong element. What was measured before that is kept.
+    that the backend has not; MeasurementFailed: out_of_memory at the first size that would not fit, once all
+    smaller ones are measured; wrong_result on a rank that held a wrong element after any iteration. What was
+    measured before that is kept.
     """
     import torch.distributed as dist
 
@@ -58,16 +59,19 @@ def run(ctx: RankContext) -> None:
         collective_ceiling(ctx.case.target, workload.operation, backend),
         wire(ctx.case.target, workload.operation, backend),
     )
-    require_room(ctx, workload, max(sizes))
-    exchange = make(ctx, workload, max(sizes))
-    kept = {}
-    for size in sizes:
-        exchange.set_size(size // ELEMENT_BYTES[workload.dtype])
+    refused, fitting = room_for(ctx, workload, list(sizes))
+    kept: dict[int, int] = {}
+    for size in fitting:
+        exchange = make(ctx, workload, size)
         seconds = time_exchange(ctx, workload, exchange)
         check(exchange, workload.operation)
+        del exchange  # the next size needs its room
         _add(ctx, workload, size, seconds, bounds)
         kept[size] = len(seconds)
-    _say(ctx, workload, sizes, kept)
+        _say(ctx, workload, sizes, kept)
+    _log(ctx, workload, sizes, kept)
+    if refused is not None:
+        raise refused
 
 
 def whole_sizes(workload: Collective, ranks: int) -> dict[int, int]:
@@ -78,20 +82,33 @@ def whole_sizes(workload: Collective, ranks: int) -> dict[int, int]:
         raise Unsupported(str(problem)) from problem
 
 
-def require_room(ctx: RankContext, workload: Collective, size: int) -> None:
-    """Raise MeasurementFailed (out_of_memory) where the buffers of a message of `size` bytes do not fit."""
+def room_for(
+    ctx: RankContext, workload: Collective, sizes: list[int]
+) -> tuple[MeasurementFailed | None, list[int]]:
+    """What to raise at the first of `sizes` (ascending) for which this rank lacks room, and those with room on all.
+
+    Nothing is allocated. Call it on every rank: they agree on the sizes.
+    """
+    import torch
     import torch.distributed as dist
 
-    needed = needed_bytes(workload, size, ctx.world_size, dist.get_backend()) + busy_bytes(ctx.device)
     available, whose = available_bytes(ctx.device, ctx.case.target.tasks_per_node)
-    if needed > available:
-        key = "size_bytes" if workload.sizes is None else "sizes.largest"
-        raise MeasurementFailed(
-            "out_of_memory",
-            f"{workload.operation} of {format_bytes(size)} ({size} bytes) needs buffers of {needed} bytes on each "
-            f"rank, and {available} are available ({whose}); choose workload.{key} of at most "
-            f"{int(size * available / needed)} bytes. Nothing was allocated",
-        )
+    available -= busy_bytes(ctx.device)
+    needed = [needed_bytes(workload, size, ctx.world_size, dist.get_backend()) for size in sizes]
+    mine = next((place for place, bytes_ in enumerate(needed) if bytes_ > available), len(sizes))
+    everywhere = torch.tensor([mine], device=ctx.device)
+    dist.all_reduce(everywhere, op=dist.ReduceOp.MIN)
+    fitting = sizes[: int(everywhere)]
+    if mine == len(sizes):
+        return None, fitting
+    key = "size_bytes" if workload.sizes is None else "sizes.largest"
+    problem = (
+        f"{workload.operation} of {format_bytes(sizes[mine])} ({sizes[mine]} bytes) needs buffers of "
+        f"{needed[mine]} bytes on each rank, and {max(0, available)} are available ({whose}); choose "
+        f"workload.{key} of at most {max(0, int(sizes[mine] * available / needed[mine]))} bytes. Nothing was allocated for it"
+    )
+    kept = f"; {len(fitting)} smaller size(s) are measured" if fitting else ""
+    return MeasurementFailed("out_of_memory", problem + kept), fitting
 
 
 def needed_bytes(workload: Collective, size: int, ranks: int, backend: str) -> int:
@@ -113,12 +130,12 @@ def make(ctx: RankContext, workload: Collective, size: int) -> Exchange:
 def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) -> list[float]:
     """Seconds of each timed iteration at the exchange's size, the maximum over ranks.
 
-    Before each of them, untimed, the buffers are refilled and the ranks meet, so that none is charged for
-    another's delay.
+    Before each of them, untimed, the last result is looked at (see `check`), the buffers are refilled and the ranks
+    meet, so that none is charged for another's delay.
     """
     import torch.distributed as dist
 
-    before = start_together(ctx.device, exchange.refill)
+    before = start_together(ctx.device, exchange.refill, exchange.look)
 
     def times(count: int, warmup: int = 0) -> list[float]:
         seconds = time_iterations(
@@ -142,13 +159,18 @@ def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) ->
 
 
 def check(exchange: Exchange, operation: str) -> None:
-    """Check every element that this rank received last. Raises MeasurementFailed (wrong_result)."""
-    wrong = int(exchange.count_wrong())
+    """Every element that this rank received, in every iteration since the last check, warm-up included.
+
+    Raises MeasurementFailed (wrong_result).
+    """
+    found = exchange.take_wrong()
+    wrong = [place for place, count in enumerate(found, start=1) if count]
     if wrong:
         received = exchange.buffers[-1].numel()
         raise MeasurementFailed(
             "wrong_result",
-            f"{operation} of {exchange.elements} elements: {wrong} of {received} received are wrong",
+            f"{operation} of {exchange.elements} elements: {found[wrong[0] - 1]} of {received} received are wrong "
+            f"in iteration {wrong[0]} of {len(found)} (warm-up included); {len(wrong)} of them have wrong elements",
         )
 
 
@@ -180,12 +202,19 @@ def _add(ctx: RankContext, workload: Collective, size: int, seconds: list[float]
 
 
 def _say(ctx: RankContext, workload: Collective, sizes: dict[int, int], kept: dict[int, int]) -> None:
-    """What became of the sizes and iterations that were asked for, in the record's provenance and the log."""
-    rounded = [f"{asked} as {size}" for size, asked in sizes.items() if asked != size]
+    """What became so far of the sizes and iterations that were asked for, in the record's provenance."""
+    fewer = {str(size): count for size, count in kept.items() if count < workload.iterations}
+    ctx.facts["collective"] = {"rounded": _rounded(sizes), "fewer_iterations": fewer}
+
+
+def _log(ctx: RankContext, workload: Collective, sizes: dict[int, int], kept: dict[int, int]) -> None:
     fewer = {size: count for size, count in kept.items() if count < workload.iterations}
-    ctx.facts["collective"] = {"rounded": rounded, "fewer_iterations": {str(s): n for s, n in fewer.items()}}
-    if ctx.rank == 0 and rounded:
+    if ctx.rank == 0 and _rounded(sizes):
         unit = workload.unit_bytes(ctx.world_size)
-        log.info("sizes rounded down to multiples of %d bytes: %s", unit, ", ".join(rounded))
+        log.info("sizes rounded down to multiples of %d bytes: %s", unit, ", ".join(_rounded(sizes)))
     if ctx.rank == 0 and fewer:
         log.info("fewer than %d iterations within most_seconds_per_size: %s", workload.iterations, fewer)
+
+
+def _rounded(sizes: dict[int, int]) -> list[str]:
+    return [f"{asked} as {size}" for size, asked in sizes.items() if asked != size]
