@@ -48,7 +48,7 @@ def only(text: str) -> Reading:
 
 def test_bytes_over_elapsed_time_in_gigabytes_of_1e9():
     found = only(fio(job(write=way(4000 * MIB, 2000), options=DIRECT)))
-    assert (found.metric, found.samples) == ("storage.write_bandwidth", (4000 * MIB / 2.0 / 1e9,))
+    assert (found.metric, found.samples) == ("storage.stated_write_bandwidth", (4000 * MIB / 2.0 / 1e9,))
     assert found.labels["block_size"] == "1M" and found.labels["direct"] is True and found.bounded == "write"
 
 
@@ -81,19 +81,19 @@ def test_clients_are_put_together_and_their_sum_is_not_counted_twice():
 @pytest.mark.parametrize(
     ("options", "direction", "reached", "evidence"),
     [
-        ({"direct": "1"}, "write", "storage", "direct"),
-        ({"buffered": "0"}, "read", "storage", "direct"),
+        ({"direct": "1"}, "write", "stated", "direct"),
+        ({"buffered": "0"}, "read", "stated", "direct"),
         ({}, "write", "page_cache", "buffered"),
         ({}, "read", "page_cache", "buffered"),
         ({"direct": "0"}, "write", "page_cache", "buffered"),
-        ({"end_fsync": "1"}, "write", "storage", "end_fsync"),
+        ({"end_fsync": "1"}, "write", "stated", "end_fsync"),
         ({"end_fsync": "1"}, "read", "page_cache", "buffered"),
-        ({"fsync": "32"}, "write", "storage", "fsync"),
+        ({"fsync": "32"}, "write", "stated", "fsync"),
         ({"fsync": "0"}, "write", "page_cache", "buffered"),
-        ({"sync": "dsync"}, "write", "storage", "sync"),
+        ({"sync": "dsync"}, "write", "stated", "sync"),
         ({"sync": "none"}, "write", "page_cache", "buffered"),
         ({"ioengine": "mmap"}, "write", "page_cache", "buffered"),
-        ({"ioengine": "rbd"}, "read", "storage", "engine rbd"),
+        ({"ioengine": "rbd"}, "read", "stated", "engine rbd"),
         ({"ioengine": "null", "direct": "1"}, "write", "nothing", "moves no data"),
         ({"direct": "1", "filename": "/dev/shm/x"}, "write", "page_cache", "memory"),
         ({"direct": "1", "directory": "/mnt/a:/dev/shm"}, "read", "page_cache", "memory"),
@@ -110,10 +110,22 @@ def test_counters_of_block_devices_come_before_what_a_job_states():
     assert passage({}, "write", 1e9, 10.0, 1.024e9).reached == "storage"
     assert passage({"direct": "1"}, "read", 1e9, 10.0, 5120.0).reached == "page_cache"
     # of a short run the counters say nothing, and old versions count requests alone
-    assert passage({"direct": "1"}, "read", 1e9, 0.5, 5120.0).reached == "storage"
+    assert passage({"direct": "1"}, "read", 1e9, 0.5, 5120.0).reached == "stated"
     assert counted_bytes([{"name": "sda", "write_ios": 4}], "write") is None
     below = {"name": "md0", "write_sectors": 100, "aggr_write_ios": 1}
     assert counted_bytes([disk, below], "write") == 51200.0
+
+
+def test_a_direct_job_is_a_figure_of_storage_only_where_devices_counted_its_bytes():
+    moved = 4000 * MIB
+    disk = {"name": "nvme0n1", "write_sectors": moved // 512}
+    alone = fio(job(write=way(moved, 2000), options=DIRECT))
+    counted = fio(job(write=way(moved, 2000), options=DIRECT), disk_util=[disk])
+    less = fio(job(write=way(moved, 2000), options=DIRECT), disk_util=[{**disk, "write_sectors": 8}])
+    assert only(alone).metric == "storage.stated_write_bandwidth"
+    assert "no device counters" in str(only(alone).labels["evidence"])
+    assert only(counted).metric == "storage.write_bandwidth"
+    assert only(less).metric == "storage.page_cache_bandwidth"
 
 
 def test_a_buffered_job_is_never_called_storage():

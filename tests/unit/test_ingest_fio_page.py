@@ -43,8 +43,8 @@ def test_medians_over_repeats_and_the_page_cache_apart(tmp_path):
     paths = analysed(tmp_path, "fio", source)
     cached, written = sorted(rows(paths), key=lambda row: row["metric"])
     assert (written["metric"], written["reached"], written["repeats"]) == (
-        "storage.write_bandwidth",
-        "storage",
+        "storage.stated_write_bandwidth",
+        "stated",
         "3",
     )
     assert float(written["value"]) == pytest.approx(4000 * MIB / 2.0 / 1e9)
@@ -53,6 +53,7 @@ def test_medians_over_repeats_and_the_page_cache_apart(tmp_path):
     page = paths.report.read_text()
     assert "Storage benchmarks of others" in page and "page cache, no figure of storage" in page
     assert "1 row of the page cache" in page
+    assert "options alone: 1 row" in page and "written past the page cache, as stated" in page
 
 
 def test_results_of_mlperf_storage_stand_in_the_same_table(tmp_path):

@@ -29,9 +29,10 @@ OF_EXPERT_PARALLELISM = frozenset({"rank_imbalance", "all_to_all_time", "all_to_
 OF_IMAGES = frozenset({"frechet_floor", "frechet_of_noise"})
 OF_TORCHTITANS_LINES = frozenset({"external.tflops", "external.mfu", "external.memory", "external.grad_norm"})
 OF_NCCL_TESTS = frozenset({"collective.time", "collective.algorithm_bandwidth", "collective.bus_bandwidth"})
-OF_FIO = frozenset({"storage.write_bandwidth", "storage.read_bandwidth", "storage.page_cache_bandwidth"})
+OF_CHECKPOINTING = frozenset({"storage.write_bandwidth", "storage.read_bandwidth", "storage.page_cache_bandwidth"})
+OF_FIO = OF_CHECKPOINTING | {"storage.stated_write_bandwidth", "storage.stated_read_bandwidth"}
 OF_MLPERF_STORAGE = {
-    "checkpointing": OF_FIO | {"storage.write_time", "storage.read_time"},
+    "checkpointing": OF_CHECKPOINTING | {"storage.write_time", "storage.read_time"},
     "training": frozenset(
         {
             "storage.read_bandwidth", "storage.page_cache_bandwidth", "storage.training_throughput",

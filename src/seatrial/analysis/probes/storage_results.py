@@ -71,7 +71,6 @@ def _row(case: Case, metric: str, labels: Row, group: pd.DataFrame) -> Row:
     values = [float(value) for value in group["median"]]
     value, interval, ceilings = median(values), median_interval(values), group["ceiling"].dropna()
     ceiling = float(ceilings.median()) if len(ceilings) else None
-    cached = metric == "storage.page_cache_bandwidth"
     return {
         "study": case.study,
         "target": case.target.name,
@@ -82,7 +81,7 @@ def _row(case: Case, metric: str, labels: Row, group: pd.DataFrame) -> Row:
         "tool": labels.get("tool"),
         "what": ", ".join(_words(name, labels[name]) for name in NAMED if name in labels),
         "direction": labels.get("direction"),
-        "reached": ("page_cache" if cached else "storage") if metric.endswith("_bandwidth") else None,
+        "reached": _reached(metric) if metric.endswith("_bandwidth") else None,
         "evidence": labels.get("evidence"),
         "repeats": int(group["repeat"].nunique()),
         "samples": int(group["n"].sum()),
@@ -94,6 +93,13 @@ def _row(case: Case, metric: str, labels: Row, group: pd.DataFrame) -> Row:
         "ceiling_basis": next(iter(group["ceiling_basis"].dropna()), None),
         "fraction_of_ceiling": None if ceiling is None else value / ceiling,
     }
+
+
+def _reached(metric: str) -> str:
+    """What a bandwidth of this name is of."""
+    if metric == "storage.page_cache_bandwidth":
+        return "page_cache"
+    return "stated" if metric.startswith("storage.stated_") else "storage"
 
 
 def _words(name: str, value: object) -> str:

@@ -23,6 +23,12 @@ HANDED_OVER: dict[str, Metric] = {
     # of fio and MLPerf Storage: all processes' bytes over the time of the slowest
     "storage.write_bandwidth": Metric("GB/s", "higher", "bytes written past the page cache over elapsed time"),
     "storage.read_bandwidth": Metric("GB/s", "higher", "bytes read that did not come from the page cache"),
+    "storage.stated_write_bandwidth": Metric(
+        "GB/s", "higher", "bytes written past the page cache by the job's options alone: no device counted them"
+    ),
+    "storage.stated_read_bandwidth": Metric(
+        "GB/s", "higher", "bytes read past the page cache by the job's options alone: no device counted them"
+    ),
     "storage.write_time": Metric("s", "lower", "of one checkpoint as the benchmark states it, the slowest process"),
     "storage.read_time": Metric("s", "lower", "of one checkpoint as the benchmark states it, the slowest process"),
     "storage.page_cache_bandwidth": Metric(

@@ -30,6 +30,8 @@ MOST_ATTEMPTS = 100
 BARE = re.compile(r"(:\s*)-?(?:nan|inf)\b")
 DIRECTIONS: tuple[Direction, ...] = ("write", "read")
 KIB = 1024
+PROVEN = ("page_cache", "stated", "storage")
+"""How far bytes went, the least proven first."""
 LABELLED = {"rw": "pattern", "bs": "block_size", "ioengine": "ioengine", "iodepth": "iodepth"}
 """Options of a job that stand in a reading's labels, and as what."""
 TOLERANCE = 0.001
@@ -163,11 +165,12 @@ def _reading(direction: Direction, group: int, jobs: Sequence[Job], counted: flo
     found = [passage(job.options, direction, moved, seconds, counted) for job in jobs]
     if any(one.reached == "nothing" for one in found):
         return None
-    weakest = next((one for one in found if one.reached == "page_cache"), found[0])
+    weakest = min(found, key=lambda one: PROVEN.index(one.reached))
     labels = _labels(direction, group, jobs, weakest)
     if weakest.reached == "page_cache":
         return Reading("storage.page_cache_bandwidth", (moved / seconds / GB,), labels)
-    return Reading(f"storage.{direction}_bandwidth", (moved / seconds / GB,), labels, direction)
+    stated = "stated_" if weakest.reached == "stated" else ""
+    return Reading(f"storage.{stated}{direction}_bandwidth", (moved / seconds / GB,), labels, direction)
 
 
 def _labels(direction: Direction, group: int, jobs: Sequence[Job], how: Passage) -> dict[str, Label]:

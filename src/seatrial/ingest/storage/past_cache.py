@@ -1,8 +1,9 @@
 """Whether the bytes of an fio job went to storage, or may have gone no further than the page cache.
 
 In this order: an engine or path that has nothing to do with storage; what the block devices' counters saw, where
-fio kept them for long enough; reads and writes around the cache (direct); writes that were flushed within the
-measured time (sync, fsync, end_fsync); engines that talk to a storage server themselves. What is left was buffered.
+fio kept them for long enough. Without them it is as the job states and no more: reads and writes around the cache
+(direct), which some file systems take and cache all the same; writes that were flushed within the measured time
+(sync, fsync, end_fsync); engines that talk to a storage server themselves. What is left was buffered.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ LEAST_SHARE = 0.9
 """Bytes that the devices counted over those that the jobs moved: with less, the rest lay or stayed in memory."""
 FLUSHES = ("fsync", "fdatasync", "end_fsync", "fsync_on_close")
 OFF = ("0", "false", "none")
+UNCOUNTED = "as the job states; no device counters cover the bytes"
 
 
 @dataclass(frozen=True)
 class Passage:
-    """How far bytes went, and what shows it."""
+    """How far bytes went, and what shows it; `stated`: past the page cache by the job's options alone."""
 
-    reached: Literal["storage", "page_cache", "nothing"]
+    reached: Literal["storage", "stated", "page_cache", "nothing"]
     evidence: str
 
 
@@ -64,11 +66,11 @@ def passage(
             return Passage("page_cache", "block devices counted fewer bytes")
         return Passage("storage", "block devices counted the bytes")
     if _on(options, "direct") or options.get("buffered") == "0":
-        return Passage("storage", "direct, as the job states")
+        return Passage("stated", f"direct, {UNCOUNTED}")
     if direction == "write" and (flush := next((key for key in (*FLUSHES, "sync") if _on(options, key)), None)):
-        return Passage("storage", f"flushed within the measured time ({flush}), as the job states")
+        return Passage("stated", f"flushed within the measured time ({flush}), {UNCOUNTED}")
     if engine in OF_SERVERS:
-        return Passage("storage", f"engine {engine} goes around the page cache")
+        return Passage("stated", f"engine {engine} goes around the page cache, {UNCOUNTED}")
     return Passage("page_cache", "buffered, and nothing shows that it went further")
 
 

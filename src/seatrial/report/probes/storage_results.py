@@ -5,6 +5,7 @@ from __future__ import annotations
 from seatrial.analysis.probes import storage_results as handed
 from seatrial.analysis.probes.storage_results import is_storage_result
 from seatrial.analysis.tables import read_csv, require_cases, rows_of
+from seatrial.ingest.storage.past_cache import LEAST_SECONDS
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, span, table
@@ -14,6 +15,8 @@ TOOLS = {"fio": "fio", "mlperf_storage": "MLPerf Storage"}
 NAMES = {
     "storage.write_bandwidth": "written to storage",
     "storage.read_bandwidth": "read from storage",
+    "storage.stated_write_bandwidth": "written past the page cache, as stated",
+    "storage.stated_read_bandwidth": "read past the page cache, as stated",
     "storage.page_cache_bandwidth": "page cache, no figure of storage",
     "storage.write_time": "one checkpoint written",
     "storage.read_time": "one checkpoint read",
@@ -44,14 +47,21 @@ def section(study: StudyTables) -> ProbeSection | None:
 
 
 def _words(rows: list[Row]) -> list[str]:
-    """That there is nothing, or what is no figure of storage."""
+    """That there is nothing, what is no figure of storage, or what is one by its own statement alone."""
     if not rows:
         return ["No result was handed over that completed."]
+    words = []
     cached = [row for row in rows if row["reached"] == "page_cache"]
-    if not cached:
-        return []
-    reasons = ", ".join(dict.fromkeys(str(row["evidence"]) for row in cached))
-    return [f"No figure of storage: {count(len(cached), 'row')} of the page cache ({reasons})."]
+    if cached:
+        reasons = ", ".join(dict.fromkeys(str(row["evidence"]) for row in cached))
+        words.append(f"No figure of storage: {count(len(cached), 'row')} of the page cache ({reasons}).")
+    stated = [row for row in rows if row["reached"] == "stated"]
+    if stated:
+        words.append(
+            f"Past the page cache by the job's options alone: {count(len(stated), 'row')}, named apart. "
+            f"What would prove it: fio's disk_util with the bytes, of a run of at least {LEAST_SECONDS:g} s."
+        )
+    return words
 
 
 def _table(study: StudyTables, rows: list[Row]) -> Table:
