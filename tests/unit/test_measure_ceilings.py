@@ -18,11 +18,12 @@ from seatrial.measure.ceilings import (
     across_bound,
     bus_factor,
     collective_ceiling,
+    gather_bound,
     in_network_bound,
     inter_group_bound,
     tree_bound,
-    wire_bandwidth,
 )
+from seatrial.measure.collective.wire import wire
 from seatrial.measure.gemm import ceilings as gemm
 from seatrial.measure.memory import ceilings as memory
 
@@ -86,22 +87,22 @@ def test_bus_factor_rises_from_one_to_two(ranks: int) -> None:
 # 4 nodes of 8 B200 with one 50 GB/s NIC each read 382 GB/s of bus bandwidth: 37 GB/s on the wire, 74 % of the line
 # (stas00/ml-engineering, network).
 def test_published_reading_gives_its_published_wire_rate() -> None:
-    assert wire_bandwidth(382, ranks=32, groups=4) == pytest.approx(37, abs=0.1)
-    assert wire_bandwidth(382, 32, 4) / 50 == pytest.approx(0.74, abs=0.005)
+    carried = wire(accelerated(4), "all_reduce", "nccl")
+    assert carried is not None and carried.line_gbps == 50
+    assert 382 * carried.per_bus == pytest.approx(37, abs=0.1)
+    assert 382 * carried.per_bus / 50 == pytest.approx(0.74, abs=0.005)
     assert 382 / bound(accelerated(4)) == pytest.approx(0.74, abs=0.005)
 
 
 @pytest.mark.parametrize(("nodes", "gbps"), [(2, 750.0), (4, 516.7), (1000, 400.3)])
 def test_hierarchical_bound_of_eight_nics_of_50(nodes: int, gbps: float) -> None:
-    assert inter_group_bound(50, 8 * nodes, nodes) == pytest.approx(gbps, abs=0.1)
-    for operation in ("all_gather", "reduce_scatter"):
-        assert across_bound(operation, 50, 8 * nodes, nodes) == pytest.approx(gbps, abs=0.1)
+    for operation in ("all_reduce", "all_gather", "reduce_scatter"):
+        assert across_bound(operation, 50, [8] * nodes) == pytest.approx(gbps, abs=0.1)
 
 
 def test_all_to_all_is_bound_by_the_nic_of_each_rank() -> None:
     """Nobody can relieve a rank of what it sends to other nodes: nic (n-1)/(n-g)."""
     assert bound(accelerated(4), "all_to_all") == pytest.approx(50 * 31 / 24)
-    assert wire_bandwidth(50 * 31 / 24, 32, 4, "all_to_all") == pytest.approx(50)
     assert bound(accelerated(), "all_to_all") == 900, "one node: its fast links"
 
 
@@ -145,7 +146,7 @@ def test_a_fixed_algorithm_has_its_own_bound() -> None:
     assert bound(without(four, NCCL_ALGO="NVLS")) == bound(four)
     assert bound(without(h100(in_network_reduction=True), NCCL_ALGO="Ring")) == 450
     assert bound(without(h100(), NCCL_ALGO="Tree")) == pytest.approx(450 * 7 / 8)
-    assert tree_bound(50, 16, 2) == pytest.approx(750), "a tree of two has no middle"
+    assert tree_bound(50, (8, 8)) == pytest.approx(750), "a tree of two has no middle"
 
 
 @pytest.mark.parametrize(("nodes", "ceiling"), [(1, 900.0), (2, 750.0), (4, 516.7)])
@@ -238,14 +239,19 @@ def test_a_faster_network_never_lowers_a_ceiling(
 
 @given(st.integers(2, 500), st.integers(1, 72), st.floats(0.1, 1000))
 def test_equal_groups_are_bound_by_nic_times_ranks_over_groups(groups: int, size: int, nic: float) -> None:
-    ranks = groups * size
-    found = inter_group_bound(nic, ranks, groups)
-    assert found == pytest.approx(nic * (ranks - 1) / (groups - 1))
-    assert found >= nic * size * (1 - 1e-9), "never below the flat ring"
-    assert wire_bandwidth(found, ranks, groups) == pytest.approx(nic)
+    ranks, sizes = groups * size, [size] * groups
+    assert inter_group_bound(nic, sizes) == pytest.approx(nic * (ranks - 1) / (groups - 1))
+    assert gather_bound(nic, sizes) == pytest.approx(nic * (ranks - 1) / (groups - 1))
+    assert inter_group_bound(nic, sizes) >= nic * size * (1 - 1e-9), "never below the flat ring"
 
 
-@given(st.integers(2, 50), st.integers(2, 20), st.integers(1, 19), st.floats(1, 100))
-def test_uneven_groups_are_never_better_than_even_ones(groups: int, size: int, more: int, nic: float) -> None:
-    ranks = groups * size + more % groups
-    assert inter_group_bound(nic, ranks, groups) <= nic * (ranks - 1) / (groups - 1) * (1 + 1e-9)
+@given(st.integers(1, 50), st.integers(2, 72), st.data(), st.floats(1, 100))
+def test_what_is_left_over_never_lifts_a_bound(groups: int, size: int, data: st.DataObject, nic: float) -> None:
+    """A remainder carries less than a whole group would, for every operation."""
+    rest = data.draw(st.integers(1, size))
+    for operation in BUS_FACTORS:
+        uneven = across_bound(operation, nic, [*[size] * groups, rest])
+        whole = across_bound(operation, nic, [size] * (groups + 1))
+        assert uneven * bus_factor(operation, (groups + 1) * size) <= (
+            whole * bus_factor(operation, groups * size + rest) * (1 + 1e-9)
+        )

@@ -32,6 +32,8 @@ class Accelerator(Closed):
     """GB/s (1e9 bytes per second)."""
     achievable_memory_bandwidth_gbps: Fact | None = None
     """GB/s that someone's triad reached."""
+    last_level_cache_mib: Fact | None = None
+    """Where the driver does not tell it all: AMD's Infinity Cache."""
     power_w: Fact | None = None
     pcie_generation: Fact | None = None
     host_link_unidirectional_gbps: Fact | None = None
@@ -55,6 +57,8 @@ class ScaleUp(Closed):
     """Whether the switches add up on the way (NVLink SHARP), which lifts the ceiling of all_reduce."""
     in_network_reduction_source: str | None = None
     """Where that was read."""
+    in_network_reduction_least_ranks: Fact | None = None
+    """Ranks of a group from which the library lets the switches add up; fewer do as if they could not."""
     aggregate_tbps: Fact | None = None
     """TB/s of the whole domain, both directions, all accelerators at once."""
     bisection_tbps: Fact | None = None

@@ -11,10 +11,10 @@ from seatrial.measure.ceilings.factors import (
     BUS_FACTORS,
     across_bound,
     bus_factor,
+    gather_bound,
     in_network_bound,
     inter_group_bound,
     tree_bound,
-    wire_bandwidth,
 )
 
 __all__ = [
@@ -25,8 +25,8 @@ __all__ = [
     "collective_ceiling",
     "explain_excess",
     "full_bisection",
+    "gather_bound",
     "in_network_bound",
     "inter_group_bound",
     "tree_bound",
-    "wire_bandwidth",
 ]

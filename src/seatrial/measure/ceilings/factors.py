@@ -5,7 +5,7 @@ Formulas: NVIDIA/nccl-tests doc/PERFORMANCE.md; in-network reduction: nccl-tests
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 BUS_FACTORS: dict[str, Callable[[int], float]] = {
     "all_reduce": lambda n: 2 * (n - 1) / n,
@@ -30,36 +30,53 @@ def bus_factor(operation: str, ranks: int) -> float:
     return BUS_FACTORS[operation](ranks)
 
 
-def inter_group_bound(nic_gbps: float, ranks: int, groups: int) -> float:
-    """Bus bandwidth (GB/s) that all_reduce, all_gather and reduce_scatter over `groups` cannot exceed.
+def inter_group_bound(nic_gbps: float, sizes: Sequence[int]) -> float:
+    """Bus bandwidth (GB/s) that an all_reduce over groups of `sizes` ranks cannot exceed, `nic_gbps` for each rank.
 
-    A hierarchical all_reduce takes 2 S (k-1)/k bytes out of and into each of k groups, through the NICs of its
-    g members (`nic_gbps` GB/s each and one way), so busbw <= nic g k (n-1) / (n (k-1)), for equal groups
-    nic (n-1)/(k-1). Where the ranks do not divide evenly the smallest group decides.
+    S bytes have to leave and enter every group, through the NICs of its g members, and without switches that add
+    up all k groups together send at least 2 S (k-1): t >= S / (nic g) of the least group and t >= 2 S (k-1) /
+    (nic n), which a hierarchical algorithm reaches whose groups own shares by what they carry. busbw = 2 S (n-1) /
+    (n t); for equal groups nic (n-1)/(k-1).
     """
-    smallest = ranks // groups
-    return nic_gbps * smallest * groups * (ranks - 1) / (ranks * (groups - 1))
+    ranks = sum(sizes)
+    return nic_gbps * (ranks - 1) * min(2 * min(sizes) / ranks, 1 / (len(sizes) - 1))
 
 
-def across_bound(operation: str, nic_gbps: float, ranks: int, groups: int) -> float:
-    """Bus bandwidth (GB/s) of `operation` between `groups` of fast links, `nic_gbps` for each rank and direction.
+def gather_bound(nic_gbps: float, sizes: Sequence[int]) -> float:
+    """Bus bandwidth (GB/s) of all_gather and reduce_scatter over groups of `sizes` ranks.
 
-    all_to_all leaves (n-g)/n of each rank's buffer to its own NIC, which nobody can relieve: nic (n-1)/(n-g).
-    broadcast enters a group once, through all its NICs: g nic. send_recv has one NIC: nic. The others:
-    inter_group_bound. Raises ValueError for another operation.
+    A group of g has to receive (of reduce_scatter: send) what the other n-g ranks hold, S (n-g)/n:
+    busbw <= nic g (n-1)/(n-g) of the least group; for equal groups nic (n-1)/(k-1).
+    """
+    ranks, least = sum(sizes), min(sizes)
+    return nic_gbps * least * (ranks - 1) / (ranks - least)
+
+
+def ring_bound(nic_gbps: float, sizes: Sequence[int]) -> float:
+    """Bus bandwidth (GB/s) of flat rings: all of it enters every group, through its members' NICs: g nic."""
+    return nic_gbps * min(sizes)
+
+
+def network_reduction_bound(nic_gbps: float, sizes: Sequence[int]) -> float:
+    """Equivalent ring bandwidth of all_reduce where the switches between groups add up (SHARP): S out, S in."""
+    return ring_bound(nic_gbps, sizes) * bus_factor("all_reduce", sum(sizes))
+
+
+def across_bound(operation: str, nic_gbps: float, sizes: Sequence[int]) -> float:
+    """Bus bandwidth (GB/s) of `operation` between groups of `sizes` ranks, `nic_gbps` for each rank and direction.
+
+    all_to_all leaves (n-g)/n of each rank's buffer to its own NIC, which nobody can relieve: nic (n-1)/(n-g) of the
+    least group. broadcast enters every group once, through all its NICs: g nic. send_recv has one NIC: nic. The
+    others: inter_group_bound, gather_bound. Needs two groups. Raises ValueError for another operation.
     """
     _known(operation)
-    smallest = ranks // groups
+    if operation == "all_reduce":
+        return inter_group_bound(nic_gbps, sizes)
     if operation in GATHERS:
-        return inter_group_bound(nic_gbps, ranks, groups)
+        return gather_bound(nic_gbps, sizes)
     if operation == "all_to_all":
-        return nic_gbps * (ranks - 1) / (ranks - smallest)
-    return nic_gbps * smallest if operation == "broadcast" else nic_gbps
-
-
-def wire_bandwidth(bus_gbps: float, ranks: int, groups: int, operation: str = "all_reduce") -> float:
-    """GB/s that each rank's NIC carries one way where `operation` reads `bus_gbps`; inverts across_bound."""
-    return bus_gbps / across_bound(operation, 1.0, ranks, groups)
+        return nic_gbps * (sum(sizes) - 1) / (sum(sizes) - min(sizes))
+    return ring_bound(nic_gbps, sizes) if operation == "broadcast" else nic_gbps
 
 
 def inside_bound(operation: str, link_gbps: float, ranks: int, group: int) -> float:
@@ -88,16 +105,19 @@ def in_network_bound(link_gbps: float, ranks: int, group: int | None = None) -> 
     return 2 * link_gbps * (ranks - 1) / ranks * group / (group + 1)
 
 
-def tree_bound(link_gbps: float, ranks: int, groups: int = 1) -> float:
+def tree_bound(link_gbps: float, sizes: Sequence[int]) -> float:
     """Bus bandwidth of all_reduce by a double binary tree, by `link_gbps` one way for each rank.
 
-    A rank in the middle sends S upwards and S downwards: t >= 2 S / B, so busbw <= B (n-1)/n. The same for groups,
-    whose members' NICs send together: g nic (n-1)/n; a tree of two or three groups has no middle, and is bound as
-    any all_reduce between groups is.
+    Within one group every rank is a place in the trees. One in the middle sends S upwards and S downwards:
+    t >= 2 S / B, so busbw <= B (n-1)/n. The same for groups, whose members' NICs send together: g nic (n-1)/n, of
+    the third least, since each of the two trees has a root that sends less. A tree of two or three groups has no
+    middle; that and the others are bound as any all_reduce between groups is.
     """
-    if groups in (2, 3):
-        return inter_group_bound(link_gbps, ranks, groups)
-    return link_gbps * (ranks // groups) * (ranks - 1) / ranks if groups > 1 else link_gbps * (ranks - 1) / ranks
+    ranks = sum(sizes)
+    if len(sizes) == 1:
+        return link_gbps * (ranks - 1) / ranks
+    bound = inter_group_bound(link_gbps, sizes)
+    return bound if len(sizes) < 4 else min(bound, link_gbps * sorted(sizes)[2] * (ranks - 1) / ranks)
 
 
 def _known(operation: str) -> None:

@@ -1,15 +1,11 @@
-"""The links of a target as its facts declare them: inside the fast fabric, the NICs, the uplinks of switches."""
+"""The links of a target as its facts declare them: the fast fabric, PCIe between bridges, NICs, uplinks."""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from seatrial.config.target import ScaleOut, Target
-
-PCIE_LANE_GBPS = {3: 0.985, 4: 1.969, 5: 3.938, 6: 7.563}
-"""GB/s one way of a PCIe lane by generation: 8, 16, 32 GT/s in 128b/130b, 64 GT/s in flits (242 of 256 bytes)."""
-LANES = 16
+from seatrial.measure.ceilings.pcie import LANES, TRANSFERS, pcie_bandwidth
 
 
 class Bound(NamedTuple):
@@ -22,12 +18,25 @@ class Bound(NamedTuple):
 class Cut(NamedTuple):
     """Groups of ranks with `gbps` between them for each rank and direction."""
 
-    groups: int
+    sizes: tuple[int, ...]
+    """Ranks of each group, in their order; the last one may be what is left over."""
     gbps: float
     pair_gbps: float
     """What one rank alone can send across."""
     name: str
     source: str
+    network: bool = True
+    """Whether it is the network between nodes that is crossed, not the way through a host."""
+
+    @property
+    def groups(self) -> int:
+        return len(self.sizes)
+
+
+def group_sizes(ranks: int, size: int) -> tuple[int, ...]:
+    """The sizes of groups of `size` consecutive ranks: the last group is what is left over."""
+    whole, rest = divmod(ranks, size)
+    return (size,) * whole + ((rest,) if rest else ())
 
 
 def switched_off(target: Target) -> frozenset[str]:
@@ -71,17 +80,20 @@ def peer_link(target: Target) -> Bound | None:
 def _host_link(target: Target) -> Bound | None:
     """The way to the host's memory, which data take where accelerators do not reach each other."""
     accelerator = target.accelerator
-    if accelerator is None:
-        return None
-    module = accelerator.host_link_unidirectional_gbps
+    module = None if accelerator is None else accelerator.host_link_unidirectional_gbps
     if module is not None and module.value is not None:
         return Bound(module.value, f"through the host's memory, over the module's own link: {module.source}")
-    generation = accelerator.pcie_generation
-    if generation is None or generation.value is None or int(generation.value) not in PCIE_LANE_GBPS:
+    lanes = _pcie(target)
+    return None if lanes is None else Bound(lanes.gbps, f"through the host's memory, over {lanes.basis}")
+
+
+def _pcie(target: Target) -> Bound | None:
+    """One accelerator's PCI Express, 16 lanes of the declared generation."""
+    generation = None if target.accelerator is None else target.accelerator.pcie_generation
+    if generation is None or generation.value is None or int(generation.value) not in TRANSFERS:
         return None
-    rate = PCIE_LANE_GBPS[int(generation.value)] * LANES
-    words = f"through the host's memory, over PCIe {generation.value:g} x{LANES}, one direction"
-    return Bound(rate, f"{words}: generation {generation.source}")
+    words = f"PCIe {generation.value:g} x{LANES}, one direction: generation {generation.source}"
+    return Bound(pcie_bandwidth(int(generation.value)), words)
 
 
 def nic(target: Target) -> tuple[float, float, str] | None:
@@ -103,27 +115,62 @@ def nic(target: Target) -> tuple[float, float, str] | None:
 
 
 def cuts(target: Target) -> list[Cut] | None:
-    """Between fast domains, and between leaf switches whose uplinks carry less; None where a rate is not stated.
+    """Between the fast domains of a node, between nodes (or racks), and between leaf switches that carry less.
 
-    An empty list where all ranks share one fast domain.
+    None where a rate is not stated, an empty list where all ranks share one fast domain.
     """
-    domain = fast_domain(target)
-    groups = math.ceil(target.world_size / domain)
-    if groups < 2:
-        return []
-    rate = nic(target)
-    if rate is None or target.scale_out is None:
+    ranks, domain, node = target.world_size, fast_domain(target), _by_the_network(target)
+    found = []
+    if domain < node and ranks > domain:
+        host = bridge_cut(target)
+        if host is None:
+            return None
+        found.append(host)
+    if ranks > node:
+        network = network_cut(target)
+        if network is None:
+            return None
+        uplinks = uplink_cut(target)
+        found += [network] if uplinks is None else [network, uplinks]
+    return found
+
+
+def _by_the_network(target: Target) -> int:
+    """Ranks that reach each other without the network: a node's, or those of a fast domain that spans nodes."""
+    return max(fast_domain(target), target.tasks_per_node)
+
+
+def bridge_cut(target: Target) -> Cut | None:
+    """Between the fast domains of one node (bridged PCIe cards), at each accelerator's own PCI Express.
+
+    None where its generation is not stated. What leaves the node takes that way too.
+    """
+    lanes = _pcie(target)
+    if lanes is None:
+        return None
+    sizes = group_sizes(target.world_size, fast_domain(target))
+    return Cut(sizes, lanes.gbps, lanes.gbps, "the way between bridges", lanes.basis, network=False)
+
+
+def network_cut(target: Target) -> Cut | None:
+    """Between nodes, or fast domains that span nodes, at the NICs; None within one and where no NIC is declared."""
+    rate, network, node = nic(target), target.scale_out, _by_the_network(target)
+    if rate is None or network is None or target.world_size <= node:
         return None
     own, alone, source = rate
-    found = [Cut(groups, own, alone, target.scale_out.name, source)]
-    leaf = _leaf(target, target.scale_out, domain)
-    if leaf is not None:
-        ranks, factor, words = leaf
-        leaves = math.ceil(target.world_size / ranks)
-        up = own / factor
-        if leaves > 1:
-            found.append(Cut(leaves, up, min(alone, up * ranks), f"uplinks of {target.scale_out.name}", words))
-    return found
+    return Cut(group_sizes(target.world_size, node), own, alone, network.name, source)
+
+
+def uplink_cut(target: Target) -> Cut | None:
+    """Between leaf switches whose uplinks carry less than the NICs below; None where there is no such."""
+    rate, network = nic(target), target.scale_out
+    leaf = None if network is None else _leaf(target, network, _by_the_network(target))
+    if rate is None or network is None or leaf is None or target.world_size <= leaf[0]:
+        return None
+    ranks, factor, words = leaf
+    up = rate[0] / factor
+    sizes = group_sizes(target.world_size, ranks)
+    return Cut(sizes, up, min(rate[1], up * ranks), f"uplinks of {network.name}", words)
 
 
 def _leaf(target: Target, network: ScaleOut, domain: int) -> tuple[int, float, str] | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from seatrial.config.target import Target
-from seatrial.measure.ceilings.factors import GATHERS, wire_bandwidth
-from seatrial.measure.ceilings.links import fast_domain, nic
+from seatrial.measure.ceilings.collective import across_bound_of, way_of
+from seatrial.measure.ceilings.excess import across_reasons
+from seatrial.measure.ceilings.links import network_cut
 
 
 class Wire(NamedTuple):
@@ -21,19 +21,33 @@ class Wire(NamedTuple):
 def wire(target: Target, operation: str, backend: str) -> Wire | None:
     """How `operation` over all ranks of `target` loads the NIC of each rank, or its share of the node's.
 
-    Where ranks share the fast fabric, a hierarchical algorithm is assumed, which loads the NICs least; over gloo,
-    which knows of no nodes, a ring through all ranks, in which torch does reduce_scatter by a whole all_reduce
-    (counted on the wire, torch 2.13). None within one fast domain and where no NIC is declared.
+    The same way as that of the ceiling between nodes, whose bound is where the NICs that decide (of the least
+    group) carry their line rate: hierarchical, a flat ring or tree where NCCL_ALGO says so, or switches that add
+    up. Over gloo, which knows of no nodes, a ring through all ranks, in which torch does reduce_scatter by a whole
+    all_reduce (counted on the wire, torch 2.13). None within one fast domain and where no NIC is declared.
     """
-    ranks, domain = target.world_size, fast_domain(target)
-    groups, network, rate = math.ceil(target.world_size / domain), target.scale_out, nic(target)
-    if groups < 2 or network is None or rate is None:
+    cut = network_cut(target)
+    if cut is None:
         return None
-    shared, alone, source = rate
-    line = alone if operation == "send_recv" else shared
-    if backend == "gloo" and operation in GATHERS:
-        times = 2 if operation == "reduce_scatter" else 1
-        per_bus, way = times / (ranks // groups), "a ring through all ranks"
-    else:
-        per_bus, way = wire_bandwidth(1.0, ranks, groups, operation), f"between {groups} groups"
-    return Wire(per_bus, line, f"line rate of {network.name} for each rank, one direction; {way}: {source}")
+    line = cut.pair_gbps if operation == "send_recv" else cut.gbps
+    bound, basis = across_bound_of(target, way_of(target, operation, backend), cut)
+    per_bus = line / bound
+    if backend == "gloo" and operation == "reduce_scatter":
+        per_bus, basis = 2 * per_bus, f"twice, as by an all_reduce, {basis}"
+    return Wire(per_bus, line, f"line rate of {cut.name} for each rank, one direction; {basis}")
+
+
+def explain_wire_excess(target: Target, operation: str, gbps: float, backend: str = "auto") -> str | None:
+    """Why a rate of `gbps` on the wire may stand above the NICs' line rate; None where it does not.
+
+    The rate was computed from times, not counted: it names what that takes for granted and the reading contradicts.
+    """
+    carried = wire(target, operation, backend)
+    if carried is None or gbps <= carried.line_gbps:
+        return None
+    way = way_of(target, operation, backend)
+    reasons = across_reasons(target, operation)
+    if way.algorithm is not None:
+        reasons.insert(0, f"an algorithm that loads the NICs less than a {way.algorithm}")
+    above = f"{100 * gbps / carried.line_gbps:.3g} % of the {carried.basis}"
+    return f"{above}. Above it: {'; or '.join(reasons)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,9 @@ def wire_ceiling(
     if across is None:
         return None
     seconds, words = np.zeros(len(rows)), []
-    for number, cut in enumerate(across):
-        size = domain if number == 0 else -(-target.world_size // cut.groups)
-        out = between_groups(rows, size)
-        together = _largest_group(out, size) / (cut.gbps * size)
+    for cut in across:
+        out = between_groups(rows, cut.sizes[0])
+        together = _longest_group(out, cut.sizes) / cut.gbps
         seconds = np.maximum(seconds, np.maximum(together, busiest(out) / cut.pair_gbps))
         words.append(f"{cut.gbps:.4g} GB/s of {cut.name} for each rank: {cut.source}")
     inside = inside_link(target, min(domain, target.world_size)) if target.device != "cpu" and domain > 1 else None
@@ -50,10 +50,10 @@ def wire_ceiling(
     return seconds * row_bytes / 1e9, bound, f"{basis} of this load's rows: {'; '.join(words)}"
 
 
-def _largest_group(rows: np.ndarray, size: int) -> np.ndarray:
-    """The greater of out and in, of the busiest group of `size` ranks (the last may be smaller)."""
+def _longest_group(rows: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Of the group of ranks that takes longest, the greater of out and in, for each of its ranks."""
     import numpy as np
 
-    starts = np.arange(0, rows.shape[1], size)
+    starts = np.arange(0, rows.shape[1], sizes[0])
     out, into = (np.add.reduceat(rows.sum(axis=axis), starts, axis=1) for axis in (2, 1))
-    return np.asarray(np.maximum(out, into).max(axis=1))
+    return np.asarray((np.maximum(out, into) / np.asarray(sizes)).max(axis=1))
