@@ -186,8 +186,17 @@ def test_a_folder_that_is_not_there_or_is_none_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_refuses_is_not_writable() -> None:
-    with pytest.raises(MeasurementFailed, match="/proc is not writable"):
+    with pytest.raises(MeasurementFailed, match="no folder can be made in /proc: its file system takes none"):
         alone("/proc")
+
+
+def test_a_folder_that_is_read_only_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*given: Any, **named: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(MeasurementFailed, match="is not writable: Read-only"):
+        alone(tmp_path)
 
 
 def test_too_little_room_is_said_before_anything_is_written(
@@ -202,7 +211,7 @@ def test_too_little_room_is_said_before_anything_is_written(
 
 
 def test_a_shard_larger_than_memory_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MeasurementFailed, match="available") as failed:
+    with pytest.raises(MeasurementFailed, match=r"need 140,000 GB of memory.*available") as failed:
         alone(tmp_path, parameters=10**13)
     assert failed.value.kind == "out_of_memory"
     assert list(tmp_path.iterdir()) == []

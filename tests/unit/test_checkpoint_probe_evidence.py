@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from seatrial.checks import check_plan
 from seatrial.config.probe import Checkpoint
 from seatrial.errors import ConfigError
 from seatrial.measure.checkpoint.ceiling import ceiling
-from seatrial.measure.checkpoint.evidence import ENOUGH, Evidence
+from seatrial.measure.checkpoint.evidence import ENOUGH, Evidence, OfRank, judged
 from seatrial.plan import make_plan
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -45,7 +46,7 @@ ALL, NONE = [1.0, 1.0], [0.0, 0.0]
 def test_what_was_reached_is_the_least_that_is_proven(
     direction: Any, kinds: list[str], device: list[float], own: list[float], synced: bool, reached: str
 ) -> None:
-    found = Evidence(direction, kinds, device, own, synced)
+    found = Evidence(direction, kinds, device, own, synced, [0.0, 0.1])
     assert found.reached == reached
     assert found.words().startswith(f"{direction}: ")
     assert (found.metric == f"checkpoint.{direction}_bandwidth") == (reached == "storage")
@@ -60,10 +61,49 @@ def test_what_was_reached_is_the_least_that_is_proven(
 def test_no_evidence_short_of_all_of_it_is_storage(
     direction: Any, kinds: list[str], shares: list[float], synced: bool
 ) -> None:
-    found = Evidence(direction, kinds, shares, shares, synced)
+    found = Evidence(direction, kinds, shares, shares, synced, [0.0])
     enough = set(kinds) == {"counted"} and min(shares) >= ENOUGH and (synced or direction == "read")
     assert (found.reached == "storage") == enough
     assert found.words()
+
+
+def of_ranks(ranks: int, per_machine: int, **of_last: list[float]) -> list[OfRank]:
+    """Ranks of 100 bytes each; the first of a machine reads its counter, which sees all; the last is different."""
+    found = []
+    for rank in range(ranks):
+        device = [100.0 * per_machine if rank % per_machine == 0 else 0.0]
+        said: dict[str, Any] = {"device": device, "own": [100.0], "resident": [0.0]}
+        found.append(OfRank(f"m{rank // per_machine}", 100.0, **(said | (of_last if rank == ranks - 1 else {}))))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ranks", "words"),
+    [
+        # one of 16 ranks alone reads from memory: 6 % of all bytes, 100 % of its own
+        (of_ranks(16, 16, own=[0.0]), "own count is 0.00"),
+        (of_ranks(16, 16, resident=[1.0]), "held 1.00 of a rank's pages"),
+        (of_ranks(16, 1, device=[0.0]), "by 0.00 to 1.00 of the bytes: the page cache answered"),
+        (of_ranks(16, 8, own=[89.0]), "own count is 0.89"),
+        (of_ranks(16, 8, resident=[0.11]), "held 0.11"),
+        # a network mount, whose reads no process's own counter sees, with as much traffic of another job
+        ([replace(rank, own=[NAN]) for rank in of_ranks(4, 1, resident=[1.0])], "held 1.00"),
+        ([replace(rank, resident=[]) for rank in of_ranks(4, 1)], "may have answered"),
+    ],
+)
+def test_one_rank_or_machine_that_cached_makes_all_of_a_read_none_of_storage(ranks: Any, words: str) -> None:
+    found = judged("read", ["counted"], ranks, True)
+    assert found.reached == "page_cache"
+    assert words in found.words()
+
+
+def test_a_cold_read_that_every_machine_counted_is_one_of_storage() -> None:
+    for ranks in (of_ranks(16, 8), [replace(rank, own=[NAN]) for rank in of_ranks(4, 1, resident=[0.1])]):
+        assert judged("read", ["counted"], ranks, True).reached == "storage"
+    far = judged("write", ["counted"], of_ranks(4, 2, device=[400.0]), True)
+    assert (far.reached, far.device, far.most) == ("storage", [1.0], [3.0])
+    assert "others used it" in far.words()
+    assert judged("write", ["counted"], of_ranks(2, 1, device=[0.0]), True).reached == "page_cache"
 
 
 def test_others_on_the_device_are_told_of() -> None:

@@ -58,8 +58,8 @@ COLUMNS = (
     "fraction_of_ceiling",
     "note",
 )
-"""`measured`: completed repeats with this row's `reached`; `device_share`: the least share of the bytes that the
-counters saw in an iteration; `slowest_rank_gbps`: bytes of a rank over its own time, the least of all ranks."""
+"""`measured`: completed repeats with this row's `reached`; `device_share`: the least share of a machine's bytes that
+its counters saw in an iteration; `slowest_rank_gbps`: bytes of a rank over its own time, the least of all ranks."""
 Row = dict[str, Any]
 
 
@@ -146,7 +146,8 @@ def _figures(found: Sequence[Found], direction: str) -> Row:
         "fraction_of_ceiling": None if bound is None else value / bound,
     }
     said = dict.fromkeys(words for f in found for words in _evidence(f.record, direction))
-    if len(said) > 1 and shares:  # every repeat has figures of its own
+    if len(said) > 1 and found[0].bandwidth.labels.get("reached") == "storage" and shares:
+        # every repeat has figures of its own; where it was no storage each says why
         said = {f"{direction}: the counters moved by {min(shares):.2f} to {max(shares):.2f} of the bytes": None}
     if bound is not None and value > bound:
         said["faster than the storage is declared to be: a cache behind the device, or too low a figure"] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from seatrial.errors import MeasurementFailed
 from seatrial.units import GB, format_figure
 
 PREFIX = "seatrial-checkpoint-"
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the system says where nothing may be written."""
 REMOVE = """trap '' TERM INT HUP
 cat > /dev/null
 for attempt in 1 2 3 4 5; do rm -rf -- "$1"; sleep 1; test -e "$1" || exit 0; done"""
@@ -55,7 +58,13 @@ def make_folder(own: Path, case: Case, repeat: int) -> None:
         _remove_abandoned(given, _beginning(case, repeat), case.workload.time_limit_minutes)
         own.mkdir(mode=0o700, exist_ok=True)
     except OSError as problem:
-        raise MeasurementFailed("crashed", f"{given} is not writable: {problem.strerror}") from problem
+        if problem.errno in FORBIDDEN:
+            words = f"{given} is not writable: {problem.strerror}"
+        elif problem.errno == errno.ENOENT:
+            words = f"no folder can be made in {given}: its file system takes none, or somebody removed it"
+        else:
+            words = f"no folder can be made in {given}: {problem.strerror}"
+        raise MeasurementFailed("crashed", words) from problem
 
 
 def _beginning(case: Case, repeat: int) -> str:

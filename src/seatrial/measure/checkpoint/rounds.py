@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from seatrial.config.probe.checkpoint import Checkpoint
-from seatrial.measure.checkpoint.evidence import Direction, Evidence
+from seatrial.measure.checkpoint.evidence import Direction, Evidence, OfRank, judged
 from seatrial.measure.checkpoint.shards import Shards
 from seatrial.measure.checkpoint.together import all_together
 from seatrial.measure.context import RankContext
@@ -45,6 +45,8 @@ class Timed:
     seconds: list[float] = field(default_factory=list)
     device: list[float] = field(default_factory=list)
     own: list[float] = field(default_factory=list)
+    resident: list[float] = field(default_factory=list)
+    """Of reads: the share of this rank's pages that the page cache held right before."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,25 @@ class Rounds:
         numbers += [there[i % kept] for i in range(self.workload.iterations)]
         for place, number in enumerate(numbers):
             self._step(self._forget, number)
+            if place >= warmup:
+                timed.resident.append(self.resident[-1])
             self._time(timed, place >= warmup, self.files.read, number)
             self._step(self.shards.check, self.files.source, number)
         return timed
 
-    def outcome(self, timed: Timed, kinds: Sequence[str]) -> Outcome:
-        """What all ranks together measured; complete on rank 0 only."""
+    def outcome(self, timed: Timed, kinds: Sequence[str], machines: Sequence[str]) -> Outcome:
+        """What all ranks together measured, `kinds` and `machines` by rank; complete on rank 0 only."""
         slowest = slowest_rank(self.ctx, timed.seconds)
-        size = self.workload.size_bytes
-        device = [sum(of) / size for of in zip(*gather_samples(self.ctx, timed.device), strict=True)]
-        own = [sum(of) / size for of in zip(*gather_samples(self.ctx, timed.own), strict=True)]
-        evidence = Evidence(timed.direction, kinds, device, own, self.workload.fsync or self.workload.direct)
+        whose = self.files.rank if timed.direction == "write" else self.files.source
+        sizes = gather_samples(self.ctx, [float(self.shards.bytes_of(whose))])
+        device, own = gather_samples(self.ctx, timed.device), gather_samples(self.ctx, timed.own)
+        resident = gather_samples(self.ctx, timed.resident) if timed.resident else [[] for _ in sizes]
+        # on other ranks than 0 nothing was gathered
+        ranks = [
+            OfRank(machines[rank], size, device[rank], own[rank], resident[rank])
+            for rank, (size,) in enumerate(sizes)
+        ]
+        evidence = judged(timed.direction, kinds, ranks, self.workload.fsync or self.workload.direct)
         return Outcome(slowest, gather_samples(self.ctx, timed.seconds), evidence)
 
     def _time(self, timed: Timed, counts: bool, step: Callable[[int], None], number: int) -> None:
@@ -134,8 +144,11 @@ class Rounds:
         self.shards.forget()
         if self.workload.drop_caches and self.first_of_machine:
             page_cache.drop_all()
-        shares = [page_cache.drop(path) for path in self.files.files(self.files.source, number)]
-        self.resident.append(max(shares, default=0.0))
+        held = size = 0.0
+        for path in self.files.files(self.files.source, number):
+            bytes_of = path.stat().st_size
+            held, size = held + page_cache.drop(path) * bytes_of, size + bytes_of
+        self.resident.append(held / size if size else 0.0)
 
 
 def _difference(before: Moved | None, after: Moved | None, writes: bool) -> float:

@@ -30,7 +30,7 @@ from seatrial.measure.storage.backing import Backing, backing_of, is_network
 from seatrial.measure.storage.counters import BlockCounter, GroupCounter
 from seatrial.measure.timing import wait_for_all
 from seatrial.record import measurement
-from seatrial.units import GB
+from seatrial.units import GB, format_figure
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +104,11 @@ def _measure(ctx: RankContext, workload: Checkpoint, folder: Path) -> None:
         own_counts=isinstance(backing.counter, BlockCounter | GroupCounter),
         first_of_machine=min(on_machine) == ctx.rank,
     )
-    kinds = [place.kind for place in places]
-    written = rounds.outcome(rounds.write_all(), kinds)
+    kinds, machines = [place.kind for place in places], [place.boot for place in places]
+    written = rounds.outcome(rounds.write_all(), kinds, machines)
     if ctx.rank == 0:
         _add(ctx, workload, written, places)
-    read = rounds.outcome(rounds.read_all(), kinds)
+    read = rounds.outcome(rounds.read_all(), kinds, machines)
     resident = max(everyones(ctx, max(rounds.resident)))
     if ctx.rank == 0:
         _add(ctx, workload, read, places)
@@ -161,8 +161,9 @@ def _check_memory(workload: Checkpoint, ranks: int, on_machine: list[int]) -> No
         if name == "MemAvailable" and int(value.split()[0]) * 1024 < needed:
             raise MeasurementFailed(
                 "out_of_memory",
-                f"the shards of {len(on_machine)} rank(s) need {needed / GB:.3g} GB of memory and "
-                f"{int(value.split()[0]) * 1024 / GB:.3g} GB are available; fewer parameters, or more nodes",
+                f"the shards of {len(on_machine)} rank(s) need {format_figure(needed / GB)} GB of memory and "
+                f"{format_figure(int(value.split()[0]) * 1024 / GB)} GB are available; fewer parameters, or more "
+                "nodes",
             )
 
 

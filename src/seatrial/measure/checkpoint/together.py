@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import MeasurementFailed, SeatrialError
+from seatrial.measure.checkpoint.folder import FORBIDDEN
 from seatrial.measure.context import RankContext
 from seatrial.measure.timing import wait_for_all
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Stopped(Exception):
