@@ -253,12 +253,13 @@ def test_the_page_says_what_was_reached_and_what_follows(make_study: Any) -> Non
         words = told("write: the counters moved by 1.00 to 1.01 of the bytes")
         study.record(case, repeat, *reading("write", [2.0, 2.1], ceiling=4.0), **words)
     (ram,) = study.experiment("ram", {**WORK, "path": "/dev/shm/<b>"})
-    study.record(ram, 0, *reading("write", [8.0], "memory_file_system"))
+    study.record(ram, 0, *reading("write", [8.0], "memory_file_system"), *reading("read", [8.0], "unknown"))
     study.experiment("never", {**WORK, "path": "/never"})
     said = section_of(study.analyse())
     assert "1 row with memory as what was reached" in said
     assert "the counters moved by 1.00 to 1.01" in said
     assert "its data sheet" in said
+    assert "run as root" in said and "read_from: next_node" in said
     assert "no repeat completed" in said
     assert "80.3 GB, extrapolated" in said
     assert "cache behind the device" in said

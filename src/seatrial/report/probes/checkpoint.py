@@ -33,6 +33,13 @@ NOT_SEEN = (
     "What a write or read reached is what this machine's counters of the device or mount saw of its bytes. A cache "
     "behind the device (of a host below a virtual disk, of a controller, of a server) is beyond what they can see."
 )
+PROOF = (
+    "Nothing that an ordinary process reads counts the bytes of WEKA, GPFS, BeeGFS, Ceph or FUSE, and of Lustre only "
+    "root's counters do. What would prove such a figure: run as root, where the probe reads Lustre's client counters "
+    "(osc statistics), or the file system's own client counters from before and after, which are not read here. "
+    "With read_from: next_node nodes read what others wrote, which no cache of their own can hold: a read like that "
+    "keeps its name here, but can be told from a cached one."
+)
 RECKONED = (
     "The interval between checkpoints that loses least is reckoned after Young and after Daly from the time of one "
     "checkpoint, all of which is taken to hold up the training; what is written beside a training holds it up less."
@@ -71,6 +78,8 @@ def _words(rows: list[Row]) -> list[str]:
         if of_kind:
             what = count(len(of_kind), "row")
             found.append(f"No figure of storage: {what} with {REACHED[reached]} as what was reached.")
+            if reached == "unknown":
+                found.append(PROOF)
     return found
 
 
