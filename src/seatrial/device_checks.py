@@ -20,8 +20,8 @@ def check_room(plan: Plan, case: Case, workload: Gemm | Memory) -> None:
     place = f"experiments.{case.experiment}.workload"
     stated = _memory(case.target)
     if isinstance(workload, Memory):
-        key, value = f"{place}.size_bytes", str(workload.size_bytes)
-        needed, what = workload.arrays_held * workload.size_bytes, f"{workload.arrays_held} array(s)"
+        key, value = f"{place}.size_bytes", str(workload.array_bytes)
+        needed, what = workload.arrays_held * workload.array_bytes, f"{workload.arrays_held} array(s)"
     else:
         largest = max(workload.shapes, key=workload.held_bytes)
         key = f"{place}.m" if workload.search is None else f"{place}.search"

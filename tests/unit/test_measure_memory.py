@@ -16,6 +16,7 @@ from seatrial.errors import MeasurementFailed, Unsupported
 from seatrial.measure import room, session
 from seatrial.measure.context import RankContext
 from seatrial.measure.memory import ceilings, host, run, within
+from seatrial.measure.memory.caches import Caches
 from seatrial.record import Record
 
 CPU = torch.device("cpu")
@@ -39,6 +40,7 @@ def test_bandwidth_counts_every_array_once(
         return [0.5]
 
     monkeypatch.setattr(run, "time_iterations", timed)
+    monkeypatch.setattr(run, "largest_caches", lambda ctx: Caches(1000, "a cache"))
     ctx = context(memory_case(operation=operation, dtype=dtype), tmp_path)
     run.run(ctx)
     (found,) = ctx.measurements

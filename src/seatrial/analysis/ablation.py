@@ -27,6 +27,8 @@ JUDGED_BY = (
     "moe_alltoall.time",
     "gemm.throughput",
     "memory.bandwidth",
+    "memory.cached_bandwidth",
+    "memory.unproven_bandwidth",
     "memory.host_bandwidth",
     "checkpoint.write_bandwidth",
     "checkpoint.read_bandwidth",

@@ -28,7 +28,12 @@ OF_ROUTING = frozenset({"expert_imbalance", "expert_gini"})
 OF_EXPERT_PARALLELISM = frozenset({"rank_imbalance", "all_to_all_time", "all_to_all_share"})
 OF_IMAGES = frozenset({"frechet_floor", "frechet_of_noise"})
 OF_TORCHTITANS_LINES = frozenset({"external.tflops", "external.mfu", "external.memory", "external.grad_norm"})
-OF_NCCL_TESTS = frozenset({"collective.time", "collective.algorithm_bandwidth", "collective.bus_bandwidth"})
+OF_MEMORY = frozenset({"memory.bandwidth", "memory.cached_bandwidth", "memory.unproven_bandwidth"})
+OF_NCCL_TESTS = frozenset(
+    f"collective.{way}{name}"
+    for way in ("", "unchecked_")
+    for name in ("time", "algorithm_bandwidth", "bus_bandwidth")
+)
 OF_CHECKPOINTING = frozenset({"storage.write_bandwidth", "storage.read_bandwidth", "storage.page_cache_bandwidth"})
 OF_FIO = OF_CHECKPOINTING | {"storage.stated_write_bandwidth", "storage.stated_read_bandwidth"}
 OF_MLPERF_STORAGE = {
@@ -63,7 +68,7 @@ def measures(case: Case, metric: str) -> bool:
     if isinstance(workload, Gemm):
         return metric in _of_products(workload)
     if isinstance(workload, Memory):
-        return metric == ("memory.host_bandwidth" if workload.host_copy else "memory.bandwidth")
+        return metric in ({"memory.host_bandwidth"} if workload.host_copy else OF_MEMORY)
     return family == workload.kind
 
 

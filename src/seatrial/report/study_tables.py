@@ -16,7 +16,7 @@ from seatrial.analysis.tables import canonical_json, read_csv, require_cases, ro
 from seatrial.analysis.verdict_file import read_verdicts
 from seatrial.analysis.verdicts import COMPARISON_TEXT
 from seatrial.case import Case
-from seatrial.config.probe import MoeAlltoall
+from seatrial.config.probe import Memory, MoeAlltoall
 from seatrial.config.probe.moe_alltoall import load_words
 from seatrial.config.training import External, Moe, Training
 from seatrial.paths import StudyPaths
@@ -152,6 +152,8 @@ def _size_words(work: Any) -> str:
     """The size of a memory or collective probe's buffers, or the range of its sizes."""
     if work.size_bytes is not None:
         return format_bytes(work.size_bytes)
+    if isinstance(work, Memory):
+        return "beyond caches" if not work.host_copy else format_bytes(work.array_bytes)
     return f"{format_bytes(work.sizes.smallest)} to {format_bytes(work.sizes.largest)}"
 
 

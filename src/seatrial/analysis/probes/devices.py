@@ -39,6 +39,8 @@ METRICS = (
     "gemm.best_throughput",
     "gemm.sustained_throughput",
     "memory.bandwidth",
+    "memory.cached_bandwidth",
+    "memory.unproven_bandwidth",
     "memory.host_bandwidth",
 )
 COLUMNS = (

@@ -16,7 +16,15 @@ PROBES: dict[str, Metric] = {
     "gemm.sustained_throughput": Metric(
         "TFLOP/s", "higher", "of products that follow each other without a pause; a sample per second"
     ),
-    "memory.bandwidth": Metric("GB/s", "higher", "bytes read and written over the time of one pass"),
+    "memory.bandwidth": Metric(
+        "GB/s", "higher", "bytes read and written over the time of one pass over arrays that no cache can hold"
+    ),
+    "memory.cached_bandwidth": Metric(
+        "GB/s", "higher", "the same over arrays of less than 4 times the last-level caches, which may have answered"
+    ),
+    "memory.unproven_bandwidth": Metric(
+        "GB/s", "higher", "the same where nothing says how large the last-level caches are"
+    ),
     "memory.host_bandwidth": Metric(
         "GB/s", "higher", "bytes copied between host and device over the time of one pass, both directions together"
     ),
@@ -70,6 +78,11 @@ PROBES: dict[str, Metric] = {
     "collective.wire_bandwidth": Metric(
         "GB/s", "higher", "carried between nodes by each rank's NIC, one way, by the algorithm that the basis names"
     ),
+    "collective.unchecked_time": Metric("s", "lower", "collective.time of a run whose results nobody checked"),
+    "collective.unchecked_algorithm_bandwidth": Metric(
+        "GB/s", "higher", "size over time; results were not checked"
+    ),
+    "collective.unchecked_bus_bandwidth": Metric("GB/s", "higher", "busbw of a run whose results nobody checked"),
     **DATALOAD,
     "bisection.bandwidth": Metric(
         "GB/s",
@@ -79,6 +92,11 @@ PROBES: dict[str, Metric] = {
     ),
     "bisection.pair_bandwidth": Metric(
         "GB/s", "higher", "bytes of a pair in one direction, while as many go back, over the time of its exchange"
+    ),
+    "bisection.pair_medians": Metric(
+        "GB/s",
+        "higher",
+        "of many pairs that sent at the same time: each one's median, in the order of the labels firsts and seconds",
     ),
     "bisection.pair_time": Metric(
         "s", "lower", "time of one exchange of a pair in both directions, the maximum over its ranks"

@@ -43,10 +43,10 @@ def bytes_moved(operation: str, size_bytes: int) -> int:
 
 
 def whole_numbers(workload: Memory, device: torch.device, generator: torch.Generator) -> torch.Tensor:
-    """An array of `size_bytes` of random whole numbers from -8 to 7."""
+    """An array of `array_bytes` of random whole numbers from -8 to 7."""
     import torch
 
-    count = workload.size_bytes // ELEMENT_BYTES[workload.dtype]
+    count = workload.array_bytes // ELEMENT_BYTES[workload.dtype]
     empty = torch.empty(count, dtype=getattr(torch, workload.dtype), device=device)
     return empty.random_(-8, 8, generator=generator)
 

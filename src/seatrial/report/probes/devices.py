@@ -23,6 +23,8 @@ METRIC_WORDS = {
     "gemm.best_throughput": "best shape",
     "gemm.sustained_throughput": "held",
     "memory.bandwidth": "memory",
+    "memory.cached_bandwidth": "memory, perhaps its caches",
+    "memory.unproven_bandwidth": "memory, unless its caches",
     "memory.host_bandwidth": "to and from the host",
 }
 RULE = (
