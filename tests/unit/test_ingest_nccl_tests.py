@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,7 +102,8 @@ def test_runs_make_a_study_of_themselves(tmp_path, capsys):
     assert collect(paths)[0]["log"] is not None
     analyse(paths)
     report(paths)
-    assert "not run here" in paths.report.read_text()
+    page = paths.report.read_text()
+    assert "not run here" in page and "All results of these runs that stand here were checked" in page
 
 
 def test_what_a_mean_over_ranks_is_stands_in_labels_and_provenance_and_never_as_a_maximum(tmp_path):
@@ -155,6 +157,33 @@ def test_a_mean_over_ranks_passes_no_criterion_on_the_maximum(tmp_path):
         found[words] = {verdict["criterion"]: verdict["verdict"] for verdict in verdicts}
     assert set(found["-a 3"].values()) <= {"pass", "fail"} and len(found["-a 3"]) == 2
     assert set(found["-a 1"].values()) == {"incomplete"}
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_results_that_nobody_checked_pass_nothing_unless_the_study_allows_it_and_the_page_says_so(
+    tmp_path, conf_with, allowed
+):
+    runs = root_text(Written(hosts=4, checked=False))
+    logs = handed(tmp_path / "logs", {"all_reduce_1.log": runs, "all_reduce_2.log": runs})
+    study = STUDY.replace("checked: true", "over_ranks: mean")
+    study = study.replace("{over_ranks: mean}", f"{{over_ranks: mean, allow_unchecked: {str(allowed).lower()}}}")
+    words = ["--conf", str(conf_with(study)), "--override", "target.nodes=4"]
+    paths, found = ingest(logs, tmp_path, *words)
+    kind = "" if allowed else "unchecked_"
+    expected = {f"collective.{kind}{name}" for name in ("time", "algorithm_bandwidth", "bus_bandwidth")}
+    assert {m.metric for m in found[0].measurements} == expected and found[0].outcome == "completed"
+    assert {m.labels["checked"] for m in found[0].measurements} == {False}
+    collect(paths)
+    analyse(paths)
+    (verdict,) = json.loads(paths.verdicts.read_text())
+    assert verdict["verdict"] == ("pass" if allowed else "incomplete")
+    rows = pd.read_csv(paths.probe_table("collective"))
+    assert len(rows) == (6 if allowed else 0) and not rows["checked"].any()
+    report(paths)
+    page = paths.report.read_text()
+    assert ("Not checked, but allowed by the study" in page) == allowed
+    assert ("6 readings were not checked" in page) == (not allowed)
+    assert "result is checked" not in page and "were checked" not in page
 
 
 @pytest.mark.parametrize(

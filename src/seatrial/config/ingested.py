@@ -98,6 +98,9 @@ class NcclTestsLogs(HandedOver):
     over_ranks: Literal["max", "mean", "min", "rank0"] | None = None
     """What -a made of the processes' times, where the log does not say: nccl-tests takes the mean unless told
     otherwise, Seatrial's own probe the maximum. None: not known, and labelled so."""
+    allow_unchecked: bool = False
+    """Whether runs whose results were not checked (-c 0) count as results, labelled `checked: false`. Otherwise
+    their figures are metrics of their own, collective.unchecked_..., which pass no criterion on the others."""
 
 
 class FioResults(HandedOver):

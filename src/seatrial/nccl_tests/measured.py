@@ -1,7 +1,8 @@
 """The measurements of a run: times and bandwidths by size, as the probe collective has them.
 
-Bandwidths are computed here from size and time. What was not checked, and what is no maximum over ranks, is
-labelled as such, so that it stands beside nothing else unseen.
+Bandwidths are computed here from size and time. What is no maximum over ranks is labelled as such, so that it
+stands beside nothing else unseen. What was not checked has metrics of its own, for a wrong result may be a
+fast one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from seatrial.units import GB
 
 MICROSECONDS = 1e-6
 NOT_STATED = "not stated"
+UNCHECKED = "collective.unchecked_"
+"""What the metrics of results that nobody checked begin with."""
 Labels = dict[str, str | int | float | bool]
 
 
@@ -35,8 +38,13 @@ def measured(
     ranks: int,
     statistic: Statistic | None,
     ceiling: tuple[float, str] | None = None,
+    *,
+    allow_unchecked: bool = False,
 ) -> Measured:
     """What the rows of a run say, each size once; several rows of one size (-N) are its samples.
+
+    Sides that were not checked give collective.unchecked_time and so on, or with `allow_unchecked` the same metrics
+    as others, labelled `checked: false`.
 
     `statistic`: what the times are over the processes, as the run says or as is known otherwise. `ceiling`: of the
     bus bandwidth in GB/s, with its basis.
@@ -54,7 +62,7 @@ def measured(
             labels = _labels(run, row, side, operation, ranks, in_place, statistic)
             times = side.iterations or (side.time.value,)
             samples[tuple(labels.items())] += [time * MICROSECONDS for time in times]
-    found = [m for key, seconds in samples.items() for m in _of_size(dict(key), seconds, ceiling)]
+    found = [m for key, seconds in samples.items() for m in _of_size(dict(key), seconds, ceiling, allow_unchecked)]
     return Measured(tuple(found), tuple(refused))
 
 
@@ -100,12 +108,15 @@ def _labels(
     return labels
 
 
-def _of_size(labels: Labels, seconds: Sequence[float], ceiling: tuple[float, str] | None) -> list[Measurement]:
+def _of_size(
+    labels: Labels, seconds: Sequence[float], ceiling: tuple[float, str] | None, allow_unchecked: bool
+) -> list[Measurement]:
     value, basis = ceiling if ceiling else (None, None)
     size, factor = int(labels["size_bytes"]), bus_factor(str(labels["operation"]), int(labels["ranks"]))
     algorithm = [size / s / GB for s in seconds]
+    family = "collective." if labels["checked"] or allow_unchecked else UNCHECKED
     return [
-        measurement("collective.time", seconds, labels),
-        measurement("collective.algorithm_bandwidth", algorithm, labels),
-        measurement("collective.bus_bandwidth", [a * factor for a in algorithm], labels, value, basis),
+        measurement(f"{family}time", seconds, labels),
+        measurement(f"{family}algorithm_bandwidth", algorithm, labels),
+        measurement(f"{family}bus_bandwidth", [a * factor for a in algorithm], labels, value, basis),
     ]

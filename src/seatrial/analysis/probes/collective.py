@@ -46,9 +46,11 @@ COLUMNS = (
     "ceiling",
     "ceiling_basis",
     "fraction_of_ceiling",
+    "checked",
     "note",
 )
-"""Bandwidths in GB/s, medians over repeats; `wire_line`: the line rate that `wire_bandwidth` is held against."""
+"""Bandwidths in GB/s, medians over repeats; `wire_line`: the line rate that `wire_bandwidth` is held against.
+`checked`: whether results were; false only where the study allows it (what else was not checked has no row)."""
 FIT_COLUMNS = (
     *OF_A_LINE,
     "piece",
@@ -135,6 +137,7 @@ def _row(paths: StudyPaths, case: Case, labels: Row, frame: pd.DataFrame) -> Row
         "ceiling": ceiling,
         "ceiling_basis": next(iter(bus["ceiling_basis"].dropna()), None),
         "fraction_of_ceiling": reading / ceiling if reading is not None and ceiling is not None else None,
+        "checked": bool(labels.get("checked", True)),
         "note": _note(case, labels, reading, ceiling),
     }
 

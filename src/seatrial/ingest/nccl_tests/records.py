@@ -1,6 +1,7 @@
 """One run of nccl-tests -> one Record, whatever became of the run.
 
-completed               the run printed its footer, no result was wrong, bandwidths follow from sizes and times
+completed               the run printed its footer, no result was wrong, bandwidths follow from sizes and times;
+                        what was not checked has metrics of its own, unless the workload allows it
 failed, wrong_result    results were wrong, or the output contradicts itself
 failed, crashed, ...    the output says so, or ends before the run does
 unsupported             nothing in it is a measurement of the operation (host time alone, sizes of 0 bytes)
@@ -40,7 +41,7 @@ def record_of(case: Case, repeat: int, handed: HandedRun) -> Record:
     ranks = run.ranks or case.target.accelerators or case.target.world_size
     statistic, basis = _statistic(run, workload)
     bound = collective_ceiling(case.target, handed.operation, "nccl") if handed.operation in WITH_CEILINGS else None
-    read = measured(run, handed.operation, ranks, statistic, bound)
+    read = measured(run, handed.operation, ranks, statistic, bound, allow_unchecked=workload.allow_unchecked)
     outcome, error = _judged(run, read)
     return Record(
         study=case.study,

@@ -105,7 +105,8 @@ def room_for(
     problem = (
         f"{workload.operation} of {format_bytes(sizes[mine])} ({sizes[mine]} bytes) needs buffers of "
         f"{needed[mine]} bytes on each rank, and {max(0, available)} are available ({whose}); choose "
-        f"workload.{key} of at most {max(0, int(sizes[mine] * available / needed[mine]))} bytes. Nothing was allocated for it"
+        f"workload.{key} of at most {max(0, int(sizes[mine] * available / needed[mine]))} bytes. "
+        "Nothing was allocated for it"
     )
     kept = f"; {len(fitting)} smaller size(s) are measured" if fitting else ""
     return MeasurementFailed("out_of_memory", problem + kept), fitting

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from seatrial.analysis.probes.collective import COLUMNS, FIT_COLUMNS
 from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.report.drawing import drawn
 from seatrial.report.probes.collective_figures import bandwidth_figure, shown_lines, time_figure
+from seatrial.report.probes.collective_unchecked import unchecked_details, unchecked_words
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.step_time import share_words
 from seatrial.report.study_tables import Row, StudyTables
@@ -18,10 +20,12 @@ KINDS = ("collective", "nccl_tests_logs")
 MOST_EXPLAINED = 6
 DEFINITIONS = (
     "Bandwidths as nccl-tests defines them: bus bandwidth is size over time, times the operation's factor, so "
-    "that operations and numbers of ranks compare. An iteration takes as long as its slowest rank; results are "
-    "checked."
+    "that operations and numbers of ranks compare."
 )
-OF_LOGS = "Logs of nccl-tests were not run here: their times are over ranks as they say, and checked as they say."
+MEASURED = "Where Seatrial measured, an iteration takes as long as its slowest rank, and its result is checked."
+OF_LOGS = "Logs of nccl-tests were not run here: their times are over ranks as they say."
+CHECKED = "All results of these runs that stand here were checked."
+ALLOWED = "Not checked, but allowed by the study: "
 
 
 def section(study: StudyTables) -> ProbeSection | None:
@@ -42,15 +46,21 @@ def section(study: StudyTables) -> ProbeSection | None:
         name="collectives",
         title="Collectives by message size",
         short="Collectives",
-        words=_words(rows, "nccl_tests_logs" in kinds),
+        words=_words(rows, kinds) + unchecked_words(study),
         figures=[figure for figure in figures if figure is not None],
         tables=[_best_table(rows), *([_fit_table(fits)] if fits else [])],
-        details=[("Every size", _size_table(rows))] if rows else [],
+        details=[*([("Every size", _size_table(rows))] if rows else []), *unchecked_details(study)],
     )
 
 
-def _words(rows: list[Row], logs: bool) -> list[str]:
-    found = [DEFINITIONS, *([OF_LOGS] if logs else [])]
+def _words(rows: list[Row], kinds: Collection[str]) -> list[str]:
+    found = [DEFINITIONS]
+    if "collective" in kinds:
+        found.append(MEASURED)
+    if "nccl_tests_logs" in kinds:
+        allowed = list(dict.fromkeys(row["line"] for row in rows if not row["checked"]))
+        named = ", ".join(allowed[:MOST_EXPLAINED]) + (", ..." if len(allowed) > MOST_EXPLAINED else "")
+        found += [OF_LOGS, *([f"{ALLOWED}{named}." if allowed else CHECKED] if rows else [])]
     above = [row for row in rows if row["note"]]
     worst = {row["line"]: row for row in sorted(above, key=lambda row: row["fraction_of_ceiling"])}
     for line, row in list(worst.items())[:MOST_EXPLAINED]:
