@@ -259,7 +259,7 @@ def test_the_page_says_what_was_reached_and_what_follows(make_study: Any) -> Non
     assert "1 row with memory as what was reached" in said
     assert "the counters moved by 1.00 to 1.01" in said
     assert "its data sheet" in said
-    assert "run as root" in said and "read_from: next_node" in said
+    assert "a run as root on Lustre" in said and "read_from: next_node" in said
     assert "no repeat completed" in said
     assert "80.3 GB, extrapolated" in said
     assert "cache behind the device" in said

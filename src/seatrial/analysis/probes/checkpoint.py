@@ -59,7 +59,8 @@ COLUMNS = (
     "note",
 )
 """`measured`: completed repeats with this row's `reached`; `device_share`: the least share of a machine's bytes
-that its counters saw in an iteration; `slowest_rank_gbps`: bytes of a rank over its own time, the least of all ranks."""
+that its counters saw in an iteration; `slowest_rank_gbps`: bytes of a rank over its own time, the least of all
+ranks."""
 Row = dict[str, Any]
 
 

@@ -34,11 +34,11 @@ NOT_SEEN = (
     "behind the device (of a host below a virtual disk, of a controller, of a server) is beyond what they can see."
 )
 PROOF = (
-    "Nothing that an ordinary process reads counts the bytes of WEKA, GPFS, BeeGFS, Ceph or FUSE, and of Lustre only "
-    "root's counters do. What would prove such a figure: run as root, where the probe reads Lustre's client counters "
-    "(osc statistics), or the file system's own client counters from before and after, which are not read here. "
-    "With read_from: next_node nodes read what others wrote, which no cache of their own can hold: a read like that "
-    "keeps its name here, but can be told from a cached one."
+    "No counter that an ordinary process may read tells the bytes of WEKA, GPFS, BeeGFS, Ceph or FUSE; those of "
+    "Lustre's clients (osc statistics) are root's. What would prove such a figure: a run as root on Lustre, where "
+    "the probe reads them, or the file system's own client counters from before and after, which it does not read. "
+    "With read_from: next_node nodes read what others wrote, which no cache of their own can hold: such a read "
+    "keeps its name here, but is no copy in the reader's memory."
 )
 RECKONED = (
     "The interval between checkpoints that loses least is reckoned after Young and after Daly from the time of one "
