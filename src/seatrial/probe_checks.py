@@ -27,7 +27,7 @@ from seatrial.measure.topology import FROM_SLURM, read_topology
 from seatrial.measure.topology import KEY as TOPOLOGY_KEY
 from seatrial.planned import Plan
 
-MOST_PAIRS = 20_000
+MOST_PAIRS = 8_128
 """Every pair has a measurement of its own in the record."""
 
 
@@ -152,9 +152,10 @@ def _check_bisection(plan: Plan, case: Case, workload: Bisection) -> None:
         _refuse(plan, f"{place}.cuts", "rails need several hosts of several ranks", workload.cuts, allowed)
     ends = there if workload.between == "hosts" else target.world_size
     most = max(n for n in range(ends + 1) if n * (n - 1) // 2 <= MOST_PAIRS)
-    if workload.pairwise and ends > most:
-        problem = f"{ends} {workload.between} have too many pairs to measure each"
-        _refuse(plan, f"{place}.pairwise", problem, workload.pairwise, f"[], or at most {most} {workload.between}")
+    if "alone" in workload.pairwise and ends > most:
+        problem = f"{ends} {workload.between} have too many pairs to measure each alone"
+        allowed = f"[rounds], or at most {most} {workload.between}"
+        _refuse(plan, f"{place}.pairwise", problem, workload.pairwise, allowed)
     for kind in [cut for cut in workload.cuts if cut in NEEDS_TOPOLOGY]:
         _check_topology(plan, target, f"{place}.cuts", kind)
 

@@ -118,7 +118,7 @@ def of(measurements: list[Measurement], metric: str, **labels: Any) -> list[Meas
 def test_every_iteration_of_every_matching_is_kept(measured: dict[str, list[Measurement]]) -> None:
     four = measured["four"]
     cuts = of(four, "bisection.bandwidth")
-    assert [m.labels["cut"] for m in cuts] == ["host_order", "shift", "switch", *["random"] * 6]
+    assert [m.labels["cut"] for m in cuts] == ["host_order", "shift", "switch"], "all matchings of four"
     assert all(len(m.samples) == 5 and m.labels["ranks"] == 4 and m.labels["hosts"] == 4 for m in cuts)
     for how in ("rounds", "alone"):
         pairs = of(four, "bisection.pair_bandwidth", how=how)
@@ -184,9 +184,9 @@ def test_hosts_stay_whole_and_rails_cross(measured: dict[str, list[Measurement]]
 
 def test_single_host_is_halved_by_ranks_at_every_scale(measured: dict[str, list[Measurement]]) -> None:
     cuts = of(measured["one"], "bisection.bandwidth")
-    assert [(m.labels["scale"], m.labels["hosts"], m.labels["ranks"]) for m in cuts] == [(2, 1, 2)] * 3 + [
-        (4, 1, 4)
-    ] * 3
+    kinds = [(m.labels["scale"], m.labels["hosts"], m.labels["ranks"]) for m in cuts]
+    assert set(kinds) == {(2, 1, 2), (4, 1, 4)} and kinds == sorted(kinds)
+    assert all(2 <= kinds.count(kind) <= 3 for kind in set(kinds)), "what was drawn may be the shift"
 
 
 def test_single_rank_is_unsupported() -> None:

@@ -63,7 +63,7 @@ def test_shipped_probe_and_its_sweeps_are_planned(conf: Path) -> None:
         ([*FOUR, f"{PLACE}.cuts=[switch]"], f"{PLACE}.cuts", "set to slurm or to a file"),
         ([*FOUR, f"{PLACE}.cuts=[switches]"], f"{PLACE}.cuts", "host_order"),
         ([*FOUR, f"{PLACE}.size_bytes=1001"], f"{PLACE}.size_bytes", "a multiple of 4"),
-        ([*FOUR, "target.nodes=300"], f"{PLACE}.pairwise", "at most 200 hosts"),
+        ([*FOUR, "target.nodes=300", f"{PLACE}.pairwise=[alone]"], f"{PLACE}.pairwise", "at most 128 hosts"),
         ([*FOUR, f"{PLACE}.matchings=0", f"{PLACE}.cuts=[]", f"{PLACE}.pairwise=[]"], PLACE, "nothing is left"),
     ],
 )

@@ -10,9 +10,17 @@ import numpy as np
 from scipy import stats
 
 from seatrial.analysis.collect import read_repeat
-from seatrial.analysis.probes.bisection_pairs import PAIR_COLUMNS, PairGroup, is_slow, pair_groups, pair_rows
-from seatrial.analysis.probes.slow_pairs import Ends
-from seatrial.analysis.statistics import Bound, median, median_interval
+from seatrial.analysis.probes.bisection_pairs import (
+    PAIR_COLUMNS,
+    PAIR_METRICS,
+    PairGroup,
+    each_pair,
+    is_slow,
+    pair_groups,
+    pair_rows,
+)
+from seatrial.analysis.probes.slow_pairs import FEWEST_PAIRS, Ends
+from seatrial.analysis.statistics import Bound, Interval, median, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.measure.ceilings import bisection_ceiling
@@ -52,15 +60,18 @@ COLUMNS = (
     "least_gbps",
     "least",
     "worst",
+    "also",
+    "every",
     "slow_pairs",
     "with_slow_pair",
     "without_slow_pair_gbps",
     "note",
 )
 """GB/s one way. `ratio`: to full bisection as the target's links are declared, `oversubscription` its inverse;
-`ratio_to_pairs`: to as many typical pairs by themselves; `least`: the slowest of the cut's matchings, by its pairs;
-`worst`: whether the scale's slowest matching is of this cut; `slow_pairs`: those among its pairs (random: among the
-slowest matching's), `with_slow_pair`: in how many matchings there is one."""
+`ratio_to_pairs`: to as many typical pairs by themselves (six or more); `least`: the slowest of the cut's matchings,
+by its pairs; `worst`: whether less crosses this cut than any other of the scale, by more than their intervals;
+`also`: other cuts that are the same pairs; `every`: these are all matchings that there are; `slow_pairs`: those
+among its pairs (random: among the slowest matching's), `with_slow_pair`: in how many matchings there is one."""
 TENTH = 0.1
 RANDOM = "random"
 
@@ -73,9 +84,14 @@ class Crossing:
     pairs: tuple[Ends, ...]
 
     @property
-    def place(self) -> tuple[int, str]:
-        """Scale and cut."""
-        return int(self.measured.labels["scale"]), str(self.measured.labels["cut"])
+    def names(self) -> list[str]:
+        """Its cut, and the others that are the same pairs."""
+        return [str(self.measured.labels["cut"]), *str(self.measured.labels.get("also", "")).split()]
+
+    @property
+    def scale(self) -> int:
+        """Hosts, or ranks of a single host, among which it was."""
+        return int(self.measured.labels["scale"])
 
     @property
     def median(self) -> float:
@@ -104,7 +120,9 @@ def cut_rows(case: Case, records: Sequence[Record], groups: Sequence[PairGroup])
     cuts: dict[tuple[int, str], list[Crossing]] = {}
     for record in records:
         for crossing in crossings(record.measurements):
-            cuts.setdefault(crossing.place, []).append(crossing)
+            cuts.setdefault((crossing.scale, crossing.names[0]), []).append(crossing)
+            if RANDOM in crossing.names[1:]:
+                cuts.setdefault((crossing.scale, RANDOM), []).append(crossing)
     head: dict[str, Any] = {
         "study": case.study,
         "target": case.target.name,
@@ -113,25 +131,42 @@ def cut_rows(case: Case, records: Sequence[Record], groups: Sequence[PairGroup])
         "repeats": case.repeats,
         "measured": len(records),
     }
-    rows = [head | _row(case, of_cut, groups) for _, of_cut in sorted(cuts.items())]
+    for place in [place for place, of_cut in cuts.items() if place[1] == RANDOM and _different(of_cut) == 1]:
+        if all(crossing.names[0] != RANDOM for crossing in cuts[place]):
+            del cuts[place]  # the one that was drawn is a row already, by the name of its cut
+    rows = [head | _row(case, cut, of_cut, groups) for (_, cut), of_cut in sorted(cuts.items())]
+    for row in rows:
+        names = [name for name in row["also"] if name != RANDOM or (row["scale"], RANDOM) not in cuts]
+        row["also"] = " ".join(names) or None
     for scale in {row["scale"] for row in rows}:
-        of_scale = [row for row in rows if row["scale"] == scale]
-        slowest = min(of_scale, key=_least)
-        for row in of_scale:
-            row["worst"] = row is slowest
+        mark_worst([row for row in rows if row["scale"] == scale])
     return rows + [head | row for row in _left_out(records)]
 
 
-def _least(row: dict[str, Any]) -> float:
-    return float(row["least_gbps"])
+def mark_worst(of_scale: Sequence[dict[str, Any]]) -> None:
+    """Set `worst` on the row whose interval lies below all others', False on the rest.
+
+    A row of every matching there is has no interval; its median stands for it, and it is no cut of its own.
+    """
+    for row in of_scale:
+        row["worst"] = False
+    by_median = sorted(of_scale, key=lambda row: float(row["median_gbps"]))
+    slowest, others = by_median[0], by_median[1:]
+    lows = [row["median_gbps"] if row["every"] else row["low_gbps"] for row in others]
+    high = slowest["high_gbps"]
+    slowest["worst"] = bool(lows) and high is not None and all(low is not None and high < low for low in lows)
+
+
+def _different(of_cut: Sequence[Crossing]) -> int:
+    return len({frozenset(crossing.pairs) for crossing in of_cut})
 
 
 def crossings(measurements: Sequence[Measurement]) -> list[Crossing]:
     """The matchings of one repeat, each with the ends of its pairs."""
     pairs: dict[tuple[Any, ...], list[Ends]] = {}
     for m in measurements:
-        if m.metric == "bisection.pair_bandwidth" and m.labels["how"] == "matching":
-            pairs.setdefault(_which(m), []).append((str(m.labels["first"]), str(m.labels["second"])))
+        if m.metric in PAIR_METRICS and m.labels["how"] == "matching":
+            pairs.setdefault(_which(m), []).extend(ends for ends, _ in each_pair(m))
     found = [m for m in measurements if m.metric == "bisection.bandwidth"]
     return [Crossing(m, tuple(pairs.get(_which(m), ()))) for m in found]
 
@@ -154,17 +189,21 @@ def tenth_percentile_bound(values: Sequence[float], confidence: float = 0.95) ->
     return Bound(sorted(values)[k - 1], f"order statistics {100 * (1 - float(below[k - 1])):.3g} %")
 
 
-def _row(case: Case, of_cut: Sequence[Crossing], groups: Sequence[PairGroup]) -> dict[str, Any]:
+def _row(case: Case, cut: str, of_cut: Sequence[Crossing], groups: Sequence[PairGroup]) -> dict[str, Any]:
     first = of_cut[0].measured
-    random = first.labels["cut"] == RANDOM
-    one = len(of_cut) == 1
-    values = list(first.samples) if one else [crossing.median for crossing in of_cut]
+    values, over = _values(of_cut)
+    every = over == "matchings" and bool(first.labels.get("every"))
     middle, interval = float(np.median(values)), median_interval(values)
-    row: dict[str, Any] = {name: first.labels[name] for name in ("scale", "hosts", "ranks", "size_bytes", "cut")}
-    row |= {"n": len(values), "over": "iterations" if one else "matchings" if random else "repeats"}
+    if every:
+        interval = Interval(None, None, f"none (these are all {len(values)} matchings)")
+    row: dict[str, Any] = {name: first.labels[name] for name in ("scale", "hosts", "ranks", "size_bytes")}
+    row |= {"cut": cut, "also": of_cut[0].names[1:] if cut != RANDOM else [], "every": every}
+    row |= {"n": len(values), "over": over}
     row |= {"median_gbps": middle, "low_gbps": interval.low, "high_gbps": interval.high}
     row |= {"interval_method": interval.method, "mean_gbps": float(np.mean(values))}
-    if random and not one:
+    if every:
+        row["p10_method"] = f"none: these are all {len(values)} matchings, of which the slowest is known"
+    elif over == "matchings":
         tenth = tenth_percentile_bound(values)
         row |= {"p10_gbps": float(np.quantile(values, TENTH))}
         row |= {"p10_at_least_gbps": tenth.value, "p10_method": tenth.method}
@@ -176,16 +215,31 @@ def _row(case: Case, of_cut: Sequence[Crossing], groups: Sequence[PairGroup]) ->
     return row | _slowest(of_cut, groups) | {"ratio_to_pairs": _to_pairs(first, middle, groups)}
 
 
+def _values(of_cut: Sequence[Crossing]) -> tuple[list[float], str]:
+    """What a cut's interval is over: different matchings, or of one the repeats, or of one repeat its iterations.
+
+    A matching that several repeats drew counts once, with the median of their medians.
+    """
+    by_pairs: dict[frozenset[Ends], list[float]] = {}
+    for crossing in of_cut:
+        by_pairs.setdefault(frozenset(crossing.pairs), []).append(crossing.median)
+    if len(by_pairs) > 1:
+        return [float(np.median(medians)) for medians in by_pairs.values()], "matchings"
+    if len(of_cut) > 1:
+        return [crossing.median for crossing in of_cut], "repeats"
+    return list(of_cut[0].measured.samples), "iterations"
+
+
 def _slowest(of_cut: Sequence[Crossing], groups: Sequence[PairGroup]) -> dict[str, Any]:
     """The slowest matching of a cut, and what slow pairs have to do with it: it waits for its slowest pair."""
     least = min(of_cut, key=lambda crossing: crossing.median)
-    clean = [c.median for c in of_cut if not any(is_slow(groups, ends) for ends in c.pairs)]
+    clean = [c for c in of_cut if not any(is_slow(groups, ends) for ends in c.pairs)]
     return {
         "least_gbps": least.median,
         "least": _words(least.pairs),
         "slow_pairs": _words([ends for ends in least.pairs if is_slow(groups, ends)]) or None,
-        "with_slow_pair": len(of_cut) - len(clean),
-        "without_slow_pair_gbps": median(clean) if len(clean) < len(of_cut) else None,
+        "with_slow_pair": _different(of_cut) - _different(clean),
+        "without_slow_pair_gbps": median([c.median for c in clean]) if len(clean) < len(of_cut) else None,
         "note": f"{least.measured.labels['idle']} sat out" if "idle" in least.measured.labels else None,
     }
 
@@ -204,8 +258,8 @@ def _declared(case: Case, measured: Measurement) -> float | None:
 
 
 def _to_pairs(measured: Measurement, gbps: float, groups: Sequence[PairGroup]) -> float | None:
-    """What crosses a cut over what its pairs reach by themselves; None where those are other ranks' pairs."""
-    by_themselves = [group for group in groups if group.how != "matching" and group.judgement.typical]
+    """What crosses a cut over what its pairs reach by themselves; None where those are others, or too few."""
+    by_themselves = [g for g in groups if g.how != "matching" and len(g.pairs) >= FEWEST_PAIRS]
     senders = int(measured.labels["ranks"]) // 2
     if not by_themselves or senders != int(measured.labels["scale"]) // 2:
         return None

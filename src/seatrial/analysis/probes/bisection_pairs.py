@@ -42,6 +42,7 @@ PAIR_COLUMNS = (
     "note",
 )
 """`ratio`: to the typical pair, the median of those not called slow; `p`: that a uniform fabric shows it."""
+PAIR_METRICS = ("bisection.pair_bandwidth", "bisection.pair_medians")
 HOWS = ("alone", "rounds", "matching")
 """How a pair was measured, what says most of the pair itself first."""
 
@@ -63,8 +64,10 @@ class PairSamples:
     @property
     def spread_over(self) -> tuple[list[float], str]:
         """What the interval is of, and its name: medians where there are several, else one repeat's iterations."""
-        if len(self.samples) == 1:
+        if len(self.samples) == 1 and len(self.samples[0]) > 1:
             return self.samples[0], "iterations"
+        if all(len(samples) == 1 for samples in self.samples):
+            return [samples[0] for samples in self.samples], "medians"
         medians = [float(np.median(samples)) for samples in self.samples]
         return medians, "matchings" if self.how == "matching" else "repeats"
 
@@ -88,22 +91,27 @@ def pair_groups(measured: Sequence[Sequence[Measurement]]) -> list[PairGroup]:
     largest = max((m.labels["scale"] for of in measured for m in of if "scale" in m.labels), default=0)
     for of_repeat in measured:
         for m in of_repeat:
-            if (
-                m.metric != "bisection.pair_bandwidth"
-                or m.labels.get("cut") == "rail"
-                or m.labels["scale"] != largest
-            ):
+            if m.metric not in PAIR_METRICS or m.labels.get("cut") == "rail" or m.labels["scale"] != largest:
                 continue
             how, scope = str(m.labels["how"]), str(m.labels["scope"])
-            ends = (str(m.labels["first"]), str(m.labels["second"]))
             group = found.setdefault((how, scope), {})
-            pair = group.setdefault(ends, PairSamples(how, m.labels, [], m.ceiling, m.ceiling_basis))
-            pair.samples.append(m.samples)
+            for ends, samples in each_pair(m):
+                labels = {"pair": "-".join(ends), "first": ends[0], "second": ends[1], **m.labels}
+                pair = group.setdefault(ends, PairSamples(how, labels, [], m.ceiling, m.ceiling_basis))
+                pair.samples.append(samples)
     groups = []
     for (how, scope), pairs in sorted(found.items(), key=lambda item: (HOWS.index(item[0][0]), item[0][1])):
         middles = {ends: float(np.median(pair.spread_over[0])) for ends, pair in pairs.items()}
         groups.append(PairGroup(how, scope, [pairs[ends] for ends in sorted(pairs)], judge(middles)))
     return groups
+
+
+def each_pair(m: Measurement) -> list[tuple[Ends, list[float]]]:
+    """The pairs of a measurement with their samples: one with every iteration, or many with the median of each."""
+    if m.metric == "bisection.pair_bandwidth":
+        return [((str(m.labels["first"]), str(m.labels["second"])), m.samples)]
+    firsts, seconds = str(m.labels["firsts"]).split(), str(m.labels["seconds"]).split()
+    return [((a, b), [median]) for a, b, median in zip(firsts, seconds, m.samples, strict=True)]
 
 
 def is_slow(groups: Sequence[PairGroup], ends: Ends) -> bool:
@@ -136,7 +144,7 @@ def _row(group: PairGroup, pair: PairSamples) -> dict[str, Any]:
         "pair": pair.labels["pair"],
         "first": pair.ends[0],
         "second": pair.ends[1],
-        "ranks": pair.labels["ranks"],
+        "ranks": pair.labels.get("ranks"),
         "n": len(values),
         "over": over,
         "median_gbps": found,

@@ -30,7 +30,8 @@ class Bisection(AcrossRanks):
     size_bytes: Annotated[int, Field(ge=8, le=4096 * MIB, strict=True)] = 256 * MIB
     """One message: what a rank sends to its peer, while as much comes back."""
     matchings: NonNegativeInt = 30
-    """Random perfect matchings between random halves, at each scale; from 29 on the 10th percentile has a bound."""
+    """Different random perfect matchings, at each scale: every one where there are no more, (N - 1)!! of N hosts;
+    from 29 on the 10th percentile of those not measured has a bound."""
     cuts: list[Cut] = ["host_order", "shift"]
     """Halves that are given: by the order of hosts (first with last), by a shift of half their number, by switch
     and by rack (of target.scale_out.topology), by rail (lower local ranks against upper ones)."""
@@ -38,6 +39,8 @@ class Bisection(AcrossRanks):
     """Numbers of hosts (on a single host: of ranks) to measure besides all of them."""
     pairwise: list[Literal["rounds", "alone"]] = ["rounds"]
     """Every pair by itself: in rounds of disjoint pairs, as a tournament has them, or one pair at a time."""
+    most_rounds: PositiveInt = 127
+    """Rounds at most, so that above 128 hosts not every pair is measured but every host in equally many."""
     between: Literal["hosts", "ranks"] = "hosts"
     """The pairs of `pairwise`: of hosts, by the first rank of each, or of all ranks."""
 

@@ -7,9 +7,11 @@ turn, with a structured cut the last of its order.
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Matching:
 
     pairs: tuple[Pair, ...]
     idle: tuple[str, ...] = ()
+
+    @property
+    def rank_pairs(self) -> frozenset[tuple[int, int]]:
+        """Who sends to whom: two matchings with the same are one and the same."""
+        return frozenset((min(two), max(two)) for pair in self.pairs for two in pair.ranks)
 
     @property
     def peer_of(self) -> dict[int, int]:
@@ -90,6 +97,46 @@ def random_matching(endpoints: Sequence[Endpoint], seed: int, number: int, size:
     half = size // 2
     pairs = zip(chosen[:half], chosen[half : 2 * half], strict=True)
     return _matching(pairs, idle)
+
+
+def number_of_matchings(endpoints: int, size: int) -> int:
+    """Different sets of pairs among `size` of so many endpoints, over all halves.
+
+    C(N, 2m) (2m - 1)!! with m = size // 2. Which half an endpoint is in makes no difference: both halves send.
+    """
+    paired = 2 * (size // 2)
+    return math.comb(endpoints, paired) * math.prod(range(1, paired, 2))
+
+
+def different_matchings(endpoints: Sequence[Endpoint], seed: int, wanted: int, size: int) -> list[Matching]:
+    """`wanted` different random matchings of `size` endpoints, or every one where there are no more."""
+    if wanted >= number_of_matchings(len(endpoints), size):
+        return list(every_matching(endpoints, size))
+    found: dict[frozenset[tuple[int, int]], Matching] = {}
+    number = 0
+    while len(found) < wanted:
+        drawn = random_matching(endpoints, seed, number, size)
+        found.setdefault(drawn.rank_pairs, drawn)
+        number += 1
+    return list(found.values())
+
+
+def every_matching(endpoints: Sequence[Endpoint], size: int) -> Iterator[Matching]:
+    """Every set of size // 2 disjoint pairs once; at full scale an endpoint without a pair is one that sits out."""
+    for chosen in combinations(endpoints, 2 * (size // 2)):
+        idle = [end for end in endpoints if end not in chosen] if size == len(endpoints) else []
+        for pairs in _all_pairings(chosen):
+            yield _matching(pairs, idle)
+
+
+def _all_pairings(endpoints: Sequence[Endpoint]) -> Iterator[list[tuple[Endpoint, Endpoint]]]:
+    if not endpoints:
+        yield []
+        return
+    first, *others = endpoints
+    for place, other in enumerate(others):
+        for rest in _all_pairings(others[:place] + others[place + 1 :]):
+            yield [(first, other), *rest]
 
 
 def shifted(endpoints: Sequence[Endpoint]) -> Matching:
@@ -139,22 +186,23 @@ def by_rail(endpoints: Sequence[Endpoint]) -> Matching:
     return Matching(tuple(pairs), middle)
 
 
-def tournament(endpoints: Sequence[Endpoint]) -> list[Matching]:
-    """Rounds of disjoint pairs in which every pair of endpoints meets once (circle method).
+def tournament(endpoints: Sequence[Endpoint], most: int) -> list[Matching]:
+    """Rounds of disjoint pairs in which every pair of endpoints meets once (circle method), `most` of them at most.
 
-    Hosts send by their first rank. With an odd number one sits out in each round, all in turn.
+    Of more rounds `most` are taken at even distances: each has every endpoint once, so that all are in equally many
+    pairs. Hosts send by their first rank. With an odd number one sits out in each round, all in turn.
     """
     seats: list[Endpoint | None] = list(endpoints)
     if len(seats) % 2:
         seats.append(None)
-    rounds = []
-    for _ in range(len(seats) - 1):
-        half = len(seats) // 2
-        facing = list(zip(seats[:half], reversed(seats[half:]), strict=True))
+    rounds, half, all_rounds = [], len(seats) // 2, len(seats) - 1
+    taken = min(most, all_rounds)
+    for number in (i * all_rounds // taken for i in range(taken)):
+        turned = [seats[0], *seats[all_rounds + 1 - number :], *seats[1 : all_rounds + 1 - number]]
+        facing = list(zip(turned[:half], reversed(turned[half:]), strict=True))
         pairs = [_by_first_ranks(a, b) for a, b in facing if a is not None and b is not None]
         idle = tuple(e.name for pair in facing if None in pair for e in pair if e is not None)
         rounds.append(Matching(tuple(pairs), idle))
-        seats = [seats[0], seats[-1], *seats[1:-1]]
     return rounds
 
 

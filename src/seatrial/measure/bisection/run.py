@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from seatrial.config.probe.bisection import NEEDS_TOPOLOGY, Bisection, Cut
 from seatrial.errors import ConfigError, Unsupported
@@ -22,12 +23,16 @@ from seatrial.measure.launch import host_name
 from seatrial.measure.room import require_room
 from seatrial.measure.timing import busy_bytes, gather_samples
 from seatrial.measure.topology import Topology, read_topology
-from seatrial.record import measurement
+from seatrial.record import Measurement, measurement
 from seatrial.units import GB
 
 log = logging.getLogger(__name__)
 
 Labels = dict[str, str | int | float | bool]
+RANDOM = "random"
+"""The cut of matchings that were drawn."""
+MOST_APART = 64
+"""Pairs at a time (of 128 endpoints) up to which each has a measurement of its own, with every iteration."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +101,45 @@ def plan_steps(
     if too_large:
         raise Unsupported(f"scales asks for {max(too_large)}, but there are {everything} to choose from")
     for scale in sorted({*workload.scales, everything}):
+        cuts: dict[Cut, Matching] = {}
         for kind in workload.cuts:
             try:
-                matching = structured(kind, endpoints[:scale], topology)
+                cuts[kind] = structured(kind, endpoints[:scale], topology)
             except ValueError as problem:
                 left_out[f"{kind} of {scale}"] = str(problem)
-            else:
-                yield Step("matching", matching, scale, {"cut": kind})
-        for number in range(workload.matchings):
-            drawn = matchings.random_matching(endpoints, seed, number, scale)
-            yield Step("matching", drawn, scale, {"cut": "random", "matching": number})
+        drawn = matchings.different_matchings(endpoints, seed, workload.matchings, scale)
+        every = len(drawn) == matchings.number_of_matchings(everything, scale)
+        yield from _different_steps(cuts, drawn, scale, every)
     among = endpoints if workload.between == "hosts" else matchings.rank_endpoints(host_of_rank)
     for how in workload.pairwise:
-        games = matchings.tournament(among) if how == "rounds" else matchings.one_by_one(among)
+        games = (
+            matchings.tournament(among, workload.most_rounds) if how == "rounds" else matchings.one_by_one(among)
+        )
         for game in games:
             yield Step(how, game, everything)
+
+
+def _different_steps(
+    cuts: Mapping[Cut, Matching], drawn: Sequence[Matching], scale: int, every: bool
+) -> Iterator[Step]:
+    """Each set of pairs once, however many names it has: the first is its cut, `also` has the others."""
+    names: dict[frozenset[tuple[int, int]], list[str]] = {}
+    for kind, matching in cuts.items():
+        names.setdefault(matching.rank_pairs, []).append(kind)
+    numbers = {matching.rank_pairs: number for number, matching in enumerate(drawn)}
+    given = {matching.rank_pairs: matching for matching in list(cuts.values())[::-1]}
+    for pairs, of_pairs in names.items():
+        labels: Labels = {"cut": of_pairs[0]}
+        also = of_pairs[1:]
+        if pairs in numbers:
+            also = [*also, RANDOM]
+            labels |= {"matching": numbers[pairs], "every": every}
+        if also:
+            labels["also"] = " ".join(also)
+        yield Step("matching", given[pairs], scale, labels)
+    for number, matching in enumerate(drawn):
+        if matching.rank_pairs not in names:
+            yield Step("matching", matching, scale, {"cut": RANDOM, "matching": number, "every": every})
 
 
 def structured(kind: Cut, endpoints: Sequence[Endpoint], topology: Topology | None) -> Matching:
@@ -139,6 +168,9 @@ def add_step(ctx: RankContext, workload: Bisection, step: Step, by_rank: Sequenc
         across = [senders * workload.size_bytes / max(times) / GB for times in zip(*seconds, strict=True)]
         bound = full_bisection_of(target, step.matching, step.hosts) or (None, None)
         ctx.measurements.append(measurement("bisection.bandwidth", across, labels, *bound))
+    if len(pairs) > MOST_APART:
+        ctx.measurements += medians_of_pairs(ctx, workload, step, seconds, {**shared, "how": step.how})
+        return
     for pair, times in zip(pairs, seconds, strict=True):
         labels = {**shared, "how": step.how, **pair_labels(pair)}
         one_way = [len(pair.ranks) * workload.size_bytes / t / GB for t in times]
@@ -146,6 +178,27 @@ def add_step(ctx: RankContext, workload: Bisection, step: Step, by_rank: Sequenc
         ctx.measurements.append(measurement("bisection.pair_bandwidth", one_way, labels, *bound))
         if step.how != "matching":
             ctx.measurements.append(measurement("bisection.pair_time", times, labels))
+
+
+def medians_of_pairs(
+    ctx: RankContext, workload: Bisection, step: Step, seconds: Sequence[Sequence[float]], labels: Labels
+) -> list[Measurement]:
+    """One measurement for the pairs across hosts and one for those inside: a record of each would be too large."""
+    found = []
+    for scope in ("across hosts", "inside a host"):
+        chosen = [(pair, times) for pair, times in zip(step.matching.pairs, seconds, strict=True)]
+        chosen = [(pair, times) for pair, times in chosen if pair_labels(pair)["scope"] == scope]
+        if not chosen:
+            continue
+        one_way = [len(pair.ranks) * workload.size_bytes / median(times) / GB for pair, times in chosen]
+        ends: Labels = {
+            "scope": scope,
+            "firsts": " ".join(pair.first.name for pair, _ in chosen),
+            "seconds": " ".join(pair.second.name for pair, _ in chosen),
+        }
+        bound = pair_ceiling(ctx.case.target, chosen[0][0], step.hosts) or (None, None)
+        found.append(measurement("bisection.pair_medians", one_way, {**labels, **ends}, *bound))
+    return found
 
 
 def pair_labels(pair: Pair) -> Labels:

@@ -29,7 +29,7 @@ EXCESS = (
 )
 MOST_NAMED = 6
 """Slow pairs that a sentence names; the table has all."""
-TEXT_COLUMNS = ("least", "slow_pairs", "note", "p10_method", "full_basis")
+TEXT_COLUMNS = ("least", "slow_pairs", "note", "p10_method", "full_basis", "also")
 PAIR_TEXT = ("pair", "first", "second", "ranks", "slow_end", "rule", "note")
 
 
@@ -75,7 +75,9 @@ def _sentences(study: StudyTables, case_id: str, cuts: Sequence[Row], pairs: Seq
     found = []
     if of_case:
         largest = max(row["scale"] for row in of_case)
-        found += [_worst_words(label, row) for row in of_case if row["scale"] == largest and row["worst"]]
+        of_largest = [row for row in of_case if row["scale"] == largest]
+        worst = [_worst_words(label, row) for row in of_largest if row["worst"]]
+        found += worst or [_none_is_worst(label, of_largest)]
     judged: dict[tuple[str, str], list[Row]] = {}
     for row in (row for row in pairs if row["case_id"] == case_id):
         judged.setdefault((row["scope"], row["how"]), []).append(row)
@@ -85,17 +87,38 @@ def _sentences(study: StudyTables, case_id: str, cuts: Sequence[Row], pairs: Seq
         if scope not in told or any(row["slow"] for row in rows):
             found.append(f"{label}, pairs {scope} {HOW[how]}: {slow_words(rows)}")
             told.add(scope)
-    random = next((row for row in of_case if row["cut"] == "random" and row["with_slow_pair"]), None)
-    if random is not None:
+    found += _not_all_pairs(label, [row for row in pairs if row["case_id"] == case_id])
+    held_back = [row for row in of_case if row["cut"] == "random" and row["with_slow_pair"]]
+    if held_back:
+        random = max(held_back, key=lambda row: float(row["scale"]))
         without = random["without_slow_pair_gbps"]
         rest = f"; those without reach {format_figure(without, 3)} GB/s" if without is not None else ""
-        held = f"{int(random['with_slow_pair'])} of {count(int(random['n']), 'random matching')}"
+        kind = "matching" if random["every"] else "random matching"
+        held = f"{int(random['with_slow_pair'])} of {count(int(random['n']), kind)}"
         found.append(f"{label}: {held} hold a slow pair and wait for it{rest}.")
     return found
 
 
+def _none_is_worst(label: str, rows: Sequence[Row]) -> str:
+    """Of cuts whose intervals meet none is called the worst; where there is one set of pairs, there is no other."""
+    slowest = min(rows, key=lambda row: float(row["median_gbps"]))
+    reach = f"{format_figure(slowest['median_gbps'], 3)} GB/s or more cross each"
+    if len(rows) == 1:
+        reach = f"{format_figure(slowest['median_gbps'], 3)} GB/s cross it"
+        return f"{label}: there is one cut of {_scale(slowest)}, {cut_words(slowest)}: {reach}."
+    return f"{label}: no cut of {_scale(slowest)} is worse than the others by more than noise; {reach}."
+
+
+def cut_words(row: Row) -> str:
+    """A cut by all its names, and whether its matchings are all that there are."""
+    if row["cut"] == "random" and row["every"]:
+        return "every matching"
+    also = [CUTS[name] for name in (row["also"] or "").split()]
+    return " = ".join([CUTS[row["cut"]], *also])
+
+
 def _worst_words(label: str, row: Row) -> str:
-    what = f"{label}: the worst cut of {_scale(row)} is {CUTS[row['cut']]}"
+    what = f"{label}: the worst cut of {_scale(row)} is {cut_words(row)}"
     least = f" ({_shortened(row['least'])})" if row["least"] else ""
     words = f"{what}{least}, {format_figure(row['least_gbps'], 3)} GB/s"
     if row["full_gbps"] is not None:
@@ -106,6 +129,24 @@ def _worst_words(label: str, row: Row) -> str:
         slow = f"{_plural('pair', row['slow_pairs'])} {_shortened(row['slow_pairs'])}"
         words += f"; it waits for the slow {slow}, so that it says nothing of the switches above"
     return words + "."
+
+
+def _not_all_pairs(label: str, rows: Sequence[Row]) -> list[str]:
+    """How many of all pairs the rounds measured, where those are not all."""
+    ends: dict[str, int] = {}
+    in_rounds = [row for row in rows if row["how"] == "rounds"]
+    for row in in_rounds:
+        for end in (row["first"], row["second"]):
+            ends[end] = ends.get(end, 0) + 1
+    possible = len(ends) * (len(ends) - 1) // 2
+    if len(in_rounds) == possible:
+        return []
+    least, most = min(ends.values()), max(ends.values())
+    each = str(most) if least == most else f"{least} to {most}"
+    return [
+        f"{label}: the rounds measured {len(in_rounds)} of {possible} pairs, each end in {each} of them "
+        "(workload.most_rounds); a slow pair among the others is not seen."
+    ]
 
 
 def slow_words(rows: Sequence[Row]) -> str:
@@ -154,7 +195,7 @@ def _cuts_table(study: StudyTables, rows: Sequence[Row]) -> Table:
 
 
 def _cut_cells(study: StudyTables, row: Row) -> list[Cell]:
-    head = [Cell(case_label(study.cases[row["case_id"]]), _scale(row)), Cell(CUTS[row["cut"]])]
+    head = [Cell(case_label(study.cases[row["case_id"]]), _scale(row)), Cell(cut_words(row))]
     if not row["n"]:
         return [*head, Cell("-"), Cell("-"), Cell("-"), Cell("no such cut", row["note"] or "")]
     return [
@@ -191,6 +232,8 @@ def _matchings_cell(row: Row) -> Cell:
     words += [row["interval_method"]] if row["low_gbps"] is not None else []
     if row["cut"] == "random":
         words.append(f"mean {format_figure(row['mean_gbps'], 3)} GB/s")
+    if row["every"]:
+        words.append(f"no 10th percentile: {row['p10_method'].removeprefix('none: ')}")
     if row["p10_gbps"] is not None:
         bound = row["p10_at_least_gbps"]
         sure = (
@@ -198,7 +241,7 @@ def _matchings_cell(row: Row) -> Cell:
         )
         words.append(f"10th percentile {format_figure(row['p10_gbps'], 3)} GB/s ({sure})")
     under = [f"slowest {format_figure(row['least_gbps'], 3)} GB/s: {_shortened(row['least'] or '')}"]
-    under += ["the worst of all cuts"] if row["worst"] else []
+    under += ["the worst of all cuts: its interval is below the others'"] if row["worst"] else []
     if row["slow_pairs"]:
         under.append(f"holds the slow {_plural('pair', row['slow_pairs'])} {_shortened(row['slow_pairs'])}")
     under += [row["note"]] if row["note"] else []

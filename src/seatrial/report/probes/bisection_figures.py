@@ -56,7 +56,8 @@ def draw_cuts(study: StudyTables, rows: Sequence[Row]) -> Drawing | None:
 
 def _cut_label(study: StudyTables, row: Row, several: bool) -> str:
     unit = "rank" if row["hosts"] == 1 else "host"
-    where = f"{row['cut'].replace('_', ' ')}, {count(int(row['scale']), unit)}"
+    name = "every matching" if row["every"] else " = ".join([row["cut"], *(row["also"] or "").split()])
+    where = f"{name.replace('_', ' ')}, {count(int(row['scale']), unit)}"
     return f"{case_label(study.cases[row['case_id']])}\n{where}" if several else where
 
 
@@ -72,7 +73,9 @@ def _medians(study: StudyTables) -> dict[tuple[str, int, str], list[float]]:
     found: dict[tuple[str, int, str], list[float]] = {}
     for case_id, text, median in zip(chosen["case_id"], chosen["labels"], chosen["median"], strict=True):
         labels = json.loads(text)
-        found.setdefault((case_id, labels["scale"], labels["cut"]), []).append(float(median))
+        also = str(labels.get("also", "")).split()
+        for cut in (labels["cut"], *(["random"] if "random" in also else [])):
+            found.setdefault((case_id, labels["scale"], cut), []).append(float(median))
     return found
 
 
