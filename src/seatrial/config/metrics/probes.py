@@ -44,7 +44,7 @@ PROBES: dict[str, Metric] = {
         "GB/s", "higher", "bytes to or from a file system for which nothing on this machine counts them"
     ),
     "checkpoint.device_share": Metric(
-        "1", "higher", "bytes that the counters of device or mount moved by over the checkpoint's"
+        "1", "higher", "bytes that a machine's counters moved by over those of its ranks, the least"
     ),
     # of tokens to experts' ranks and back; label direction: dispatch or combine (of the time also counts)
     "moe_alltoall.time": Metric(
