@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from ranks import case
 
-from seatrial.measure import capacity
+from seatrial.errors import MeasurementFailed
+from seatrial.measure import capacity, room
+from seatrial.measure.context import RankContext
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -33,7 +37,10 @@ def group(folder: Path, limit: str, used: int, files: int = 0, version: int = 2)
 
 
 def test_ranks_of_a_node_share_what_the_host_has(kernel: Path) -> None:
-    assert capacity.available_bytes(CPU, 4) == (250 * MIB, "MemAvailable of the host, shared by 4 rank(s)")
+    assert capacity.available_bytes(CPU, 4) == (
+        int(237.5 * MIB),
+        "MemAvailable of the host less 5 %, shared by 4 rank(s)",
+    )
 
 
 def test_control_group_above_the_process_limits_it_and_page_cache_gives_way(kernel: Path) -> None:
@@ -41,8 +48,8 @@ def test_control_group_above_the_process_limits_it_and_page_cache_gives_way(kern
     group(kernel / "cgroup" / "slurm" / "job_7" / "step_0", "max", 50 * MIB)
     group(kernel / "cgroup" / "slurm" / "job_7", str(400 * MIB), 150 * MIB, files=50 * MIB)
     assert capacity.available_bytes(CPU, 2) == (
-        150 * MIB,
-        "what the job's control group allows, shared by 2 rank(s)",
+        int(142.5 * MIB),
+        "what the job's control group allows less 5 %, shared by 2 rank(s)",
     )
 
 
@@ -56,8 +63,20 @@ def test_groups_without_a_limit_limit_nothing(kernel: Path) -> None:
     (kernel / "proc" / "self" / "cgroup").write_text("0::/\n")
     group(kernel / "cgroup", "max", 1)
     assert capacity.cgroup_bytes() is None
-    assert capacity.available_bytes(CPU, 1)[0] == 1000 * MIB
+    assert capacity.available_bytes(CPU, 1)[0] == 950 * MIB
 
 
 def test_this_machine_has_some_memory_left() -> None:
     assert 0 < capacity.available_bytes(CPU, 1)[0] < 2**50
+
+
+@pytest.mark.parametrize("where", ["device", "host"])
+def test_what_is_kept_back_cannot_be_asked_for(kernel: Path, where: Any) -> None:
+    probe = {"kind": "memory", "operation": "copy", "size_bytes": 4}
+    ctx = RankContext(case(probe), 0, 3, 0, 0, 1, CPU, kernel)
+    room.require_room(ctx, 950 * MIB, "arrays", "workload.size_bytes", where)
+    with pytest.raises(
+        MeasurementFailed, match=r"arrays take 0\.928 GiB on rank 0.*less 5 %.*lower workload"
+    ) as failed:
+        room.require_room(ctx, 950 * MIB + 1, "arrays", "workload.size_bytes", where)
+    assert failed.value.kind == "out_of_memory"

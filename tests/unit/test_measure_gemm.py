@@ -341,15 +341,13 @@ def test_one_slow_rank_shows_beside_the_others(tmp_path: Path) -> None:
 def test_operands_that_do_not_fit_are_refused_before_they_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "host_memory", lambda tasks: 2**20)
+    monkeypatch.setattr(room, "available_bytes", lambda device, ranks: (2**20, f"shared by {ranks}"))
     monkeypatch.setattr(product, "operands", lambda *given: pytest.fail("they were made"))
-    with pytest.raises(MeasurementFailed, match=r"GiB.*free on this host.*lower workload\.m, n or k") as failed:
+    with pytest.raises(
+        MeasurementFailed, match=r"GiB are available \(shared by 1\); lower workload\.m, n or k"
+    ) as failed:
         run.run(context(gemm_case(m=1024, n=1024, k=1024), tmp_path))
     assert failed.value.kind == "out_of_memory"
-
-
-def test_memory_of_a_host_is_shared_by_its_ranks() -> None:
-    assert room.host_memory(4) == pytest.approx(room.host_memory(1) / 4, rel=0.2)
 
 
 @pytest.mark.parametrize(

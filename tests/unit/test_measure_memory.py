@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ranks import case, target
 
 from seatrial.errors import MeasurementFailed, Unsupported
-from seatrial.measure import room, session
+from seatrial.measure import session
 from seatrial.measure.context import RankContext
 from seatrial.measure.memory import ceilings, host, run, within
 from seatrial.measure.memory.caches import Caches
@@ -149,7 +149,6 @@ def test_arrays_that_do_not_fit_are_refused_before_they_are_made(
     with pytest.raises(MeasurementFailed, match=r"3 array\(s\) take .* GiB.*lower workload\.size_bytes") as failed:
         run.run(context(memory_case(operation="triad", size_bytes=2**50), tmp_path))
     assert failed.value.kind == "out_of_memory"
-    assert room.host_memory(1) < 2**50
 
 
 def test_both_directions_at_once_need_pinned_memory() -> None:

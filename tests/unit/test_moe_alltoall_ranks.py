@@ -152,10 +152,16 @@ def test_rows_that_do_not_fit_into_memory_are_refused_before_any_is_allocated(
     asked = probe(hidden_size=1024)
     row = 2 * 1024
     needed = int(100 * (row + 8 + row * 9 / 8) + 9 / 8 * 400 * (2 * row + 8)) + room.CHECKING
-    monkeypatch.setattr(room, "available_bytes", lambda device, ranks: (needed, f"shared by {ranks}"))
+    monkeypatch.setattr(
+        "seatrial.measure.room.available_bytes", lambda device, ranks: (needed, f"shared by {ranks}")
+    )
     room.require_room(context(1, 4, 2), asked, traffic)
-    monkeypatch.setattr(room, "available_bytes", lambda device, ranks: (needed - 1, f"shared by {ranks}"))
-    with pytest.raises(MeasurementFailed, match=r"sending 100 rows and receiving 400 .* \(shared by 2\)") as failed:
+    monkeypatch.setattr(
+        "seatrial.measure.room.available_bytes", lambda device, ranks: (needed - 1, f"shared by {ranks}")
+    )
+    with pytest.raises(
+        MeasurementFailed, match=r"100 rows to send and 400 to receive take .* \(shared by 2\)"
+    ) as failed:
         room.require_room(context(1, 4, 2), asked, traffic)
     assert failed.value.kind == "out_of_memory"
     room.require_room(context(0, 4, 2), asked, traffic)

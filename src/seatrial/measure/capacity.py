@@ -10,23 +10,29 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 CGROUP = Path("/sys/fs/cgroup")
+KEPT_BACK = 5
+"""Per cent of what is free that nobody may ask for: libraries need room of their own."""
 
 
 def available_bytes(device: torch.device, ranks_per_node: int) -> tuple[int, str]:
-    """Bytes that this rank may still allocate on `device`, and where that figure is from.
+    """Bytes that this rank may still allocate on `device`, and where that figure is from: all probes go by it.
 
-    An accelerator's free memory; on a CPU an even share of what the host, or the job's control group where that
-    is less, still has for the node's ranks. Page cache counts as free.
+    KEPT_BACK of what is free is left out. An accelerator's free memory; on a CPU an even share of what the host, or
+    the job's control group where that is less, still has for the node's ranks. Page cache counts as free.
     """
     if device.type == "cuda":
         import torch
 
-        return torch.cuda.mem_get_info(device)[0], f"free memory of {device}"
+        return _usable(torch.cuda.mem_get_info(device)[0]), f"free memory of {device} less {KEPT_BACK} %"
     host, limit = host_bytes(), cgroup_bytes()
     whose = "MemAvailable of the host"
     if limit is not None and limit < host:
         host, whose = limit, "what the job's control group allows"
-    return host // ranks_per_node, f"{whose}, shared by {ranks_per_node} rank(s)"
+    return _usable(host) // ranks_per_node, f"{whose} less {KEPT_BACK} %, shared by {ranks_per_node} rank(s)"
+
+
+def _usable(free: int) -> int:
+    return free * (100 - KEPT_BACK) // 100
 
 
 def host_bytes() -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from seatrial.config.probe import MoeAlltoall
-from seatrial.errors import MeasurementFailed
-from seatrial.measure.capacity import available_bytes
+from seatrial.measure import room
 from seatrial.measure.context import RankContext
 from seatrial.measure.moe_alltoall.rows import AT_ONCE
 from seatrial.measure.moe_alltoall.traffic import Traffic
@@ -25,10 +24,5 @@ def require_room(ctx: RankContext, workload: MoeAlltoall, traffic: Traffic) -> N
     coming = int(traffic.rows[:, :, ctx.rank].sum(axis=1).max())
     dispatch, combine = (row_bytes(workload, direction).row for direction in ("dispatch", "combine"))
     needed = int(leaving * (dispatch + SPARE * combine) + SPARE * coming * (dispatch + combine)) + CHECKING
-    available, whose = available_bytes(ctx.device, ctx.case.target.tasks_per_node)
-    if needed > available:
-        raise MeasurementFailed(
-            "out_of_memory",
-            f"sending {leaving} rows and receiving {coming} needs {needed} bytes on rank {ctx.rank}; {available} "
-            f"are available ({whose}); lower workload.tokens, top_k or hidden_size. No row was allocated",
-        )
+    rows = f"{leaving} rows to send and {coming} to receive"
+    room.require_room(ctx, needed, rows, "workload.tokens, top_k or hidden_size")
