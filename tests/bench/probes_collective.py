@@ -32,6 +32,7 @@ from seatrial.config.probe import Collective
 from seatrial.config.target import Target
 from seatrial.measure.collective import run
 from seatrial.measure.context import RankContext
+from seatrial.measure.timing import slowest_rank
 
 RANKS = 2
 BAR = 0.98
@@ -102,8 +103,9 @@ def _ours(operation: str, size: int, times: int) -> Loop:
     exchange = run.make(ctx, workload, size)
 
     def loop() -> float:
-        seconds = run.time_exchange(ctx, workload, exchange)
+        own = run.time_exchange(ctx, workload, exchange)
         run.check(exchange, operation)
+        seconds = slowest_rank(ctx, own)
         return sum(seconds) / len(seconds)
 
     return loop

@@ -63,9 +63,11 @@ def run(ctx: RankContext) -> None:
     kept: dict[int, int] = {}
     for size in fitting:
         exchange = make(ctx, workload, size)
-        seconds = time_exchange(ctx, workload, exchange)
+        own = time_exchange(ctx, workload, exchange)
         check(exchange, workload.operation)
         del exchange  # the next size needs its room
+        # A rank whose check fails never comes here, and without it nobody gets further: no number.
+        seconds = slowest_rank(ctx, own)
         _add(ctx, workload, size, seconds, bounds)
         kept[size] = len(seconds)
         _say(ctx, workload, sizes, kept)
@@ -129,7 +131,7 @@ def make(ctx: RankContext, workload: Collective, size: int) -> Exchange:
 
 
 def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) -> list[float]:
-    """Seconds of each timed iteration at the exchange's size, the maximum over ranks.
+    """Seconds of each timed iteration at the exchange's size, on this rank.
 
     Before each of them, untimed, the last result is looked at (see `check`), the buffers are refilled and the ranks
     meet, so that none is charged for another's delay.
@@ -139,7 +141,7 @@ def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) ->
     before = start_together(ctx.device, exchange.refill, exchange.look)
 
     def times(count: int, warmup: int = 0) -> list[float]:
-        seconds = time_iterations(
+        return time_iterations(
             ctx.device,
             lambda: perform(exchange, workload.operation),
             warmup,
@@ -147,15 +149,14 @@ def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) ->
             before,
             on_host=dist.get_backend() == "gloo",
         )
-        return slowest_rank(ctx, seconds)
 
     most = workload.most_seconds_per_size
     if most is None:
         return times(workload.iterations, workload.warmup)
     # All ranks know the same times, so they end the warm-up and choose the iterations alike.
-    warm = times(1)
+    warm = slowest_rank(ctx, times(1))
     while len(warm) < workload.warmup and sum(warm) < most:
-        warm += times(1)
+        warm += slowest_rank(ctx, times(1))
     return times(min(workload.iterations, max(LEAST_ITERATIONS, int(most / min(warm)))))
 
 
@@ -186,6 +187,7 @@ def _add(ctx: RankContext, workload: Collective, size: int, seconds: list[float]
         "size_bytes": size,
         "ranks": ctx.world_size,
         "backend": dist.get_backend(),
+        "implementation": "torch",
     }
     algorithm = [size / s / GB for s in seconds]
     factor = bus_factor(workload.operation, ctx.world_size)
