@@ -170,6 +170,23 @@ def test_a_reading_above_its_ceiling_is_kept_and_explained(study: StudyOnDisk) -
     assert rows[rows["bus_bandwidth"] <= 450]["note"].isna().all()
 
 
+def test_a_rate_on_the_wire_above_its_line_is_explained_on_the_page(tmp_path: Path) -> None:
+    """Also where no ceiling holds: over gloo the accelerators' own network may not be the one that is used."""
+    network = {"name": "EFA", "gbit_per_accelerator": {"value": 400.0, "source": "data sheet"}}
+    two = StudyOnDisk(tmp_path / "trial", target={**H100, "nodes": 2, "scale_out": network})
+    (case,) = two.experiment("sizes", MANY)
+    found = [reading(size, [ring(size)] * 3, backend="gloo") for size in SIZES]
+    for size, of_size in zip(SIZES, found, strict=True):
+        carried = 60.0 if size in SIZES[-2:] else 40.0
+        of_size.append(measurement("collective.wire_bandwidth", [carried], dict(of_size[0].labels), 50.0, "EFA"))
+    two.record(case, 0, *(m for of_size in found for m in of_size))
+    rows, _ = tables(two)
+    assert rows["note"].notna().sum() == 2 and rows["ceiling"].isna().all()
+    why = rows["note"].dropna().iloc[0]
+    assert "120 % of the line rate of EFA" in why and "gloo, which may take another network" in why
+    assert any("reads 120 % of the line rate" in words for words in section_of(two).words)
+
+
 def test_too_few_sizes_are_flagged_and_one_size_is_no_line(study: StudyOnDisk) -> None:
     (few,) = study.experiment("few", MANY)
     study.record(few, 0, *reading(64, [1e-5]), *reading(1024, [2e-5]))

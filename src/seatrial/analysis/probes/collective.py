@@ -18,6 +18,7 @@ from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.errors import UnreadableFile
 from seatrial.measure.ceilings import BUS_FACTORS, explain_excess
+from seatrial.measure.collective.wire import explain_wire_excess
 from seatrial.paths import StudyPaths
 from seatrial.record import Record
 from seatrial.units import GB
@@ -113,6 +114,7 @@ def _row(paths: StudyPaths, case: Case, labels: Row, frame: pd.DataFrame) -> Row
     interval = _interval(paths, case, labels, times)
     reading, ceiling = _middle(bus["median"]), _middle(bus["ceiling"])
     wire = frame[frame["metric"] == WIRE]
+    carried, line = _middle(wire["median"]), _middle(wire["ceiling"])
     return {
         "study": case.study,
         "target": case.target.name,
@@ -132,13 +134,13 @@ def _row(paths: StudyPaths, case: Case, labels: Row, frame: pd.DataFrame) -> Row
         "interval_method": interval.method,
         "algorithm_bandwidth": _middle(frame[frame["metric"] == ALGORITHM]["median"]),
         "bus_bandwidth": reading,
-        "wire_bandwidth": _middle(wire["median"]),
-        "wire_line": _middle(wire["ceiling"]),
+        "wire_bandwidth": carried,
+        "wire_line": line,
         "ceiling": ceiling,
         "ceiling_basis": next(iter(bus["ceiling_basis"].dropna()), None),
         "fraction_of_ceiling": reading / ceiling if reading is not None and ceiling is not None else None,
         "checked": bool(labels.get("checked", True)),
-        "note": _note(case, labels, reading, ceiling),
+        "note": _note(case, labels, reading, ceiling) or _wire_note(case, labels, carried, line),
     }
 
 
@@ -171,6 +173,17 @@ def _note(case: Case, labels: Row, reading: float | None, ceiling: float | None)
         words
         or f"{100 * reading / ceiling:.3g} % of a ceiling that was not computed from these facts of the target"
     )
+
+
+def _wire_note(case: Case, labels: Row, carried: float | None, line: float | None) -> str | None:
+    """What a rate on the wire above the NICs' line rate contradicts; None where it stands below."""
+    if carried is None or line is None or carried <= line:
+        return None
+    words = None
+    if labels["operation"] in BUS_FACTORS:
+        words = explain_wire_excess(case.target, labels["operation"], carried, str(labels.get("backend", "auto")))
+    share = f"{100 * carried / line:.3g} %"
+    return words or f"{share} of a line rate that was not computed from these facts of the target"
 
 
 def _fits(rows: Sequence[Row]) -> list[Row]:

@@ -49,5 +49,7 @@ def explain_wire_excess(target: Target, operation: str, gbps: float, backend: st
     reasons = across_reasons(target, operation)
     if way.algorithm is not None:
         reasons.insert(0, f"an algorithm that loads the NICs less than a {way.algorithm}")
+    if backend == "gloo" and target.device != "cpu":
+        reasons.insert(0, "gloo, which may take another network than the accelerators' own")
     above = f"{100 * gbps / carried.line_gbps:.3g} % of the {carried.basis}"
     return f"{above}. Above it: {'; or '.join(reasons)}"

@@ -62,7 +62,7 @@ def _words(rows: list[Row], kinds: Collection[str]) -> list[str]:
         named = ", ".join(allowed[:MOST_EXPLAINED]) + (", ..." if len(allowed) > MOST_EXPLAINED else "")
         found += [OF_LOGS, *([f"{ALLOWED}{named}." if allowed else CHECKED] if rows else [])]
     above = [row for row in rows if row["note"]]
-    worst = {row["line"]: row for row in sorted(above, key=lambda row: row["fraction_of_ceiling"])}
+    worst = {row["line"]: row for row in sorted(above, key=lambda row: row["fraction_of_ceiling"] or 0)}
     for line, row in list(worst.items())[:MOST_EXPLAINED]:
         found.append(f"{line} at {format_bytes(int(row['size_bytes']))} reads {row['note']}.")
     more = len(worst) - MOST_EXPLAINED
