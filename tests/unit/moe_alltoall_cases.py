@@ -71,7 +71,24 @@ def spoilt(rank: int, size: int) -> dict[str, str]:
     for spoil in (flip_row, swap_rows, double_row, lose_rows, change_output, swap_outputs):
         at_dispatch = spoil not in (change_output, swap_outputs)
         found[spoil.__name__] = _said(rank, size, spoil if at_dispatch else None, None if at_dispatch else spoil)
+    found["layer"] = _layer_said(rank, size)
     return found
+
+
+def _layer_said(rank: int, size: int) -> str:
+    """What is said of a layer from end to end of which rank 1 adds up one token wrongly."""
+    d = dispatcher.TorchDispatcher(context(rank, size, 1), probe())
+    d.prepare(choose(np.full(8, 2 / 8), 64, 2, np.random.default_rng(rank)))
+    d.layer_dispatch()
+    d.receive()
+    d.layer_combine()
+    if rank == 1:
+        d._sums[3] *= 2
+    try:
+        d.finish_layer()
+    except MeasurementFailed as failed:
+        return f"{failed.kind}: {failed}"
+    return ""
 
 
 def _said(rank: int, size: int, after_dispatch: Any, after_combine: Any) -> str:
@@ -179,6 +196,10 @@ def through_deepep(rank: int, size: int) -> dict[str, str]:
         d.prepare(choose(np.full(8, 2 / 8), 64, 2, np.random.default_rng(rank)))
         for part in (d.exchange_counts, d.make_room, d.dispatch, d.receive, d.combine):
             part()
+        if name == "right":
+            for part in (d.finish, d.layer_dispatch, d.receive, d.layer_combine, d.finish_layer):
+                part()
+            found["layer"] = "right"
         try:
             d.finish()
             found[name] = "right"

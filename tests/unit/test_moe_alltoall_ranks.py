@@ -56,6 +56,8 @@ def test_only_the_first_rank_records_and_every_iteration_is_kept(found: list[Any
         assert {len(m["samples"]) for m in measurements} == {iterations}
         for part in ("counts", "dispatch", "combine"):
             assert all(second > 0 for second in samples(measurements, "time", direction=part))
+        for direction in ("dispatch", "combine"):
+            assert all(second > 0 for second in samples(measurements, "layer_time", direction=direction))
 
 
 def test_bytes_count_rows_with_their_scales_numbers_and_weights(found: list[Any]) -> None:
@@ -111,6 +113,15 @@ def test_a_replayed_matrix_is_sent_as_it_stands(found: list[Any]) -> None:
     assert samples(replayed, "rank_imbalance") == pytest.approx([received.max() / received.mean()] * 3)
 
 
+def test_wrong_weights_of_the_layers_sum_are_found(found: list[Any]) -> None:
+    assert [of_rank[1]["layer"] for of_rank in found] == [
+        "",
+        "wrong_result: combine: the layer's sums of 1 of 64 tokens are wrong",
+        "",
+        "",
+    ]
+
+
 @pytest.mark.parametrize(
     "how", ["flip_row", "swap_rows", "double_row", "lose_rows", "change_output", "swap_outputs"]
 )
@@ -124,6 +135,7 @@ def test_deepep_is_used_as_it_is_documented_and_its_sums_are_checked(found: list
     for _, _, deep in found:
         assert deep["right"] == deep["fp8"] == "right"
         assert deep["wrong"].startswith("wrong_result: combine: the sums of 1 of 64")
+        assert deep["layer"] == "right"
         assert "no settings for 4 ranks" in deep["no settings"]
 
 
@@ -151,7 +163,7 @@ def test_rows_that_do_not_fit_into_memory_are_refused_before_any_is_allocated(
     traffic = Traffic(rows, rows, rows[:, 0], None, np.array([4, 4, 4]), 4)
     asked = probe(hidden_size=1024)
     row = 2 * 1024
-    needed = int(100 * (row + 8 + row * 9 / 8) + 9 / 8 * 400 * (2 * row + 8)) + room.CHECKING
+    needed = int(9 / 8 * (500 * (2 * row + 8) + 50 * 1024 * 4)) + room.CHECKING
     monkeypatch.setattr(
         "seatrial.measure.room.available_bytes", lambda device, ranks: (needed, f"shared by {ranks}")
     )

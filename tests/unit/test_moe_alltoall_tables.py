@@ -39,6 +39,10 @@ def recorded(imbalance: float, ceiling: float | None) -> list[Measurement]:
     seconds = {"counts": jitter * 1e-4, "dispatch": 0.01 * factors**STEEPNESS, "combine": 0.02 * factors**STEEPNESS}
     found = [measurement("moe_alltoall.time", of, {"direction": part}) for part, of in seconds.items()]
     found += [
+        measurement("moe_alltoall.layer_time", [3 * s for s in seconds[of]], {"direction": of})
+        for of in ("dispatch", "combine")
+    ]
+    found += [
         measurement("moe_alltoall.rank_imbalance", factors),
         measurement("moe_alltoall.expert_gini", [0.235, 0.243] * (ITERATIONS // 2)),
         measurement("moe_alltoall.ranks_per_token", [1.5] * ITERATIONS),
@@ -103,6 +107,8 @@ def test_a_row_for_each_case_and_direction_with_what_was_asked_and_what_came(stu
     assert skewed["p99_s"] == pytest.approx(0.01 * (1.2 * 1.03) ** STEEPNESS)
     assert skewed["p99_s_high"] is None
     assert skewed["counts_p50_s"] == pytest.approx(1e-4, rel=0.01)
+    assert skewed["layer_p50_s"] == pytest.approx(3 * skewed["p50_s"])
+    assert skewed["layer_p50_s_low"] < skewed["layer_p50_s"] < skewed["layer_p50_s_high"]
     assert (skewed["bytes_logical"], skewed["bytes_wire"], skewed["bytes_node_deduplicated"]) == (4e6, 2e6, None)
     # 8 experts on two ranks, top 2: 2 (1 - C(4, 2) / C(8, 2))
     assert skewed["ranks_per_token_uniform"] == pytest.approx(2 * (1 - 6 / 28))

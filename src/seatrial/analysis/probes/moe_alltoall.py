@@ -47,6 +47,9 @@ COLUMNS = (
     *(f"{quantile}_s{end}" for quantile in ("p50", "p99") for end in ("", "_low", "_high")),
     "interval_method",
     "counts_p50_s",
+    "layer_p50_s",
+    "layer_p50_s_low",
+    "layer_p50_s_high",
     *(f"bytes_{scope}" for scope in SCOPES),
     "ranks_per_token",
     "ranks_per_token_uniform",
@@ -172,6 +175,9 @@ def _row(case: Case, found: Measured, direction: str) -> dict[str, Any]:
         row[f"{name}_s"] = quantile_of(seconds, quantile)
         interval = quantile_interval(seconds, quantile)
         row[f"{name}_s_low"], row[f"{name}_s_high"] = interval.low, interval.high
+    layer = found.of("layer_time", direction)
+    ends = quantile_interval(layer, 0.5)
+    row |= {"layer_p50_s": quantile_of(layer, 0.5), "layer_p50_s_low": ends.low, "layer_p50_s_high": ends.high}
     row |= {f"bytes_{scope}": median(found.of("bytes", direction, scope)) for scope in SCOPES}
     return row | _reach(case, workload, found) | _rates(found, direction)
 

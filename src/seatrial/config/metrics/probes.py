@@ -50,6 +50,11 @@ PROBES: dict[str, Metric] = {
     "moe_alltoall.time": Metric(
         "s", "lower", "of one all-to-all of rows (or of their counts), the maximum over ranks"
     ),
+    "moe_alltoall.layer_time": Metric(
+        "s",
+        "lower",
+        "packing, counts and dispatch, or combine and weighted sum, of the slowest rank; compares dispatchers",
+    ),
     "moe_alltoall.least_time": Metric("s", "lower", "what the declared links need at least for the same rows"),
     "moe_alltoall.logical_bandwidth": Metric(
         "GB/s", "higher", "rows of the busiest rank, those that stay on it included (as DeepEP counts), over time"
@@ -96,7 +101,7 @@ PROBES: dict[str, Metric] = {
     "bisection.pair_medians": Metric(
         "GB/s",
         "higher",
-        "of many pairs that sent at the same time: each one's median, in the order of the labels firsts and seconds",
+        "of many pairs that sent at the same time: the median of each, ordered as the labels firsts and seconds",
     ),
     "bisection.pair_time": Metric(
         "s", "lower", "time of one exchange of a pair in both directions, the maximum over its ranks"

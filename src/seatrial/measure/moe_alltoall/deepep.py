@@ -112,7 +112,9 @@ class DeepEpDispatcher:
             ranks, tokens = spelt(values[:, :RANK_DIGITS]), spelt(values[:, RANK_DIGITS:][:, :TOKEN_DIGITS])
             wrong += int((values != pattern(ranks, tokens, self.kind.hidden)).any(dim=1).sum())
             self._outputs[part] = values.to(torch.bfloat16)
-        here = self._here_chosen[self._here_chosen >= 0].long()
+        chosen_here = self._here_chosen >= 0
+        self._shares = chosen_here.float() / chosen_here.sum(dim=1, keepdim=True)
+        here = self._here_chosen[chosen_here].long()
         counts = torch.bincount(here, minlength=self.local).tolist()
         if wrong or counts != list(self._by_expert):
             raise MeasurementFailed(
@@ -135,6 +137,25 @@ class DeepEpDispatcher:
             raise MeasurementFailed(
                 "wrong_result", f"combine: the sums of {wrong} of {len(self._copies)} tokens are wrong"
             )
+
+    def layer_dispatch(self) -> None:
+        self.exchange_counts()
+        self.dispatch()
+
+    def layer_combine(self) -> None:
+        """The weighted sum of this rank's experts for each row, which DeepEP leaves to its user, and combine."""
+        import torch
+
+        sums = torch.zeros(self._outputs.shape, device=self.device)
+        row, choice = (self._here_chosen >= 0).nonzero(as_tuple=True)
+        # shares of a row's experts here are 1 / their number: the sum is the row's values again, and can be checked
+        share = self._shares[row, choice][:, None]
+        for part in pieces(len(row), self.kind.hidden):
+            sums.index_add_(0, row[part], self._outputs[row[part]].float() * share[part])
+        self._back, _, _ = self._buffer.combine(sums.to(torch.bfloat16), self._handle)
+
+    def finish_layer(self) -> None:
+        self.finish()
 
     def _values(self, part: slice) -> torch.Tensor:
         import torch

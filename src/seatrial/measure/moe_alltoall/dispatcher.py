@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Dispatcher(Protocol):
     """One iteration: `prepare`, `exchange_counts`, `make_room`, `dispatch`, `receive`, `combine`, `finish`.
 
-    `exchange_counts`, `dispatch` and `combine` are timed, the others are not. `receive` and `finish` check what
-    came and raise MeasurementFailed (wrong_result).
+    Then the same from end to end: `layer_dispatch`, `receive`, `layer_combine`, `finish_layer`. `exchange_counts`,
+    `dispatch`, `combine`, `layer_dispatch` and `layer_combine` are timed. `receive`, `finish` and `finish_layer`
+    check what came and raise MeasurementFailed (wrong_result).
     """
 
     def sent(self, choices: np.ndarray) -> np.ndarray:
@@ -44,12 +45,21 @@ class Dispatcher(Protocol):
     def finish(self) -> None:
         """Check them."""
 
+    def layer_dispatch(self) -> None:
+        """All from the tokens and their choices to the rows on their experts' ranks."""
+
+    def layer_combine(self) -> None:
+        """All from the experts' outputs to a weighted sum for each token."""
+
+    def finish_layer(self) -> None:
+        """Check the sums."""
+
 
 class TorchDispatcher:
     """all_to_all_single with a row for each choice: what Megatron's all-to-all dispatcher does, in one message.
 
-    Rows lie by expert. The choice's number and weight and the scales travel in the row; the weighted sum of what
-    comes back is no communication and is not timed.
+    Rows lie by expert. The choice's number and weight and the scales travel in the row. `dispatch` and `combine`
+    are the transfers alone; the layer's have the packing and the counts before, and the weighted sum after them.
     """
 
     def __init__(self, ctx: RankContext, workload: MoeAlltoall) -> None:
@@ -71,12 +81,21 @@ class TorchDispatcher:
         chosen = torch.as_tensor(choices, device=self.device).long()
         if self._tokens is None or len(self._tokens) != len(chosen):
             self._tokens = self.kind.token_bytes(self.rank, len(chosen), self.device)
-        taken = chosen.flatten()
+        self._chosen = chosen
+        self._permute()
+
+    def _permute(self) -> None:
+        """Pack a row for each choice, by expert."""
+        import torch
+
+        assert self._tokens is not None  # prepare made them
+        taken = self._chosen.flatten()
         order = taken.argsort(stable=True)
         order = order[int((taken < 0).sum()) :]
         self._experts = taken[order]
-        self._of_row = order // chosen.shape[1]
-        self._rows = self.kind.packed(self._tokens, self._of_row, self._experts)
+        self._of_row = order // self._chosen.shape[1]
+        memory = self._room("rows", len(order), self.kind.width, torch.uint8)
+        self._rows = self.kind.packed(self._tokens, self._of_row, self._experts, memory)
         self._to = torch.bincount(self._experts // self.local, minlength=self.ranks)
         self._from = torch.empty_like(self._to)
 
@@ -119,6 +138,25 @@ class TorchDispatcher:
         rows.check_combined(self.kind, self.rank, self._back, self._of_row, self._experts)
         self._here.zero_()
         self._back.zero_()
+
+    def layer_dispatch(self) -> None:
+        self._permute()
+        self.exchange_counts()
+        self.make_room()
+        self.dispatch()
+
+    def layer_combine(self) -> None:
+        import torch
+
+        self._sums = self._room("sums", len(self._chosen), self.kind.hidden, torch.float32).zero_()
+        self.combine()
+        share = rows.weights(self._experts)[:, None]
+        for part in rows.pieces(len(self._back), self.kind.hidden):
+            self._sums.index_add_(0, self._of_row[part], self._back[part].float() * share[part])
+
+    def finish_layer(self) -> None:
+        rows.check_sums(self.kind, self.rank, self._sums, self._of_row, self._experts)
+        self.finish()
 
     def _room(self, name: str, count: int, width: int, dtype: torch.dtype) -> torch.Tensor:
         """[count, width] of memory that stays: fresh memory would be paid for when it is first written."""

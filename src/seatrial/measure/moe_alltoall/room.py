@@ -18,11 +18,13 @@ CHECKING = 8 * 4 * AT_ONCE
 def require_room(ctx: RankContext, workload: MoeAlltoall, traffic: Traffic) -> None:
     """Raise MeasurementFailed (out_of_memory) where this rank cannot hold what it sends and receives.
 
-    Packed rows and the outputs that come back for each of its choices; rows and outputs for each that it receives.
+    Packed rows and the outputs that come back for each of its choices; rows and outputs for each that it receives;
+    the weighted sum of each token.
     """
     leaving = int(traffic.rows[:, ctx.rank].sum(axis=1).max())
     coming = int(traffic.rows[:, :, ctx.rank].sum(axis=1).max())
     dispatch, combine = (row_bytes(workload, direction).row for direction in ("dispatch", "combine"))
-    needed = int(leaving * (dispatch + SPARE * combine) + SPARE * coming * (dispatch + combine)) + CHECKING
+    sums = -(-leaving // workload.top_k) * workload.hidden_size * 4
+    needed = int(SPARE * (leaving + coming) * (dispatch + combine) + SPARE * sums) + CHECKING
     rows = f"{leaving} rows to send and {coming} to receive"
     room.require_room(ctx, needed, rows, "workload.tokens, top_k or hidden_size")

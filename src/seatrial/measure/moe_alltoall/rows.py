@@ -65,14 +65,15 @@ class RowKind:
             found[part, self.scale_bytes :].view(self.element_type("dispatch")).copy_(values)
         return found
 
-    def packed(self, tokens: torch.Tensor, of_row: torch.Tensor, experts: torch.Tensor) -> torch.Tensor:
-        """[rows, width]: row i holds expert experts[i], its weight and the bytes of token of_row[i].
+    def packed(
+        self, tokens: torch.Tensor, of_row: torch.Tensor, experts: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
+        """`rows` [rows, width], filled: row i holds expert experts[i], its weight and the bytes of token of_row[i].
 
         `tokens` as `token_bytes` gives them; the weight says by how much the row counts in the combined sum.
         """
         import torch
 
-        rows = torch.empty((len(of_row), self.width), dtype=torch.uint8, device=tokens.device)
         rows[:, :4].view(torch.int32).copy_(experts[:, None])
         rows[:, 4:CHOICE_BYTES].view(torch.float32).copy_(weights(experts)[:, None])
         rows[:, CHOICE_BYTES:] = tokens[of_row]
@@ -167,6 +168,29 @@ def check_combined(
     if wrong:
         raise MeasurementFailed(
             "wrong_result", f"combine: the weighted sums of {wrong} of {len(per_token)} tokens are wrong"
+        )
+
+
+def check_sums(kind: RowKind, rank: int, sums: torch.Tensor, of_row: torch.Tensor, experts: torch.Tensor) -> None:
+    """`sums` [tokens, hidden] are those of the experts' weighted outputs, exactly; rows as in `check_combined`.
+
+    An output is the token's values and something by expert, so that the sum follows from two numbers of a token.
+    Raises MeasurementFailed (wrong_result).
+    """
+    import torch
+
+    share = weights(experts)
+    times, more = torch.zeros((2, len(sums), 1), device=sums.device)
+    times.index_add_(0, of_row, share[:, None])
+    more.index_add_(0, of_row, (share * (experts % EXPERT_STEPS))[:, None])
+    wrong = 0
+    for part in pieces(len(sums), kind.hidden):
+        tokens = torch.arange(part.start, part.stop, device=sums.device)
+        sent = pattern(torch.full_like(tokens, rank), tokens, kind.hidden)
+        wrong += int((sums[part] != sent * times[part] + more[part]).any(dim=1).sum())
+    if wrong:
+        raise MeasurementFailed(
+            "wrong_result", f"combine: the layer's sums of {wrong} of {len(sums)} tokens are wrong"
         )
 
 

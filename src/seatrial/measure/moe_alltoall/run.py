@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Labels = dict[str, str | int | float | bool]
 Ceiling = tuple["np.ndarray", float, str]
 TIMED = ("counts", *DIRECTIONS)
+LAYER = tuple(f"layer_{direction}" for direction in DIRECTIONS)
+"""From end to end, on which alone dispatchers compare: what one times as a transfer another does outside of it."""
 
 
 def run(ctx: RankContext) -> None:
@@ -77,7 +79,10 @@ def _drawn(ctx: RankContext, workload: MoeAlltoall) -> Drawn:
 
 
 def time_rounds(ctx: RankContext, dispatcher: Dispatcher, drawn: Drawn, warmup: int) -> dict[str, list[float]]:
-    """Seconds of this rank for counts, dispatch and combine of every iteration, after `warmup` untimed ones."""
+    """Seconds of this rank for every part of every iteration, after `warmup` untimed ones.
+
+    An iteration is done twice: part by part, and then from end to end, as a layer has it.
+    """
     import torch.distributed as dist
 
     before = start_together(ctx.device)
@@ -86,7 +91,7 @@ def time_rounds(ctx: RankContext, dispatcher: Dispatcher, drawn: Drawn, warmup: 
     def timed(part: Callable[[], None]) -> float:
         return time_iterations(ctx.device, part, 0, 1, before, on_host)[0]
 
-    seconds: dict[str, list[float]] = {part: [] for part in TIMED}
+    seconds: dict[str, list[float]] = {part: [] for part in (*TIMED, *LAYER)}
     first = [drawn.choices[i % len(drawn.choices)] for i in range(warmup)]
     for number, choices in enumerate([*first, *drawn.choices]):
         dispatcher.prepare(choices)
@@ -96,8 +101,13 @@ def time_rounds(ctx: RankContext, dispatcher: Dispatcher, drawn: Drawn, warmup: 
         dispatcher.receive()
         combine = timed(dispatcher.combine)
         dispatcher.finish()
+        layer_dispatch = timed(dispatcher.layer_dispatch)
+        dispatcher.receive()
+        layer_combine = timed(dispatcher.layer_combine)
+        dispatcher.finish_layer()
         if number >= warmup:
-            for part, taken in zip(TIMED, (counts, dispatch, combine), strict=True):
+            found = (counts, dispatch, combine, layer_dispatch, layer_combine)
+            for part, taken in zip(seconds, found, strict=True):
                 seconds[part].append(taken)
     return seconds
 
@@ -128,8 +138,10 @@ def measurements(
     }
     if workload.tokens is not None:
         labels["tokens"] = workload.tokens
-    found = [
-        measurement("moe_alltoall.time", taken, {**labels, "direction": part}) for part, taken in seconds.items()
+    found = [measurement("moe_alltoall.time", seconds[part], {**labels, "direction": part}) for part in TIMED]
+    found += [
+        measurement("moe_alltoall.layer_time", seconds[part], {**labels, "direction": direction})
+        for part, direction in zip(LAYER, DIRECTIONS, strict=True)
     ]
     found += [
         measurement("moe_alltoall.expert_gini", gini(traffic.experts).tolist(), labels),

@@ -38,6 +38,13 @@ BANDWIDTHS = (
 )
 
 
+LAYER = (
+    "p50 and p99 are the transfer's alone. The layer's time has what lies around it too: packing, counts and "
+    "dispatch, or combine and the weighted sum. Dispatchers do these parts in different places, so that they "
+    "compare on the layer's time alone."
+)
+
+
 def section(study: StudyTables) -> ProbeSection | None:
     """None where the study has no case of it. Raises UnreadableFile where analyse has not run."""
     if not _cases(study):
@@ -49,7 +56,7 @@ def section(study: StudyTables) -> ProbeSection | None:
         name="moe-alltoall",
         title="All-to-all of experts",
         short="All-to-all of experts",
-        words=[READING, BANDWIDTHS],
+        words=[READING, BANDWIDTHS, LAYER],
         figures=[figure] if figure is not None else [],
         tables=[_latency_table(study, rows), _slope_table(study, fitted)],
         details=[("Bytes and bandwidths", _bytes_table(study, rows))],
@@ -70,6 +77,7 @@ def _latency_table(study: StudyTables, rows: list[Row]) -> Table:
         ("Busiest rank", NUMBER),
         ("p50, ms", NUMBER),
         ("p99, ms", NUMBER),
+        ("Layer p50, ms", NUMBER),
         ("Wire, GB/s", NUMBER),
         ("Of the ceiling", NUMBER),
     ]
@@ -84,7 +92,7 @@ def _latency_table(study: StudyTables, rows: list[Row]) -> Table:
 def _latency_cells(study: StudyTables, row: Row) -> list[Cell]:
     head = Cell(_name(study, row), _shape(row))
     if not row["iterations"]:
-        return [head, Cell("-", "not measured"), *[Cell("-")] * 5]
+        return [head, Cell("-", "not measured"), *[Cell("-")] * 6]
     note = row["note"] or row["ceiling_basis"] or "no ceiling known"
     return [
         head,
@@ -92,6 +100,7 @@ def _latency_cells(study: StudyTables, row: Row) -> list[Cell]:
         Cell(format_figure(row["imbalance"], 3), f"99 of 100 below {format_figure(row['imbalance_p99'], 3)}"),
         Cell(_ms(row["p50_s"]), _ends(row, "p50_s")),
         Cell(_ms(row["p99_s"]), _ends(row, "p99_s")),
+        Cell(_ms(row["layer_p50_s"]), _ends(row, "layer_p50_s")),
         Cell(format_figure(row["wire_gbps"], 3), f"balanced {format_figure(row['balanced_gbps'], 3)}"),
         Cell(share_words(row["fraction_of_ceiling"]), note),
     ]
