@@ -117,7 +117,7 @@ def test_process_group_is_bound_to_the_accelerator_without_device(
 ) -> None:
     calls: list[Any] = []
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *a, **k: calls.append((a, k)))
-    what = case(collective(timeout_seconds=33.0), 2, device="cuda", accelerators_per_node=2)
+    what = case(collective(timeout_seconds=33.0, implementation="torch"), 2, device="cuda", accelerators_per_node=2)
     one = session._Session(what, 0, tmp_path / "0.json", Launch(1, 1, 2), None)
     device = torch.device("cuda", 1)
     peers = SimpleNamespace(store=torch.distributed.HashStore())

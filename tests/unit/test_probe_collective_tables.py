@@ -140,6 +140,18 @@ def test_operations_and_ablations_are_lines_of_their_own(tmp_path: Path) -> None
     assert len(rows) == 3 * len(SIZES)
 
 
+def test_torch_and_nccl_tests_are_never_one_line_though_one_case_holds_both(study: StudyOnDisk) -> None:
+    """With implementation auto, the program may be there in one repeat and gone in the next."""
+    (case,) = study.experiment("sizes", MANY, repeats=2)
+    for repeat, used in enumerate(("torch", "nccl_tests")):
+        found = [m for size in SIZES for m in reading(size, [(1 + repeat) * ring(size)], implementation=used)]
+        study.record(case, repeat, *found)
+    rows, fits = tables(study)
+    assert len(rows) == 2 * len(SIZES) and set(rows["repeats"]) == {1}
+    assert sorted(fits["bus_bandwidth_limit"]) == pytest.approx([157.5, 315], rel=1e-3)
+    assert {line.rpartition("implementation ")[2] for line in fits["line"]} == {"torch", "nccl_tests"}
+
+
 def test_logs_of_nccl_tests_are_lines_by_what_was_tested_and_not_by_how_often(tmp_path: Path) -> None:
     """Large sizes get fewer iterations of nccl-tests, and in place is another test than out of place."""
     study = StudyOnDisk(tmp_path / "trial", target=H100)

@@ -16,6 +16,7 @@ from seatrial.case import Case
 from seatrial.config.probe import AcrossRanks, Collective, Probe
 from seatrial.config.training import External, Training
 from seatrial.errors import SeatrialError
+from seatrial.measure.collective.choice import settle_implementation
 from seatrial.measure.context import RankContext
 from seatrial.measure.device import (
     assign_threads,
@@ -152,7 +153,11 @@ class _Session:
     def _join_process_group(self, ctx: RankContext, peers: Peers) -> None:
         import torch.distributed as dist
 
-        backend = choose_backend(self.case, ctx.device.type)
+        case = self.case
+        if isinstance(case.workload, Collective) and case.workload.implementation == "auto":
+            settle_implementation(ctx, peers.store)
+            case = ctx.case
+        backend = choose_backend(case, ctx.device.type)
         dist.init_process_group(
             backend,
             store=dist.PrefixStore("process_group", peers.store),
@@ -225,7 +230,7 @@ def choose_backend(case: Case, device_type: str) -> str:
     """nccl (RCCL on AMD goes by that name in torch) on accelerators, gloo on CPUs, or what the workload wants."""
     if isinstance(case.workload, AcrossRanks) and case.workload.backend != "auto":
         return case.workload.backend
-    programs = isinstance(case.workload, Collective) and case.workload.implementation != "torch"
+    programs = isinstance(case.workload, Collective) and case.workload.implementation == "nccl_tests"
     if programs or isinstance(case.workload, External):
         return "gloo"  # nccl would hold device memory that is the program's
     return "nccl" if device_type == "cuda" else "gloo"

@@ -52,8 +52,9 @@ class Collective(AcrossRanks):
     """
 
     kind: Literal["collective"]
-    implementation: Literal["torch", "nccl_tests"] = "torch"
-    """What measures: torch.distributed, or the test programs of NVIDIA's nccl-tests (AMD's rccl-tests)."""
+    implementation: Literal["auto", "torch", "nccl_tests"] = "auto"
+    """What measures: torch.distributed, or the test programs of NVIDIA's nccl-tests (AMD's rccl-tests). auto: those
+    on accelerators where every rank has the operation's program, else torch; the record says which and why."""
     nccl_tests_folder: str | None = None
     """Where the test programs lie; None: on PATH."""
     operation: Operation
@@ -63,7 +64,8 @@ class Collective(AcrossRanks):
     sizes: Sizes | None = None
     """Many sizes; what does not come out even is rounded down as nccl-tests does, and labelled as what it is."""
     most_seconds_per_size: PositiveFloat | None = None
-    """A size whose iterations would take longer gets fewer, but LEAST_ITERATIONS; its warm-up ends by then, too."""
+    """A size whose iterations would take longer gets fewer, but LEAST_ITERATIONS; its warm-up ends by then, too.
+    Of torch: nccl-tests takes as many at every size, also where `auto` chooses it."""
 
     @model_validator(mode="after")
     def _one_or_many(self) -> Self:

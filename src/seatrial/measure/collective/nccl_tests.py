@@ -66,24 +66,32 @@ def run(ctx: RankContext) -> None:
     """
     workload = ctx.case.workload
     assert isinstance(workload, Collective)
-    require_a_device_each(ctx.case.target)
-    program = find_program(workload)
-    several = ctx.case.target.nodes > 1
-    if several and not program.with_mpi:
-        raise Unsupported(
-            f"{program.path} was built without MPI and drives the devices of one node only, target.nodes is "
-            f"{ctx.case.target.nodes}; allowed: a build with `make MPI=1`, or implementation torch"
-        )
-    if several and not program.takes_maximum:
-        raise Unsupported(
-            f"{program.path} cannot take the maximum over ranks (it has no option -a, or did not answer to -h); "
-            "allowed: nccl-tests of 2021 or later, or implementation torch"
-        )
-    ended = _run_together(ctx, workload, program, several)
+    program = usable_program(ctx.case.target, workload)
+    ended = _run_together(ctx, workload, program, ctx.case.target.nodes > 1)
     if ctx.rank == 0:
         _keep(ctx, workload, program, ended)
     elif ended.code:
         _tell(ctx, ended)
+
+
+def usable_program(target: Target, workload: Collective) -> Program:
+    """The program that can measure the workload on the target, as far as this rank knows.
+
+    Raises Unsupported where there is none, it cannot run on so many nodes, or ranks do not have a device each.
+    """
+    require_a_device_each(target)
+    program = find_program(workload)
+    if target.nodes > 1 and not program.with_mpi:
+        raise Unsupported(
+            f"{program.path} was built without MPI and drives the devices of one node only, target.nodes is "
+            f"{target.nodes}; allowed: a build with `make MPI=1`, or implementation torch"
+        )
+    if target.nodes > 1 and not program.takes_maximum:
+        raise Unsupported(
+            f"{program.path} cannot take the maximum over ranks (it has no option -a, or did not answer to -h); "
+            "allowed: nccl-tests of 2021 or later, or implementation torch"
+        )
+    return program
 
 
 def require_a_device_each(target: Target) -> None:
