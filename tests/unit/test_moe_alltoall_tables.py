@@ -144,7 +144,16 @@ def test_the_page_has_a_section_with_figure_and_tables(study: StudyPaths) -> Non
     page = study.report.read_text(encoding="utf-8")
     section = page[page.index('<section id="moe-alltoall">') :].partition("</section>")[0]
     assert "<svg" in section and (study.figures / "moe_alltoall.svg").exists()
-    for words in ("gini 0.24, dispatch", "asked 0.24", "125 % of the bound", "not measured", "0.8", "Theil-Sen"):
+    for words in (
+        "gini 0.24, dispatch",
+        "asked 0.24",
+        "125 % of the bound",
+        "not measured",
+        "0.8",
+        "Theil-Sen",
+        "40 iterations give it no upper end",
+        "not known",
+    ):
         assert words in section
     assert "made up" in section
 
@@ -153,6 +162,11 @@ def test_a_slope_needs_points_and_imbalance() -> None:
     assert slope([1.0, 2.0], [1.0, 2.0]).note == "2 points measured, 3 or more are needed"
     flat = slope([1.0, 1.01, 1.02], [1.0, 2.0, 3.0])
     assert flat.value is None and flat.note is not None and "varies by less than 5 %" in flat.note
+    rough = slope([1.01, 1.05, 1.08, 1.12, 1.15, 1.1], [1.0, 2.4, 0.9, 1.9, 1.6, 0.5])
+    assert rough.value is None and rough.low is None and rough.note is not None
+    assert "varies by 1.14 x only, less than 1.5 x" in rough.note and "wider than the slope itself" in rough.note
+    sharp = slope([1.01, 1.05, 1.08, 1.12, 1.15], [x**0.8 for x in (1.01, 1.05, 1.08, 1.12, 1.15)])
+    assert sharp.value == pytest.approx(0.8), "few imbalances are enough where the slope is sharp"
     outlier = slope([1, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2], [1, 1.2, 1.4, 1.6, 90.0, 2.0, 2.2])
     assert outlier.value == pytest.approx(1, abs=0.05)
     many = np.linspace(1, 3, 5001)

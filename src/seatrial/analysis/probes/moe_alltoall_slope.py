@@ -42,6 +42,8 @@ COLUMNS = (
 LEAST_POINTS = 3
 LEAST_SPAN = 1.05
 """Imbalances that differ by less say nothing of what imbalance costs."""
+WIDE_SPAN = 1.5
+"""Over imbalances that differ by less, a slope is known only where its interval is narrower than the slope."""
 MOST_POINTS = 1000
 """Of more iterations every n-th is taken: the median of slopes looks at all pairs."""
 METHOD = "Theil-Sen 95 %"
@@ -79,8 +81,9 @@ def write_slopes(paths: StudyPaths, cases: Sequence[Case], iterations: Iteration
 def slope(imbalance: Sequence[float], seconds: Sequence[float], what: str = "points") -> Slope:
     """d ln seconds / d ln imbalance: the median of the slopes of all pairs (Theil 1950, Sen 1968).
 
-    None where there are fewer than three points, or the imbalance hardly varies. Its 95 % interval takes the points
-    for independent of each other.
+    None where there are fewer than three points, where the imbalance hardly varies, or where it varies by less than
+    WIDE_SPAN and the slope's interval is wider than the slope is steep. The 95 % interval takes the points for
+    independent of each other.
     """
     x, y = np.asarray(imbalance, dtype=float), np.asarray(seconds, dtype=float)
     if len(x) < LEAST_POINTS:
@@ -90,8 +93,19 @@ def slope(imbalance: Sequence[float], seconds: Sequence[float], what: str = "poi
     every = -(-len(x) // MOST_POINTS)
     found = stats.theilslopes(np.log(y[::every]), np.log(x[::every]), 0.95)
     ends = [float(end) if math.isfinite(end) else None for end in (found.low_slope, found.high_slope)]
+    span = float(x.max() / x.min())
+    if span < WIDE_SPAN and (None in ends or ends[1] - ends[0] >= abs(found.slope)):  # type: ignore[operator]
+        return Slope(None, None, None, _unknown(span, ends))
     note = None if None not in ends else f"{len(x)} {what} are too few for an interval"
     return Slope(float(found.slope), ends[0], ends[1], note)
+
+
+def _unknown(span: float, ends: Sequence[float | None]) -> str:
+    low, high = ends
+    words = f"the imbalance varies by {span:.3g} x only, less than {WIDE_SPAN:g} x"
+    if low is None or high is None:
+        return f"{words}, and the slope has no interval"
+    return f"{words}, and the interval ({low:.3g} to {high:.3g}) is wider than the slope itself"
 
 
 def _groups(cases: Sequence[Case]) -> dict[str, list[Case]]:

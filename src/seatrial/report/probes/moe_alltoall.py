@@ -83,7 +83,7 @@ def _latency_table(study: StudyTables, rows: list[Row]) -> Table:
     ]
     caption = (
         "Gini: the mean over iterations. Busiest rank: rows it receives over the mean rank's. Under p50 and p99 "
-        "their 95 % intervals over all iterations; an end that so few iterations do not give is missing"
+        "their 95 % intervals over all iterations; of fewer than 368 p99 has no upper end"
     )
     cells = [_latency_cells(study, row) for row in rows]
     return table("moe-alltoall", caption, columns, cells, "tables/moe_alltoall.csv")
@@ -120,7 +120,7 @@ def _gini_cell(row: Row) -> Cell:
 def _ends(row: Row, name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if low is not None and high is None:
-        return f"at least {_ms(low)} ({count(int(row['iterations']), 'iteration')})"
+        return f"at least {_ms(low)}; {count(int(row['iterations']), 'iteration')} give it no upper end"
     return span(MS * low, MS * high) if low is not None and high is not None else ""
 
 
@@ -201,7 +201,10 @@ def _slope_cells(study: StudyTables, row: Row) -> list[Cell]:
     return [
         head,
         Cell(row["direction"]),
-        Cell(format_figure(row["slope"], 3), span(row["slope_low"], row["slope_high"])),
+        Cell(
+            "not known" if row["slope"] is None else format_figure(row["slope"], 3),
+            span(row["slope_low"], row["slope_high"]),
+        ),
         Cell(span(row["imbalance_low"], row["imbalance_high"]) or "-"),
         Cell(str(int(row["points"]))),
         Cell(row["method"] or "-", row["note"] or ""),
