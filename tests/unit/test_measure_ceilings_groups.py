@@ -7,6 +7,7 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from ceiling_targets import accelerated, bound, fact, h100, without
@@ -19,6 +20,7 @@ from seatrial.measure.ceilings import bisection_ceiling, collective_ceiling, exp
 from seatrial.measure.ceilings.pcie import pcie_bandwidth
 from seatrial.measure.collective.wire import explain_wire_excess, wire
 from seatrial.measure.memory.ceilings import ceiling as memory_ceiling
+from seatrial.measure.moe_alltoall.ceiling import wire_ceiling
 from seatrial.plan import make_plan
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -114,6 +116,13 @@ def test_half_a_node_more_is_no_half() -> None:
     assert found is not None and found[0] == pytest.approx(500) and "4:1" in found[1]
 
 
+def test_rows_of_experts_leave_the_smaller_leaf_through_its_own_uplinks() -> None:
+    """Each of 40 ranks sends 1000 bytes to every other: 8 x 32 such rows leave the second leaf at 100 GB/s."""
+    rows = np.ones((1, 40, 40), dtype=int)
+    found = wire_ceiling(leaves(5), rows, 1000, "nccl")
+    assert found is not None and found[0].tolist() == pytest.approx([8 * 32 * 1000 / 100e9])
+
+
 # --- on the wire: the way that the ceiling takes
 
 
@@ -185,6 +194,8 @@ def test_nodes_of_bridged_accelerators_are_cut_between_nodes_and_between_bridges
     assert bound(slow) == pytest.approx(5 * 15)
     full = full_bisection(two)
     assert full is not None and full[0] == 8 * 50
+    adding = {"name": "IB", "gbit_per_accelerator": fact(400), "in_network_reduction": True}
+    assert bound(catalogue("h100_nvl", 2, scale_out=adding)) == bound(two), "no switch adds up between bridges"
 
 
 def test_without_a_stated_generation_bridged_accelerators_have_no_ceiling() -> None:
