@@ -121,6 +121,9 @@ def test_a_record_of_many_hosts_stays_small_and_says_what_was_not_measured(tmp_p
     assert len(found) == 20 * 70
     assert [row["pair"] for row in found if row["slow"]] == ["node1-node140"]
     assert "the rounds measured 1400 of 9730 pairs, each end in 20 of them" in words(paths)
+    (_, shown), *_ = section(read_study(paths)).details  # type: ignore[union-attr]
+    assert shown.total == len(rows(paths, "bisection_pairs")) > len(shown.rows)
+    assert shown.rows[0][1].text == "node1-node140", "what is slow is not among those that the page leaves out"
     size = sum(path.stat().st_size for path in paths.records.rglob("*.json"))
     assert size < 150_000, "less than 100 bytes for each pair"
 

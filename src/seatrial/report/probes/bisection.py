@@ -10,6 +10,7 @@ from seatrial.analysis.probes.bisection_pairs import PAIR_COLUMNS
 from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.report.drawing import drawn
 from seatrial.report.probes.bisection_figures import draw_cuts, draw_pairs
+from seatrial.report.probes.bisection_pairs import HOW, not_all_pairs, pairs_table, shortened, slow_words
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, ratio_words, span, span_of_ratios, table
@@ -23,12 +24,9 @@ CUTS = {
     "rack": "by rack",
     "rail": "by rail",
 }
-HOW = {"alone": "alone", "rounds": "in rounds of disjoint pairs", "matching": "within matchings"}
 EXCESS = (
     "more than the links carry as declared: their rate is higher, or hosts that count as several share a machine"
 )
-MOST_NAMED = 6
-"""Slow pairs that a sentence names; the table has all."""
 TEXT_COLUMNS = ("least", "slow_pairs", "note", "p10_method", "full_basis", "also")
 PAIR_TEXT = ("pair", "first", "second", "ranks", "slow_end", "rule", "note")
 
@@ -57,7 +55,7 @@ def section(study: StudyTables) -> ProbeSection | None:
         words=words if cuts or pairs else ["No repeat was completed."],
         figures=[figure for figure in figures if figure is not None],
         tables=[_cuts_table(study, cuts)] if cuts else [],
-        details=[("Every pair", _pairs_table(study, pairs))] if pairs else [],
+        details=[("Every pair", pairs_table(study, pairs))] if pairs else [],
     )
 
 
@@ -87,7 +85,7 @@ def _sentences(study: StudyTables, case_id: str, cuts: Sequence[Row], pairs: Seq
         if scope not in told or any(row["slow"] for row in rows):
             found.append(f"{label}, pairs {scope} {HOW[how]}: {slow_words(rows)}")
             told.add(scope)
-    found += _not_all_pairs(label, [row for row in pairs if row["case_id"] == case_id])
+    found += not_all_pairs(label, [row for row in pairs if row["case_id"] == case_id])
     held_back = [row for row in of_case if row["cut"] == "random" and row["with_slow_pair"]]
     if held_back:
         random = max(held_back, key=lambda row: float(row["scale"]))
@@ -119,62 +117,16 @@ def cut_words(row: Row) -> str:
 
 def _worst_words(label: str, row: Row) -> str:
     what = f"{label}: the worst cut of {_scale(row)} is {cut_words(row)}"
-    least = f" ({_shortened(row['least'])})" if row["least"] else ""
+    least = f" ({shortened(row['least'])})" if row["least"] else ""
     words = f"{what}{least}, {format_figure(row['least_gbps'], 3)} GB/s"
     if row["full_gbps"] is not None:
         share = row["least_gbps"] / row["full_gbps"]
         words += f", {ratio_words(share)} of full bisection"
         words += "" if row["slow_pairs"] else f" (oversubscribed {ratio_words(1 / share)} to 1)"
     if row["slow_pairs"]:
-        slow = f"{_plural('pair', row['slow_pairs'])} {_shortened(row['slow_pairs'])}"
+        slow = f"{_plural('pair', row['slow_pairs'])} {shortened(row['slow_pairs'])}"
         words += f"; it waits for the slow {slow}, so that it says nothing of the switches above"
     return words + "."
-
-
-def _not_all_pairs(label: str, rows: Sequence[Row]) -> list[str]:
-    """How many of all pairs the rounds measured, where those are not all."""
-    ends: dict[str, int] = {}
-    in_rounds = [row for row in rows if row["how"] == "rounds"]
-    for row in in_rounds:
-        for end in (row["first"], row["second"]):
-            ends[end] = ends.get(end, 0) + 1
-    possible = len(ends) * (len(ends) - 1) // 2
-    if len(in_rounds) == possible:
-        return []
-    least, most = min(ends.values()), max(ends.values())
-    each = str(most) if least == most else f"{least} to {most}"
-    return [
-        f"{label}: the rounds measured {len(in_rounds)} of {possible} pairs, each end in {each} of them "
-        "(workload.most_rounds); a slow pair among the others is not seen."
-    ]
-
-
-def slow_words(rows: Sequence[Row]) -> str:
-    """Which pairs or ends are slow, of rows that were judged together, in one or more sentences."""
-    slow = [row for row in rows if row["slow"]]
-    if not slow:
-        return _sentence(rows[0]["note"] or "no pair stands out from the others")
-    words = []
-    for end in dict.fromkeys(row["slow_end"] for row in slow if row["slow_end"]):
-        ratios = [row["ratio"] for row in slow if row["slow_end"] == end]
-        kind = "rank" if ":" in end else "host"
-        reach = span_of_ratios(min(ratios), max(ratios))
-        words.append(f"{kind} {end} is slow: its {count(len(ratios), 'pair')} reach {reach} of the typical pair")
-    alone = [row for row in slow if not row["slow_end"]]
-    for row in alone[:MOST_NAMED]:
-        words.append(
-            f"pair {row['pair']} is slow: {format_figure(row['median_gbps'], 3)} GB/s, "
-            f"{ratio_words(row['ratio'])} of the typical pair's {format_figure(row['typical_gbps'], 3)} GB/s"
-        )
-    if len(alone) > MOST_NAMED:
-        words.append(f"{len(alone) - MOST_NAMED} more pairs are slow")
-    shared = set.intersection(*({row["first"], row["second"]} for row in alone)) if len(alone) > 1 else set()
-    words += [f"all of them share {end}" for end in sorted(shared)]
-    return " ".join(_sentence(text) for text in words)
-
-
-def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:] + "."
 
 
 def _cuts_table(study: StudyTables, rows: Sequence[Row]) -> Table:
@@ -240,46 +192,12 @@ def _matchings_cell(row: Row) -> Cell:
             f"at least {format_figure(bound, 3)}, {row['p10_method']}" if bound is not None else row["p10_method"]
         )
         words.append(f"10th percentile {format_figure(row['p10_gbps'], 3)} GB/s ({sure})")
-    under = [f"slowest {format_figure(row['least_gbps'], 3)} GB/s: {_shortened(row['least'] or '')}"]
+    under = [f"slowest {format_figure(row['least_gbps'], 3)} GB/s: {shortened(row['least'] or '')}"]
     under += ["the worst of all cuts: its interval is below the others'"] if row["worst"] else []
     if row["slow_pairs"]:
-        under.append(f"holds the slow {_plural('pair', row['slow_pairs'])} {_shortened(row['slow_pairs'])}")
+        under.append(f"holds the slow {_plural('pair', row['slow_pairs'])} {shortened(row['slow_pairs'])}")
     under += [row["note"]] if row["note"] else []
     return Cell("; ".join(words), "; ".join(under))
-
-
-def _pairs_table(study: StudyTables, rows: Sequence[Row]) -> Table:
-    columns = [
-        ("Case", TEXT),
-        ("Pair", TEXT),
-        ("GB/s one way", NUMBER),
-        ("Of the typical pair", NUMBER),
-        ("Of its ceiling", PROSE),
-    ]
-    caption = "Medians with their intervals. The typical pair is the median of those not called slow"
-    slowest_first = sorted(rows, key=lambda row: (row["case_id"], row["how"], row["scope"], row["median_gbps"]))
-    return table(
-        "bisection-pairs",
-        caption,
-        columns,
-        [_pair_cells(study, row) for row in slowest_first],
-        "tables/bisection_pairs.csv",
-    )
-
-
-def _pair_cells(study: StudyTables, row: Row) -> list[Cell]:
-    why = f"because of {row['slow_end']}" if row["slow_end"] else ""
-    chance = f"by chance {format_figure(row['p'], 2)}" if row["p"] is not None else ""
-    slow = "; ".join(filter(None, ["slow", why, chance])) if row["slow"] else ""
-    basis = f"{format_figure(row['ceiling_gbps'], 3)}: {row['ceiling_basis']}" if row["ceiling_basis"] else ""
-    share = row["fraction_of_ceiling"]
-    return [
-        Cell(case_label(study.cases[row["case_id"]]), f"{row['scope']}, {HOW[row['how']]}"),
-        Cell(row["pair"], f"ranks {_shortened(row['ranks'])}"),
-        Cell(format_figure(row["median_gbps"], 3), span(row["low_gbps"], row["high_gbps"])),
-        Cell(ratio_words(row["ratio"]), slow, "slower" if row["slow"] else ""),
-        Cell("-" if share is None else f"{100 * share:.3g} %", basis or "no ceiling known"),
-    ]
 
 
 def _scale(row: Row) -> str:
@@ -290,10 +208,3 @@ def _scale(row: Row) -> str:
 
 def _plural(one: str, names: str) -> str:
     return one if len(names.split()) == 1 else one + "s"
-
-
-def _shortened(names: str) -> str:
-    """The first few of many names."""
-    parts = str(names).split()
-    more = f" and {len(parts) - MOST_NAMED} more" if len(parts) > MOST_NAMED else ""
-    return " ".join(parts[:MOST_NAMED]) + more
