@@ -22,7 +22,7 @@ ALL_REDUCE: Experiments = {"all_reduce": ("collective", {"size_bytes": 8 * MIB, 
 it, so that its bus bandwidth is the rate of the slowest link."""
 _EXCHANGES = {"size_bytes": 8 * MIB, "warmup": 1, "iterations": 5}
 BISECTION: Experiments = {
-    "bisection": ("bisection", {**_EXCHANGES, "matchings": 1, "cuts": ["host_order", "shift"], "pairwise": []})
+    "bisection": ("bisection", {**_EXCHANGES, "matchings": 3, "cuts": ["host_order", "shift"], "pairwise": []})
 }
 PAIRS: Experiments = {"pairs": ("bisection", {**_EXCHANGES, "matchings": 0, "cuts": [], "pairwise": ["rounds"]})}
 NAME, TARGET = "faulted", "mini_slurm"
