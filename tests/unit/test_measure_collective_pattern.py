@@ -38,7 +38,7 @@ def test_one_wrong_element_is_counted_wherever_it_is(
 def test_large_buffers_are_checked_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     from seatrial.measure.collective import pattern
 
-    monkeypatch.setattr(pattern, "CHECKED_AT_ONCE", 600)
+    monkeypatch.setattr(pattern, "CHECKED_AT_ONCE", {"cpu": 600})
     buffer, period = torch.empty(5000), sent(0, 1, 2, 5000)
     fill(buffer, period)
     buffer[[0, 700, 3000, 4999]] = -1

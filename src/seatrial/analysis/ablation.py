@@ -24,6 +24,7 @@ from seatrial.paths import StudyPaths
 JUDGED_BY = (
     "collective.bus_bandwidth",
     "bisection.bandwidth",
+    "moe_alltoall.layer_time",
     "moe_alltoall.time",
     "gemm.throughput",
     "memory.bandwidth",
