@@ -59,3 +59,16 @@ def test_another_sender_receiver_size_or_place_does_not_pass(
     for slot in (1, 2, 64, 4096, 2**20):
         assert not torch.equal(mine, mine.roll(-(slot % len(mine)))), "data that lands a slot away would pass"
     assert int(mine.min()) >= 0 and int(mine.max()) <= 250
+
+
+def test_rows_drawn_at_random_stand_for_a_large_buffer_and_its_end_is_always_read() -> None:
+    period = sent(0, 0, 1, 5)
+    buffer = torch.empty(1000 * len(period) + 7)
+    fill(buffer, period)
+    assert int(count_wrong(buffer, period, rows=10)) == 0
+    buffer[-1] += 1
+    assert int(count_wrong(buffer, period, rows=10)) == 1
+    buffer[: 900 * len(period)] += 1
+    found = int(count_wrong(buffer, period, rows=100)) - 1
+    assert 50 * len(period) <= found <= 100 * len(period), "nine rows of ten are wrong"
+    assert int(count_wrong(buffer, period)) == 900 * len(period) + 1

@@ -19,6 +19,8 @@ from seatrial.measure.collective.pattern import (
 if TYPE_CHECKING:
     import torch
 
+SAMPLED_ROWS = 64
+"""Periods of each part (251 elements or more) that a CPU reads of a large result after each iteration but the last."""
 LACKING = ("scalar type", "not supported", "does not support", "unsupported", "not implemented", "no backend")
 """How torch says that a backend has no such operation, or not for this dtype."""
 
@@ -67,23 +69,31 @@ class Exchange(ABC):
         """The timed operation."""
 
     @abstractmethod
-    def count_wrong(self) -> torch.Tensor:
-        """How many elements of this rank's result are wrong; counted on the device, nobody waits for it."""
+    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
+        """How many elements of this rank's result are wrong; counted on the device, nobody waits for it.
 
-    def look(self) -> None:
-        """Count what is wrong in a result that nobody has looked at; the host does not wait for the device."""
+        `rows`: so many periods of each part, drawn at random, stand for a large one.
+        """
+
+    def look(self, whole: bool = False) -> None:
+        """Count what is wrong in a result that nobody has looked at; the host does not wait for the device.
+
+        A CPU reads a large result at places drawn anew each time, unless `whole`: all of it would leave its caches
+        cold for the next iteration, which is timed.
+        """
         if self.unseen:
-            self._found.append(self.count_wrong())
+            on_cpu = self.buffers[-1].device.type == "cpu"
+            self._found.append(self.count_wrong(SAMPLED_ROWS if on_cpu and not whole else None))
             self.unseen = False
 
     def take_wrong(self) -> list[int]:
         """Wrong elements of every result since the size was chosen or this was last asked, in order; waits.
 
-        Raises ValueError where there was none: nothing was checked then.
+        The last result is read whole. Raises ValueError where there was none: nothing was checked then.
         """
         import torch
 
-        self.look()
+        self.look(whole=True)
         if not self._found:
             raise ValueError("no result was looked at")
         found: list[int] = torch.stack(self._found).tolist()
@@ -111,8 +121,8 @@ class AllReduce(Exchange):
 
         dist.all_reduce(self.buffers[0])
 
-    def count_wrong(self) -> torch.Tensor:
-        return count_wrong(self.buffers[0], self._sums)
+    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
+        return count_wrong(self.buffers[0], self._sums, rows=rows)
 
 
 class AllGather(Exchange):
@@ -133,8 +143,8 @@ class AllGather(Exchange):
         mine, everyone = self.buffers
         _torch_name("all_gather_single", "all_gather_into_tensor")(everyone, mine)
 
-    def count_wrong(self) -> torch.Tensor:
-        return count_wrong_parts(self.buffers[1].view(self.ranks, -1), self._parts)
+    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
+        return count_wrong_parts(self.buffers[1].view(self.ranks, -1), self._parts, rows)
 
 
 class ReduceScatter(Exchange):
@@ -152,9 +162,9 @@ class ReduceScatter(Exchange):
         everything, mine = self.buffers
         _torch_name("reduce_scatter_single", "reduce_scatter_tensor")(mine, everything)
 
-    def count_wrong(self) -> torch.Tensor:
+    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
         mine = self.buffers[1]
-        return count_wrong(mine, self._sums, first=self.rank * mine.numel())
+        return count_wrong(mine, self._sums, first=self.rank * mine.numel(), rows=rows)
 
 
 class AllToAll(Exchange):
@@ -178,8 +188,8 @@ class AllToAll(Exchange):
         outgoing, incoming = self.buffers
         dist.all_to_all_single(incoming, outgoing)
 
-    def count_wrong(self) -> torch.Tensor:
-        return count_wrong_parts(self.buffers[1].view(self.ranks, -1), self._due)
+    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
+        return count_wrong_parts(self.buffers[1].view(self.ranks, -1), self._due, rows)
 
 
 class Broadcast(Exchange):
@@ -203,8 +213,8 @@ class Broadcast(Exchange):
 
         dist.broadcast(self.buffers[0], src=0)
 
-    def count_wrong(self) -> torch.Tensor:
-        return count_wrong(self.buffers[0], self._from_root)
+    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
+        return count_wrong(self.buffers[0], self._from_root, rows=rows)
 
 
 class SendRecv(Exchange):
@@ -231,8 +241,8 @@ class SendRecv(Exchange):
         for work in dist.batch_isend_irecv(both):
             work.wait()
 
-    def count_wrong(self) -> torch.Tensor:
-        return count_wrong(self.buffers[1], self._due)
+    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
+        return count_wrong(self.buffers[1], self._due, rows=rows)
 
 
 EXCHANGES: dict[str, type[Exchange]] = {
