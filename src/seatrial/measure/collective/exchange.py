@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 SAMPLED_ROWS = 64
-"""Periods of each part (251 elements or more) that a CPU reads of a large result after all but the last iteration."""
+"""Periods of each part that a CPU reads of a large result, after all iterations but the last."""
 LACKING = ("scalar type", "not supported", "does not support", "unsupported", "not implemented", "no backend")
 """How torch says that a backend has no such operation, or not for this dtype."""
 
