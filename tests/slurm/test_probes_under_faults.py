@@ -28,7 +28,7 @@ def test_a_slow_link_and_a_slow_disk_are_read_to_a_tenth(
 ):
     """The link of one node, and the disk that all of them share."""
     cluster, draw = slurm_network_cluster, Draw()
-    node, mbit, disk = draw.node(cluster.nodes), draw.mbit(120, 250), draw.bytes_per_second(16e6, 24e6)
+    node, mbit, disk = draw.node(cluster.nodes), draw.mbit(100, 180), draw.bytes_per_second(16e6, 24e6)
     (tmp_path / "disk").mkdir()
     experiments = ALL_REDUCE | BISECTION | checkpoint_in(tmp_path / "disk")
     with throttled_link(cluster, node, mbit), throttled_disk(cluster, cluster.nodes, disk, tmp_path):
@@ -43,7 +43,7 @@ def test_a_slow_link_and_a_slow_disk_are_read_to_a_tenth(
 
 def test_a_slow_pair_is_named_and_read_to_a_tenth(project, slurm_network_cluster):
     cluster, draw = slurm_network_cluster, Draw()
-    (first, second), mbit = draw.pair(cluster.nodes), draw.mbit(120, 250)
+    (first, second), mbit = draw.pair(cluster.nodes), draw.mbit(100, 180)
     with throttled_pair(cluster, first, second, mbit):
         folder = run_by_hand(project, cluster, PAIRS)
     rate, rates = payload_rate(mbit, cluster.mtu), pair_rates(folder)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.probes.bisection_pairs import (
     PAIR_COLUMNS,
     PAIR_METRICS,
@@ -19,6 +18,7 @@ from seatrial.analysis.probes.bisection_pairs import (
     pair_groups,
     pair_rows,
 )
+from seatrial.analysis.probes.records import completed
 from seatrial.analysis.probes.slow_pairs import FEWEST_PAIRS, Ends
 from seatrial.analysis.statistics import Bound, Interval, median, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
@@ -104,8 +104,7 @@ def bisection_tables(paths: StudyPaths, cases: Sequence[Case]) -> None:
     of_cuts: list[dict[str, Any]] = []
     of_pairs: list[dict[str, Any]] = []
     for case in cases:
-        found = (read_repeat(paths, case, number).record for number in range(case.repeats))
-        records = [record for record in found if record is not None and record.outcome == "completed"]
+        records = completed(paths, case)
         groups = pair_groups([record.measurements for record in records])
         axes = axis_columns(case.axes, names)
         of_cuts += [row | axes for row in cut_rows(case, records, groups)]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.probes.checkpoint_interval import checkpoint_interval
+from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import Interval, median, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
@@ -77,9 +77,7 @@ def checkpoint(paths: StudyPaths, cases: Sequence[Case]) -> None:
     names = axis_names(case.axes for case in everything)
     rows: list[Row] = []
     for case in cases:
-        found = [read_repeat(paths, case, number).record for number in range(case.repeats)]
-        records = [record for record in found if record is not None and record.outcome == "completed"]
-        rows += _rows(case, records, names)
+        rows += _rows(case, completed(paths, case), names)
     write_csv(paths.probe_table("checkpoint"), [*COLUMNS, *(AXIS + name for name in names)], rows)
     checkpoint_interval(paths, cases, rows, everything)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements
-from seatrial.analysis.probes.devices import completed
+from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import Interval, median, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
 from seatrial.case import Case

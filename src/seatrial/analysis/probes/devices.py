@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.inputs import read_cases, read_plan
+from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import median
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
 from seatrial.case import Case
@@ -97,12 +97,6 @@ def devices(paths: StudyPaths, cases: Sequence[Case]) -> None:
         if isinstance(case.workload, Gemm | Memory):
             rows += [row | axis_columns(case.axes, names) for row in _rows(case, completed(paths, case))]
     write_csv(paths.probe_table("devices"), [*COLUMNS, *(AXIS + name for name in names)], rows)
-
-
-def completed(paths: StudyPaths, case: Case) -> list[Record]:
-    """The records of a case's completed repeats."""
-    found = [read_repeat(paths, case, number).record for number in range(case.repeats)]
-    return [record for record in found if record is not None and record.outcome == "completed"]
 
 
 def robust_z(value: float, values: Sequence[float]) -> float:

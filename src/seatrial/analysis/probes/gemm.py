@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from seatrial.analysis.inputs import read_cases, read_plan
-from seatrial.analysis.probes.devices import completed, devices
+from seatrial.analysis.probes.devices import devices
+from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import median, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.probes.moe_alltoall_slope import write_slopes
+from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import Interval, median
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
@@ -107,10 +107,7 @@ def measured(paths: StudyPaths, case: Case) -> Measured:
     samples: dict[tuple[str, ...], list[float]] = {}
     ceilings: dict[str, tuple[float, str]] = {}
     repeats = 0
-    for number in range(case.repeats):
-        record = read_repeat(paths, case, number).record
-        if record is None or record.outcome != "completed":
-            continue
+    for record in completed(paths, case):
         repeats += 1
         for m in record.measurements:
             words = [str(m.labels[name]) for name in ("direction", "scope", "over") if name in m.labels]
