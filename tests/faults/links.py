@@ -3,8 +3,8 @@
 A rate counts Ethernet frames (without preamble, gap and checksum) of data segments that fill the MTU. What TCP
 delivers of it is payload_rate. The buckets are small, so that a burst after a pause stays below 1 % of a message of
 8 MiB; the queues are so long that nothing is dropped and TCP is held back by its window alone. That window is short
-on the cluster's nodes (slurm-up): with a long one, acknowledgements wait behind all that goes the other way, and of a
-link that is full both ways TCP leaves 4 to 15 % unused.
+on the cluster's nodes (slurm-up): with a long one, acknowledgements wait behind all that goes the other way, and
+TCP leaves 4 to 15 % of a link unused that is full both ways.
 """
 
 from __future__ import annotations

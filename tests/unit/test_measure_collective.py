@@ -116,9 +116,9 @@ def wrong_elements(exchange: Exchange, spoil: str) -> int:
     elif spoil == "another rank's":
         dist.broadcast(result, src=1)
     elif spoil == "an earlier size's":
-        stale = result.clone()
-        exchange.set_size(exchange.elements // 2 // RANKS * RANKS)
-        exchange.buffers[-1].copy_(stale[: len(exchange.buffers[-1])])
+        smaller = exchange.elements // 2 // RANKS * RANKS
+        exchange = type(exchange)(exchange.rank, RANKS, smaller, result.dtype, CPU)
+        exchange.buffers[-1].copy_(result[: len(exchange.buffers[-1])])
     elif spoil == "nothing arrived":
         exchange.refill()
     return int(exchange.count_wrong())
@@ -128,10 +128,9 @@ def check_each(rank: int, size: int) -> dict[tuple[str, str, int, str], int]:
     found = {}
     for operation, exchange_of in EXCHANGES.items():
         for dtype in DTYPES:
-            exchange = exchange_of(rank, size, 400 * size, getattr(torch, dtype), CPU)
             for elements in (size, 400 * size):
                 for spoil in ("", *(SPOILT if elements > size else ())):
-                    exchange.set_size(elements)
+                    exchange = exchange_of(rank, size, elements, getattr(torch, dtype), CPU)
                     found[operation, dtype, elements, spoil] = wrong_elements(exchange, spoil)
     return found
 

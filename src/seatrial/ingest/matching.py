@@ -102,24 +102,31 @@ def study_of(
     name: str, title: str, target: Target, experiments: Mapping[str, Experiment], words: Sequence[str]
 ) -> Plan:
     """The study that results make by themselves, without criteria; `words` are what it is planned with."""
-    study = Study(
-        name=name,
-        title=title,
-        description="Results handed over, not measured by Seatrial. The study was made from the results "
-        "themselves: what they ran on is what they say.",
-        target=target,
-        experiments=dict(experiments),
+    return plan_of(
+        Study(
+            name=name,
+            title=title,
+            description="Results handed over, not measured by Seatrial. The study was made from the results "
+            "themselves: what they ran on is what they say.",
+            target=target,
+            experiments=dict(experiments),
+        ),
+        words,
     )
+
+
+def plan_of(study: Study, words: Sequence[str]) -> Plan:
+    """One case for each experiment of a study that sweeps nothing."""
     cases = tuple(
         Case(
-            case_id=case_id(key, experiment.workload, target, study.base_seed),
-            study=name,
+            case_id=case_id(key, experiment.workload, study.target, study.base_seed),
+            study=study.name,
             experiment=key,
             repeats=experiment.repeats,
             base_seed=study.base_seed,
             workload=experiment.workload,
-            target=target,
+            target=study.target,
         )
-        for key, experiment in experiments.items()
+        for key, experiment in study.experiments.items()
     )
     return Plan(study=study, cases=cases, words=tuple(words))

@@ -24,11 +24,17 @@ def available_bytes(device: torch.device, ranks_per_node: int) -> tuple[int, str
         import torch
 
         return _usable(torch.cuda.mem_get_info(device)[0]), f"free memory of {device} less {KEPT_BACK} %"
+    usable, whose = available_on_host()
+    return usable // ranks_per_node, f"{whose}, shared by {ranks_per_node} rank(s)"
+
+
+def available_on_host() -> tuple[int, str]:
+    """Bytes that all ranks of this node together may still allocate in its memory, and where that is from."""
     host, limit = host_bytes(), cgroup_bytes()
     whose = "MemAvailable of the host"
     if limit is not None and limit < host:
         host, whose = limit, "what the job's control group allows"
-    return _usable(host) // ranks_per_node, f"{whose} less {KEPT_BACK} %, shared by {ranks_per_node} rank(s)"
+    return _usable(host), f"{whose} less {KEPT_BACK} %"
 
 
 def _usable(free: int) -> int:

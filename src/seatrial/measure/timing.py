@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.measure.context import RankContext
 from seatrial.record import measurement
@@ -118,6 +118,17 @@ def gather_samples(ctx: RankContext, samples: list[float]) -> list[list[float]]:
     everyone = [torch.empty_like(mine) for _ in range(ctx.world_size)] if ctx.rank == 0 else None
     dist.gather(mine, everyone, dst=0)
     return [theirs.tolist() for theirs in everyone or []]
+
+
+def everyones(ctx: RankContext, mine: Any) -> list[Any]:
+    """What every rank says, by rank."""
+    if ctx.world_size == 1:
+        return [mine]
+    import torch.distributed as dist
+
+    said: list[Any] = [None] * ctx.world_size
+    dist.all_gather_object(said, mine)
+    return said
 
 
 def slowest_rank(ctx: RankContext, seconds: list[float]) -> list[float]:

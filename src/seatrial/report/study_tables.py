@@ -83,6 +83,10 @@ class StudyTables:
         """Whether a case is run here, rather than made of logs that somebody handed over."""
         return any(not is_ingested(case) for case in self.cases.values())
 
+    def probe_rows(self, name: str, columns: Iterable[str], text: Iterable[str]) -> list[Row]:
+        """The rows of a probe's table. Raises UnreadableFile where analyse has not run, or for another study."""
+        return _rows(self.paths.probe_table(name), columns, text, self.cases)
+
 
 def read_study(paths: StudyPaths) -> StudyTables:
     """Read everything.

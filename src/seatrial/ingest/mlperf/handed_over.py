@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from seatrial.case import Case, case_id
+from seatrial.case import Case
 from seatrial.config.benchmarks import BENCHMARKS
 from seatrial.config.ingested import MlperfLogs
 from seatrial.config.study import Experiment, References, Study
 from seatrial.config.target import Accelerator, Node, Target
 from seatrial.errors import ConfigError
+from seatrial.ingest.matching import plan_of
 from seatrial.ingest.mlperf.result import ResultFolder, System
 from seatrial.planned import Plan
 
@@ -199,19 +200,7 @@ def study_of(name: str, folders: Sequence[ResultFolder], family_of: FamilyOf, wo
         experiments=experiments,
         references=References(round=first.round),
     )
-    cases = tuple(
-        Case(
-            case_id=case_id(key, experiment.workload, target, study.base_seed),
-            study=name,
-            experiment=key,
-            repeats=experiment.repeats,
-            base_seed=study.base_seed,
-            workload=experiment.workload,
-            target=target,
-        )
-        for key, experiment in experiments.items()
-    )
-    return Plan(study=study, cases=cases, words=tuple(words))
+    return plan_of(study, words)
 
 
 def _workload(folder: ResultFolder) -> MlperfLogs:

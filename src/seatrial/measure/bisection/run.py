@@ -21,7 +21,7 @@ from seatrial.measure.bisection.matchings import Endpoint, Matching, Pair
 from seatrial.measure.context import RankContext
 from seatrial.measure.launch import host_name
 from seatrial.measure.room import require_room
-from seatrial.measure.timing import busy_bytes, gather_samples
+from seatrial.measure.timing import busy_bytes, everyones, gather_samples
 from seatrial.measure.topology import Topology, read_topology
 from seatrial.record import Measurement, measurement
 from seatrial.units import GB
@@ -65,7 +65,7 @@ def run(ctx: RankContext) -> None:
         raise Unsupported("bisection needs two ranks or more; raise target.nodes or target.tasks_per_node")
     if ctx.device.type != "cpu" and workload.backend == "gloo":
         raise Unsupported("gloo does not send accelerators' memory from rank to rank; take backend auto")
-    hosts = _hosts(ctx)
+    hosts = everyones(ctx, host_name(os.environ))
     counts = {host: hosts.count(host) for host in dict.fromkeys(hosts)}
     if len(set(counts.values())) > 1:
         words = ", ".join(f"{host} {count}" for host, count in counts.items())
@@ -216,15 +216,6 @@ def _slowest(pair: Pair, by_rank: Sequence[Sequence[float]]) -> list[float]:
     """The pair's time in each iteration: the maximum over all of its ranks, at both ends."""
     ranks = [rank for both in pair.ranks for rank in both]
     return [max(times) for times in zip(*(by_rank[rank] for rank in ranks), strict=True)]
-
-
-def _hosts(ctx: RankContext) -> list[str]:
-    """The host of every rank."""
-    import torch.distributed as dist
-
-    hosts: list[str] = [""] * ctx.world_size
-    dist.all_gather_object(hosts, host_name(os.environ))
-    return hosts
 
 
 def _topology(ctx: RankContext, workload: Bisection, hosts: Sequence[str]) -> Topology | None:

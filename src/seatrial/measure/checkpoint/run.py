@@ -17,18 +17,19 @@ from typing import NamedTuple
 
 from seatrial.config.probe.checkpoint import Checkpoint
 from seatrial.errors import MeasurementFailed
+from seatrial.measure.capacity import available_on_host
 from seatrial.measure.checkpoint import folder as folders
 from seatrial.measure.checkpoint.ceiling import ceiling
 from seatrial.measure.checkpoint.distributed import DistributedFiles
 from seatrial.measure.checkpoint.plain import PlainFiles
 from seatrial.measure.checkpoint.rounds import Outcome, Rounds
 from seatrial.measure.checkpoint.shards import Shards, shard_bytes
-from seatrial.measure.checkpoint.together import Stopped, all_together, everyones
+from seatrial.measure.checkpoint.together import Stopped, all_together
 from seatrial.measure.context import RankContext
 from seatrial.measure.launch import host_name
 from seatrial.measure.storage.backing import Backing, backing_of, is_network
 from seatrial.measure.storage.counters import BlockCounter, GroupCounter
-from seatrial.measure.timing import wait_for_all
+from seatrial.measure.timing import everyones, wait_for_all
 from seatrial.record import measurement
 from seatrial.units import GB, format_figure
 
@@ -156,15 +157,13 @@ def _add(ctx: RankContext, workload: Checkpoint, outcome: Outcome, places: list[
 def _check_memory(workload: Checkpoint, ranks: int, on_machine: list[int]) -> None:
     """Raises MeasurementFailed (out_of_memory) where the shards of a machine's ranks do not fit its memory."""
     needed = sum(shard_bytes(workload.size_bytes, rank, ranks) + MEMORY_SLACK for rank in on_machine)
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        if name == "MemAvailable" and int(value.split()[0]) * 1024 < needed:
-            raise MeasurementFailed(
-                "out_of_memory",
-                f"the shards of {len(on_machine)} rank(s) need {format_figure(needed / GB)} GB of memory and "
-                f"{format_figure(int(value.split()[0]) * 1024 / GB)} GB are available; fewer parameters, or more "
-                "nodes",
-            )
+    available, whose = available_on_host()
+    if available < needed:
+        raise MeasurementFailed(
+            "out_of_memory",
+            f"the shards of {len(on_machine)} rank(s) need {format_figure(needed / GB)} GB of memory and "
+            f"{format_figure(available / GB)} GB are available ({whose}); fewer parameters, or more nodes",
+        )
 
 
 def _check_room(workload: Checkpoint, ranks: int, sharing: range | list[int], folder: Path) -> None:

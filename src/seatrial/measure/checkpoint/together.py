@@ -59,17 +59,6 @@ def in_words(folder: Path, problem: OSError) -> MeasurementFailed:
     return MeasurementFailed("crashed", f"{place}: {problem}")
 
 
-def everyones(ctx: RankContext, mine: Any) -> list[Any]:
-    """What every rank says, by rank."""
-    if ctx.world_size == 1:
-        return [mine]
-    import torch.distributed as dist
-
-    said: list[Any] = [None] * ctx.world_size
-    dist.all_gather_object(said, mine)
-    return said
-
-
 def _any_rank(ctx: RankContext, failed: bool) -> bool:
     if ctx.world_size == 1:
         return failed

@@ -26,35 +26,28 @@ LACKING = ("scalar type", "not supported", "does not support", "unsupported", "n
 
 
 class Exchange(ABC):
-    """One collective between all ranks, of messages of at most `most` elements.
+    """One collective between all ranks, of messages of `elements` elements.
 
-    A message counts elements as nccl-tests counts bytes (see config.probe.Collective). `set_size` chooses the
-    message, `refill` makes the buffers ready, `perform` is the timed operation, `count_wrong` looks at the result.
-    `look` does so once for each result, and `take_wrong` tells what was found.
+    A message counts elements as nccl-tests counts bytes (see config.probe.Collective). `refill` makes the buffers
+    ready, `perform` is the timed operation, `count_wrong` looks at the result. `look` does so once for each result,
+    and `take_wrong` tells what was found.
     """
 
-    def __init__(self, rank: int, ranks: int, most: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, rank: int, ranks: int, elements: int, dtype: torch.dtype, device: torch.device) -> None:
         import torch
 
-        self.rank, self.ranks = rank, ranks
-        self._room = [
-            torch.empty(elements, dtype=dtype, device=device) for elements in self.buffer_elements(most, ranks)
+        self.rank, self.ranks, self.elements = rank, ranks, elements
+        self.buffers = [
+            torch.empty(held, dtype=dtype, device=device) for held in self.buffer_elements(elements, ranks)
         ]
-        self.set_size(most)
+        self.unseen = False
+        self._found: list[torch.Tensor] = []
+        self.prepare()
 
     @staticmethod
     @abstractmethod
     def buffer_elements(elements: int, ranks: int) -> list[int]:
         """Elements of each buffer that a rank holds for a message of `elements`."""
-
-    def set_size(self, elements: int) -> None:
-        """Use a message of `elements` elements, at most as many as there is room for."""
-        self.elements = elements
-        sizes = self.buffer_elements(elements, self.ranks)
-        self.buffers = [room[:size] for room, size in zip(self._room, sizes, strict=True)]
-        self.unseen = False
-        self._found: list[torch.Tensor] = []
-        self.prepare()
 
     @abstractmethod
     def prepare(self) -> None:
@@ -87,7 +80,7 @@ class Exchange(ABC):
             self.unseen = False
 
     def take_wrong(self) -> list[int]:
-        """Wrong elements of every result since the size was chosen or this was last asked, in order; waits.
+        """Wrong elements of every result since this was last asked, in order; waits.
 
         The last result is read whole. Raises ValueError where there was none: nothing was checked then.
         """

@@ -122,12 +122,12 @@ def needed_bytes(workload: Collective, size: int, ranks: int, backend: str) -> i
 
 
 def make(ctx: RankContext, workload: Collective, size: int) -> Exchange:
-    """The exchange with room for messages of up to `size` bytes."""
+    """The exchange of messages of `size` bytes."""
     import torch
 
-    most = size // ELEMENT_BYTES[workload.dtype]
+    elements = size // ELEMENT_BYTES[workload.dtype]
     dtype: torch.dtype = getattr(torch, workload.dtype)
-    return EXCHANGES[workload.operation](ctx.rank, ctx.world_size, most, dtype, ctx.device)
+    return EXCHANGES[workload.operation](ctx.rank, ctx.world_size, elements, dtype, ctx.device)
 
 
 def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) -> list[float]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
 
 from seatrial.config.metrics.dataload import dataload_metric
 from seatrial.config.probe.dataload import Dataload, SyntheticFiles
@@ -26,7 +25,7 @@ from seatrial.measure.dataload.samples import Samples, given_files
 from seatrial.measure.room import require_room
 from seatrial.measure.storage import page_cache
 from seatrial.measure.storage.backing import Backing, backing_of
-from seatrial.measure.timing import slowest_rank, synchronize, wait_for_all
+from seatrial.measure.timing import everyones, slowest_rank, synchronize, wait_for_all
 from seatrial.record import measurement
 from seatrial.units import GB
 
@@ -165,7 +164,7 @@ def _add(ctx: RankContext, workload: Dataload, timed: Timed, backing: Backing) -
         "first_batch": timed.first_batch,
     }
     slowest = slowest_rank(ctx, timed.seconds)
-    ranks: list[dict[str, Any]] = _everyones(ctx, mine)
+    ranks: list[dict[str, Any]] = everyones(ctx, mine)
     if ctx.rank != 0:
         return
     origin = evidence.least([rank["reached"] for rank in ranks])
@@ -192,15 +191,6 @@ def _add(ctx: RankContext, workload: Dataload, timed: Timed, backing: Backing) -
         if rank["share"] is not None:
             ctx.measurements.append(measurement("dataload.fetched_share", [rank["share"]], own))
     ctx.facts["dataload"] = {"places": sorted({rank["words"] for rank in ranks})}
-
-
-def _everyones(ctx: RankContext, mine: dict[str, Any]) -> list[dict[str, Any]]:
-    """What every rank says, by rank."""
-    if ctx.world_size == 1:
-        return [mine]
-    said: list[Any] = [None] * ctx.world_size
-    dist.all_gather_object(said, mine)
-    return said
 
 
 def _synthetic(ctx: RankContext, workload: Dataload, stack: ExitStack) -> Samples:

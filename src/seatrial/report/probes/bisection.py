@@ -7,7 +7,6 @@ from functools import partial
 
 from seatrial.analysis.probes.bisection import COLUMNS
 from seatrial.analysis.probes.bisection_pairs import PAIR_COLUMNS
-from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.report.drawing import drawn
 from seatrial.report.probes.bisection_figures import draw_cuts, draw_pairs
 from seatrial.report.probes.bisection_pairs import HOW, not_all_pairs, pairs_table, shortened, slow_words
@@ -38,8 +37,8 @@ def section(study: StudyTables) -> ProbeSection | None:
     """
     if not any(case.workload.kind == "bisection" for case in study.cases.values()):
         return None
-    cuts = _rows(study, "bisection", COLUMNS, TEXT_COLUMNS)
-    pairs = _rows(study, "bisection_pairs", PAIR_COLUMNS, PAIR_TEXT)
+    cuts = study.probe_rows("bisection", COLUMNS, TEXT_COLUMNS)
+    pairs = study.probe_rows("bisection_pairs", PAIR_COLUMNS, PAIR_TEXT)
     figures = [
         drawn("bisection_cuts", partial(draw_cuts, study, cuts)),
         drawn("bisection_pairs", partial(draw_pairs, study, pairs)),
@@ -57,13 +56,6 @@ def section(study: StudyTables) -> ProbeSection | None:
         tables=[_cuts_table(study, cuts)] if cuts else [],
         details=[("Every pair", pairs_table(study, pairs))] if pairs else [],
     )
-
-
-def _rows(study: StudyTables, name: str, columns: Sequence[str], text: Sequence[str]) -> list[Row]:
-    path = study.paths.probe_table(name)
-    frame = read_csv(path, columns, text)
-    require_cases(path, frame, study.cases)
-    return rows_of(frame)
 
 
 def _sentences(study: StudyTables, case_id: str, cuts: Sequence[Row], pairs: Sequence[Row]) -> list[str]:

@@ -7,7 +7,6 @@ from functools import partial
 from seatrial.analysis.checkpointing import HOUR
 from seatrial.analysis.probes import checkpoint as measured
 from seatrial.analysis.probes import checkpoint_interval as reckoned
-from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.palette import INCONCLUSIVE, REFERENCE, SERIES, SLOWER
@@ -50,8 +49,8 @@ def section(study: StudyTables) -> ProbeSection | None:
     """None where the study has no checkpoint case. Raises UnreadableFile where analyse has not run."""
     if not any(case.workload.kind == "checkpoint" for case in study.cases.values()):
         return None
-    rows = _rows(study, "checkpoint", measured.COLUMNS, ("note", "place", "file_system", "ceiling_basis"))
-    intervals = _rows(study, "checkpoint_interval", reckoned.COLUMNS, ("note", "model", "failure_source"))
+    rows = study.probe_rows("checkpoint", measured.COLUMNS, ("note", "place", "file_system", "ceiling_basis"))
+    intervals = study.probe_rows("checkpoint_interval", reckoned.COLUMNS, ("note", "model", "failure_source"))
     figure = drawn("checkpoint", partial(_bandwidths, study, rows))
     return ProbeSection(
         name="checkpoint",
@@ -61,13 +60,6 @@ def section(study: StudyTables) -> ProbeSection | None:
         figures=[figure] if figure is not None else [],
         tables=[_bandwidth_table(study, rows), _interval_table(study, intervals)],
     )
-
-
-def _rows(study: StudyTables, name: str, columns: tuple[str, ...], text: tuple[str, ...]) -> list[Row]:
-    path = study.paths.probe_table(name)
-    frame = read_csv(path, columns, text)
-    require_cases(path, frame, study.cases)
-    return rows_of(frame)
 
 
 def _words(rows: list[Row]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from functools import partial
 
 from seatrial.analysis.probes.collective import COLUMNS, FIT_COLUMNS
-from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.report.drawing import drawn
 from seatrial.report.probes.collective_figures import bandwidth_figure, shown_lines, time_figure
 from seatrial.report.probes.collective_unchecked import unchecked_details, unchecked_words
@@ -33,11 +32,8 @@ def section(study: StudyTables) -> ProbeSection | None:
     kinds = {case.workload.kind for case in study.cases.values()}
     if not kinds & set(KINDS):
         return None
-    frame = read_csv(study.paths.probe_table("collective"), COLUMNS, ("line", "note", "ceiling_basis", "ablation"))
-    require_cases(study.paths.probe_table("collective"), frame, study.cases)
-    rows = rows_of(frame)
-    fit_file = study.paths.probe_table("collective_fit")
-    fits = rows_of(read_csv(fit_file, FIT_COLUMNS, ("line", "flag", "half_bandwidth_note", "ablation")))
+    rows = study.probe_rows("collective", COLUMNS, ("line", "note", "ceiling_basis", "ablation"))
+    fits = study.probe_rows("collective_fit", FIT_COLUMNS, ("line", "flag", "half_bandwidth_note", "ablation"))
     figures = [
         drawn("collective_bandwidth", partial(bandwidth_figure, rows)),
         drawn("collective_time", partial(time_figure, rows, fits)),

@@ -7,7 +7,6 @@ from functools import partial
 from matplotlib.ticker import MaxNLocator
 
 from seatrial.analysis.probes import dataload as measured
-from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.report.axes import WHOLE, legend_below, new_figure
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.palette import REFERENCE, SERIES
@@ -36,10 +35,8 @@ def section(study: StudyTables) -> ProbeSection | None:
     """None where the study has no dataload case. Raises UnreadableFile where analyse has not run."""
     if not any(case.workload.kind == "dataload" for case in study.cases.values()):
         return None
-    path = study.paths.probe_table("dataload")
-    frame = read_csv(path, measured.COLUMNS, ("note", "needed_basis", "interval_method", "reached", "standing"))
-    require_cases(path, frame, study.cases)
-    rows = rows_of(frame)
+    text = ("note", "needed_basis", "interval_method", "reached", "standing")
+    rows = study.probe_rows("dataload", measured.COLUMNS, text)
     figure = drawn("dataload", partial(_by_workers, study, rows))
     return ProbeSection(
         name="dataload",
@@ -147,6 +144,7 @@ def _cells(study: StudyTables, row: Row) -> list[Cell]:
     interval = span(row["samples_per_second_low"], row["samples_per_second_high"])
     need, standing = row["needed_samples_per_second"], row["standing"]
     share = row["fetched_share"]
+    fetched = "" if share is None else f"{format_figure(100 * share, 3)} % of the bytes fetched"
     return [
         *head,
         Cell(
@@ -159,7 +157,7 @@ def _cells(study: StudyTables, row: Row) -> list[Cell]:
             f"{_standing_words(row)}, of {format_figure(need)}" if standing else row["needed_basis"],
             KINDS.get(standing or "", ""),
         ),
-        Cell(REACHED[row["reached"]], f"{format_figure(share, 2)} of them fetched" if share is not None else ""),
+        Cell(REACHED[row["reached"]], fetched),
         Cell(row["note"] or ""),
     ]
 

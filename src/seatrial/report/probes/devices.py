@@ -7,7 +7,6 @@ from functools import partial
 from seatrial.analysis.probes import devices as measured
 from seatrial.analysis.probes import gemm
 from seatrial.analysis.probes.devices import ROBUST_Z, SLOWER_BY
-from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.palette import SERIES, SLOWER
@@ -38,9 +37,12 @@ def section(study: StudyTables) -> ProbeSection | None:
     kinds = {case.workload.kind for case in study.cases.values()}
     if not kinds & {"gemm", "memory"}:
         return None
-    products = _rows(study, "gemm", gemm.COLUMNS, ("peak_basis", "achievable_basis", "note"))
-    shapes = _rows(study, "gemm_shapes", gemm.SHAPE_COLUMNS, ())
-    rows = _rows(study, "devices", measured.COLUMNS, ("work", "host", "device", "note"))
+    products: list[Row] = []
+    shapes: list[Row] = []
+    if "gemm" in kinds:
+        products = study.probe_rows("gemm", gemm.COLUMNS, ("peak_basis", "achievable_basis", "note"))
+        shapes = study.probe_rows("gemm_shapes", gemm.SHAPE_COLUMNS, ())
+    rows = study.probe_rows("devices", measured.COLUMNS, ("work", "host", "device", "note"))
     fleets = [fleet for fleet in _fleets(rows) if len(fleet) > 1]
     if not products and not fleets:
         return None
@@ -57,16 +59,6 @@ def section(study: StudyTables) -> ProbeSection | None:
             *([("Fastest shapes of each search", _shape_table(study, shapes))] if shapes else []),
         ],
     )
-
-
-def _rows(study: StudyTables, name: str, columns: tuple[str, ...], text: tuple[str, ...]) -> list[Row]:
-    """The rows of a table of this section; none where the study has no such probe."""
-    path = study.paths.probe_table(name)
-    if name.startswith("gemm") and not any(case.workload.kind == "gemm" for case in study.cases.values()):
-        return []
-    frame = read_csv(path, columns, text)
-    require_cases(path, frame, study.cases)
-    return rows_of(frame)
 
 
 def _fleets(rows: list[Row]) -> list[list[Row]]:

@@ -10,7 +10,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from seatrial.analysis.probes import moe_alltoall as measured
 from seatrial.analysis.probes import moe_alltoall_slope as slopes
-from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.case import Case
 from seatrial.report.axes import WHOLE
 from seatrial.report.drawing import Drawing, drawn
@@ -49,8 +48,8 @@ def section(study: StudyTables) -> ProbeSection | None:
     """None where the study has no case of it. Raises UnreadableFile where analyse has not run."""
     if not _cases(study):
         return None
-    rows = _rows(study, "moe_alltoall", measured.COLUMNS, ("load", "note", "ceiling_basis", "interval_method"))
-    fitted = _rows(study, "moe_alltoall_slope", slopes.COLUMNS, ("load", "group", "note"))
+    rows = study.probe_rows("moe_alltoall", measured.COLUMNS, ("load", "note", "ceiling_basis", "interval_method"))
+    fitted = study.probe_rows("moe_alltoall_slope", slopes.COLUMNS, ("load", "group", "note"))
     figure = drawn("moe_alltoall", partial(_latency, study, rows))
     return ProbeSection(
         name="moe-alltoall",
@@ -61,13 +60,6 @@ def section(study: StudyTables) -> ProbeSection | None:
         tables=[_latency_table(study, rows), _slope_table(study, fitted)],
         details=[("Bytes and bandwidths", _bytes_table(study, rows))],
     )
-
-
-def _rows(study: StudyTables, name: str, columns: tuple[str, ...], text: tuple[str, ...]) -> list[Row]:
-    path = study.paths.probe_table(name)
-    frame = read_csv(path, columns, text)
-    require_cases(path, frame, study.cases)
-    return rows_of(frame)
 
 
 def _latency_table(study: StudyTables, rows: list[Row]) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from seatrial.analysis.probes import storage_results as handed
 from seatrial.analysis.probes.storage_results import is_storage_result
-from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.ingest.storage.past_cache import LEAST_SECONDS
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import Row, StudyTables, case_label
@@ -33,10 +32,7 @@ def section(study: StudyTables) -> ProbeSection | None:
     """None where the study has no such results. Raises UnreadableFile where analyse has not run."""
     if not any(is_storage_result(case) for case in study.cases.values()):
         return None
-    path = study.paths.probe_table("storage_results")
-    frame = read_csv(path, handed.COLUMNS, handed.TEXT)
-    require_cases(path, frame, study.cases)
-    rows = rows_of(frame)
+    rows = study.probe_rows("storage_results", handed.COLUMNS, handed.TEXT)
     return ProbeSection(
         name="storage-results",
         title="Storage benchmarks of others",
