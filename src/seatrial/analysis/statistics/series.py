@@ -1,0 +1,105 @@
+"""Series of one run, whose values depend on their neighbours: autocorrelation, a median's interval despite it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal, stats
+
+from seatrial.analysis.statistics.medians import Interval
+
+WINDOW = 5.0
+"""The sum over lags ends at the first lag of at least this many autocorrelation times (Sokal 1997)."""
+BLOCK_TIMES = 3.0
+"""A block's length in integrated autocorrelation times."""
+FEWEST_BLOCKS = 10
+"""With fewer blocks in the series their spread is not known."""
+RESAMPLES = 1000
+AT_ONCE = 4_000_000
+"""Resampled values that are held at the same time."""
+
+
+def autocorrelation(values: Sequence[float]) -> NDArray[np.float64] | None:
+    """[n]: the autocorrelation at lags 0 to n - 1, the biased estimate (divided by n at every lag).
+
+    None for fewer than three values, and where all are equal: what does not vary has no correlation. Raises
+    ValueError for values that are not finite.
+    """
+    found = _finite(values)
+    away = found - found.mean() if len(found) else found
+    if len(found) < 3 or np.ptp(found) == 0:
+        return None
+    sums = signal.correlate(away, away, mode="full", method="auto")[len(away) - 1 :]
+    return np.asarray(sums / sums[0], dtype=float)
+
+
+def integrated_autocorrelation_time(values: Sequence[float]) -> float | None:
+    """1 + 2 sum of the autocorrelations, in samples: that many neighbours tell about as much as one alone.
+
+    Sokal's window: the sum ends at the first lag of at least WINDOW times the value so far. At least 1: a series
+    that alternates is not taken for more than it has. None as with `autocorrelation`.
+    """
+    rho = autocorrelation(values)
+    if rho is None:
+        return None
+    times = 2 * np.cumsum(rho) - 1
+    enough = np.arange(len(rho)) >= WINDOW * times
+    last = int(np.argmax(enough)) if enough.any() else len(rho) - 1
+    return max(1.0, float(times[last]))
+
+
+def block_bootstrap_interval(
+    values: Sequence[float],
+    confidence: float = 0.95,
+    block: int | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Interval of the median of a stationary series, by the moving-block bootstrap (Kuensch 1989), percentiles.
+
+    `block` in samples; None: three integrated autocorrelation times. No interval where fewer than FEWEST_BLOCKS
+    blocks fit. The percentiles are taken further out, as a t with blocks - 1 degrees of freedom lies further out
+    than a normal: the spread is known from that many blocks only. The same seed gives the same interval.
+    Raises ValueError for values that are not finite.
+    """
+    found = _finite(values)
+    n = len(found)
+    if n < 2:
+        return Interval(None, None, "none (n < 2)")
+    if np.ptp(found) == 0:
+        return Interval(float(found[0]), float(found[0]), "none needed (all values are equal)")
+    length = block or math.ceil(BLOCK_TIMES * (integrated_autocorrelation_time(values) or 1.0))
+    blocks = n // length
+    if blocks < FEWEST_BLOCKS:
+        return Interval(None, None, f"none ({blocks} blocks of {length} are fewer than {FEWEST_BLOCKS})")
+    medians = _resampled_medians(found, length, seed, resamples)
+    wide = math.sqrt(blocks / (blocks - 1)) * float(stats.t.ppf((1 + confidence) / 2, blocks - 1))
+    tail = float(stats.norm.sf(wide))
+    low, high = np.quantile(medians, [tail, 1 - tail])
+    return Interval(float(low), float(high), f"moving-block bootstrap {100 * confidence:.4g} %, blocks of {length}")
+
+
+def _resampled_medians(found: NDArray[np.float64], length: int, seed: int, resamples: int) -> NDArray[np.float64]:
+    """[resamples]: medians of series of the same length, put together from blocks drawn with replacement."""
+    n = len(found)
+    blocks = math.ceil(n / length)
+    draw = np.random.default_rng(seed)
+    together = max(1, AT_ONCE // n)
+    offsets = np.arange(length)
+    medians = []
+    for first in range(0, resamples, together):
+        count = min(together, resamples - first)
+        starts = draw.integers(0, n - length + 1, size=(count, blocks))
+        places = (starts[:, :, None] + offsets).reshape(count, -1)[:, :n]
+        medians.append(np.median(found[places], axis=1))
+    return np.concatenate(medians)
+
+
+def _finite(values: Sequence[float]) -> NDArray[np.float64]:
+    found = np.asarray(values, dtype=float)
+    if not np.isfinite(found).all():
+        raise ValueError("a value is not finite; what was not measured is no part of a series")
+    return found

@@ -1,0 +1,217 @@
+"""Whether two sets of repeats differ, and by which ratio: tests that hold at small n, with intervals that agree.
+
+Both work on the logs of positive values (times, rates), so that what they say is a ratio. Where there are so few
+values that no arrangement of them could show a difference, there is no p: that is "cannot be shown", not "equal".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+MOST_DIVISIONS = 10_000
+"""Up to this many ways to divide the values into two sets all are tried, beyond it as many at random."""
+Floats = NDArray[np.float64]
+
+
+class RatioTest(NamedTuple):
+    """other / base: the ratio and its two-sided interval, the two-sided p of "no difference", and how.
+
+    `ratio` is the ratio of medians, or of pairs the median ratio. `p` is None where `smallest_p`, the least that so
+    few values can give, exceeds 1 - confidence: a difference cannot be shown. The interval then rests on an
+    assumption that `method` names, or is None.
+    """
+
+    ratio: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    smallest_p: float
+    method: str
+
+    @property
+    def can_be_shown(self) -> bool:
+        """Whether any outcome with so many values could have shown a difference."""
+        return self.p is not None
+
+
+def compare_paired(base: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> RatioTest:
+    """other[i] / base[i] of repeats measured in pairs (A-B-A-B, same seed, same nodes), so that drift cancels.
+
+    Wilcoxon's signed-rank test, exact at any n, and the interval that it inverts to (Walsh averages of the logs of
+    the ratios). Assumes that the logs of the ratios are independent and symmetric about their median. The smallest
+    two-sided p is 2 / 2^n: 95 % needs 6 pairs. With fewer the interval is log-t (the logs of the ratios normal).
+    Raises ValueError for sets of different length and for values that are not finite and positive.
+    """
+    logs = _logs(other)
+    first = _logs(base)
+    if len(logs) != len(first):
+        raise ValueError(f"{len(first)} and {len(logs)} values are no pairs")
+    logs = logs - first
+    n = len(logs)
+    if n == 0:
+        return RatioTest(None, None, None, None, 1.0, "none (no pairs)")
+    smallest = min(1.0, 2.0 ** (1 - n))
+    middle = float(np.median(logs))
+    if smallest > (1 - confidence) * (1 + 1e-12):
+        why = f"signed-rank test cannot show it ({n} pairs: smallest p {smallest:.3g})"
+        if n < 2:
+            return RatioTest(math.exp(middle), None, None, None, smallest, f"none; {why}")
+        half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * stats.sem(logs))
+        return _result(
+            middle,
+            float(logs.mean()) - half,
+            float(logs.mean()) + half,
+            None,
+            smallest,
+            f"paired log-t {_percent(confidence)}; {why}",
+        )
+    ranks = _signed_rank_tail(n)
+    averages = np.sort([(logs[i] + logs[j]) / 2 for i in range(n) for j in range(i, n)])
+    k = int(np.searchsorted(ranks, (1 - confidence) / 2 * (1 + 1e-12), side="right"))
+    low, high = float(averages[k - 1]), float(averages[len(averages) - k])
+    p = _signed_rank_p(logs)
+    return _result(middle, low, high, p, smallest, f"Wilcoxon signed-rank {_percent(confidence)}, {n} pairs")
+
+
+def compare_unpaired(base: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> RatioTest:
+    """other / base of repeats that have nothing in common but what was measured.
+
+    Brunner and Munzel's statistic among all divisions of the values into two such sets (Neubert and Brunner 2007;
+    10,000 at random from a fixed seed where there are more), which holds where the spreads differ too, and the
+    interval that it inverts to: the ratios f for which other / f does not differ from base. The smallest two-sided
+    p is 2 / C(n + m, n): 95 % needs 4 and 4, or 3 and 5. With fewer the interval is Welch's of the logs (normal).
+    Raises ValueError for values that are not finite and positive.
+    """
+    first, second = _logs(base), _logs(other)
+    n, m = len(first), len(second)
+    if not n or not m:
+        return RatioTest(None, None, None, None, 1.0, "none (one set is empty)")
+    smallest = min(1.0, 2 / math.comb(n + m, n))
+    middle = float(np.median(second) - np.median(first))
+    if smallest > (1 - confidence) * (1 + 1e-12) or min(n, m) < 2:
+        why = f"permutation test cannot show it ({n} and {m} values: smallest p {smallest:.3g})"
+        if min(n, m) < 2:
+            return RatioTest(math.exp(middle), None, None, None, smallest, f"none; {why}")
+        found = _welch(first, second, confidence)
+        return _result(middle, *found, None, smallest, f"Welch log-t {_percent(confidence)}; {why}")
+    low, high = _inverted(first, second, (1 - confidence) / 2)
+    later, earlier = _tails(first, second)
+    method = f"Brunner-Munzel permutation {_percent(confidence)}, {n} and {m} values"
+    return _result(middle, low, high, min(1.0, 2 * min(later, earlier)), smallest, method)
+
+
+def _result(middle: float, low: float, high: float, p: float | None, smallest: float, method: str) -> RatioTest:
+    """From logs to ratios; an interval that leaves the ratio itself out (it need not hold it) is widened to it."""
+    low, high = math.exp(max(min(low, middle), -700.0)), math.exp(min(max(high, middle), 700.0))
+    return RatioTest(math.exp(middle), low, high, p, smallest, method)
+
+
+def _logs(values: Sequence[float]) -> Floats:
+    found = np.asarray(values, dtype=float)
+    if not (np.isfinite(found).all() and (found > 0).all()):
+        raise ValueError("a value is not finite and positive; what was not measured has no ratio")
+    return np.log(found)
+
+
+@cache
+def _signed_rank_tail(n: int) -> Floats:
+    """[n(n+1)/2 + 1]: P(W <= w) of the signed-rank statistic of n values without ties."""
+    counts = np.ones(1)
+    for rank in range(1, n + 1):
+        step = np.zeros(rank + 1)
+        step[0] = step[-1] = 0.5
+        counts = np.convolve(counts, step)
+    return np.cumsum(counts)
+
+
+def _signed_rank_p(logs: Floats) -> float:
+    """Two-sided p; ties share ranks, differences of zero take half of their rank to either side."""
+    if not logs.any():
+        return 1.0
+    tied = len(np.unique(np.abs(logs))) < len(logs) or not logs.all()
+    exact = stats.PermutationMethod(n_resamples=MOST_DIVISIONS, rng=np.random.default_rng(0))
+    method = exact if tied else ("exact" if len(logs) <= 50 else "approx")
+    return float(stats.wilcoxon(logs, zero_method="zsplit", method=method).pvalue)
+
+
+def _welch(first: Floats, second: Floats, confidence: float) -> tuple[float, float]:
+    if np.ptp(first) == 0 and np.ptp(second) == 0:
+        middle = float(second.mean() - first.mean())
+        return middle, middle
+    found = stats.ttest_ind(second, first, equal_var=False).confidence_interval(confidence)
+    return float(found.low), float(found.high)
+
+
+def _inverted(first: Floats, second: Floats, tail: float) -> tuple[float, float]:
+    """The shifts that the test does not refuse. Only the order of the values counts, so it changes its mind only
+    where two values change places: at a difference of one of each set. Bisection between these."""
+    edges = np.unique(np.subtract.outer(second, first))
+    low = _first_kept(edges, lambda shift: _tails(first, second - shift)[0] > tail)
+    high = -_first_kept(-edges[::-1], lambda shift: _tails(first, second + shift)[1] > tail)
+    return low, high
+
+
+def _first_kept(edges: Floats, kept: Callable[[float], bool]) -> float:
+    """The least of the ascending `edges` beyond which a shift is kept; shifts are tried between the edges."""
+    few, many = 0, len(edges) - 1
+    while few < many:
+        middle = (few + many) // 2
+        if kept(float(edges[middle] + edges[middle + 1]) / 2):
+            many = middle
+        else:
+            few = middle + 1
+    return float(edges[few])
+
+
+def _tails(first: Floats, second: Floats) -> tuple[float, float]:
+    """Share of divisions in which the second set is at least as high, and at least as low, as it was found."""
+    ranks = stats.rankdata(np.concatenate([first, second]))
+    found = _brunner_munzel(ranks, np.arange(len(first))[None, :], np.arange(len(first), len(ranks))[None, :])[0]
+    all_found = _brunner_munzel(ranks, *_divisions(len(first), len(second)))
+    near = 1e-9 * max(1.0, abs(found)) if math.isfinite(found) else 0.0
+    return float(np.mean(all_found >= found - near)), float(np.mean(all_found <= found + near))
+
+
+def _brunner_munzel(ranks: Floats, first: NDArray[np.intp], second: NDArray[np.intp]) -> Floats:
+    """[divisions]: the studentised difference of mean ranks; +-inf where the sets do not overlap at all."""
+    n, m = first.shape[1], second.shape[1]
+    one, other = ranks[first], ranks[second]
+    inner = _ranks_within(one), _ranks_within(other)
+    spread = np.var(one - inner[0], axis=1, ddof=1) / (m * m * n) + np.var(other - inner[1], axis=1, ddof=1) / (
+        n * n * m
+    )
+    difference = (other.mean(axis=1) - one.mean(axis=1)) / (n + m)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = difference / np.sqrt(spread)
+    return np.where(difference == 0, 0.0, found)
+
+
+def _ranks_within(values: Floats) -> Floats:
+    """[divisions, n]: mid-ranks of each row."""
+    return np.asarray(stats.rankdata(values, axis=1), dtype=float)
+
+
+@cache
+def _divisions(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """[divisions, n] and [divisions, m]: places of the two sets; all there are, or many from a fixed seed and the
+    one that was found (first), so that no p is 0."""
+    if math.comb(n + m, n) <= MOST_DIVISIONS:
+        first = np.array(list(itertools.combinations(range(n + m), n)), dtype=np.intp)
+        taken = np.zeros((len(first), n + m), dtype=bool)
+        np.put_along_axis(taken, first, True, axis=1)
+        return first, np.nonzero(~taken)[1].reshape(len(first), m)
+    order = np.random.default_rng(0).random((MOST_DIVISIONS, n + m)).argsort(axis=1)
+    order[0] = np.arange(n + m)
+    return order[:, :n], order[:, n:]
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.4g} %"
