@@ -135,6 +135,21 @@ class StudyPaths:
         """What features of the fabric are worth, where a study runs without them."""
         return self.tables / "ablation.csv"
 
+    @property
+    def against(self) -> Path:
+        """Every metric beside that of an earlier study, where one was named."""
+        return self.tables / "against.csv"
+
+    @property
+    def against_changes(self) -> Path:
+        """What changed since the earlier study: drivers, versions, settings, hosts."""
+        return self.tables / "against_changes.csv"
+
+    @property
+    def nodes(self) -> Path:
+        """Every host and device beside the others that did the same work."""
+        return self.tables / "nodes.csv"
+
     def probe_table(self, name: str) -> Path:
         """One of PROBE_TABLES."""
         return self.tables / f"{name}.csv"

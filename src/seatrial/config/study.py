@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from seatrial.config.base import Closed, PositiveInt, Slug, Threshold
+from seatrial.config.differences import Differences, HostList
 from seatrial.config.metrics import METRICS
 from seatrial.config.survey import Survey
 from seatrial.config.target import Price, Target
@@ -103,6 +104,9 @@ class Study(Closed):
     references: References = References()
     criteria: list[Criterion] = []
     economics: Economics = Economics()
+    differences: Differences = Differences()
+    fleet: list[HostList] = []
+    """All nodes under test, where they are known: one that no repeat ran on is `not tested`, never fine."""
     base_seed: PositiveInt = 1
     """Repeat r of every case uses seed base_seed + r."""
     max_accelerator_hours: Annotated[float, Field(ge=0)] | None = None
