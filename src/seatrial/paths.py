@@ -169,6 +169,11 @@ class StudyPaths:
         return self.root / "verdicts.json"
 
     @property
+    def findings(self) -> Path:
+        """What holds the workloads back."""
+        return self.root / "findings.json"
+
+    @property
     def figures(self) -> Path:
         return self.root / "figures"
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from seatrial.config.base import Closed, PositiveInt, Slug, Threshold
 from seatrial.config.differences import Differences, HostList
+from seatrial.config.findings import FindingRules
 from seatrial.config.metrics import METRICS
 from seatrial.config.survey import Survey
 from seatrial.config.target import Price, Target
@@ -104,6 +105,8 @@ class Study(Closed):
     references: References = References()
     criteria: list[Criterion] = []
     economics: Economics = Economics()
+    findings: FindingRules = FindingRules()
+    """The rules of thumb by which a cause is named."""
     differences: Differences = Differences()
     fleet: list[HostList] = []
     """All nodes under test, where they are known: one that no repeat ran on is `not tested`, never fine."""
