@@ -38,6 +38,18 @@ class Draw:
         """A disk rate in bytes per second between `low` and `high`."""
         return _told("bytes/s", round(self._random.uniform(low, high)))
 
+    def share(self, low: float, high: float) -> float:
+        """A number between `low` and `high`, to three digits: a part of a processor."""
+        return _told("share", round(self._random.uniform(low, high), 3))
+
+    def seconds(self, low: float, high: float) -> float:
+        """A time in seconds between `low` and `high`, to a tenth of a millisecond."""
+        return _told("seconds", round(self._random.uniform(low, high), 4))
+
+    def seed_of_another(self) -> int:
+        """A seed for something that draws for itself while it runs."""
+        return _told("seed", self._random.randrange(2**32))
+
 
 def _told(what: str, drawn: Drawn) -> Drawn:
     print(f"drawn: {what} {drawn}")
