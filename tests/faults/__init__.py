@@ -2,8 +2,8 @@
 
 Links, disks, processors and data loaders made slow, and a background load. Each fault is a context manager over a
 Cluster, in a module for its kind (`links`, `disks`, `processors`) whose `why_not`, where a machine may lack what it
-takes, says in words why this one cannot have it. What is broken, where and how badly is drawn at run time (Draw), so
-that nothing that reads the results can know it.
+takes, says in words why this one cannot have it. What is broken, where and how badly is drawn at run time (Draw),
+so that nothing that reads the results can know it.
 """
 
 from faults.background import background_load
