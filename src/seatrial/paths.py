@@ -147,8 +147,23 @@ class StudyPaths:
 
     @property
     def nodes(self) -> Path:
-        """Every host and device beside the others that did the same work."""
+        """What is known of each host over all probes and trainings; also of one that no repeat ran on."""
         return self.tables / "nodes.csv"
+
+    @property
+    def node_metrics(self) -> Path:
+        """Every host and device beside the others that did the same work, metric by metric."""
+        return self.tables / "node_metrics.csv"
+
+    @property
+    def noise(self) -> Path:
+        """How much the iterations of every run scatter, stall and drift."""
+        return self.tables / "noise.csv"
+
+    @property
+    def variance(self) -> Path:
+        """What share of the differences between runs seeds, nodes, allocations and times of day have."""
+        return self.tables / "variance.csv"
 
     def probe_table(self, name: str) -> Path:
         """One of PROBE_TABLES."""
