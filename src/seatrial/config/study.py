@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from seatrial.config.base import Closed, PositiveInt, Slug, Threshold
 from seatrial.config.differences import Differences, HostList
 from seatrial.config.findings import FindingRules
+from seatrial.config.noise_bands import NoiseBands
 from seatrial.config.metrics import METRICS
 from seatrial.config.survey import Survey
 from seatrial.config.target import Price, Target
@@ -108,6 +109,7 @@ class Study(Closed):
     findings: FindingRules = FindingRules()
     """The rules of thumb by which a cause is named."""
     differences: Differences = Differences()
+    noise_bands: NoiseBands = NoiseBands()
     fleet: list[HostList] = []
     """All nodes under test, where they are known: one that no repeat ran on is `not tested`, never fine."""
     base_seed: PositiveInt = 1

@@ -15,8 +15,8 @@ WINDOW = 5.0
 """The sum over lags ends at the first lag of at least this many autocorrelation times (Sokal 1997)."""
 BLOCK_TIMES = 3.0
 """A block's length in integrated autocorrelation times."""
-FEWEST_BLOCKS = 10
-"""With fewer blocks in the series their spread is not known."""
+FEWEST_BLOCKS = 15
+"""With fewer blocks in the series (45 autocorrelation times) neither their spread nor their length is known."""
 RESAMPLES = 1000
 AT_ONCE = 4_000_000
 """Resampled values that are held at the same time."""
@@ -39,8 +39,9 @@ def autocorrelation(values: Sequence[float]) -> NDArray[np.float64] | None:
 def integrated_autocorrelation_time(values: Sequence[float]) -> float | None:
     """1 + 2 sum of the autocorrelations, in samples: that many neighbours tell about as much as one alone.
 
-    Sokal's window: the sum ends at the first lag of at least WINDOW times the value so far. At least 1: a series
-    that alternates is not taken for more than it has. None as with `autocorrelation`.
+    Sokal's window: the sum ends at the first lag of at least WINDOW times the value so far. What is lost because the
+    mean is estimated from the same series is added (Wolff 2004, eq. 49). At least 1: a series that alternates is not
+    taken for more than it has. None as with `autocorrelation`.
     """
     rho = autocorrelation(values)
     if rho is None:
@@ -48,7 +49,7 @@ def integrated_autocorrelation_time(values: Sequence[float]) -> float | None:
     times = 2 * np.cumsum(rho) - 1
     enough = np.arange(len(rho)) >= WINDOW * times
     last = int(np.argmax(enough)) if enough.any() else len(rho) - 1
-    return max(1.0, float(times[last]))
+    return max(1.0, float(times[last]) * (1 + (2 * last + 1) / len(rho)))
 
 
 def block_bootstrap_interval(
