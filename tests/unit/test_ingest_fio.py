@@ -107,13 +107,20 @@ def test_how_far_bytes_went(options, direction, reached, evidence):
 def test_counters_of_block_devices_come_before_what_a_job_states():
     disk = {"name": "nvme0n1", "read_ios": 1, "write_ios": 9, "read_sectors": 10, "write_sectors": 2_000_000}
     assert counted_bytes([disk], "write") == 1.024e9
-    assert passage({}, "write", 1e9, 10.0, 1.024e9).reached == "storage"
+    assert passage({"end_fsync": "1"}, "write", 1e9, 10.0, 1.024e9).reached == "storage"
     assert passage({"direct": "1"}, "read", 1e9, 10.0, 5120.0).reached == "page_cache"
     # of a short run the counters say nothing, and old versions count requests alone
     assert passage({"direct": "1"}, "read", 1e9, 0.5, 5120.0).reached == "stated"
     assert counted_bytes([{"name": "sda", "write_ios": 4}], "write") is None
     below = {"name": "md0", "write_sectors": 100, "aggr_write_ios": 1}
     assert counted_bytes([disk, below], "write") == 51200.0
+
+
+@pytest.mark.parametrize("direction", ["read", "write"])
+def test_counters_that_may_have_seen_others_bytes_do_not_make_a_buffered_job_one_of_storage(direction):
+    found = passage({}, direction, 1e9, 10.0, 2e9)
+    assert found.reached == "stated" and "others'" in found.evidence
+    assert passage({"direct": "1"}, direction, 1e9, 10.0, 2e9).reached == "storage"
 
 
 def test_a_direct_job_is_a_figure_of_storage_only_where_devices_counted_its_bytes():

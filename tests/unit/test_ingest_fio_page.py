@@ -53,7 +53,7 @@ def test_medians_over_repeats_and_the_page_cache_apart(tmp_path):
     page = paths.report.read_text()
     assert "Storage benchmarks of others" in page and "page cache, no figure of storage" in page
     assert "1 row of the page cache" in page
-    assert "options alone: 1 row" in page and "written past the page cache, as stated" in page
+    assert "named apart: 1 row" in page and "written, not shown to be storage" in page
 
 
 def test_results_of_mlperf_storage_stand_in_the_same_table(tmp_path):

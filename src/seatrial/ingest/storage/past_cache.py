@@ -1,9 +1,10 @@
 """Whether the bytes of an fio job went to storage, or may have gone no further than the page cache.
 
-In this order: an engine or path that has nothing to do with storage; what the block devices' counters saw, where
-fio kept them for long enough. Without them it is as the job states and no more: reads and writes around the cache
-(direct), which some file systems take and cache all the same; writes that were flushed within the measured time
-(sync, fsync, end_fsync); engines that talk to a storage server themselves. What is left was buffered.
+In this order: an engine or path that has nothing to do with storage; block devices' counters, where fio kept them
+for long enough, that saw fewer bytes. Then what the job states: reads and writes around the cache (direct), which
+some file systems take and cache all the same; writes that were flushed within the measured time (sync, fsync,
+end_fsync); engines that talk to a storage server themselves. It is storage where the counters bear it out. They
+count others' bytes too, so that of a job that was buffered they prove nothing alone.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ UNCOUNTED = "as the job states; no device counters cover the bytes"
 
 @dataclass(frozen=True)
 class Passage:
-    """How far bytes went, and what shows it; `stated`: past the page cache by the job's options alone."""
+    """How far bytes went, and what shows it; `stated`: past the page cache by the job's options alone, or
+    by counters alone."""
 
     reached: Literal["storage", "stated", "page_cache", "nothing"]
     evidence: str
@@ -61,17 +63,26 @@ def passage(
     places = [part for key in ("filename", "directory") for part in options.get(key, "").split(":")]
     if any(place.startswith(IN_MEMORY) for place in places):
         return Passage("page_cache", "the files lay in memory")
-    if counted is not None and seconds >= LEAST_SECONDS:
-        if counted / moved < LEAST_SHARE:
-            return Passage("page_cache", "block devices counted fewer bytes")
-        return Passage("storage", "block devices counted the bytes")
-    if _on(options, "direct") or options.get("buffered") == "0":
-        return Passage("stated", f"direct, {UNCOUNTED}")
+    seen = counted is not None and seconds >= LEAST_SECONDS
+    if counted is not None and seen and counted / moved < LEAST_SHARE:
+        return Passage("page_cache", "block devices counted fewer bytes")
+    way = _past_by_options(options, direction, engine)
+    if way is None and not seen:
+        return Passage("page_cache", "buffered, and nothing shows that it went further")
+    if way is None:
+        return Passage("stated", "buffered; block devices counted as many bytes, which may be others'")
+    if not seen:
+        return Passage("stated", f"{way}, {UNCOUNTED}")
+    return Passage("storage", f"{way}, block devices counted the bytes")
+
+
+def _past_by_options(options: Mapping[str, str], direction: Direction, engine: str) -> str | None:
+    """What in a job's options takes its bytes past the page cache; None: nothing."""
+    if is_direct(options):
+        return "direct"
     if direction == "write" and (flush := next((key for key in (*FLUSHES, "sync") if _on(options, key)), None)):
-        return Passage("stated", f"flushed within the measured time ({flush}), {UNCOUNTED}")
-    if engine in OF_SERVERS:
-        return Passage("stated", f"engine {engine} goes around the page cache, {UNCOUNTED}")
-    return Passage("page_cache", "buffered, and nothing shows that it went further")
+        return f"flushed within the measured time ({flush})"
+    return f"engine {engine} goes around the page cache" if engine in OF_SERVERS else None
 
 
 def counted_bytes(disks: Sequence[Any], direction: Direction) -> float | None:
