@@ -76,6 +76,18 @@ def test_training_is_samples_by_epoch_and_their_bytes():
     assert "storage.page_cache_bandwidth" in cached and "storage.read_bandwidth" not in cached
 
 
+@pytest.mark.parametrize("flags", [None, [], [None]])
+def test_a_training_that_does_not_say_whether_it_was_cached_is_no_figure_of_storage(
+    flags: list[int] | None,
+) -> None:
+    summary = training(potential_caching=flags)
+    if flags is None:
+        del summary["potential_caching"]
+    (found,) = [one for one in read(summary).readings if one.metric.endswith("bandwidth")]
+    assert found.metric == "storage.stated_read_bandwidth"
+    assert "not stated" in str(found.labels["evidence"])
+
+
 def test_lists_of_newer_versions_are_read_as_they_stand():
     metric = {"checkpoint_write_throughput_GB_per_second": [45.2, 44.8]}
     found = read(checkpoints(metric=metric))

@@ -40,8 +40,8 @@ OF_MLPERF_STORAGE = {
     "checkpointing": OF_CHECKPOINTING | {"storage.write_time", "storage.read_time"},
     "training": frozenset(
         {
-            "storage.read_bandwidth", "storage.page_cache_bandwidth", "storage.training_throughput",
-            "storage.accelerator_utilisation",
+            "storage.read_bandwidth", "storage.stated_read_bandwidth", "storage.page_cache_bandwidth",
+            "storage.training_throughput", "storage.accelerator_utilisation",
         }
     ),
 }  # fmt: skip

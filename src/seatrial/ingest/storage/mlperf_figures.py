@@ -6,6 +6,7 @@
   over them and its throughput the minimum, as the rules want it (Submission_guidelines.md).
 - Training throughput is the sum over simulated accelerators. Data that fit into the hosts' memory may have come
   from the page cache from the second epoch on: DLIO itself marks that (`potential_caching`).
+  Where the mark is missing nothing shows that storage was read.
 """
 
 from __future__ import annotations
@@ -116,10 +117,7 @@ def training(summary: Document, metric: Document) -> tuple[list[Reading], list[s
     if bandwidth is not None and each and math.fsum(each) > 0:
         sample = bandwidth * MIB * len(each) / math.fsum(each)
         rates = tuple(value * sample / GB for value in each)
-        cached = any(summary.get("potential_caching") or ()) if _flags(summary) else False
-        name = "storage.page_cache_bandwidth" if cached else "storage.read_bandwidth"
-        why = "data fit into the hosts' memory" if cached else "data do not fit into the hosts' memory, as stated"
-        readings.append(Reading(name, rates, {**labels, "evidence": why}, None if cached else "read"))
+        readings.append(_of_training(summary, rates, labels))
     if each:
         readings.append(Reading("storage.training_throughput", tuple(each), labels))
     if used:
@@ -127,8 +125,18 @@ def training(summary: Document, metric: Document) -> tuple[list[Reading], list[s
     return readings, problems
 
 
-def _flags(summary: Document) -> bool:
-    return isinstance(summary.get("potential_caching"), list)
+def _of_training(summary: Document, rates: tuple[float, ...], labels: Mapping[str, Label]) -> Reading:
+    """A training's bandwidth, by DLIO's flag of each host whether the data fit into its memory."""
+    flags = summary.get("potential_caching")
+    if not isinstance(flags, list) or not flags or not all(isinstance(flag, int) for flag in flags):
+        said = {**labels, "evidence": "not stated: whether the data fit into the hosts' memory"}
+        return Reading("storage.stated_read_bandwidth", rates, said, "read")
+    if any(flags):
+        return Reading(
+            "storage.page_cache_bandwidth", rates, {**labels, "evidence": "data fit into the hosts' memory"}
+        )
+    said = {**labels, "evidence": "data do not fit into the hosts' memory, as stated"}
+    return Reading("storage.read_bandwidth", rates, said, "read")
 
 
 def _labels(summary: Document, suite: str, direction: Direction) -> dict[str, Label]:
