@@ -268,6 +268,7 @@ def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
     kinds = {workload.kind for workload in workloads}
     found += [paths.probe_table(name) for kind, names in PROBE_TABLES.items() if kind in kinds for name in names]
     found += [paths.ablation] if any(case.target.ablation is not None for case in plan.cases) else []
+    found += [paths.nodes, paths.node_metrics] if plan.running else []
     return [str(path) for path in dict.fromkeys(found)]
 
 

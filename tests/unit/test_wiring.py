@@ -90,8 +90,11 @@ def test_what_snakemake_hands_over_wrongly_is_refused_in_words(config, words):
 def test_tables_of_workloads_are_asked_for_only_where_analyse_writes_them(tmp_path):
     def tables(study, *words):
         plan = make_plan([f"study={study}", *words], CONF)
-        return {Path(name).name for name in Wiring(plan, tmp_path, CONF).of_workloads}
+        found = {Path(name).name for name in Wiring(plan, tmp_path, CONF).of_workloads}
+        assert (found & of_all_that_runs == of_all_that_runs) == bool(plan.running)
+        return found - of_all_that_runs
 
+    of_all_that_runs = {"nodes.csv", "node_metrics.csv"}
     of_probes = {f"{name}.csv" for kind in ("gemm", "memory", "collective") for name in PROBE_TABLES.get(kind, ())}
     assert {"collective.csv", "collective_fit.csv"} <= of_probes
     assert tables("demo") == {"convergence.csv", "step_time.csv"} | of_probes

@@ -9,6 +9,7 @@ from seatrial.analysis.comparison import comparison
 from seatrial.analysis.convergence import convergence
 from seatrial.analysis.emergence import emergence
 from seatrial.analysis.inputs import read_plan
+from seatrial.analysis.nodes import nodes
 from seatrial.analysis.probes.tables import probe_tables
 from seatrial.analysis.routing import routing
 from seatrial.analysis.step_time import step_time
@@ -23,7 +24,7 @@ def analyse(paths: StudyPaths) -> list[str]:
     """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, verdicts.json and junit.xml,
     emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where something trains, routing.csv
     where experts are routed, the tables of the probes, ablation.csv where a feature of the fabric is switched off,
-    and the survey's tables where the study has one.
+    nodes.csv and node_metrics.csv where anything runs, and the survey's tables where the study has one.
 
     Returns what is to be said of the study's own result files: which of their results count, and which do not.
     Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
@@ -36,6 +37,7 @@ def analyse(paths: StudyPaths) -> list[str]:
     routing(paths)
     probe_tables(paths)
     ablation(paths)
+    nodes(paths)
     survey(paths)
     verdicts(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]

@@ -1,0 +1,225 @@
+"""tables/node_metrics.csv: every host and device beside the others that did the same work, metric by metric.
+
+A fleet is the hosts (or devices) that did the same work in the same case. A value belongs to a host where a rank of
+it measured it, where the host is one end of a measured pair, or where the whole repeat ran on that host alone. A
+host's value is the median over repeats of the median over its ranks or pairs.
+
+Robust z is of the logs, positive towards slow. Its p is the share of uniform fleets of the same size (normal logs,
+simulated from a fixed seed) in which a given member lies as far out: of few nodes the median absolute deviation is
+so uncertain that a large z happens by chance. p is adjusted by Benjamini and Hochberg over all rows of the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.analysis.probes.bisection_pairs import PAIR_METRICS, each_pair
+from seatrial.analysis.probes.records import completed
+from seatrial.analysis.statistics import benjamini_hochberg, robust_z
+from seatrial.analysis.tables import canonical_json
+from seatrial.case import Case
+from seatrial.config.differences import Differences
+from seatrial.config.metrics import METRICS
+from seatrial.config.metrics.dataload import PREFIX, dataload_metric
+from seatrial.config.probe import Gemm
+from seatrial.paths import StudyPaths
+from seatrial.record import Measurement, Record
+
+OF_A_RANK = (
+    "gemm.throughput",
+    "gemm.best_throughput",
+    "gemm.sustained_throughput",
+    "memory.bandwidth",
+    "memory.cached_bandwidth",
+    "memory.unproven_bandwidth",
+    "memory.host_bandwidth",
+    "checkpoint.rank_bandwidth",
+    *(dataload_metric(origin, "rank_throughput") for origin in PREFIX),
+    "train.rank_time",
+    "telemetry.sm_clock",
+    "telemetry.memory_clock",
+)
+"""What a rank measures of itself."""
+OF_THE_ALLOCATION = (
+    "collective.bus_bandwidth",
+    "moe_alltoall.layer_time",
+    "checkpoint.write_bandwidth",
+    "checkpoint.read_bandwidth",
+    *(dataload_metric(origin, "throughput") for origin in PREFIX),
+    "train.step_time",
+    "train.throughput",
+    "train.sample_throughput",
+)
+"""What all ranks measure together: of one host only where there is no other."""
+OF_A_PAIR = ("how", "scope", "scale", "size_bytes")
+"""Labels of a pair's measurement that say what was done, rather than to whom."""
+LEAST_FLEET = 3
+"""Of two that differ nobody can say which is the odd one."""
+DRAWS = 400_000
+"""Simulated values for each size of a fleet."""
+COLUMNS = (
+    "study",
+    "target",
+    "experiment",
+    "workload",
+    "case_id",
+    "host",
+    "place",
+    "metric",
+    "unit",
+    "direction",
+    "labels",
+    "value",
+    "measured",
+    "fleet",
+    "fleet_median",
+    "slower_by",
+    "robust_z",
+    "p_value",
+    "q_value",
+    "standing",
+    "note",
+)
+"""`place`: which of its host's ranks, for rows about one device; empty for rows about a host. `measured`: repeats
+with a value. `slower_by`: how much slower than the fleet's median, as a share of it, below 0 where faster;
+`robust_z` is positive towards slow. `standing`: slow, not_slow, inconclusive (slower by more than the threshold,
+which in so small a fleet may be by chance) or too_few."""
+Row = dict[str, Any]
+
+
+class Member(NamedTuple):
+    """A host, or one of its devices by its place among the host's ranks."""
+
+    host: str
+    place: int | None = None
+
+
+class Fleet(NamedTuple):
+    """What the members of a fleet did: one metric of one case with the same labels; `devices`: not hosts."""
+
+    metric: str
+    labels: str
+    devices: bool
+
+
+def node_metrics(paths: StudyPaths, cases: Sequence[Case], thresholds: Differences) -> list[Row]:
+    """The rows of all cases, judged together."""
+    rows = [row for case in cases for row in _rows_of_case(case, completed(paths, case), thresholds)]
+    tested = [row for row in rows if row["p_value"] is not None]
+    for row, q in zip(tested, benjamini_hochberg([row["p_value"] for row in tested]), strict=True):
+        row["q_value"] = q
+        row["standing"] = _standing(row, thresholds)
+    return rows
+
+
+def chance_of(z: float, size: int) -> float:
+    """The share of members of uniform fleets of `size` whose robust z is at least `z`; never 0."""
+    below = int(np.searchsorted(_simulated(size), z, side="left"))
+    return (DRAWS // size * size - below + 1) / (DRAWS // size * size + 1)
+
+
+@cache
+def _simulated(size: int) -> NDArray[np.float64]:
+    """[draws] ascending: robust z of every member of fleets of `size` normal values."""
+    fleets = np.random.default_rng(size).standard_normal((DRAWS // size, size))
+    away = fleets - np.median(fleets, axis=1, keepdims=True)
+    scale = 1.4826 * np.median(np.abs(away), axis=1, keepdims=True)
+    return np.sort(np.divide(away, scale, out=np.zeros_like(away), where=scale > 0).ravel())
+
+
+def _rows_of_case(case: Case, records: Sequence[Record], thresholds: Differences) -> Iterator[Row]:
+    fleets: dict[Fleet, dict[Member, list[float]]] = {}
+    for record in records:
+        for (fleet, member), values in _values(case, record).items():
+            fleets.setdefault(fleet, {}).setdefault(member, []).append(median(values))
+    for fleet, members in sorted(fleets.items()):
+        if not fleet.devices or len(members) > len({member.host for member in members}):
+            yield from _rows_of_fleet(case, fleet, members)
+
+
+def _values(case: Case, record: Record) -> dict[tuple[Fleet, Member], list[float]]:
+    """What one repeat says of each host and device: the medians of the measurements that are theirs."""
+    hosts = [str(host) for host in record.provenance.get("hosts") or []]
+    found: dict[tuple[Fleet, Member], list[float]] = {}
+    whole = max((m.labels["scale"] for m in record.measurements if m.metric in PAIR_METRICS), default=0)
+    for m in record.measurements:
+        if m.metric in PAIR_METRICS and (m.labels.get("cut") == "rail" or m.labels["scale"] != whole):
+            continue
+        for member, value in _owners(case, m, hosts):
+            labels = _work(m)
+            for devices in (False, True) if member.place is not None else (False,):
+                owner = member if devices else Member(member.host)
+                fleet = Fleet(m.metric, canonical_json(labels), devices)
+                found.setdefault((fleet, owner), []).append(value)
+    return found
+
+
+def _work(m: Measurement) -> dict[str, Any]:
+    """The labels that say what was done; a host's pairs are taken together, whichever matching they were in."""
+    if m.metric in PAIR_METRICS:
+        return {name: m.labels[name] for name in OF_A_PAIR if name in m.labels}
+    return {name: value for name, value in m.labels.items() if name not in ("rank", "device")}
+
+
+def _owners(case: Case, m: Measurement, hosts: Sequence[str]) -> Iterator[tuple[Member, float]]:
+    """The members that a measurement is of, with their value; of nothing positive there is no ratio."""
+    if m.metric in PAIR_METRICS:
+        for ends, samples in each_pair(m):
+            if set(ends) <= set(hosts) and ends[0] != ends[1] and median(samples) > 0:
+                yield from ((Member(end), median(samples)) for end in ends)
+        return
+    value, rank = median(m.samples), m.labels.get("rank")
+    searched = isinstance(case.workload, Gemm) and case.workload.search is not None
+    if value <= 0 or (searched and m.metric == "gemm.throughput"):
+        return
+    if m.metric in OF_A_RANK and isinstance(rank, int) and rank < len(hosts):
+        yield Member(hosts[rank], hosts[:rank].count(hosts[rank])), value
+    elif m.metric in OF_THE_ALLOCATION and rank is None and len(set(hosts)) == 1:
+        yield Member(hosts[0]), value
+
+
+def _rows_of_fleet(case: Case, fleet: Fleet, members: Mapping[Member, Sequence[float]]) -> Iterator[Row]:
+    known = METRICS[fleet.metric]
+    values = {member: median(found) for member, found in sorted(members.items())}
+    towards_slow = 1.0 if known.direction == "lower" else -1.0
+    scores = robust_z([towards_slow * math.log(value) for value in values.values()])
+    middle, size = median(values.values()), len(values)
+    for (member, value), z in zip(values.items(), scores, strict=True):
+        slower = value / middle if known.direction == "lower" else middle / value
+        enough = size >= LEAST_FLEET
+        yield {
+            "study": case.study,
+            "target": case.target.name,
+            "experiment": case.experiment,
+            "workload": case.workload.kind,
+            "case_id": case.case_id,
+            **member._asdict(),
+            "metric": fleet.metric,
+            "unit": known.unit,
+            "direction": known.direction,
+            "labels": fleet.labels,
+            "value": value,
+            "measured": len(members[member]),
+            "fleet": size,
+            "fleet_median": middle,
+            "slower_by": slower - 1,
+            "robust_z": z if enough else None,
+            "p_value": chance_of(z, size) if enough else None,
+            "q_value": None,
+            "standing": "too_few",
+            "note": None if enough else f"{size} did this work: too few to tell the odd one",
+        }
+
+
+def _standing(row: Row, thresholds: Differences) -> str:
+    if row["slower_by"] <= thresholds.node_slower_by.value:
+        return "not_slow"
+    shown = row["q_value"] <= thresholds.false_discovery_rate.value
+    return "slow" if shown and row["robust_z"] > thresholds.node_robust_z.value else "inconclusive"
