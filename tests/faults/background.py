@@ -1,7 +1,7 @@
 """Background load: processes on the nodes that burn processor time in bursts, as other people's jobs do.
 
-All nodes of the test Slurm share one machine's processors: a burst on one of them slows all. How many burn where is
-drawn anew for each burst.
+A burner takes its part of what processors its node is limited to (`processors`); without such limits all nodes
+share those of the one machine, and a burst slows all. How many burn where is drawn anew for each burst.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from faults import groups, processors
 from faults.cluster import Cluster
 
-BURN = ("sh", "-c", "while :; do :; done")
+BURN = 'echo $$ > "$0/cgroup.procs" && exec timeout "$1" sh -c "while :; do :; done"'
 LONGEST_BURST_SECONDS = 60
 """A burner ends by itself then, also where whoever started it is gone."""
 
@@ -54,8 +55,9 @@ def _bursts(
 
 
 def _burner(cluster: Cluster, node: str) -> subprocess.Popen[bytes]:
-    inside = ["ip", "netns", "exec", cluster.namespace(node), "timeout", str(LONGEST_BURST_SECONDS), *BURN]
-    return subprocess.Popen(inside, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}, start_new_session=True)
+    group = groups.group_of(cluster, node, processors.CONTROLLER)
+    words = ["sh", "-c", BURN, str(group), str(LONGEST_BURST_SECONDS)]
+    return subprocess.Popen(words, env={"PATH": "/usr/bin:/bin"}, start_new_session=True)
 
 
 def _put_out(burning: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from faults.cluster import Cluster
 
 HIERARCHIES = Path("/sys/fs/cgroup")
@@ -32,7 +30,7 @@ def why_not(controller: str) -> str | None:
 def limited(cluster: Cluster, nodes: Sequence[str], controller: str, limits: Mapping[str, str]) -> Iterator[None]:
     """All processes of `nodes`, and all that they start, in one group with these `limits` (file -> text)."""
     folder = HIERARCHIES / controller
-    home = _group(cluster.processes(nodes[0])[0], controller)
+    home = group_of(cluster, nodes[0], controller)
     group = Path(tempfile.mkdtemp(prefix=f"{cluster.base.name}-fault", dir=folder))
     try:
         for name, text in limits.items():
@@ -44,13 +42,14 @@ def limited(cluster: Cluster, nodes: Sequence[str], controller: str, limits: Map
         _dissolve(group, home)
 
 
-def _group(process: psutil.Process, controller: str) -> Path:
-    """The group of a controller that a process is in. Raises FileNotFoundError where the process has ended."""
-    for line in Path(f"/proc/{process.pid}/cgroup").read_text().splitlines():
+def group_of(cluster: Cluster, node: str, controller: str) -> Path:
+    """The group of a controller that a node is in. Raises FileNotFoundError where the node has ended."""
+    pid = cluster.processes(node)[0].pid
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
             return HIERARCHIES / controller / path.lstrip("/")
-    raise ValueError(f"process {process.pid} is in no group of {controller}")
+    raise ValueError(f"process {pid} is in no group of {controller}")
 
 
 def _enter(cluster: Cluster, node: str, group: Path) -> None:
