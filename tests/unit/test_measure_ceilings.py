@@ -130,7 +130,7 @@ def test_two_ranks_gain_nothing_by_switches_that_add_up() -> None:
 
 def test_without_a_feature_its_ceiling_does_not_hold() -> None:
     sharp = h100(in_network_reduction=True)
-    assert bound(without(sharp, "in_network_reduction")) == 450
+    assert bound(without(sharp, "scale_up.in_network_reduction")) == 450
     by_host = collective_ceiling(without(sharp, "scale_up"), "all_reduce")
     assert by_host is not None and by_host[0] == pytest.approx(63, abs=0.1) and "PCIe 5 x16" in by_host[1]
     assert collective_ceiling(without(accelerated(2), "scale_out"), "all_reduce") is None

@@ -35,6 +35,15 @@ def test_full_bisection_is_half_the_nics_and_oversubscription_divides_it() -> No
     assert bisection_ceiling(below_one_leaf) == full_bisection(below_one_leaf)
 
 
+@pytest.mark.parametrize("nodes", [3, 5])
+def test_of_an_odd_number_of_nodes_one_sits_out_of_full_bisection(nodes: int) -> None:
+    network = {"name": "IB", "gbit_per_accelerator": fact(400)}
+    odd, even = (accelerated(count, scale_out=network) for count in (nodes, nodes - 1))
+    expected = (nodes - 1) // 2 * 8 * 50
+    found = [full_bisection(odd), bisection_ceiling(odd), full_bisection(even)]
+    assert [bound and bound[0] for bound in found] == [expected] * 3
+
+
 def test_a_switch_left_over_is_itself_cut() -> None:
     """Three leaves of 4 nodes: one whole leaf upwards, and half a leaf at its nodes' own links."""
     narrow = accelerated(12, scale_out={**TWO_TIERS, "oversubscription": fact(4)})
@@ -65,7 +74,7 @@ def test_480_where_in_network_reduction_is_not_declared_is_explained_by_it() -> 
 
 
 def test_what_was_said_to_be_off_and_was_not_is_named() -> None:
-    words = explain_excess(without(h100(in_network_reduction=True), "in_network_reduction"), "all_reduce", 480)
+    words = explain_excess(without(h100(in_network_reduction=True), "scale_up.in_network_reduction"), "all_reduce", 480)
     assert words is not None and "was not off after all (ablation off)" in words
 
 

@@ -138,7 +138,7 @@ def sharp(nodes: int = 4) -> Target:
         (accelerated(4), "all_reduce", 3 / 31),
         (sharp(), "all_reduce", 32 / (2 * 31 * 8)),
         (sharp(), "all_gather", 3 / 31),
-        (without(sharp(), "in_network_reduction"), "all_reduce", 3 / 31),
+        (without(sharp(), "scale_out.in_network_reduction"), "all_reduce", 3 / 31),
         (without(accelerated(4), NCCL_ALGO="Ring"), "all_reduce", 1 / 8),
         (without(accelerated(4), NCCL_ALGO="Ring"), "all_gather", 1 / 8),
         (without(accelerated(4), NCCL_ALGO="Tree"), "all_reduce", 32 / (31 * 8)),

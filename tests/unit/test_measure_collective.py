@@ -57,8 +57,12 @@ def probe(rank: int, content: dict[str, Any], **target: Any) -> Said:
     return Said(ctx.measurements, ctx.facts, None, None)
 
 
-def wrong_everywhere(rank: int, iteration: int) -> Said:
-    """One element is wrong after one of four iterations (the first of them is the warm-up)."""
+LARGE = 4 * 251 * 200
+"""Bytes of a message of which a timed iteration reads a sample only (float32, 200 periods)."""
+
+
+def wrong_everywhere(rank: int, iteration: int, size: int = 480) -> Said:
+    """One element is wrong after one of five iterations (the first and the last are not timed)."""
     right, done = Broadcast.perform, 0
 
     def wrong(exchange: Exchange) -> None:
@@ -70,7 +74,7 @@ def wrong_everywhere(rank: int, iteration: int) -> Said:
 
     Broadcast.perform = wrong  # type: ignore[method-assign, assignment]
     try:
-        return probe(rank, workload("broadcast"))
+        return probe(rank, workload("broadcast", size_bytes=size))
     finally:
         Broadcast.perform = right  # type: ignore[method-assign]
 
@@ -89,9 +93,9 @@ def late_and_slow(rank: int) -> Said:
     """Rank 1 is late at every iteration by 0.03 s, rank 2 takes 0.03 s longer."""
     refill, right = SendRecv.refill, SendRecv.perform
 
-    def late(exchange: SendRecv) -> None:
+    def late(exchange: SendRecv, whole: bool = False) -> None:
         time.sleep(0.03 if rank == 1 else 0)
-        refill(exchange)
+        refill(exchange, whole)
 
     def slow(exchange: SendRecv) -> None:
         right(exchange)
@@ -152,7 +156,8 @@ def everything(rank: int, size: int) -> dict[str, Any]:
             rank, workload("broadcast", sizes={"smallest": 8, "largest": 2**58, "factor": 2**55})
         ),
         "too large on rank 1": too_large_on_rank_1(rank),
-        **{f"wrong in {iteration}": wrong_everywhere(rank, iteration) for iteration in (1, 3, 4)},
+        **{f"wrong in {iteration}": wrong_everywhere(rank, iteration) for iteration in (1, 3, 5)},
+        **{f"large, wrong in {iteration}": wrong_everywhere(rank, iteration, LARGE) for iteration in (1, 5)},
         "late and slow": late_and_slow(rank),
     }
 
@@ -268,14 +273,24 @@ def test_ranks_agree_on_what_fits_and_the_one_that_lacks_room_says_so(ranks: lis
     assert {m.labels["size_bytes"] for m in ranks[0]["too large on rank 1"].measurements} == {400}
 
 
-@pytest.mark.parametrize("iteration", [1, 3, 4], ids=["warm-up", "middle", "last"])
+@pytest.mark.parametrize("iteration", [1, 3, 5], ids=["warm-up", "middle", "last"])
 def test_element_that_is_wrong_after_one_iteration_only_yields_no_number(
     ranks: list[dict[str, Any]], iteration: int
 ) -> None:
     for found in ranks:
         said: Said = found[f"wrong in {iteration}"]
         assert said.kind == "wrong_result" and said.measurements == []
-        assert f"1 of 120 received are wrong in iteration {iteration} of 4" in said.error
+        assert f"1 of 120 received are wrong in iteration {iteration} of 5" in said.error
+
+
+@pytest.mark.parametrize("iteration", [1, 5], ids=["warm-up", "last"])
+def test_one_wrong_element_of_a_large_message_is_seen_where_time_is_not_taken(
+    ranks: list[dict[str, Any]], iteration: int
+) -> None:
+    for found in ranks:
+        said: Said = found[f"large, wrong in {iteration}"]
+        assert said.kind == "wrong_result" and said.measurements == []
+        assert f"1 of 50200 received are wrong in iteration {iteration} of 5" in said.error
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

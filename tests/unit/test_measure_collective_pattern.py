@@ -7,7 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seatrial.measure.collective.pattern import contribution, count_wrong, expected_sums, fill, sent
+from seatrial.measure.collective.pattern import (
+    contribution,
+    count_wrong,
+    count_wrong_parts,
+    draw_places,
+    expected_sums,
+    fill,
+    sent,
+    spoil,
+)
 
 LIMITED = settings(deadline=None, max_examples=40)
 
@@ -61,14 +70,32 @@ def test_another_sender_receiver_size_or_place_does_not_pass(
     assert int(mine.min()) >= 0 and int(mine.max()) <= 250
 
 
-def test_rows_drawn_at_random_stand_for_a_large_buffer_and_its_end_is_always_read() -> None:
+def test_places_drawn_at_random_stand_for_a_large_buffer_and_its_end_is_always_read() -> None:
     period = sent(0, 0, 1, 5)
-    buffer = torch.empty(1000 * len(period) + 7)
-    fill(buffer, period)
-    assert int(count_wrong(buffer, period, rows=10)) == 0
-    buffer[-1] += 1
-    assert int(count_wrong(buffer, period, rows=10)) == 1
-    buffer[: 900 * len(period)] += 1
-    found = int(count_wrong(buffer, period, rows=100)) - 1
-    assert 50 * len(period) <= found <= 100 * len(period), "nine rows of ten are wrong"
-    assert int(count_wrong(buffer, period)) == 900 * len(period) + 1
+    buffer = torch.empty(1, 1000 * len(period) + 7)
+    fill(buffer[0], period)
+
+    def found(at_most: int) -> int:
+        places = draw_places(buffer.shape[1], len(period), at_most)
+        return int(count_wrong_parts(buffer, period.unsqueeze(0), places))
+
+    assert found(10) == 0
+    buffer[0, -1] += 1
+    assert found(10) == 1
+    buffer[0, : 900 * len(period)] += 1
+    assert 50 * len(period) <= found(100) - 1 <= 100 * len(period), "nine rows of ten are wrong"
+    assert draw_places(buffer.shape[1], len(period), 1000) is None
+    assert found(1000) == 900 * len(period) + 1
+
+
+def test_what_is_spoilt_is_what_is_read() -> None:
+    """Nothing that an earlier iteration left is taken for this one's, and no more is touched than is read."""
+    period = sent(0, 0, 1, 5).unsqueeze(0)
+    buffer = torch.empty(1, 1000 * period.shape[1] + 7)
+    fill(buffer[0], period[0])
+    places = draw_places(buffer.shape[1], period.shape[1], 10)
+    spoil(buffer, period.shape[1], places)
+    touched = 10 * period.shape[1] + 7
+    assert int(count_wrong_parts(buffer, period, places)) == int(count_wrong_parts(buffer, period)) == touched
+    spoil(buffer, period.shape[1])
+    assert int(buffer.isnan().sum()) == buffer.numel()

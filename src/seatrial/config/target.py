@@ -130,7 +130,9 @@ class Ablation(Closed):
     description: str = Field(min_length=1)
     environment: dict[str, str] = Field(min_length=1)
     """Variables set for every rank before torch starts, over the launcher's own."""
-    without: list[Literal["scale_up", "in_network_reduction", "scale_out"]] = []
+    without: list[
+        Literal["scale_up", "scale_up.in_network_reduction", "scale_out", "scale_out.in_network_reduction"]
+    ] = []
     """The declared features whose ceilings do not hold then."""
     vendor: str | None = None
     """Whose accelerators' library obeys the variables; None: they concern every target."""

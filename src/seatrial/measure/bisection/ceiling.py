@@ -5,6 +5,7 @@ from __future__ import annotations
 from seatrial.config.target import Target
 from seatrial.measure.bisection.matchings import Matching, Pair
 from seatrial.measure.ceilings import full_bisection
+from seatrial.measure.ceilings.bisection import ranks_of_half
 from seatrial.measure.ceilings.links import fast_domain, nic, peer_link
 
 Ceiling = tuple[float, str] | None
@@ -26,7 +27,7 @@ def full_bisection_of(target: Target, matching: Matching, hosts: int) -> Ceiling
     found = full_bisection(sized)
     if found is None:
         return None
-    half, sending = sized.world_size // 2, senders // 2
+    half, sending = ranks_of_half(sized), senders // 2
     if sending == half:
         return found
     words = f"{found[1]}; {sending}/{half} of it, as {sending} pairs of ranks send here"

@@ -18,13 +18,14 @@ from seatrial.measure.ceilings.links import (
 def full_bisection(target: Target) -> tuple[float, str] | None:
     """GB/s one way from half of the ranks to the others where no switch narrows the way: n/2 times a rank's link.
 
+    Halves are of whole nodes where there are several; of an odd number the smaller one counts.
     The links are the NICs where the halves stand on different nodes, PCI Express between bridged accelerators of
     one node, else those of the fast fabric. None where they are not stated, and for a single rank.
     """
     ranks = target.world_size
     if ranks < 2:
         return None
-    half = ranks // 2
+    half = ranks_of_half(target)
     domain = fast_domain(target)
     if domain < ranks <= target.tasks_per_node:
         between = bridge_cut(target)
@@ -45,6 +46,11 @@ def full_bisection(target: Target) -> tuple[float, str] | None:
     if link is None:
         return None
     return Bound(half * link.gbps, f"{half} ranks of one half, {link.gbps:.4g} GB/s each, {link.basis}")
+
+
+def ranks_of_half(target: Target) -> int:
+    """Ranks of a half of the target's nodes, of an odd number the smaller one; of one node, of its ranks."""
+    return target.nodes // 2 * target.tasks_per_node if target.nodes > 1 else target.tasks_per_node // 2
 
 
 def bisection_ceiling(target: Target) -> tuple[float, str] | None:

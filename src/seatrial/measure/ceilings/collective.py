@@ -122,7 +122,7 @@ def adds_up(target: Target, group: int) -> bool:
     links = target.scale_up
     if links is None or not links.in_network_reduction:
         return False
-    if switched_off(target) & {"scale_up", "in_network_reduction"}:
+    if switched_off(target) & {"scale_up", "scale_up.in_network_reduction"}:
         return False
     least = links.in_network_reduction_least_ranks
     return least is None or least.value is None or group >= least.value
@@ -156,4 +156,6 @@ def _count(ranks: int) -> str:
 
 def _network_adds_up(target: Target) -> bool:
     network = target.scale_out
-    return bool(network and network.in_network_reduction) and "in_network_reduction" not in switched_off(target)
+    return bool(network and network.in_network_reduction) and "scale_out.in_network_reduction" not in switched_off(
+        target
+    )

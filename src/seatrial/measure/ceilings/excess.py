@@ -42,7 +42,7 @@ def _inside_reasons(target: Target, operation: str, gbps: float) -> list[str]:
         reasons.append(f"the fast fabric was not off after all (ablation {target.ablation})")
     elif operation == "all_reduce" and links is not None and link is not None:
         reach = in_network_bound(link.gbps, target.world_size)
-        if "in_network_reduction" in switched_off(target):
+        if "scale_up.in_network_reduction" in switched_off(target):
             reasons.append(f"in-network reduction was not off after all (ablation {target.ablation})")
         elif not links.in_network_reduction and gbps <= reach:
             reasons.append(

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from seatrial.errors import Unsupported
 from seatrial.measure.collective.pattern import (
     contribution,
-    count_wrong,
     count_wrong_parts,
+    draw_places,
     expected_sums,
     fill,
     sent,
+    spoil,
 )
 
 if TYPE_CHECKING:
     import torch
 
 SAMPLED_ROWS = 64
-"""Periods of each part that a CPU reads of a large result, after all iterations but the last."""
+"""Periods of each part that a CPU reads of a large result of a timed iteration."""
 LACKING = ("scalar type", "not supported", "does not support", "unsupported", "not implemented", "no backend")
 """How torch says that a backend has no such operation, or not for this dtype."""
 
@@ -42,6 +43,7 @@ class Exchange(ABC):
         ]
         self.unseen = False
         self._found: list[torch.Tensor] = []
+        self._places: list[int] | None = None
         self.prepare()
 
     @staticmethod
@@ -53,40 +55,47 @@ class Exchange(ABC):
     def prepare(self) -> None:
         """Fill once what the operation only reads, and work out what is expected."""
 
-    def refill(self) -> None:
-        """Make the buffers ready for one iteration: no result of an earlier one may pass for this one's."""
-        self.buffers[-1].fill_(float("nan"))
+    @abstractmethod
+    def expected(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The result as [parts, elements of each], and one period of every part [parts, length]; on the device."""
 
     @abstractmethod
     def perform(self) -> None:
         """The timed operation."""
 
-    @abstractmethod
-    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
-        """How many elements of this rank's result are wrong; counted on the device, nobody waits for it.
+    def refill(self, whole: bool = False) -> None:
+        """Make the buffers ready for one iteration: no result of an earlier one may pass for this one's.
 
-        `rows`: so many periods of each part, drawn at random, stand for a large one.
+        A CPU spoils and later reads a large result at places drawn anew each time, unless `whole`: all of it would
+        leave its caches cold for the operation, which is timed.
         """
+        self._draw(whole)
+        parts, periods = self.expected()
+        spoil(parts, periods.shape[1], self._places)
 
-    def look(self, whole: bool = False) -> None:
-        """Count what is wrong in a result that nobody has looked at; the host does not wait for the device.
+    def count_wrong(self) -> torch.Tensor:
+        """How many elements of this rank's result are wrong, at the places of the last refill; nobody waits."""
+        return count_wrong_parts(*self.expected(), self._places)
 
-        A CPU reads a large result at places drawn anew each time, unless `whole`: all of it would leave its caches
-        cold for the next iteration, which is timed.
-        """
+    def look(self) -> None:
+        """Count what is wrong in a result that nobody has looked at; the host does not wait for the device."""
         if self.unseen:
-            on_cpu = self.buffers[-1].device.type == "cpu"
-            self._found.append(self.count_wrong(SAMPLED_ROWS if on_cpu and not whole else None))
+            self._found.append(self.count_wrong())
             self.unseen = False
+
+    def _draw(self, whole: bool) -> None:
+        parts, periods = self.expected()
+        sampled = parts.device.type == "cpu" and not whole
+        self._places = draw_places(parts.shape[1], periods.shape[1], SAMPLED_ROWS) if sampled else None
 
     def take_wrong(self) -> list[int]:
         """Wrong elements of every result since this was last asked, in order; waits.
 
-        The last result is read whole. Raises ValueError where there was none: nothing was checked then.
+        Raises ValueError where there was none: nothing was checked then.
         """
         import torch
 
-        self.look(whole=True)
+        self.look()
         if not self._found:
             raise ValueError("no result was looked at")
         found: list[int] = torch.stack(self._found).tolist()
@@ -106,7 +115,8 @@ class AllReduce(Exchange):
         self._mine = contribution(self.rank, self.ranks, self.elements).to(self.buffers[0])
         self._sums = expected_sums(self.ranks, self.elements).to(self.buffers[0])
 
-    def refill(self) -> None:
+    def refill(self, whole: bool = False) -> None:
+        self._draw(whole)
         fill(self.buffers[0], self._mine)
 
     def perform(self) -> None:
@@ -114,8 +124,8 @@ class AllReduce(Exchange):
 
         dist.all_reduce(self.buffers[0])
 
-    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
-        return count_wrong(self.buffers[0], self._sums, rows=rows)
+    def expected(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.buffers[0].unsqueeze(0), self._sums.unsqueeze(0)
 
 
 class AllGather(Exchange):
@@ -136,8 +146,8 @@ class AllGather(Exchange):
         mine, everyone = self.buffers
         _torch_name("all_gather_single", "all_gather_into_tensor")(everyone, mine)
 
-    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
-        return count_wrong_parts(self.buffers[1].view(self.ranks, -1), self._parts, rows)
+    def expected(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.buffers[1].view(self.ranks, -1), self._parts
 
 
 class ReduceScatter(Exchange):
@@ -149,15 +159,15 @@ class ReduceScatter(Exchange):
 
     def prepare(self) -> None:
         fill(self.buffers[0], contribution(self.rank, self.ranks, self.elements))
-        self._sums = expected_sums(self.ranks, self.elements).to(self.buffers[1])
+        sums = expected_sums(self.ranks, self.elements).to(self.buffers[1])
+        self._sums = sums.roll(-(self.rank * self.buffers[1].numel() % len(sums)))
 
     def perform(self) -> None:
         everything, mine = self.buffers
         _torch_name("reduce_scatter_single", "reduce_scatter_tensor")(mine, everything)
 
-    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
-        mine = self.buffers[1]
-        return count_wrong(mine, self._sums, first=self.rank * mine.numel(), rows=rows)
+    def expected(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.buffers[1].unsqueeze(0), self._sums.unsqueeze(0)
 
 
 class AllToAll(Exchange):
@@ -181,8 +191,8 @@ class AllToAll(Exchange):
         outgoing, incoming = self.buffers
         dist.all_to_all_single(incoming, outgoing)
 
-    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
-        return count_wrong_parts(self.buffers[1].view(self.ranks, -1), self._due, rows)
+    def expected(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.buffers[1].view(self.ranks, -1), self._due
 
 
 class Broadcast(Exchange):
@@ -195,19 +205,20 @@ class Broadcast(Exchange):
     def prepare(self) -> None:
         self._from_root = sent(0, 0, 1, self.elements).to(self.buffers[0])
 
-    def refill(self) -> None:
+    def refill(self, whole: bool = False) -> None:
         if self.rank == 0:
+            self._draw(whole)
             fill(self.buffers[0], self._from_root)
         else:
-            super().refill()
+            super().refill(whole)
 
     def perform(self) -> None:
         import torch.distributed as dist
 
         dist.broadcast(self.buffers[0], src=0)
 
-    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
-        return count_wrong(self.buffers[0], self._from_root, rows=rows)
+    def expected(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.buffers[0].unsqueeze(0), self._from_root.unsqueeze(0)
 
 
 class SendRecv(Exchange):
@@ -234,8 +245,8 @@ class SendRecv(Exchange):
         for work in dist.batch_isend_irecv(both):
             work.wait()
 
-    def count_wrong(self, rows: int | None = None) -> torch.Tensor:
-        return count_wrong(self.buffers[1], self._due, rows=rows)
+    def expected(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.buffers[1].unsqueeze(0), self._due.unsqueeze(0)
 
 
 EXCHANGES: dict[str, type[Exchange]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,31 +66,51 @@ def fill(buffer: torch.Tensor, period: torch.Tensor, first: int = 0) -> None:
     rest.copy_(pattern[: rest.numel()])
 
 
-def count_wrong(
-    buffer: torch.Tensor, period: torch.Tensor, first: int = 0, rows: int | None = None
-) -> torch.Tensor:
+def count_wrong(buffer: torch.Tensor, period: torch.Tensor, first: int = 0) -> torch.Tensor:
     """How many elements of the buffer are not those of `fill`, as a tensor on its device.
 
-    The host waits for nothing where `period` is of the buffer's device and dtype already. `rows`: of a buffer with
-    more periods only so many, drawn at random by Python's own generator, and what is left over at its end.
+    The host waits for nothing where `period` is of the buffer's device and dtype already.
     """
-    return count_wrong_parts(buffer.unsqueeze(0), period.roll(-(first % len(period))).unsqueeze(0), rows)
+    return count_wrong_parts(buffer.unsqueeze(0), period.roll(-(first % len(period))).unsqueeze(0))
 
 
-def count_wrong_parts(parts: torch.Tensor, periods: torch.Tensor, rows: int | None = None) -> torch.Tensor:
-    """`count_wrong` of all rows of `parts` [parts, elements], each against its row of `periods` [parts, length]."""
-    length = periods.shape[1]
-    whole = parts.shape[1] // length * length
+def count_wrong_parts(
+    parts: torch.Tensor, periods: torch.Tensor, places: Sequence[int] | None = None
+) -> torch.Tensor:
+    """`count_wrong` of all rows of `parts` [parts, elements], each against its row of `periods` [parts, length].
+
+    `places`: only these periods of each part, and what is left over at its end.
+    """
     patterns = periods.to(parts)
-    rest = parts[:, whole:]
+    whole, rest = _whole_and_rest(parts, periods.shape[1])
     wrong = (rest != patterns[:, : rest.shape[1]]).count_nonzero()
-    all_rows = parts[:, :whole].unflatten(1, (whole // length, length))
-    if rows is not None and rows < whole // length:
-        some = random.sample(range(whole // length), rows)
-        return wrong + (all_rows[:, some] != patterns.unsqueeze(1)).count_nonzero()
-    for block in all_rows.split(max(1, CHECKED_AT_ONCE[parts.device.type] // periods.numel()), dim=1):
+    if places is not None:
+        return wrong + (whole[:, places] != patterns.unsqueeze(1)).count_nonzero()
+    for block in whole.split(max(1, CHECKED_AT_ONCE[parts.device.type] // periods.numel()), dim=1):
         wrong += (block != patterns.unsqueeze(1)).count_nonzero()
     return wrong
+
+
+def spoil(parts: torch.Tensor, length: int, places: Sequence[int] | None = None) -> None:
+    """Put what is no number into all of `parts` [parts, elements], or into what `count_wrong_parts` would read."""
+    if places is None:
+        parts.fill_(math.nan)
+        return
+    whole, rest = _whole_and_rest(parts, length)
+    whole[:, places] = math.nan
+    rest.fill_(math.nan)
+
+
+def draw_places(elements: int, length: int, at_most: int) -> list[int] | None:
+    """`at_most` of the periods in a part of so many elements, at random; None where there are no more than that."""
+    periods = elements // length
+    return random.sample(range(periods), at_most) if periods > at_most else None
+
+
+def _whole_and_rest(parts: torch.Tensor, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`parts` as [parts, whole periods, length], and [parts, what is left over]."""
+    whole = parts.shape[1] // length * length
+    return parts[:, :whole].unflatten(1, (whole // length, length)), parts[:, whole:]
 
 
 def _by_period(

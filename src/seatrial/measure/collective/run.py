@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from seatrial.config.probe import ELEMENT_BYTES, Collective
@@ -134,34 +136,36 @@ def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) ->
     """Seconds of each timed iteration at the exchange's size, on this rank.
 
     Before each of them, untimed, the last result is looked at (see `check`), the buffers are refilled and the ranks
-    meet, so that none is charged for another's delay.
+    meet, so that none is charged for another's delay. Every element is looked at of the warm-up's results, and of
+    one more that comes after the last timed one.
     """
-    import torch.distributed as dist
-
-    before = start_together(ctx.device, exchange.refill, exchange.look)
-
-    def times(count: int, warmup: int = 0) -> list[float]:
-        return time_iterations(
-            ctx.device,
-            lambda: perform(exchange, workload.operation),
-            warmup,
-            count,
-            before,
-            on_host=dist.get_backend() == "gloo",
-        )
-
+    timed, untimed = _loop(ctx, workload, exchange, whole=False), _loop(ctx, workload, exchange, whole=True)
     most = workload.most_seconds_per_size
     if most is None:
-        return times(workload.iterations, workload.warmup)
-    # All ranks know the same times, so they end the warm-up and choose the iterations alike.
-    warm = slowest_rank(ctx, times(1))
-    while len(warm) < workload.warmup and sum(warm) < most:
-        warm += slowest_rank(ctx, times(1))
-    return times(min(workload.iterations, max(LEAST_ITERATIONS, int(most / min(warm)))))
+        untimed(workload.warmup)
+        seconds = timed(workload.iterations)
+    else:
+        # All ranks know the same times, so they end the warm-up and choose the iterations alike.
+        warm = slowest_rank(ctx, untimed(1))
+        while len(warm) < workload.warmup and sum(warm) < most:
+            warm += slowest_rank(ctx, untimed(1))
+        seconds = timed(min(workload.iterations, max(LEAST_ITERATIONS, int(most / min(warm)))))
+    untimed(1)
+    return seconds
+
+
+def _loop(ctx: RankContext, workload: Collective, exchange: Exchange, whole: bool) -> Callable[[int], list[float]]:
+    """What does so many iterations and returns the seconds of each; `whole`: every element is looked at."""
+    import torch.distributed as dist
+
+    before = start_together(ctx.device, partial(exchange.refill, whole), exchange.look)
+    on_host = dist.get_backend() == "gloo"
+    operation = partial(perform, exchange, workload.operation)
+    return lambda count: time_iterations(ctx.device, operation, 0, count, before, on_host)
 
 
 def check(exchange: Exchange, operation: str) -> None:
-    """Every element that this rank received, in every iteration since the last check, warm-up included.
+    """What this rank received in every iteration since the last check, warm-up and the untimed last one included.
 
     Raises MeasurementFailed (wrong_result).
     """
@@ -172,7 +176,8 @@ def check(exchange: Exchange, operation: str) -> None:
         raise MeasurementFailed(
             "wrong_result",
             f"{operation} of {exchange.elements} elements: {found[wrong[0] - 1]} of {received} received are wrong "
-            f"in iteration {wrong[0]} of {len(found)} (warm-up included); {len(wrong)} of them have wrong elements",
+            f"in iteration {wrong[0]} of {len(found)} (untimed ones included); {len(wrong)} of them have wrong "
+            "elements",
         )
 
 

@@ -37,7 +37,7 @@ class Traffic:
     tokens: np.ndarray
     """[iterations]: tokens of all ranks."""
     domain: int
-    """Ranks of one fast domain: of a node, or of what shares the fast fabric."""
+    """Ranks of a node, or of a fast fabric that spans several."""
 
     def bytes_by_scope(self, each: RowBytes) -> dict[str, np.ndarray]:
         """Bytes of all ranks by what is counted, [iterations] each.
@@ -67,7 +67,9 @@ def traffic_of(ctx: RankContext, workload: MoeAlltoall, drawn: Drawn, sent: list
     import numpy as np
 
     local = workload.experts // ctx.world_size
-    domain = min(fast_domain(ctx.case.target), ctx.world_size)
+    target = ctx.case.target
+    # bridged pairs of one machine are fast domains of their own, but no nodes
+    domain = min(max(fast_domain(target), target.tasks_per_node), ctx.world_size)
     chosen = [np.bincount(of[of >= 0] // local, minlength=ctx.world_size) for of in drawn.choices]
     reached = None
     if drawn.by_token:
