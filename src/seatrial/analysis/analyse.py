@@ -10,6 +10,7 @@ from seatrial.analysis.convergence import convergence
 from seatrial.analysis.emergence import emergence
 from seatrial.analysis.inputs import read_plan
 from seatrial.analysis.nodes import nodes
+from seatrial.analysis.noise import noise
 from seatrial.analysis.probes.tables import probe_tables
 from seatrial.analysis.routing import routing
 from seatrial.analysis.step_time import step_time
@@ -24,7 +25,7 @@ def analyse(paths: StudyPaths) -> list[str]:
     """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, verdicts.json and junit.xml,
     emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where something trains, routing.csv
     where experts are routed, the tables of the probes, ablation.csv where a feature of the fabric is switched off,
-    nodes.csv and node_metrics.csv where anything runs, and the survey's tables where the study has one.
+    nodes.csv, node_metrics.csv and noise.csv where anything runs, and the survey's tables where the study has one.
 
     Returns what is to be said of the study's own result files: which of their results count, and which do not.
     Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
@@ -38,6 +39,7 @@ def analyse(paths: StudyPaths) -> list[str]:
     probe_tables(paths)
     ablation(paths)
     nodes(paths)
+    noise(paths)
     survey(paths)
     verdicts(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
