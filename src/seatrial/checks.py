@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from seatrial.config.criterion import Criterion
 from seatrial.config.metrics import METRICS
 from seatrial.config.probe import Probe
-from seatrial.config.study import Criterion
 from seatrial.config.training import Training
 from seatrial.errors import ConfigError
 from seatrial.planned import Plan

@@ -15,7 +15,7 @@ from small_training import alone, case, run, workload
 from study_on_disk import FINETUNE, training_measurements
 from trainings_on_disk import H100S
 
-from seatrial.analysis.verdicts import read_verdicts
+from seatrial.analysis.verdict_file import read_verdicts
 from seatrial.config.training import LlmFinetune
 from seatrial.record import measurement
 from seatrial.report.page import report

@@ -15,7 +15,7 @@ from seatrial.analysis.judgement import Failed, judge_values
 from seatrial.analysis.statistics import median_bound
 from seatrial.analysis.verdict_file import read_verdicts
 from seatrial.config.benchmarks import BENCHMARKS
-from seatrial.config.study import Criterion
+from seatrial.config.criterion import Criterion
 from seatrial.record import measurement
 from seatrial.reference.equivalent import find_reference
 

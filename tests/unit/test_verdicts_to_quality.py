@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from study_on_disk import FINETUNE
 
-from seatrial.analysis.verdicts import read_verdicts
+from seatrial.analysis.verdict_file import read_verdicts
 
 
 def verdict_on(make_study, minutes, kinds, metric="train.time_to_quality", **words):

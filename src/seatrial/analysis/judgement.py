@@ -10,6 +10,9 @@ no_reference  a ratio to a reference that does not exist
 A criterion is judged on every case and set of labels that it selects, and its verdict is the first of
 fail, incomplete, no_reference, inconclusive, pass that any of them has: what was measured and fails stays a
 fail, whatever else is missing. Else a repeat that crashes would hide the failure of the others.
+All of many must pass, so that chance passes the whole no sooner than one of them. But the more are judged, the
+sooner one fails by chance: a fail among m therefore needs a bound with 1 / m of the error (Bonferroni), so that a
+criterion fails by chance as seldom as its confidence says, however much it selects.
 A run that did not converge stands at infinity in what counts up to its quality (`judge_reached`): that can fail an
 `at_most`, and as a failed repeat it never lets it pass.
 """
@@ -17,12 +20,14 @@ A run that did not converge stands at infinity in what counts up to its quality 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from seatrial.analysis.power import ratio_repeats_for, repeats_for
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.statistics import (
+    SMALL_N,
     Bound,
     Side,
     log_spread,
@@ -31,13 +36,15 @@ from seatrial.analysis.statistics import (
     order_bound,
     reached_lower_bound,
     reached_median,
-    repeats_needed,
 )
-from seatrial.config.study import Criterion
+from seatrial.config.criterion import Criterion
 from seatrial.units import format_figure
 
 Word = Literal["pass", "fail", "inconclusive", "incomplete", "no_reference"]
-SIDES: tuple[Side, Side] = ("lower", "upper")
+POWER = 0.8
+"""`n_needed` repeats settle it in this share of studies, were what was measured the truth (Cohen's convention)."""
+BoundOf = Callable[[Side, float], Bound]
+"""The one-sided bound of what is judged, by side and confidence."""
 PRECEDENCE: tuple[Word, ...] = ("fail", "incomplete", "no_reference", "inconclusive", "pass")
 
 
@@ -67,13 +74,6 @@ class Judgement:
     n_needed: int | None = None
 
 
-def required(criterion: Criterion) -> float:
-    """The criterion's bound."""
-    bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
-    assert bound is not None
-    return bound
-
-
 def incomplete(reason: str, n: int = 0, n_needed: int | None = None) -> Judgement:
     """What was not measured is never passed."""
     return Judgement("incomplete", reason, n=n, n_needed=n_needed)
@@ -95,11 +95,12 @@ def judge_values(
     unit: str,
     planned: int,
     failed: Failed = Failed(0, "lower"),
+    among: int = 1,
 ) -> Judgement:
     """Judge the values of a group, one per measured repeat of `planned`; with a single repeat, its `samples`.
 
     Two values or more are judged where as many as the criterion asks for were planned; see `with_gaps`. `failed`
-    repeats beside them count, each as worse than any that was measured.
+    repeats beside them count, each as worse than any that was measured. The group is one of `among`.
     """
     n = len(values) + failed.repeats
     if not all(math.isfinite(v) for v in (*values, *samples)):
@@ -110,36 +111,46 @@ def judge_values(
         return incomplete("not measured", n)
     basis = f"n = {n} repeats"
     if n == 1:
-        bounds = [order_bound(samples, side, criterion.confidence) for side in SIDES]
         basis = f"n = 1 repeat, interval over its {len(samples)} samples: says nothing about the next run"
-    else:
-        bounds = [_bound(values, failed, side, criterion.confidence) for side in SIDES]
-        if failed.repeats:
-            basis += f", {failed.repeats} failed and count{'s' if failed.repeats == 1 else ''} as the worst"
+    elif failed.repeats:
+        basis += f", {failed.repeats} failed and count{'s' if failed.repeats == 1 else ''} as the worst"
     middle = median([*values, *([failed.worst] * failed.repeats)])
     assert middle is not None
     if not math.isfinite(middle):
         return incomplete(f"{failed.repeats} of {n} repeats failed: no median", n)
     spread = log_spread(values)
-    return _decide(criterion, middle, bounds[0], bounds[1], n, spread, f"{unit}; {basis}")
+
+    def bound_of(side: Side, confidence: float) -> Bound:
+        return _of_samples(samples, side, confidence) if n == 1 else _bound(values, failed, side, confidence)
+
+    def needed(distance: float, confidence: float) -> int | None:
+        return None if spread is None else repeats_for(distance, spread, confidence, POWER, n)
+
+    return _decide(criterion, middle, bound_of, n, needed, f"{unit}; {basis}", among)
 
 
 def judge_reached(
-    criterion: Criterion, values: Sequence[float], samples: Sequence[float], unit: str, planned: int, never: int
+    criterion: Criterion,
+    values: Sequence[float],
+    samples: Sequence[float],
+    unit: str,
+    planned: int,
+    never: int,
+    among: int = 1,
 ) -> Judgement:
     """Judge a time (or another cost) to a quality that `never` more of the `planned` repeats did not reach.
 
     Those stand at infinity, so that the median of all is above an `at_most` sooner than that of the rest, and what
     fails without them fails. No other verdict is reached here: a repeat that failed leaves it incomplete.
     """
-    rest = judge_values(criterion, values, samples, unit, planned)
+    rest = judge_values(criterion, values, samples, unit, planned, among=among)
     n = len(values) + never
     if not never or criterion.at_most is None or rest.verdict == "fail":
         return rest
     if (planned if n > 1 else n) < criterion.minimum_repeats:
         return _too_few(criterion, n)
     words = f"{never} of {n} repeats never reached the quality"
-    low = reached_lower_bound(values, never, criterion.confidence)
+    low = reached_lower_bound(values, never, _strict(criterion, among))
     if low.value is None or _within(low.value, criterion.at_most, at_most=True):
         return incomplete(words, n)
     middle = reached_median(values, never)
@@ -149,16 +160,29 @@ def judge_reached(
     return Judgement("fail", reason, middle, low.value if math.isfinite(low.value) else None, None, n)
 
 
-def judge_ratio(criterion: Criterion, ratio: Ratio, n: int, spread: float | None, planned: int) -> Judgement:
-    """Judge a ratio to a reference of which `n` of `planned` repeats or runs were measured."""
+def judge_ratio(
+    criterion: Criterion, ratio: Ratio, n: int, spread: float | None, planned: int, among: int = 1
+) -> Judgement:
+    """Judge a ratio to a reference of which `n` of `planned` repeats or runs were measured; it is one of `among`.
+
+    `spread` of the measured side tells how many repeats would settle it; None: nobody can repeat it, or not known.
+    """
     if (planned if n > 1 else n) < criterion.minimum_repeats:
         return _too_few(criterion, n)
     if not math.isfinite(ratio.value):
         return incomplete("the ratio is not a number", n)
-    method = f"log-t {100 * criterion.confidence:.4g} %, both sides' spread combined"
-    low = Bound(ratio.bound("lower", criterion.confidence), method)
-    high = Bound(ratio.bound("upper", criterion.confidence), method)
-    return _decide(criterion, ratio.value, low, high, n, spread, f"of the reference; n = {n}")
+
+    def bound_of(side: Side, confidence: float) -> Bound:
+        method = f"log-t {format_figure(100 * confidence)} %, both sides' spread combined"
+        return Bound(ratio.bound(side, confidence), method)
+
+    def needed(distance: float, confidence: float) -> int | None:
+        others = ratio.reference_error(n, spread)
+        if others is None or spread is None:
+            return None
+        return ratio_repeats_for(distance, spread, confidence, POWER, *others, more_than=n)
+
+    return _decide(criterion, ratio.value, bound_of, n, needed, f"of the reference; n = {n}", among)
 
 
 def worst(criterion: Criterion, judgements: Sequence[tuple[str, Judgement]]) -> Judgement:
@@ -194,30 +218,53 @@ def _bound(values: Sequence[float], failed: Failed, side: Side, confidence: floa
     return one if one.value == other.value else Bound(None, "none (it would be a failed run's)")
 
 
+def _of_samples(samples: Sequence[float], side: Side, confidence: float) -> Bound:
+    """One-sided bound over the samples of a single repeat; log-t where they are too few for order statistics and
+    the confidence is a corrected one."""
+    found = order_bound(samples, side, confidence)
+    return found if found.value is not None or len(samples) < SMALL_N else median_bound(samples, side, confidence)
+
+
+def _strict(criterion: Criterion, among: int) -> float:
+    """The confidence that one of `among` needs to fail the whole (Bonferroni)."""
+    return 1 - (1 - criterion.confidence) / among
+
+
 def _decide(
-    criterion: Criterion, middle: float, low: Bound, high: Bound, n: int, spread: float | None, basis: str
+    criterion: Criterion,
+    middle: float,
+    bound_of: BoundOf,
+    n: int,
+    needed: Callable[[float, float], int | None],
+    basis: str,
+    among: int,
 ) -> Judgement:
-    bound = required(criterion)
-    at_most = criterion.at_most is not None
+    """The verdict by the bounds; `needed` tells how many repeats settle a distance (of logs) at a confidence."""
+    bound, at_most = criterion.required, criterion.at_most is not None
+    low, high = bound_of("lower", criterion.confidence), bound_of("upper", criterion.confidence)
     safe, other = (high, low) if at_most else (low, high)
-    wanted = "at most" if at_most else "at least"
+    wanted = f"{'at most' if at_most else 'at least'} {format_figure(bound)}"
     figures = (middle, low.value, high.value, n)
     found = f"median {format_figure(middle)} {basis}"
     if safe.value is None or other.value is None:
         reason = f"{found}; no interval: {safe.method if safe.value is None else other.method}"
         return Judgement("inconclusive", reason, *figures)
     if _within(safe.value, bound, at_most):
-        reason = f"{found}; bound {format_figure(safe.value)} ({safe.method}) is {wanted} {format_figure(bound)}"
+        reason = f"{found}; bound {format_figure(safe.value)} ({safe.method}) is {wanted}"
         return Judgement("pass", reason, *figures)
+    span = f"{format_figure(low.value)} to {format_figure(high.value)} ({safe.method}) spans {wanted}"
     if not _within(other.value, bound, at_most):
-        limit = f"{wanted} {format_figure(bound)}"
-        reason = f"{found}; bound {format_figure(other.value)} ({other.method}) is not {limit}"
-        return Judgement("fail", reason, *figures)
-    needed = repeats_needed(middle, bound, spread, criterion.confidence, n)
-    more = f"about {needed} repeats would settle it" if needed else "how many repeats would settle it is not known"
-    span = f"{format_figure(low.value)} to {format_figure(high.value)} ({safe.method})"
-    reason = f"{found}; {span} spans {wanted} {format_figure(bound)}; {more}"
-    return Judgement("inconclusive", reason, *figures, n_needed=needed)
+        strict = other if among == 1 else bound_of("lower" if at_most else "upper", _strict(criterion, among))
+        if strict.value is not None and not _within(strict.value, bound, at_most):
+            reason = f"{found}; bound {format_figure(strict.value)} ({strict.method}) is not {wanted}"
+            return Judgement("fail", reason, *figures)
+        edge = strict.method if strict.value is None else f"{format_figure(strict.value)}, {strict.method}"
+        span = f"by itself not {wanted}, but one of {among} is as bad by chance ({edge})"
+    most = None
+    if middle > 0 and bound > 0:
+        most = needed(abs(math.log(bound / middle)), _strict(criterion, among))
+    more = f"about {most} repeats would settle it" if most else "how many repeats would settle it is not known"
+    return Judgement("inconclusive", f"{found}; {span}; {more}", *figures, n_needed=most)
 
 
 def _within(value: float, bound: float, at_most: bool) -> bool:
@@ -228,7 +275,7 @@ def _urgency(criterion: Criterion, judgement: Judgement) -> tuple[int, float]:
     """Sorts judgements: by precedence, then by how far the measured value lies on the good side."""
     margin = -math.inf
     if judgement.measured is not None:
-        distance = judgement.measured - required(criterion)
+        distance = judgement.measured - criterion.required
         margin = -distance if criterion.at_most is not None else distance
     return PRECEDENCE.index(judgement.verdict), margin
 

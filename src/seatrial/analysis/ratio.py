@@ -16,6 +16,8 @@ from scipy import stats
 
 LARGEST_LOG = 600.0
 """Keeps the bound of an absurd spread finite."""
+LARGEST_FREEDOM = 1e6
+"""Degrees of freedom of an error that is as good as known."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,22 @@ class Ratio:
             return None
         step = float(stats.t.ppf(confidence, self.degrees_of_freedom)) * self.error
         return self.value * math.exp(min(step, LARGEST_LOG) if side == "upper" else -step)
+
+    def reference_error(self, n: int, spread: float | None) -> tuple[float, float] | None:
+        """Standard error and degrees of freedom of the reference, where `n` runs with `spread` were measured.
+
+        The measured side is taken out of the error and of Welch's degrees of freedom again; None where one of them
+        is not known.
+        """
+        own = estimate(1.0, spread, n).error
+        if self.error is None or self.degrees_of_freedom is None or own is None:
+            return None
+        rest = max(self.error**2 - own**2, 0.0)
+        if rest == 0:
+            return 0.0, 1.0
+        share = own**2 / self.error**2
+        inverse = 1 / self.degrees_of_freedom - share**2 / (n - 1)
+        return math.sqrt(rest), (1 - share) ** 2 / inverse if inverse > 0 else LARGEST_FREEDOM
 
 
 def estimate(minutes: float, spread: float | None, n: int) -> Estimate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,15 @@ import pandas as pd
 from seatrial.analysis.expected import measures
 from seatrial.case import Case
 
+OPEN = (None, "auto")
+"""What a parameter is where the measurement decides it; its labels then say what it was."""
+
 
 @dataclass(frozen=True)
 class Group:
     """One case and one set of labels: what a criterion is judged on. `rows` are those of completed repeats.
 
-    `labels` None: the case should have measured the metric, but no completed repeat has it.
+    `labels` None: the case should have measured the metric, but no repeat has it under these labels.
     """
 
     case: Case
@@ -71,28 +74,43 @@ def select_groups(
 ) -> list[Group]:
     """All groups that `where` selects, in plan order, then by labels.
 
-    A case without any row of the metric is selected on what is known of it beforehand: it was planned, and what
-    it would have measured cannot be ruled out.
+    A case is selected on what is known of it beforehand: it was planned, and where none of its rows has the labels
+    that `where` asks for, what it would have measured cannot be ruled out.
     """
     of_metric = measurements[measurements["metric"] == metric]
+    by_case = {str(name): rows for name, rows in of_metric.groupby("case_id", sort=False)}
     groups: list[Group] = []
     for case in cases:
-        rows = of_metric[of_metric["case_id"] == case.case_id]
-        facts = case_facts(case)
-        if rows.empty:
-            known = {key: value for key, value in where.items() if key in facts}
-            if produces(case, metric) and matches(known, facts):
-                groups.append(Group(case, None, rows))
+        rows = by_case.get(case.case_id)
+        if rows is None and not produces(case, metric):
             continue
-        for labels in _distinct(rows["labels"]):
-            if matches(where, {**facts, **json.loads(labels)}):
-                chosen = rows[(rows["labels"] == labels) & (rows["outcome"] == "completed")]
-                groups.append(Group(case, labels, chosen.sort_values("repeat")))
+        facts = case_facts(case)
+        found = [] if rows is None else _labelled(case, where, facts, rows)
+        if not found and may_match(where, facts, rows):
+            found = [Group(case, None, of_metric.iloc[:0])]
+        groups += found
     return groups
 
 
-def _distinct(labels: Iterable[str]) -> list[str]:
-    return sorted(set(labels))
+def _labelled(case: Case, where: Mapping[str, Any], facts: Mapping[str, Any], rows: pd.DataFrame) -> list[Group]:
+    """The groups of one case that has rows of the metric."""
+    found = []
+    for labels in sorted(set(rows["labels"])):
+        if matches(where, {**facts, **json.loads(labels)}):
+            chosen = rows[(rows["labels"] == labels) & (rows["outcome"] == "completed")]
+            found.append(Group(case, labels, chosen.sort_values("repeat")))
+    return found
+
+
+def may_match(where: Mapping[str, Any], facts: Mapping[str, Any], rows: pd.DataFrame | None) -> bool:
+    """Whether nothing that is known of a case speaks against `where`: what is open may turn out to be it.
+
+    Where there are rows, what is open must be one of their labels: else they are not told apart by it.
+    """
+    open_keys = {key for key in where if facts.get(key) in OPEN}
+    if rows is not None and not any(open_keys <= json.loads(text).keys() for text in set(rows["labels"])):
+        return False
+    return matches({key: value for key, value in where.items() if key not in open_keys}, facts)
 
 
 def _equal(fact: object, value: object) -> bool:

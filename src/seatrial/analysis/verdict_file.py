@@ -7,11 +7,11 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from seatrial.analysis.inputs import read_plan
-from seatrial.analysis.judgement import Word, required
+from seatrial.analysis.judgement import Word
 from seatrial.analysis.time_to_quality import TO_QUALITY
 from seatrial.config.base import Closed, NonNegativeInt, PositiveInt, first_mistake
+from seatrial.config.criterion import Criterion
 from seatrial.config.metrics import METRICS
-from seatrial.config.study import Criterion
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
@@ -41,6 +41,8 @@ class VerdictEntry(Closed):
     confidence: float
     minimum_repeats: PositiveInt
     source: str | None
+    reference: dict[str, Any] | None
+    """The agreed value and its source, where the bound is a multiple of one."""
 
     @model_validator(mode="after")
     def _measured(self) -> VerdictEntry:
@@ -50,19 +52,26 @@ class VerdictEntry(Closed):
         return self
 
 
+def unit_of(criterion: Criterion) -> str:
+    """What a criterion's bound and figures are counted in."""
+    if criterion.unit_of == "value":
+        return METRICS[criterion.metric].unit if criterion.metric in METRICS else "ratio"
+    return "of the ceiling" if criterion.unit_of == "ceiling" else "of the reference"
+
+
 def criterion_columns(criterion: Criterion) -> Verdict:
     """What an entry says of the criterion itself."""
-    known = METRICS.get(criterion.metric)
     return {
         "criterion": criterion.name,
         "metric": criterion.metric,
         "where": criterion.where,
-        "required": required(criterion),
+        "required": criterion.required,
         "bound": "at_least" if criterion.at_least is not None else "at_most",
-        "unit": "of the ceiling" if criterion.unit_of == "ceiling" else known.unit if known else "ratio",
+        "unit": unit_of(criterion),
         "confidence": criterion.confidence,
         "minimum_repeats": criterion.minimum_repeats,
         "source": criterion.source,
+        "reference": criterion.reference.model_dump() if criterion.reference is not None else None,
     }
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from seatrial.config.base import Closed, PositiveInt, Slug, Threshold
+from seatrial.config.criterion import Criterion, Noise
 from seatrial.config.differences import Differences, HostList
 from seatrial.config.findings import FindingRules
 from seatrial.config.noise_bands import NoiseBands
-from seatrial.config.metrics import METRICS
 from seatrial.config.survey import Survey
 from seatrial.config.target import Price, Target
 from seatrial.config.workload import AnyWorkload
-from seatrial.errors import FieldMistake
 
 
 class Sweep(Closed):
@@ -59,36 +58,6 @@ class References(Closed):
     """What the published results say by themselves; needs no experiment."""
 
 
-class Criterion(Closed):
-    """An acceptance criterion: one metric, where it is measured, and what it must be."""
-
-    name: Slug
-    metric: str
-    where: dict[str, Any] = {}
-    """Equalities that select rows: experiment, workload, case_id, an axis name, a label, benchmark, submitter."""
-    at_least: float | None = None
-    at_most: float | None = None
-    unit_of: Literal["value", "ceiling"] = "value"
-    """`value`: the bound is in the metric's unit; `ceiling`: it is a fraction of the measurement's ceiling."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    minimum_repeats: PositiveInt = 1
-    source: str | None = None
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        allowed = [*METRICS, "comparison.ratio"]
-        if name not in allowed:
-            raise FieldMistake("no such metric", value=name, allowed=allowed)
-        return name
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Criterion:
-        if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("give exactly one of at_least and at_most")
-        return self
-
-
 class Economics(Closed):
     """Money: the price of an accelerator-hour; None takes the target's own."""
 
@@ -105,6 +74,7 @@ class Study(Closed):
     experiments: dict[Slug, Experiment] = {}
     references: References = References()
     criteria: list[Criterion] = []
+    noise: Noise = Noise()
     economics: Economics = Economics()
     findings: FindingRules = FindingRules()
     """The rules of thumb by which a cause is named."""

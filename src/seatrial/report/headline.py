@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from seatrial.analysis.judge import covers
 from seatrial.analysis.time_to_quality import NOT_CONVERGED
-from seatrial.analysis.verdicts import NO_CRITERIA, covers, overall, overall_in_words
+from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
 from seatrial.report.headline_figure import Figure
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
 from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over, whose

@@ -11,10 +11,10 @@ import pandas as pd
 
 from seatrial.analysis import comparison, convergence, routing, step_time, time_to_quality
 from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
+from seatrial.analysis.judge import COMPARISON_TEXT
 from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
 from seatrial.analysis.verdict_file import read_verdicts
-from seatrial.analysis.verdicts import COMPARISON_TEXT
 from seatrial.case import Case
 from seatrial.config.probe import Memory, MoeAlltoall
 from seatrial.config.probe.moe_alltoall import load_words

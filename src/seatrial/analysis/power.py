@@ -1,0 +1,146 @@
+"""What a number of repeats can settle: the chance that a one-sided bound of the median clears a criterion.
+
+Runs are taken for log-normal with a standard deviation `noise` of their logs (about the coefficient of variation).
+The bounds are those that a verdict rests on (`statistics.median_bound`): below 5 repeats log-t, whose chance is
+that of the noncentral t; from 5 on order statistics, whose chance is binomial. Both are exact. For a ratio the
+spread of both sides is combined as `ratio.ratio` does, and the chance is the noncentral t's with Welch's degrees of
+freedom, which is an approximation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy import optimize, stats
+
+from seatrial.analysis.statistics import SMALL_N
+
+MOST_REPEATS = 1000
+"""Above this many repeats a criterion counts as one that repeats will not settle."""
+LARGEST_DIFFERENCE = math.log(1000.0)
+"""Beyond a factor of 1000 nothing is said to be told apart."""
+
+
+def settles(n: int, noise: float, difference: float, confidence: float) -> float:
+    """The chance that `n` repeats settle a criterion whose bound lies `difference` (a log) from the true median.
+
+    0 for fewer than two repeats: one says nothing about the next.
+    """
+    if n < 2:
+        return 0.0
+    if noise <= 0:
+        return 1.0 if difference > 0 else 0.0
+    worst_allowed = _order_misses(n, confidence)
+    if worst_allowed is None:
+        limit = float(stats.t.ppf(confidence, n - 1))
+        return _noncentral(limit, n - 1, difference * math.sqrt(n) / noise)
+    beyond = float(stats.norm.cdf(difference / noise))
+    return float(stats.binom.sf(n - worst_allowed - 1, n, beyond))
+
+
+def detectable(n: int, noise: float, confidence: float, power: float) -> float | None:
+    """The least difference (a log) that `n` repeats settle with `power`; None where there is none."""
+    if n < 2 or settles(n, noise, LARGEST_DIFFERENCE, confidence) < power:
+        return None
+    if noise <= 0:
+        return 0.0
+    return _root(lambda d: settles(n, noise, d, confidence) - power)
+
+
+def repeats_for(difference: float, noise: float, confidence: float, power: float, more_than: int = 1) -> int | None:
+    """The least number of repeats above `more_than` that settles `difference` (a log) with `power`.
+
+    None where that is above MOST_REPEATS, or there is no difference.
+    """
+    if difference <= 0:
+        return None
+    start = max(2, more_than + 1)
+    for n in range(start, SMALL_N):
+        if settles(n, noise, difference, confidence) >= power:
+            return n
+    sizes = np.arange(max(start, SMALL_N), MOST_REPEATS + 1)
+    allowed = stats.binom.ppf(1 - confidence, sizes, 0.5)
+    allowed = np.where(stats.binom.cdf(allowed, sizes, 0.5) <= (1 - confidence) * (1 + 1e-12), allowed, allowed - 1)
+    beyond = 1.0 if noise <= 0 else float(stats.norm.cdf(difference / noise))
+    enough = (stats.binom.sf(sizes - allowed - 1, sizes, beyond) >= power) & (allowed >= 0)
+    return int(sizes[np.argmax(enough)]) if enough.any() else None
+
+
+def ratio_settles(
+    n: int, noise: float, difference: float, confidence: float, error: float, degrees: float
+) -> float:
+    """As `settles`, of the ratio to a reference whose log has standard error `error` with `degrees` of freedom."""
+    if n < 2:
+        return 0.0
+    combined, freedom = _combined(n, noise, error, degrees)
+    if combined == 0:
+        return 1.0 if difference > 0 else 0.0
+    return _noncentral(float(stats.t.ppf(confidence, freedom)), freedom, difference / combined)
+
+
+def ratio_detectable(
+    n: int, noise: float, confidence: float, power: float, error: float, degrees: float
+) -> float | None:
+    """As `detectable`, of a ratio to a reference."""
+
+    def chance(difference: float) -> float:
+        return ratio_settles(n, noise, difference, confidence, error, degrees)
+
+    if chance(LARGEST_DIFFERENCE) < power:
+        return None
+    return _root(lambda d: chance(d) - power)
+
+
+def ratio_repeats_for(
+    difference: float,
+    noise: float,
+    confidence: float,
+    power: float,
+    error: float,
+    degrees: float,
+    more_than: int = 1,
+) -> int | None:
+    """As `repeats_for`, of a ratio to a reference; None where the reference's own error is too large for it."""
+    if difference <= 0 or ratio_settles(MOST_REPEATS, noise, difference, confidence, error, degrees) < power:
+        return None
+    low, high = max(2, more_than + 1), MOST_REPEATS
+    while low < high:  # the chance grows with the repeats
+        middle = (low + high) // 2
+        if ratio_settles(middle, noise, difference, confidence, error, degrees) >= power:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _order_misses(n: int, confidence: float) -> int | None:
+    """How many values may lie on the wrong side for order statistics to settle; None where log-t is used."""
+    if n < SMALL_N:
+        return None
+    allowed = int(stats.binom.ppf(1 - confidence, n, 0.5))
+    if stats.binom.cdf(allowed, n, 0.5) > (1 - confidence) * (1 + 1e-12):
+        allowed -= 1
+    return allowed if allowed >= 0 else None
+
+
+def _combined(n: int, noise: float, error: float, degrees: float) -> tuple[float, float]:
+    """Standard error of the log of a ratio, and its degrees of freedom after Welch and Satterthwaite."""
+    factor = 1.0 if n <= 2 else math.sqrt(math.pi / 2)
+    own, other = (factor * noise) ** 2 / n, error**2
+    if own + other == 0:
+        return 0.0, min(n - 1.0, degrees)
+    share = own / (own + other)
+    return math.sqrt(own + other), 1 / (share**2 / (n - 1) + (1 - share) ** 2 / degrees)
+
+
+def _noncentral(limit: float, freedom: float, shift: float) -> float:
+    """P(T > limit) of the noncentral t; 1 where the shift is beyond what its series can hold."""
+    if shift > 10 * (limit + 1) + 30:
+        return 1.0
+    return float(stats.nct.sf(limit, freedom, shift))
+
+
+def _root(gap: Callable[[float], float]) -> float:
+    return float(optimize.brentq(gap, 0.0, LARGEST_DIFFERENCE, xtol=1e-7))
