@@ -73,19 +73,21 @@ class RankTime:
 class Lateness:
     """How long the others wait for whoever is last, as shares of the whole time.
 
-    `total`: mean over steps of (slowest rank's own time - mean own time). `persistent`: what of it would be gone if
-    the slowest place (a host; with one host a rank) were like the others' median; `place` says
-    which. `robust_z` is its distance from the other places in robust standard deviations (infinite spread 0: None).
-    `slowest_in`: share of the steps in which that place was the last.
+    `total`: mean over steps of (slowest rank's own time - mean own time). `random`: the same if every place had the
+    others' median own time, so that only chance decides who is last. `persistent`: what the time would be shorter
+    without the slowest place, the next slowest being last. A place is a host; a rank where there is one host, or
+    where its host is fine otherwise. `place` names it, `robust_z` is its distance from the other places (None: too
+    few), `slowest_in` the share of the steps in which it was last.
     """
 
     total: Estimate
+    random: Estimate | None = None
     persistent: Estimate | None = None
     place: str | None = None
     host: str | None = None
     ranks: tuple[int, ...] = ()
     places: int = 0
-    """How many places were compared: hosts, or ranks where there is one host."""
+    """How many places were compared."""
     over_median: Estimate | None = None
     """The place's own time over the others' median own time."""
     robust_z: float | None = None
@@ -240,6 +242,8 @@ class Observed:
     step_seconds: Estimate | None = None
     minutes_to_quality: Estimate | None = None
     shares: Mapping[Part, Estimate] = field(default_factory=dict)
+    transfer: Estimate | None = None
+    """Share of communication that is no waiting for whoever was late; None where lateness was not measured."""
     productive: Estimate | None = None
     split_note: str = ""
     """Why the split, or a part of it, is not there."""
@@ -251,6 +255,8 @@ class Observed:
     mfu: Estimate | None = None
     over_reference: Estimate | None = None
     """Time to quality over the reference's (1.3: 30 % slower)."""
+    slower_than_reference: bool | None = None
+    """Whether that is beyond the study's threshold, by the whole interval; None: no reference, or not known."""
     fabric: Fabric | None = None
     storage: Storage | None = None
     loading: tuple[Loading, ...] = ()

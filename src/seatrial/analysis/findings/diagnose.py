@@ -1,0 +1,84 @@
+"""From what was observed to causes: all are looked for, and those that are found are ranked by what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from seatrial.analysis.findings import (
+    compute,
+    data_loading,
+    failed_node,
+    framework,
+    interconnect,
+    noise,
+    storage,
+    straggler,
+)
+from seatrial.analysis.findings.look import Look, percent, place_of, share_words
+from seatrial.analysis.findings.observed import Finding, Observed
+from seatrial.config.findings import FindingRules
+
+LOOKS: tuple[Callable[[Observed, FindingRules], Look], ...] = (
+    failed_node.look,
+    straggler.look,
+    interconnect.look,
+    storage.look,
+    data_loading.look,
+    compute.look,
+    framework.look,
+    noise.look,
+)
+"""How each cause is looked for; where two cost the same, the earlier comes first."""
+FIRM = ("major", "minor")
+
+
+def diagnose(observed: Observed, rules: FindingRules) -> list[Finding]:
+    """What holds the workload back, what costs most first; never empty.
+
+    Findings come before suspicions (inconclusive). Where there is neither, one entry of cause `none` says what was
+    looked at: severity `none` where the step was split, `not_known` where it was not, or where the workload is
+    slower than its reference beyond doubt and nothing of what was measured says why.
+    """
+    looks = [look(observed, rules) for look in LOOKS]
+    found = [finding for look in looks for finding in look.findings]
+    if not found:
+        return [_none(observed, looks)]
+    return sorted(found, key=lambda finding: (finding.severity not in FIRM, -_cost(observed, finding)))
+
+
+def _cost(observed: Observed, finding: Finding) -> float:
+    """What a finding is ranked by; a dead node in a study of which nothing completed costs everything."""
+    if finding.cost is not None:
+        return finding.cost.value
+    return 1.0 if finding.cause == "failed_node" and not observed.runs else 0.0
+
+
+def _none(observed: Observed, looks: list[Look]) -> Finding:
+    seen = tuple(dict.fromkeys(words for look in looks for words in look.seen))
+    unknown = tuple(dict.fromkeys(words for look in looks for words in look.unknown))
+    slower = bool(observed.slower_than_reference)
+    known = bool(observed.shares) and not slower
+    split = () if observed.productive is None else (f"productive fraction {share_words(observed.productive)}",)
+    return Finding(
+        cause="none",
+        severity="none" if known else "not_known",
+        title=_title(observed, known, slower),
+        where=observed.where,
+        evidence=(*split, *seen),
+        action="Nothing to do" if known else "Measure what is missing",
+        counter_evidence=unknown,
+        next_step="none"
+        if known and not unknown
+        else f"what would tell more: {'; '.join(unknown) or 'a reference'}",
+        remedy_cost="nothing" if known else "the time of the measurements that are missing",
+        place=place_of(observed),
+    )
+
+
+def _title(observed: Observed, known: bool, slower: bool) -> str:
+    if known:
+        return "None found: nothing that was measured holds the workload back"
+    if slower and observed.over_reference is not None:
+        ratio = percent(observed.over_reference.value - 1)
+        return f"Not yet known: it is {ratio} slower than its reference, and nothing that was measured says why"
+    return f"Not yet known: {observed.split_note or 'where the time of a step goes was not measured'}"

@@ -1,0 +1,158 @@
+"""Whether one host, or one rank of it, keeps all others waiting in every step.
+
+Waiting for a late rank looks like slow communication on every other rank. Told apart by the ranks' own times,
+without waiting: the late rank's is longest, and it waits least itself. Chance makes another rank late in each step;
+a straggler is the same in most steps, and stands out from the others.
+"""
+
+from __future__ import annotations
+
+from seatrial.analysis.findings.compute import throttled
+from seatrial.analysis.findings.look import (
+    NOT_MEASURED,
+    Look,
+    percent,
+    place_of,
+    rule_words,
+    severity,
+    share_words,
+    without,
+)
+from seatrial.analysis.findings.observed import Finding, Lateness, Observed, Severity
+from seatrial.config.findings import FindingRules
+from seatrial.units import format_figure
+
+FEWEST_PLACES = 3
+"""Of two places none can be said to be the odd one."""
+ALONE = "the place were as fast as the next slowest, and all else stayed as it is"
+REMEDY = (
+    "a spare node, or one node fewer, for the time of the repair; a broken device is exchanged under its warranty"
+)
+
+
+def look(observed: Observed, rules: FindingRules) -> Look:
+    """Look for a place that is late in most steps."""
+    late = observed.lateness
+    probed = _probed_only(observed)
+    if late is None:
+        return Look(probed, unknown=("each rank's own time was not measured",))
+    said = f"waiting for whoever is last: {share_words(late.total)}"
+    if late.persistent is None or late.place is None or not _stands_out(late, rules):
+        return Look(seen=(f"{said}; no place stands out among {late.places}",))
+    found = severity(late.persistent, rules)
+    if found is None:
+        return Look(seen=(f"{said}; {late.place} is slowest, which costs {share_words(late.persistent)}",))
+    return Look((_finding(observed, rules, late, _firm(observed, late, found)),))
+
+
+def _stands_out(late: Lateness, rules: FindingRules) -> bool:
+    """Whether the place is slower than the rule allows, the whole interval of it, and beyond the others' spread."""
+    if late.over_median is None or not late.over_median.over(1 + rules.straggler_slower.value):
+        return False
+    if late.slowest_in is not None and late.slowest_in < rules.straggler_persistence.value:
+        return False
+    return late.places < FEWEST_PLACES or late.robust_z is None or late.robust_z > rules.straggler_z.value
+
+
+def _firm(observed: Observed, late: Lateness, found: Severity) -> Severity:
+    """Of two places, or against the ranks' own waits, a straggler stays a suspicion unless a probe confirms it."""
+    if _confirmed(observed, late):
+        return found
+    return "inconclusive" if late.places < FEWEST_PLACES or _waits_least(observed, late) is False else found
+
+
+def _confirmed(observed: Observed, late: Lateness) -> bool:
+    return any(d.slow and d.host == late.host for d in observed.devices)
+
+
+def _waits_least(observed: Observed, late: Lateness) -> bool | None:
+    """Whether a rank of the place waits least of all; None where waits were not measured by rank."""
+    waits = {rank.rank: rank.wait_seconds for rank in observed.rank_times if rank.wait_seconds is not None}
+    if len(waits) < 2 or not set(late.ranks) & set(waits):
+        return None
+    return min(waits, key=lambda rank: waits[rank]) in late.ranks
+
+
+def _finding(observed: Observed, rules: FindingRules, late: Lateness, found: Severity) -> Finding:
+    cost, over = late.persistent, late.over_median
+    assert cost is not None and over is not None
+    z = "" if late.robust_z is None else f", robust z {format_figure(late.robust_z, 3)}"
+    slower = f"{late.place}: its own work takes {format_figure(over.value)} times the others' median"
+    ends = "" if over.low is None else f" ({format_figure(over.low)} to {format_figure(over.high)})"
+    evidence = [f"{slower}{ends}{z}, against {rule_words(rules.straggler_slower)}"]
+    evidence.append(f"waiting for whoever is last: {share_words(late.total)}")
+    if late.slowest_in is not None:
+        evidence.append(f"it is last in {percent(late.slowest_in)} of the steps, of {late.places} places")
+    return Finding(
+        cause="straggler_node",
+        severity=found,
+        title=f"{late.place} keeps the others waiting: {percent(cost.value)} of the time",
+        where=f"{observed.where}, {late.place}",
+        evidence=(*evidence, *_device_words(observed, rules, late.host)),
+        action=f"Leave {late.host or late.place} out, and look for what makes it slow",
+        counter_evidence=_against(observed, late),
+        cost=cost,
+        without_it=without(observed, cost, ALONE),
+        next_step="run gemm and memory on every node with telemetry, and compare clocks, power, temperature and "
+        f"other processes of {late.host or late.place}; then the study again without it",
+        remedy_cost=REMEDY,
+        place=place_of(observed, host=late.host, ranks=list(late.ranks) or None),
+    )
+
+
+def _device_words(observed: Observed, rules: FindingRules, host: str | None) -> tuple[str, ...]:
+    slow = [
+        f"probe of {d.host} {d.device or f'rank {d.rank}'}: {d.metric} {format_figure(d.value)} {d.unit}, "
+        f"{percent(d.ratio)} of its fleet's median"
+        for d in observed.devices
+        if d.slow and d.host == host and d.ratio is not None
+    ]
+    held = [f"clocks of {t.host} {t.device} are held down" for t in throttled(observed, rules) if t.host == host]
+    return (*slow[:3], *held[:2])
+
+
+def _against(observed: Observed, late: Lateness) -> tuple[str, ...]:
+    least = _waits_least(observed, late)
+    words = {True: "it waits least of all, as a late rank does", False: "but another rank waits less", None: ""}[
+        least
+    ]
+    said = [words or f"whether it waits least: {NOT_MEASURED}"]
+    if not _confirmed(observed, late):
+        probed = any(d.host == late.host for d in observed.devices)
+        said.append(
+            "probes of its devices find them like their fleet: the cause is not the device alone"
+            if probed
+            else f"its devices by themselves: {NOT_MEASURED} (probes gemm, memory)"
+        )
+    if late.places < FEWEST_PLACES:
+        said.append(f"of {late.places} places none can be said to be the odd one")
+    return tuple(said)
+
+
+def _probed_only(observed: Observed) -> tuple[Finding, ...]:
+    """Devices that probes find far below their fleet, where no training says what they cost."""
+    if observed.shares or observed.lateness is not None:
+        return ()
+    found = []
+    for host in sorted({d.host for d in observed.devices if d.slow}):
+        of_host = [d for d in observed.devices if d.slow and d.host == host]
+        found.append(
+            Finding(
+                cause="straggler_node",
+                severity="minor",
+                title=f"{host} has {len(of_host)} reading{'s' if len(of_host) > 1 else ''} far below its fleet",
+                where=f"{observed.where}, {host}",
+                evidence=tuple(
+                    f"{d.device or f'rank {d.rank}'}: {d.metric} {format_figure(d.value)} {d.unit}, "
+                    f"{percent(d.ratio or 0.0)} of its fleet's median"
+                    for d in of_host[:5]
+                ),
+                action=f"Leave {host} out of trainings, and look for what makes it slow",
+                counter_evidence=(f"what it costs a training: {NOT_MEASURED}",),
+                without_it="what it costs is not known: no training of this study was split",
+                next_step="run the probes again on it and on a good node; compare clocks, power and temperature",
+                remedy_cost=REMEDY,
+                place=place_of(observed, host=host),
+            )
+        )
+    return tuple(found)
