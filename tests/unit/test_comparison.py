@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from study_on_disk import B200, FINETUNE, GEMM
 
-from seatrial.analysis.ratio import estimate, interpolated_estimate, ratio, reference_estimate
+from seatrial.analysis.ratio import Estimate, estimate, interpolated_estimate, ratio, reference_estimate
+from seatrial.analysis.standing import repeats_to_settle
 from seatrial.errors import ConfigError
 from seatrial.record import measurement
 from seatrial.reference.equivalent import find_reference
@@ -279,3 +280,59 @@ def test_where_the_references_spread_decides_no_number_of_repeats_is_named(make_
     assert row["standing"] == "inconclusive"
     assert "no number of further repeats settles it" in row["note"]
     assert pd.isna(row["n_needed"])
+
+
+def test_an_inconclusive_row_says_how_many_further_repeats_would_settle_it(make_study):
+    row = compared(make_study, [MEDIAN * f for f in (0.95, 1.05, 1.3)])
+    assert row["standing"] == "inconclusive"
+    assert row["further_repeats"] == row["n_needed"] - 3 > 0
+    assert f"about {int(row['further_repeats'])} further repeat" in row["note"]
+    assert f"({int(row['n_needed'])} in all)" in row["note"]
+    assert "30 % slower" in row["threshold_source"]
+
+
+@given(st.floats(0.8, 2.0), st.floats(0.005, 0.5), st.integers(2, 12), st.floats(0.0, 0.2), st.floats(2.0, 20.0))
+def test_the_number_of_repeats_that_settles_is_the_least_with_both_sides_errors(value, spread, n, error, freedom):
+    against = Estimate(1.0, error, freedom)
+
+    def decided(m):
+        found = ratio(estimate(value, spread, m), against)
+        return found.bound("lower", 0.95) > 1.3 or found.bound("upper", 0.95) <= 1.3
+
+    needed = repeats_to_settle(value, spread, n, against, 1.3)
+    if needed is None:
+        assert not decided(10_000)
+    else:
+        assert needed > n
+        assert decided(needed)
+        assert needed == n + 1 or not decided(needed - 1)
+
+
+def test_one_repeat_has_no_spread_and_says_that_a_second_is_the_least(make_study):
+    row = compared(make_study, [MEDIAN * 1.5])
+    assert "a second is the least" in row["note"]
+    assert pd.isna(row["further_repeats"])
+
+
+def test_repeats_that_did_not_converge_are_not_made_up_for_by_further_ones(make_study):
+    row = compared(make_study, [MEDIAN * f for f in (0.99, 1.0, 1.01)], repeats=4)
+    assert pd.isna(row["n_needed"])
+    assert "no number of further repeats makes up for those that are missing" in row["note"]
+
+
+def test_a_published_subject_is_not_told_to_repeat_itself(make_study):
+    study = make_study(references={"subjects": [DELL], "slower_than_median": {"value": 1.0, "source": "agreed"}})
+    study.write()
+    rows = table_of(study.analyse())
+    unsure = rows[rows["standing"] == "inconclusive"]
+    assert len(unsure)
+    assert unsure["further_repeats"].isna().all()
+    assert (unsure["threshold_source"] == "agreed").all()
+
+
+def test_a_training_with_a_feature_switched_off_is_not_compared_with_whole_systems(make_study):
+    ways = {"p2p_off": {"description": "no direct copies", "environment": {"NCCL_P2P_DISABLE": "1"}}}
+    row = compared(make_study, [MEDIAN] * 3, target=B200 | {"ablations": ways, "ablation": "p2p_off"})
+    assert (row["basis"], row["standing"]) == ("undefined", "undefined")
+    assert "p2p_off" in row["note"]
+    assert math.isnan(row["ratio"])

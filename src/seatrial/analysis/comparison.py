@@ -68,8 +68,12 @@ COLUMNS = (
     "axes",
     "reference_low_minutes",
     "reference_high_minutes",
+    "further_repeats",
+    "threshold_source",
 )
 """`measured_n` counts a failed run that is in a score as the slowest.
+`n_needed` and `further_repeats`: how many repeats in all, and how many more, would settle an inconclusive row, were
+ratio and spread as measured; empty where none would, and `note` says what stands in the way.
 `submitter` and `system` of logs handed over are those of their system description.
 `reference_low_minutes` and `reference_high_minutes`: an interpolated reference's error band."""
 REFERENCE_COLUMNS = (
@@ -192,6 +196,7 @@ def _training_columns(case: Case, known: Comparable, references: References, fam
         "measured_minutes": known.value,
         "measured_n": len(known.minutes) + known.excused,
         "threshold": references.slower_than_median.value,
+        "threshold_source": references.slower_than_median.source,
         "subject": "training",
         "result_status": "unverified",
         "study": case.study,
@@ -215,6 +220,8 @@ def _incomparable(paths: StudyPaths, case: Case, family: str | None) -> str | No
         return f"nothing shows that {what} is the same work as {case.workload.benchmark}"
     if differences := unlike(case.workload, case.target.world_size) or _loaded(paths, case):
         return f"not the same work as {case.workload.benchmark}: {'; '.join(differences)}"
+    if case.target.ablation is not None:
+        return f"runs with {case.target.ablation} switched off on purpose: published systems have all on"
     if family is None or not case.target.accelerators:
         return f"target {case.target.name} has no accelerator of a published family"
     return None
@@ -250,6 +257,7 @@ def _published(plan: PlannedStudy, table: pd.DataFrame) -> Iterable[tuple[Row, R
                 "measured_minutes": result.minutes,
                 "measured_n": result.n_runs,
                 "threshold": references.slower_than_median.value,
+                "threshold_source": references.slower_than_median.source,
                 "subject": "published",
                 "result_status": "published",
                 "study": plan.study.name,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seatrial.analysis.ratio import Estimate, Ratio, interpolated_estimate, ratio, reference_estimate
-from seatrial.analysis.statistics import repeats_needed
+from seatrial.analysis.ratio import Estimate, Ratio, estimate, interpolated_estimate, ratio, reference_estimate
+from seatrial.analysis.statistics import MOST_REPEATS
 from seatrial.reference.equivalent import Reference
 from seatrial.reference.names import canonical_submitter
 
@@ -98,23 +98,83 @@ def _standing(
     What is not over all repeats (`gap`), as a median over only those that converged, flatters: it can still be
     slower, never not_slower.
     """
-    threshold, n = row["threshold"], row["measured_n"]
+    threshold = row["threshold"]
     low, high = result.bound("lower", CONFIDENCE), result.bound("upper", CONFIDENCE)
     if low is None or high is None:
-        unknown = "one side's spread is not known, so the ratio has no interval"
+        unknown = _without_interval(row, against, reference)
         return {"standing": "inconclusive", "note": _notes(reference.note, gap, unknown)}
     if low > threshold:
         return {"standing": "slower", "note": _notes(reference.note, gap)}
     if high <= threshold and gap is None:
         return {"standing": "not_slower", "note": _notes(reference.note)}
     if _reference_decides(result, against, threshold):
-        which = "interpolation's error" if reference.basis == "interpolated" else "reference's own spread"
-        decides = f"the {which} decides: no number of further repeats settles it"
+        decides = f"the {_spread_of(reference)} decides: no number of further repeats settles it"
         return {"standing": "inconclusive", "note": _notes(reference.note, gap, decides)}
-    # nobody can repeat what somebody else published
-    repeatable = row.get("repeats") is not None
-    needed = repeats_needed(result.value, threshold, spread, CONFIDENCE, n) if repeatable else None
-    return {"standing": "inconclusive", "note": _notes(reference.note, gap), "n_needed": needed}
+    return {"standing": "inconclusive"} | _what_settles(row, result, spread, reference, against, gap)
+
+
+def _what_settles(
+    row: Mapping[str, Any],
+    result: Ratio,
+    spread: float | None,
+    reference: Reference,
+    against: Estimate,
+    gap: str | None,
+) -> Row:
+    """How many further repeats would settle an inconclusive row, and in its note what does where none would."""
+    if row.get("repeats") is None:
+        words = "further runs could settle it, but nobody can repeat what somebody else published"
+        return {"note": _notes(reference.note, gap, words)}
+    if gap is not None and result.value <= row["threshold"]:
+        words = "no number of further repeats makes up for those that are missing"
+        return {"note": _notes(reference.note, gap, words)}
+    n = row["measured_n"]
+    needed = repeats_to_settle(result.value, spread, n, against, row["threshold"])
+    if needed is None:
+        words = f"too near to the threshold: {MOST_REPEATS} repeats would not settle it"
+        return {"note": _notes(reference.note, gap, words)}
+    more = needed - n
+    words = f"about {more} further repeat{'' if more == 1 else 's'} ({needed} in all) would settle it at this ratio"
+    return {"note": _notes(reference.note, gap, words), "n_needed": needed, "further_repeats": more}
+
+
+def repeats_to_settle(
+    value: float, spread: float | None, n: int, against: Estimate, threshold: float
+) -> int | None:
+    """The least m > n that would decide a ratio of `value` at `threshold`, were value and spread the truth.
+
+    `spread`: standard deviation of the logs of own repeats; `against`: the reference, whose error stays as it is
+    however often one measures. None where the spread is not known or more than MOST_REPEATS would be needed.
+    """
+    if spread is None or value <= 0:
+        return None
+
+    def settles(m: int) -> bool:
+        found = ratio(estimate(value, spread, m), Estimate(1.0, against.error, against.degrees_of_freedom))
+        low, high = found.bound("lower", CONFIDENCE), found.bound("upper", CONFIDENCE)
+        return low is not None and high is not None and (low > threshold or high <= threshold)
+
+    few, enough = max(n, 1), MOST_REPEATS
+    if not settles(enough):
+        return None
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if settles(middle) else (middle, enough)
+    return enough
+
+
+def _without_interval(row: Mapping[str, Any], against: Estimate, reference: Reference) -> str:
+    """Whose spread is not known, so that the ratio has no interval, and what would help."""
+    unknown = "so the ratio has no interval"
+    if against.error is None:
+        return f"the {_spread_of(reference)} is not known, {unknown}: no number of further repeats settles it"
+    if row.get("repeats") is None:
+        return f"one side's spread is not known, {unknown}: its own runs are not published"
+    return f"one side's spread is not known, {unknown}: of one repeat there is none, a second is the least"
+
+
+def _spread_of(reference: Reference) -> str:
+    return "interpolation's error" if reference.basis == "interpolated" else "reference's own spread"
 
 
 def _reference_decides(result: Ratio, against: Estimate, threshold: float) -> bool:

@@ -124,7 +124,7 @@ def comparison_table(study: StudyTables) -> Table:
                 Cell(_minutes(row["measured_minutes"]), count(_int(row["measured_n"]), "run")),
                 Cell(_minutes(reference), basis),
                 Cell(ratio_words(row["ratio"]), span_of_ratios(row["ratio_low"], row["ratio_high"])),
-                Cell(WORDS_OF_STANDING[row["standing"]], f"threshold {format_figure(row['threshold'])}", kind),
+                Cell(WORDS_OF_STANDING[row["standing"]], _settled(row), kind),
                 Cell(row["note"] or "", row["source"] or ""),
             ]
         )
@@ -139,9 +139,17 @@ def comparison_table(study: StudyTables) -> Table:
     ]
     caption = (
         "Against the median of equivalent published results: same benchmark, round, accelerator family and count. "
-        "Under each ratio its two one-sided 95 % bounds, with both sides' spread."
+        "Under each ratio its two one-sided 95 % bounds, with both sides' spread. Source of the threshold: "
+        f"{study.plan.study.references.slower_than_median.source}."
     )
     return table("comparison", caption, columns, rows, "tables/comparison.csv")
+
+
+def _settled(row: Row) -> str:
+    """The threshold, and how many further repeats would settle what is not yet known."""
+    words = f"threshold {format_figure(row['threshold'])}"
+    more = row["further_repeats"]
+    return words if more is None else f"{words}; about {count(int(more), 'further repeat')} would settle it"
 
 
 def _hardware(row: Row) -> str:
