@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,35 @@ def test_a_single_repeat_has_the_interval_of_its_iterations_and_says_so(study: S
     assert rows.iloc[0]["low_seconds"] == pytest.approx(0.99 * ring(64))
     assert rows.iloc[0]["high_seconds"] == pytest.approx(1.03 * ring(64))
     assert rows["ceiling"].isna().all() and rows["fraction_of_ceiling"].isna().all()
+
+
+def test_sizes_measured_before_one_that_does_not_fit_stand_in_the_table_and_pass_no_criterion(
+    study: StudyOnDisk,
+) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    study.criterion("fast", "collective.bus_bandwidth", at_least=0.001)
+    problem = {"kind": "out_of_memory", "message": "all_reduce of 256 MiB needs more", "rank": 0}
+    found = [m for size in SIZES[:4] for m in reading(size, [ring(size)] * 5)]
+    study.record(case, 0, *found, outcome="failed", error=problem)
+    rows, fits = tables(study)
+    assert list(rows["size_bytes"]) == SIZES[:4] and rows["cut_short"].all() and len(fits) == 1
+    (verdict,) = json.loads(study.paths.verdicts.read_text())
+    assert verdict["verdict"] == "incomplete"
+    found_section = section(read_study(study.paths))
+    assert found_section is not None
+    words = " ".join(found_section.words)
+    assert "does not fit into memory at a larger size" in words and "No repeat measured" not in words
+
+
+def test_a_repeat_that_crashed_has_no_row_and_the_section_says_that_there_is_nothing(study: StudyOnDisk) -> None:
+    (case,) = study.experiment("sizes", MANY)
+    problem = {"kind": "crashed", "message": "gone", "rank": 0}
+    study.record(case, 0, *reading(64, [ring(64)] * 5), outcome="failed", error=problem)
+    rows, _ = tables(study)
+    assert rows.empty
+    found = section(read_study(study.paths))
+    assert found is not None
+    assert "No repeat measured a size" in found.words[0] and found.tables == []
 
 
 def test_sizes_within_a_case_and_a_case_for_each_size_give_the_same_line(study: StudyOnDisk) -> None:

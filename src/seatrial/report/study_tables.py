@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class StudyTables:
         """Whether a case is run here, rather than made of logs that somebody handed over."""
         return any(not is_ingested(case) for case in self.cases.values())
 
-    def probe_rows(self, name: str, columns: Iterable[str], text: Iterable[str]) -> list[Row]:
+    def probe_rows(self, name: str, columns: Collection[str], text: Iterable[str]) -> list[Row]:
         """The rows of a probe's table. Raises UnreadableFile where analyse has not run, or for another study."""
         return _rows(self.paths.probe_table(name), columns, text, self.cases)
 
@@ -126,10 +126,11 @@ def read_study(paths: StudyPaths) -> StudyTables:
     )
 
 
-def _rows(path: Path, columns: Iterable[str], text: Iterable[str], case_ids: Iterable[str]) -> list[Row]:
-    """The rows of a table of cases. Raises UnreadableFile where it is none, or of another study."""
+def _rows(path: Path, columns: Collection[str], text: Iterable[str], case_ids: Iterable[str]) -> list[Row]:
+    """The rows of a table. Raises UnreadableFile where it is none, or where it is of cases and of another study."""
     frame = read_csv(path, columns, text)
-    require_cases(path, frame, case_ids)
+    if "case_id" in columns:
+        require_cases(path, frame, case_ids)
     return rows_of(frame)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
@@ -11,11 +11,12 @@ import pandas as pd
 
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.latency_bandwidth import Piece, fit_pieces
-from seatrial.analysis.measurements import read_measurements
+from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.probes.collective_lines import SIZE, names, parts
 from seatrial.analysis.statistics import Interval, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
+from seatrial.config.probe import Collective
 from seatrial.errors import UnreadableFile
 from seatrial.measure.ceilings import BUS_FACTORS, explain_excess
 from seatrial.measure.collective.wire import explain_wire_excess
@@ -48,10 +49,13 @@ COLUMNS = (
     "ceiling_basis",
     "fraction_of_ceiling",
     "checked",
+    "cut_short",
     "note",
 )
 """Bandwidths in GB/s, medians over repeats; `wire_line`: the line rate that `wire_bandwidth` is held against.
-`checked`: whether results were; false only where the study allows it (what else was not checked has no row)."""
+`checked`: whether results were; false only where the study allows it (what else was not checked has no row).
+`cut_short`: a repeat of it ended because a larger size did not fit into memory, and counts here for what it
+measured before; no criterion counts it."""
 FIT_COLUMNS = (
     *OF_A_LINE,
     "piece",
@@ -82,11 +86,25 @@ def collective(paths: StudyPaths, _cases: Sequence[Case]) -> None:
     """
     cases = {case.case_id: case for case in read_cases(paths, read_plan(paths))}
     frame = read_measurements(paths)
-    chosen = frame[frame["metric"].str.startswith("collective.") & (frame["outcome"] == "completed")]
+    short = _cut_short(paths, cases.values())
+    counts = (frame["outcome"] == "completed") | pd.Series(
+        [key in short for key in zip(frame["case_id"], frame["repeat"], strict=True)], index=frame.index, dtype=bool
+    )
+    chosen = frame[frame["metric"].str.startswith("collective.") & counts]
     axes = axis_names(case.axes for case in cases.values())
     rows = _rows(paths, cases, chosen, axes)
+    for row in rows:
+        row["cut_short"] = any(case_id == row["case_id"] for case_id, _ in short)
     write_csv(paths.probe_table("collective"), [*COLUMNS, *(AXIS + name for name in axes)], rows)
     write_csv(paths.probe_table("collective_fit"), FIT_COLUMNS, _fits(rows))
+
+
+def _cut_short(paths: StudyPaths, cases: Iterable[Case]) -> set[tuple[str, int]]:
+    """The repeats of a sweep over sizes that ended where one no longer fitted, as (case, repeat)."""
+    swept = {c.case_id for c in cases if isinstance(c.workload, Collective) and c.workload.sizes is not None}
+    repeats = read_repeats(paths)
+    chosen = repeats[(repeats["error_kind"] == "out_of_memory") & repeats["case_id"].isin(swept)]
+    return {(str(case_id), int(n)) for case_id, n in zip(chosen["case_id"], chosen["repeat"], strict=True)}
 
 
 def _rows(paths: StudyPaths, cases: dict[str, Case], frame: pd.DataFrame, axes: Sequence[str]) -> list[Row]:

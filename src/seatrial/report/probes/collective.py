@@ -21,7 +21,15 @@ DEFINITIONS = (
     "Bandwidths as nccl-tests defines them: bus bandwidth is size over time, times the operation's factor, so "
     "that operations and numbers of ranks compare."
 )
-MEASURED = "Where Seatrial measured, an iteration takes as long as its slowest rank, and its result is checked."
+MEASURED = (
+    "Where Seatrial measured, an iteration takes as long as its slowest rank, and its result is checked (of a "
+    "large message on a CPU at places drawn at random, and whole in the warm-up and once more at the end)."
+)
+CUT_SHORT = (
+    "does not fit into memory at a larger size, and its repeat counts as failed: "
+    "what stands here was measured before it"
+)
+NOTHING = "No repeat measured a size: why is in the table of repeats."
 OF_LOGS = "Logs of nccl-tests were not run here: their times are over ranks as they say."
 CHECKED = "All results of these runs that stand here were checked."
 ALLOWED = "Not checked, but allowed by the study: "
@@ -44,19 +52,21 @@ def section(study: StudyTables) -> ProbeSection | None:
         short="Collectives",
         words=_words(rows, kinds) + unchecked_words(study),
         figures=[figure for figure in figures if figure is not None],
-        tables=[_best_table(rows), *([_fit_table(fits)] if fits else [])],
+        tables=[*([_best_table(rows)] if rows else []), *([_fit_table(fits)] if fits else [])],
         details=[*([("Every size", _size_table(rows))] if rows else []), *unchecked_details(study)],
     )
 
 
 def _words(rows: list[Row], kinds: Collection[str]) -> list[str]:
-    found = [DEFINITIONS]
+    found = [DEFINITIONS] if rows else [NOTHING]
     if "collective" in kinds:
         found.append(MEASURED)
     if "nccl_tests_logs" in kinds:
         allowed = list(dict.fromkeys(row["line"] for row in rows if not row["checked"]))
         named = ", ".join(allowed[:MOST_EXPLAINED]) + (", ..." if len(allowed) > MOST_EXPLAINED else "")
         found += [OF_LOGS, *([f"{ALLOWED}{named}." if allowed else CHECKED] if rows else [])]
+    short = dict.fromkeys(row["line"] for row in rows if row["cut_short"])
+    found += [f"{line} {CUT_SHORT}." for line in short]
     above = [row for row in rows if row["note"]]
     worst = {row["line"]: row for row in sorted(above, key=lambda row: row["fraction_of_ceiling"] or 0)}
     for line, row in list(worst.items())[:MOST_EXPLAINED]:
