@@ -21,6 +21,7 @@ from seatrial.config.probe.moe_alltoall import GiniLoad, ReplayLoad
 from seatrial.config.target import Target
 from seatrial.device_checks import check_dataload, check_room
 from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.measure.ceilings.links import by_the_network, whole_leaves
 from seatrial.measure.moe_alltoall.loads import gini_floor, least_tokens
 from seatrial.measure.moe_alltoall.trace import check_trace, read_trace
 from seatrial.measure.topology import FROM_SLURM, read_topology
@@ -35,6 +36,7 @@ def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
     """Raise ConfigError for a probe that can never do what is asked of it on the case's ranks."""
     if isinstance(workload, AcrossRanks):
         _check_ranks(plan, case, workload)
+        _check_leaves(plan, case.target)
     if isinstance(workload, Collective):
         _check_sizes(plan, case, workload)
     if isinstance(workload, MoeAlltoall):
@@ -68,6 +70,22 @@ def _check_ranks(plan: Plan, case: Case, workload: AcrossRanks) -> None:
             value=workload.backend,
             allowed="auto, gloo",
         )
+
+
+def _check_leaves(plan: Plan, target: Target) -> None:
+    """A declared oversubscription must bound something: leaves that cut through fast domains have no ceiling."""
+    network = target.scale_out
+    ratio = None if network is None else network.oversubscription
+    if network is None or ratio is None or ratio.value is None or ratio.value <= 1 or whole_leaves(target):
+        return
+    domain = by_the_network(target) / target.tasks_per_node
+    _refuse(
+        plan,
+        "target.scale_out.nodes_per_switch",
+        f"leaf switches, oversubscribed {ratio.value:g}:1, would cut through fast domains of {domain:g} nodes",
+        network.nodes_per_switch,
+        f"a multiple or a divisor of {domain:g}; or no oversubscription",
+    )
 
 
 def _check_experts(plan: Plan, case: Case, workload: MoeAlltoall) -> None:

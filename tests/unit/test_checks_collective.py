@@ -118,3 +118,17 @@ def test_sizes_are_whole_and_never_above_what_was_asked_but_for_the_least(
         assert asked - unit < size <= asked or size == unit
     asked_for = {smallest * factor**k for k in range(40) if smallest * factor**k <= smallest + more}
     assert {max(unit, a // unit * unit) for a in asked_for} == set(real), "no size is left out"
+
+
+def test_leaf_switches_that_would_cut_through_a_fast_domain_are_refused_and_not_passed_over(conf: Path) -> None:
+    """A rack of 18 nodes on leaves of 16: what the uplinks leave has no bound here."""
+    rack = [
+        "target=gb200_nvl72",
+        "target.nodes=36",
+        "target.tasks_per_node=4",
+        "target.scale_out.oversubscription={value: 4, source: test}",
+    ]
+    words = refused(conf, *rack, "target.scale_out.nodes_per_switch=16")
+    assert "target.scale_out.nodes_per_switch" in words and "fast domains of 18 nodes" in words
+    check(conf, *rack, "target.scale_out.nodes_per_switch=18")
+    check(conf, *rack, "target.scale_out.nodes_per_switch=9")

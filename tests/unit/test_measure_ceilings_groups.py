@@ -17,6 +17,7 @@ from ranks import case
 
 from seatrial.config.target import Accelerator, ScaleUp, Target
 from seatrial.measure.ceilings import bisection_ceiling, collective_ceiling, explain_excess, full_bisection
+from seatrial.measure.ceilings.links import by_the_network, fast_domain
 from seatrial.measure.ceilings.pcie import pcie_bandwidth
 from seatrial.measure.collective.wire import explain_wire_excess, wire
 from seatrial.measure.memory.ceilings import ceiling as memory_ceiling
@@ -281,3 +282,10 @@ def test_the_example_of_a_disaggregated_rack_shows_the_bound_of_its_fabric(tmp_p
     assert bound(on) == pytest.approx(50 / 8 * 127 / 15), "of all_reduce a leaf's uplinks carry its hosts' sum once"
     halves, full = bisection_ceiling(on), full_bisection(on)
     assert halves is not None and full is not None and (halves[0], full[0]) == pytest.approx((100, 400))
+
+
+def test_bridged_pairs_of_one_machine_are_no_nodes() -> None:
+    """Eight cards in bridged pairs: what goes from pair to pair does not leave the machine."""
+    assert fast_domain(catalogue("h100_nvl", 1)) == 2
+    assert by_the_network(catalogue("h100_nvl", 1)) == catalogue("h100_nvl", 1).tasks_per_node > 2
+    assert by_the_network(catalogue("gb200", 18)) == 72

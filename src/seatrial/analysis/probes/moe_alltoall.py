@@ -17,7 +17,7 @@ from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.config.probe import MoeAlltoall
 from seatrial.config.probe.moe_alltoall import GiniLoad, UniformLoad, load_words
-from seatrial.measure.ceilings.links import fast_domain
+from seatrial.measure.ceilings.links import by_the_network
 from seatrial.measure.moe_alltoall.volumes import DIRECTIONS, expected_distinct
 from seatrial.paths import StudyPaths
 
@@ -188,7 +188,7 @@ def _asked(workload: MoeAlltoall) -> float | None:
 def _reach(case: Case, workload: MoeAlltoall, found: Measured) -> dict[str, Any]:
     """Ranks and nodes that a token reaches, and how many uniform choices would reach in expectation."""
     ranks = case.target.world_size
-    domains = ranks / min(fast_domain(case.target), ranks)
+    domains = ranks / min(by_the_network(case.target), ranks)
     row: dict[str, Any] = {}
     for name, groups in (("ranks", ranks), ("nodes", domains)):
         row[f"{name}_per_token"] = median(found.of(f"{name}_per_token"))

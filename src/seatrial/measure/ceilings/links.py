@@ -119,7 +119,7 @@ def cuts(target: Target) -> list[Cut] | None:
 
     None where a rate is not stated, an empty list where all ranks share one fast domain.
     """
-    ranks, domain, node = target.world_size, fast_domain(target), _by_the_network(target)
+    ranks, domain, node = target.world_size, fast_domain(target), by_the_network(target)
     found = []
     if domain < node and ranks > domain:
         host = bridge_cut(target)
@@ -135,9 +135,21 @@ def cuts(target: Target) -> list[Cut] | None:
     return found
 
 
-def _by_the_network(target: Target) -> int:
+def by_the_network(target: Target) -> int:
     """Ranks that reach each other without the network: a node's, or those of a fast domain that spans nodes."""
     return max(fast_domain(target), target.tasks_per_node)
+
+
+def whole_leaves(target: Target) -> bool:
+    """Whether below a leaf switch stand whole fast domains, or one domain spans whole leaves; or none is declared.
+
+    Anything else has no bound here: the plan refuses it where an oversubscription is declared.
+    """
+    network = target.scale_out
+    if network is None or network.nodes_per_switch is None:
+        return True
+    below, domain = network.nodes_per_switch * target.tasks_per_node, by_the_network(target)
+    return below % domain == 0 or domain % below == 0
 
 
 def bridge_cut(target: Target) -> Cut | None:
@@ -154,7 +166,7 @@ def bridge_cut(target: Target) -> Cut | None:
 
 def network_cut(target: Target) -> Cut | None:
     """Between nodes, or fast domains that span nodes, at the NICs; None within one and where no NIC is declared."""
-    rate, network, node = nic(target), target.scale_out, _by_the_network(target)
+    rate, network, node = nic(target), target.scale_out, by_the_network(target)
     if rate is None or network is None or target.world_size <= node:
         return None
     own, alone, source = rate
@@ -164,7 +176,7 @@ def network_cut(target: Target) -> Cut | None:
 def uplink_cut(target: Target) -> Cut | None:
     """Between leaf switches whose uplinks carry less than the NICs below; None where there is no such."""
     rate, network = nic(target), target.scale_out
-    leaf = None if network is None else _leaf(target, network, _by_the_network(target))
+    leaf = None if network is None else _leaf(target, network, by_the_network(target))
     if rate is None or network is None or leaf is None or target.world_size <= leaf[0]:
         return None
     ranks, factor, words = leaf
@@ -183,7 +195,7 @@ def _leaf(target: Target, network: ScaleOut, domain: int) -> tuple[int, float, s
     if network.nodes_per_switch is None or ratio is None or ratio.value is None or ratio.value <= 1:
         return None
     below = network.nodes_per_switch * target.tasks_per_node
-    if below % domain and domain % below:
+    if not whole_leaves(target):
         return None
     words = f"{network.nodes_per_switch} nodes below a switch, oversubscribed {ratio.value:g}:1: {ratio.source}"
     return max(below, domain), ratio.value, words

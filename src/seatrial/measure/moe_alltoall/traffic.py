@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.config.probe.moe_alltoall import MoeAlltoall
-from seatrial.measure.ceilings.links import fast_domain
+from seatrial.measure.ceilings.links import by_the_network
 from seatrial.measure.context import RankContext
 from seatrial.measure.moe_alltoall.draws import Drawn, expert_counts
 from seatrial.measure.moe_alltoall.volumes import (
@@ -67,9 +67,7 @@ def traffic_of(ctx: RankContext, workload: MoeAlltoall, drawn: Drawn, sent: list
     import numpy as np
 
     local = workload.experts // ctx.world_size
-    target = ctx.case.target
-    # bridged pairs of one machine are fast domains of their own, but no nodes
-    domain = min(max(fast_domain(target), target.tasks_per_node), ctx.world_size)
+    domain = min(by_the_network(ctx.case.target), ctx.world_size)
     chosen = [np.bincount(of[of >= 0] // local, minlength=ctx.world_size) for of in drawn.choices]
     reached = None
     if drawn.by_token:
