@@ -16,6 +16,7 @@ from seatrial.analysis.routing import routing
 from seatrial.analysis.step_time import step_time
 from seatrial.analysis.survey.tables import survey
 from seatrial.analysis.time_to_quality import time_to_quality
+from seatrial.analysis.variance import variance
 from seatrial.analysis.verdicts import verdicts
 from seatrial.paths import StudyPaths
 from seatrial.reference.published import add_tables
@@ -25,7 +26,8 @@ def analyse(paths: StudyPaths) -> list[str]:
     """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, verdicts.json and junit.xml,
     emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where something trains, routing.csv
     where experts are routed, the tables of the probes, ablation.csv where a feature of the fabric is switched off,
-    nodes.csv, node_metrics.csv and noise.csv where anything runs, and the survey's tables where the study has one.
+    nodes.csv, node_metrics.csv and noise.csv where anything runs, variance.csv, and the survey's tables where the
+    study has one.
 
     Returns what is to be said of the study's own result files: which of their results count, and which do not.
     Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
@@ -40,6 +42,7 @@ def analyse(paths: StudyPaths) -> list[str]:
     ablation(paths)
     nodes(paths)
     noise(paths)
+    variance(paths)
     survey(paths)
     verdicts(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
