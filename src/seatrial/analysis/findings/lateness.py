@@ -1,0 +1,162 @@
+"""Who is late: from each rank's own time of every step, without waiting, to the place that keeps others waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seatrial.analysis.findings.observed import Estimate, RankTime
+from seatrial.analysis.findings.resampling import Array
+from seatrial.analysis.statistics.screening import robust_z
+from seatrial.analysis.statistics.series import block_bootstrap_interval
+
+TOTAL, RANDOM, PERSISTENT = "late_total", "late_random", "late_persistent"
+FEWEST_FOR_Z = 3
+MOST_VALUES = 2000
+"""Of a longer series every k-th value is taken for the interval of its median."""
+SHARED = 0.5
+"""A host is the place where its other ranks are slow by at least this much of what its slowest rank is."""
+Place = tuple[str, int | None]
+"""A host with all of its ranks, or one rank: its host and which of the host's ranks it is."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """Seconds of lateness by step for each run, and the place that is slowest (None: there is only one place)."""
+
+    by_run: Sequence[Mapping[str, Array]]
+    place: Place | None
+    ranks: tuple[int, ...]
+    places: int
+    over_median: Estimate | None
+    z: float | None
+    slowest_in: float | None
+
+    def named(self) -> dict[str, Any]:
+        """What an observed Lateness says of the place."""
+        host, one = self.place or (None, None)
+        words = host if one is None else f"rank {self.ranks[0]} of {host}"
+        return {
+            "place": words,
+            "host": host,
+            "ranks": self.ranks,
+            "places": self.places,
+            "over_median": self.over_median,
+            "robust_z": self.z,
+            "slowest_in": self.slowest_in,
+        }
+
+
+def late_ranks(runs: Sequence[tuple[Array | None, Sequence[str]]]) -> Late | None:
+    """Lateness of runs, each [steps, ranks] of own times with the hosts of the ranks; None without own times.
+
+    Places are compared by their median own time of a step over that of all ranks. A host is one place; where but
+    one of its ranks is slow, or all are on one host, ranks are.
+    """
+    known = [(own, tuple(hosts)) for own, hosts in runs if own is not None and own.shape[1] > 1]
+    if len(known) < len(runs) or not known:
+        return None
+    slowness = _slowness(known)
+    hosts = {host for host, _ in slowness}
+    by_host: dict[Place, float] = {
+        (host, None): float(np.median([s for (h, _), s in slowness.items() if h == host])) for host in hosts
+    }
+    slowest = max(slowness, key=lambda rank: slowness[rank])
+    above = slowness[slowest] - 1
+    alone = sum(host == slowest[0] for host, _ in slowness) == 1
+    whole_host = len(hosts) > 1 and (alone or by_host[slowest[0], None] - 1 >= SHARED * above)
+    compared: Mapping[Place, float] = by_host if whole_host else slowness
+    place: Place = (slowest[0], None) if whole_host else slowest
+    z = robust_z(list(compared.values()))[list(compared).index(place)] if len(compared) >= FEWEST_FOR_Z else None
+    slower, last = _against_others(known, place)
+    return Late(
+        by_run=[_by_step(own, hosts, slowness, place) for own, hosts in known],
+        place=place,
+        ranks=_ranks_of(known[-1][1], place) or _ranks_of(known[0][1], place),
+        places=len(compared),
+        over_median=_median_ratio(slower),
+        z=z,
+        slowest_in=float(np.mean(last)) if len(last) else None,
+    )
+
+
+def rank_times(own: Array | None, step: Array, hosts: Sequence[str]) -> tuple[RankTime, ...]:
+    """Each rank's median own time, and its wait: what of the longest rank's step is not its own."""
+    if own is None:
+        return ()
+    waits = np.median(np.maximum(0.0, step[:, None] - own), axis=0)
+    middles = np.median(own, axis=0)
+    return tuple(
+        RankTime(rank, float(middles[rank]), hosts[rank] if rank < len(hosts) else None, float(waits[rank]))
+        for rank in range(own.shape[1])
+    )
+
+
+def thinned(series: Array) -> Array:
+    """Every k-th value, so that at most MOST_VALUES are left."""
+    return series[:: -(-len(series) // MOST_VALUES)]
+
+
+def _place(hosts: Sequence[str], rank: int) -> Place:
+    """A rank by its host and its place there, which are the same in every run on that host."""
+    host = hosts[rank] if rank < len(hosts) else "one host"
+    return host, sum(other == host for other in hosts[:rank]) if rank < len(hosts) else rank
+
+
+def _slowness(known: Sequence[tuple[Array, Sequence[str]]]) -> dict[Place, float]:
+    """Each rank's own time over the median rank's in the same step: the median over steps, the least over runs.
+
+    The least, because a place that was slow in one run alone is not slow by itself.
+    """
+    found: dict[Place, list[float]] = {}
+    for own, hosts in known:
+        ratios = np.median(own / np.median(own, axis=1, keepdims=True), axis=0)
+        for rank, ratio in enumerate(ratios):
+            found.setdefault(_place(hosts, rank), []).append(float(ratio))
+    return {place: min(ratios) for place, ratios in sorted(found.items(), key=str)}
+
+
+def _ranks_of(hosts: Sequence[str], place: Place, ranks: int | None = None) -> tuple[int, ...]:
+    count = len(hosts) if ranks is None else ranks
+    host, one = place
+    return tuple(
+        rank for rank in range(count) if _place(hosts, rank)[0] == host and one in (None, _place(hosts, rank)[1])
+    )
+
+
+def _by_step(own: Array, hosts: Sequence[str], slowness: Mapping[Place, float], place: Place) -> dict[str, Array]:
+    """Seconds of each step: waiting for the last rank, by chance alone, and because of `place`."""
+    last = own.max(axis=1)
+    usual = np.array([slowness[_place(hosts, rank)] for rank in range(own.shape[1])])
+    alike = own / usual
+    of_place = list(_ranks_of(hosts, place, own.shape[1]))
+    others = np.delete(own, of_place, axis=1)
+    saved = last - others.max(axis=1) if of_place and others.shape[1] else np.zeros(len(own))
+    return {
+        TOTAL: last - own.mean(axis=1),
+        RANDOM: alike.max(axis=1) - alike.mean(axis=1),
+        PERSISTENT: np.maximum(0.0, saved),
+    }
+
+
+def _against_others(known: Sequence[tuple[Array, Sequence[str]]], place: Place) -> tuple[Array, Array]:
+    """Of every step in which the place took part: its own time over the others' median, and whether it was last."""
+    ratios, last = [np.empty(0)], [np.empty(0)]
+    for own, hosts in known:
+        of_place = list(_ranks_of(hosts, place, own.shape[1]))
+        others = np.delete(own, of_place, axis=1)
+        if of_place and others.shape[1]:
+            longest = own[:, of_place].max(axis=1)
+            ratios.append(longest / np.median(others, axis=1))
+            last.append((longest >= others.max(axis=1)) * 1.0)
+    return np.concatenate(ratios), np.concatenate(last)
+
+
+def _median_ratio(ratios: Array) -> Estimate | None:
+    if not len(ratios):
+        return None
+    found = block_bootstrap_interval(thinned(ratios).tolist())
+    return Estimate(float(np.median(ratios)), found.low, found.high, found.method, len(ratios))
