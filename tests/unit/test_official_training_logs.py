@@ -23,7 +23,8 @@ from seatrial.reference.scoring import score
 from seatrial.train import llm_finetune
 from seatrial.train.diffusion import run as diffusion_run
 
-pytestmark = pytest.mark.timeout(900)  # ten trainings
+# ten trainings, once
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("official training logs")]
 RUNS = 10
 
 
