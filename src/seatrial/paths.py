@@ -32,6 +32,7 @@ PROBE_TABLES: dict[str, tuple[str, ...]] = {
     "gemm": ("gemm", "gemm_shapes", "devices"),
     "memory": ("devices",),
     "dataload": ("dataload",),
+    "screen": ("screen",),
     "fio_results": ("storage_results",),
     "mlperf_storage_results": ("storage_results",),
 }
@@ -164,6 +165,11 @@ class StudyPaths:
     def variance(self) -> Path:
         """What share of the differences between runs seeds, nodes, allocations and times of day have."""
         return self.tables / "variance.csv"
+
+    @property
+    def exclude(self) -> Path:
+        """The nodes that a screening excludes, as one Slurm node list; empty where there are none."""
+        return self.root / "exclude.txt"
 
     def probe_table(self, name: str) -> Path:
         """One of PROBE_TABLES."""

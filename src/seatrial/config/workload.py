@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from seatrial.config.ingested import FioResults, MlperfLogs, MlperfStorageResults, NcclTestsLogs
-from seatrial.config.probe import Bisection, Checkpoint, Collective, Dataload, Gemm, Memory, MoeAlltoall
+from seatrial.config.probe import Bisection, Checkpoint, Collective, Dataload, Gemm, Memory, MoeAlltoall, Screen
 from seatrial.config.training import Diffusion, External, HybridAttention, LlmFinetune, Moe
 
 AnyWorkload = Annotated[
@@ -18,6 +18,7 @@ AnyWorkload = Annotated[
     | Bisection
     | MoeAlltoall
     | Dataload
+    | Screen
     | LlmFinetune
     | Diffusion
     | Moe

@@ -49,6 +49,12 @@ def _moe_alltoall(ctx: RankContext) -> None:
     run.run(ctx)
 
 
+def _screen(ctx: RankContext) -> None:
+    from seatrial.measure.screen import run
+
+    run.run(ctx)
+
+
 def _dataload(ctx: RankContext) -> None:
     from seatrial.train import dataload
 
@@ -102,6 +108,7 @@ WORK: dict[str, Callable[[RankContext], None]] = {
     "moe_alltoall": _moe_alltoall,
     "checkpoint": _checkpoint,
     "dataload": _dataload,
+    "screen": _screen,
     "llm_finetune": _llm_finetune,
     "diffusion": _diffusion,
     "moe": _moe,

@@ -106,4 +106,21 @@ PROBES: dict[str, Metric] = {
     "bisection.pair_time": Metric(
         "s", "lower", "time of one exchange of a pair in both directions, the maximum over its ranks"
     ),
+    # of one group run; labels run, step and members
+    "screen.compute_time": Metric(
+        "s", "lower", "of the products of a group run: each member rank's median over the iterations, in order"
+    ),
+    "screen.exchange_time": Metric(
+        "s",
+        "lower",
+        "of the exchanges of neighbours in a group run: each pair of ranks' median over the iterations, in order",
+    ),
+    "screen.bad_nodes": Metric("1", "lower", "nodes (of a single host: ranks) confirmed to be slow"),
+    "screen.slow_links": Metric("1", "lower", "pairs confirmed to be slow although both are fast with others"),
+    "screen.not_cleared": Metric(
+        "1",
+        "lower",
+        "nodes that are neither bad nor in a fast group, and orders that stay slow for no known reason",
+    ),
+    "screen.group_runs": Metric("1", "lower", "group runs that the screening took"),
 }

@@ -16,6 +16,7 @@ from seatrial.config.probe.dataload import Dataload
 from seatrial.config.probe.gemm import Gemm
 from seatrial.config.probe.memory import Memory
 from seatrial.config.probe.moe_alltoall import MoeAlltoall
+from seatrial.config.probe.screen import Screen
 
 __all__ = [
     "ELEMENT_BYTES",
@@ -31,5 +32,6 @@ __all__ = [
     "MoeAlltoall",
     "Preparation",
     "Probe",
+    "Screen",
     "Workload",
 ]

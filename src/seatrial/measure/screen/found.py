@@ -1,0 +1,90 @@
+"""What a screening works with: its rules, its group runs, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seatrial.config.probe.screen import Screen
+from seatrial.measure.screen.chains import Link
+from seatrial.measure.screen.reading import GroupRun, Piece, Reading
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as slow, and how much is asked of an accusation; see config.probe.Screen."""
+
+    slower: float
+    passes: int
+    confirmations: int
+    most_runs: int
+
+    @classmethod
+    def of(cls, workload: Screen) -> Rules:
+        return cls(workload.slower.value, workload.passes, workload.confirmations, workload.most_runs)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A group run with its reading, and its number from 0."""
+
+    number: int
+    run: GroupRun
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class Accused:
+    """A member or a pair that was confirmed slow, by the runs `by`, held against the run `control`."""
+
+    members: tuple[int, ...]
+    pieces: tuple[Piece, ...]
+    ratio: float
+    """The least slowness that confirmed it, of its slowest piece."""
+    by: tuple[Ran, ...]
+    control: Ran
+
+
+@dataclass(frozen=True)
+class Control:
+    """Members that are fast with each other, and what is typical of them: the median of each piece."""
+
+    ran: Ran
+    typical: Mapping[Piece, float]
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        return self.ran.run.members
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A pair held against a control: its runs, and the slowness of the pieces in which it is slow."""
+
+    members: tuple[int, int]
+    runs: tuple[Ran, ...]
+    slow: Mapping[Piece, float]
+
+
+@dataclass
+class Screening:
+    """The result. Who is in neither `good`, `bad` nor `suspects` was in no fast group."""
+
+    members: int
+    runs: list[Ran] = field(default_factory=list)
+    good: set[int] = field(default_factory=set)
+    """Members of a fast group that were not confirmed slow."""
+    bad: dict[int, Accused] = field(default_factory=dict)
+    links: dict[Link, Accused] = field(default_factory=dict)
+    suspects: set[int] = field(default_factory=set)
+    """Where a search ended but nothing could be confirmed."""
+    unexplained: int = 0
+    """Passes that stayed slow although nobody was confirmed slow."""
+    finished: bool = False
+    """False: `most_runs` were spent before all was cleared."""
+
+
+def accused_by(members: tuple[int, ...], slow: Sequence[Beside], control: Control) -> Accused:
+    pieces = tuple(sorted({piece for beside in slow for piece in beside.slow}))
+    ratio = min(max(beside.slow.values()) for beside in slow)
+    return Accused(members, pieces, ratio, tuple(ran for beside in slow for ran in beside.runs), control.ran)
