@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seatrial.report import ablation
+from seatrial.report import ablation, noise
 from seatrial.report.probes import (
     bisection,
     checkpoint,
@@ -28,6 +28,7 @@ SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (
     dataload.section,
     storage_results.section,
     ablation.section,
+    noise.section,
 )
 """In the order of the page; None where the study has no such probe."""
 
