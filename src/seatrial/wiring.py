@@ -17,14 +17,15 @@ from typing import Any, NoReturn
 from seatrial.case import Case
 from seatrial.checks import check_plan
 from seatrial.config.training import External, Moe, Training
-from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, UnreadableFile, nearest_name
+from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, nearest_name
 from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
+from seatrial.reruns import ended_badly, read_reruns
 from seatrial.scheduling import asked, minutes, scheduling
 
-CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun")
+CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun", "against")
 RERUN = ("failed",)
 
 
@@ -45,7 +46,7 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
         if workflow.is_main_process:
             print("\n".join([f"study {plan.study.name}:", *totals(plan, dt.date.today())]), file=sys.stderr)
         plan.refuse_if_too_large()
-        wiring = Wiring(plan, _results_folder(config), conf)
+        wiring = Wiring(plan, _results_folder(config), conf, config.get("against"))
         if config.get("rerun") == "failed":
             wiring.ask_for_failed()
     except SeatrialError as problem:
@@ -116,13 +117,14 @@ def _give_up(problem: SeatrialError) -> NoReturn:
 class Wiring:
     """File names, inputs and resources of one study, as Snakemake's rules want them."""
 
-    def __init__(self, plan: Plan, results: Path, conf: Path) -> None:
+    def __init__(self, plan: Plan, results: Path, conf: Path, against: object = None) -> None:
         self.plan, self.conf = plan, str(conf)
         self.paths = StudyPaths(results / plan.study.name)
+        self.earlier = _earlier_study(against, self.paths) if against is not None else None
         self.words, self.digest = list(plan.words), plan.digest
         self._cases = {case.case_id: case for case in plan.cases}
         self._held: int | None = None
-        self._reruns = _read_reruns(self.paths.reruns)
+        self._reruns = read_reruns(self.paths.reruns)
         self._asked_again: list[tuple[str, int, int]] = []
 
         paths = self.paths
@@ -136,6 +138,10 @@ class Wiring:
         self.of_workloads = _tables_of_workloads(plan, paths)
         # a param and no input: Snakemake removes what a rule of it could make
         self.ingested = plan.digest_of_ingested(paths)
+        # the earlier study's tables and ours beside them, where one is named
+        self.earlier_tables = _collected_of(self.earlier) if self.earlier is not None else []
+        self.against = [str(paths.against), str(paths.against_changes)] if self.earlier is not None else []
+        self.against_option = ["--against", str(self.earlier.root)] if self.earlier is not None else []
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
         self.plan_log, self.collect_log = str(paths.logs / "plan.log"), str(paths.logs / "collect.log")
         self.analyse_log, self.report_log = str(paths.logs / "analyse.log"), str(paths.logs / "report.log")
@@ -161,7 +167,8 @@ class Wiring:
         """The command that makes tables, verdicts and page of whatever is there, after a failure."""
         root = shlex.quote(self.root)
         study = shlex.quote(self.study_file)
-        stages = " && ".join(f"seatrial {stage} {root}" for stage in ("collect", "analyse", "report"))
+        analyse = shlex.join(["seatrial", "analyse", self.root, *self.against_option])
+        stages = f"seatrial collect {root} && {analyse} && seatrial report {root}"
         return f"if [ -e {study} ]; then {stages}; fi"
 
     @property
@@ -222,7 +229,7 @@ class Wiring:
         """
         for case in self.plan.running:
             for repeat in range(case.repeats):
-                if _ended_badly(self.paths.record(case.case_id, repeat)):
+                if ended_badly(self.paths.record(case.case_id, repeat)):
                     key = f"{case.case_id}/{repeat}"
                     self._reruns[key] = self._reruns.get(key, 0) + 1
                     self._asked_again.append((case.case_id, repeat, self._reruns[key]))
@@ -272,24 +279,13 @@ def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
     return [str(path) for path in dict.fromkeys(found)]
 
 
-def _read_reruns(path: Path) -> dict[str, int]:
-    """Raises UnreadableFile where the file is there but is not what was written."""
-    try:
-        counts = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as problem:
-        raise UnreadableFile(path, str(problem)) from problem
-    if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
-        raise UnreadableFile(path, "not counts by repeat")
-    return counts
+def _earlier_study(folder: object, paths: StudyPaths) -> StudyPaths:
+    """The study to compare with, read once: what is wrong with it is said before anything runs."""
+    # it reads tables, and starting up stays fast where no earlier study is named
+    from seatrial.analysis.against.earlier import read_earlier
+
+    return read_earlier(Path(str(folder)), than=paths.root).paths
 
 
-def _ended_badly(record: Path) -> bool:
-    """Whether a record is there and is not of a completed repeat (an unreadable one counts too)."""
-    try:
-        return json.loads(record.read_text(encoding="utf-8")).get("outcome") != "completed"
-    except FileNotFoundError:
-        return False
-    except (ValueError, AttributeError):
-        return True
+def _collected_of(study: StudyPaths) -> list[str]:
+    return [str(study.study), str(study.measurements), str(study.repeats)]

@@ -31,6 +31,8 @@ rule analyse:
         repeats=study.repeats,
         # more published results beside the shipped ones, where the study names any
         published=study.published_tables,
+        # an earlier study to compare with, where one is named
+        earlier=study.earlier_tables,
     output:
         time_to_quality=study.time_to_quality,
         comparison=study.comparison,
@@ -40,11 +42,13 @@ rule analyse:
         of_workloads=study.of_workloads,
         # empty where the study has no survey of the published results
         survey=study.survey,
+        against=study.against,
     log:
         study.analyse_log,
     conda:
         "../../environment.yml"
     params:
         root=subpath(input.study, parent=True),
+        against=study.against_option,
     shell:
-        "seatrial analyse {params.root:q} > {log:q} 2>&1"
+        "seatrial analyse {params.root:q} {params.against:q} > {log:q} 2>&1"

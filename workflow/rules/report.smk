@@ -15,6 +15,7 @@ rule report:
         verdicts=study.verdicts,
         of_workloads=study.of_workloads,
         survey=study.survey,
+        against=study.against,
     output:
         page=study.report,
         figures=directory(study.figures),

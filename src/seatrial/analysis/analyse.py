@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seatrial.analysis.ablation import ablation
+from seatrial.analysis.against.table import against
 from seatrial.analysis.comparison import comparison
 from seatrial.analysis.convergence import convergence
 from seatrial.analysis.emergence import emergence
@@ -22,16 +23,18 @@ from seatrial.paths import StudyPaths
 from seatrial.reference.published import add_tables
 
 
-def analyse(paths: StudyPaths) -> list[str]:
+def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
     """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, verdicts.json and junit.xml,
     emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where something trains, routing.csv
     where experts are routed, the tables of the probes, ablation.csv where a feature of the fabric is switched off,
     nodes.csv, node_metrics.csv and noise.csv where anything runs, variance.csv, and the survey's tables where the
-    study has one.
+    study has one; against.csv and against_changes.csv where an `earlier` study's folder is named.
 
-    Returns what is to be said of the study's own result files: which of their results count, and which do not.
-    Raises UnreadableFile where `collect` has not run, ConfigError where a published subject does not exist.
+    Returns what is to be said of the study's own result files (which of their results count, and which do not) and
+    of the earlier study. Raises UnreadableFile where `collect` has not run, ConfigError where a published subject
+    or the earlier study does not exist.
     """
+    said = against(paths, earlier)
     time_to_quality(paths)
     comparison(paths)
     convergence(paths)
@@ -46,4 +49,4 @@ def analyse(paths: StudyPaths) -> list[str]:
     survey(paths)
     verdicts(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
-    return list(add_tables(added).remarks) if added else []
+    return [*(add_tables(added).remarks if added else []), *said]

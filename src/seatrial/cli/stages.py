@@ -52,6 +52,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         stage = commands.add_parser(name, help=words)
         stage.add_argument("folder", type=Path, metavar="results/STUDY")
         stage.set_defaults(run=run)
+        if name == "analyse":
+            stage.add_argument(
+                "--against",
+                type=Path,
+                metavar="results/EARLIER",
+                help="compare every metric with those of an earlier study, like with like",
+            )
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -141,7 +148,7 @@ def _analyse(arguments: argparse.Namespace) -> int:
     from seatrial.analysis.analyse import analyse
     from seatrial.paths import StudyPaths
 
-    for line in analyse(StudyPaths(arguments.folder)):
+    for line in analyse(StudyPaths(arguments.folder), arguments.against):
         print(line)
     return EXIT_OK
 
