@@ -43,14 +43,17 @@ def diagnose(observed: Observed, rules: FindingRules) -> list[Finding]:
     found = [finding for look in looks for finding in look.findings]
     if not found:
         return [_none(observed, looks)]
-    return sorted(found, key=lambda finding: (finding.severity not in FIRM, -_cost(observed, finding)))
+    return sorted(found, key=lambda finding: rank(observed, finding))
 
 
-def _cost(observed: Observed, finding: Finding) -> float:
-    """What a finding is ranked by; a dead node in a study of which nothing completed costs everything."""
-    if finding.cost is not None:
-        return finding.cost.value
-    return 1.0 if finding.cause == "failed_node" and not observed.runs else 0.0
+def rank(observed: Observed, finding: Finding) -> tuple[bool, bool, float]:
+    """Sorts what is found before what is suspected before `none`, and what costs most first.
+
+    A dead node in a study of which nothing completed costs everything.
+    """
+    everything = finding.cause == "failed_node" and not observed.runs
+    cost = finding.cost.value if finding.cost is not None else float(everything)
+    return finding.cause == "none", finding.severity not in FIRM, -cost
 
 
 def _none(observed: Observed, looks: list[Look]) -> Finding:

@@ -1,0 +1,195 @@
+"""What a study observed of its workloads: one `Observed` for every training, with the probes of the same target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seatrial.analysis import comparison, time_to_quality
+from seatrial.analysis.checkpointing import blocking_share, seconds_between_failures, young_interval
+from seatrial.analysis.findings import probe_readings as probes
+from seatrial.analysis.findings.failures import failures_of
+from seatrial.analysis.findings.observed import Estimate, Observed, Part, Storage
+from seatrial.analysis.findings.sampled import sampled
+from seatrial.analysis.findings.series import RunSeries, with_series
+from seatrial.analysis.inputs import read_cases, read_plan
+from seatrial.analysis.measurements import medians_by_repeat, read_measurements
+from seatrial.analysis.probes.records import completed
+from seatrial.analysis.statistics import median, share_interval
+from seatrial.analysis.tables import canonical_json, read_csv, rows_of
+from seatrial.case import Case
+from seatrial.config.probe import Probe
+from seatrial.config.study import Study
+from seatrial.config.training import External, Training
+from seatrial.paths import StudyPaths
+from seatrial.record import Record
+
+STEP, RANK, STALL = "train.step_time", "train.rank_time", "train.checkpoint_stall_time"
+SPLIT: Mapping[Part, str] = {
+    "compute": "train.compute_time",
+    "communication": "train.exposed_communication_time",
+    "data_wait": "train.data_wait_time",
+    "other": "train.other_time",
+}
+"""The metric of each part of a step."""
+PROBES_OF = "probes of "
+"""Begins the name of what is no case: the probes of a target, where nothing trains."""
+Row = dict[str, Any]
+
+
+def observe(paths: StudyPaths) -> list[Observed]:
+    """One for every case that trains here, in plan order; of a study that only probes, one for each target.
+
+    Raises UnreadableFile where `collect` has not run, or a table is not what `seatrial analyse` writes.
+    """
+    plan = read_plan(paths)
+    cases = read_cases(paths, plan)
+    trained = [case for case in cases if isinstance(case.workload, Training | External)]
+    if trained:
+        measurements = read_measurements(paths)
+        return [_training(paths, plan.study, case, cases, measurements) for case in trained]
+    of_targets = {case.target.name: case for case in cases if isinstance(case.workload, Probe)}
+    return [_probed(paths, name, cases) for name in of_targets]
+
+
+def _probed(paths: StudyPaths, target: str, cases: Sequence[Case]) -> Observed:
+    own = [case for case in cases if case.target.name == target]
+    return _with_probes(
+        Observed(
+            where=f"{PROBES_OF}{target}",
+            title=f"{PROBES_OF}{target}",
+            split_note="nothing in this study trains",
+            failures=failures_of(paths, own),
+        ),
+        paths,
+        target,
+        None,
+    )
+
+
+def _training(
+    paths: StudyPaths, study: Study, case: Case, cases: Sequence[Case], measurements: pd.DataFrame
+) -> Observed:
+    records = completed(paths, case)
+    of_probes = [c for c in cases if isinstance(c.workload, Probe) and c.target.name == case.target.name]
+    observed = Observed(
+        where=case.case_id,
+        title=_title(case),
+        runs=len(records),
+        runs_planned=case.repeats,
+        hosts=tuple(dict.fromkeys(host for record in records for host in hosts_of(record))),
+        ranks=case.target.world_size,
+        split_note="" if records else "no repeat completed",
+        mfu=_share(medians_by_repeat(measurements, case.case_id, "train.mfu")),
+        minutes_to_quality=_minutes(paths, case),
+        telemetry=sampled([(record, hosts_of(record)) for record in records]),
+        failures=failures_of(paths, [case, *of_probes]),
+        **_reference(paths, case),
+    )
+    runs = [run for record in records if (run := run_series(record)) is not None]
+    observed = with_series(observed, runs, study.findings, study.noise_bands.hiccup.value)
+    if observed.runs and not observed.shares:
+        observed = replace(observed, split_note="the steps of this training were not split")
+    return _with_probes(observed, paths, case.target.name, _own_checkpoints(case, runs))
+
+
+def _with_probes(observed: Observed, paths: StudyPaths, target: str, own: Storage | None) -> Observed:
+    """With all that the probes of the target say."""
+    bandwidth, other = probes.checkpoints(paths, target), probes.storage_benchmarks(paths, target)
+    storage = replace(own or Storage(), bandwidth=bandwidth, other=other) if own or bandwidth or other else None
+    waited = observed.shares.get("data_wait")
+    return replace(
+        observed,
+        fabric=probes.fabric(paths, target),
+        storage=storage,
+        loading=probes.loaders(paths, target, None if waited is None else waited.value),
+        devices=probes.single_devices(paths, target),
+        gemm=probes.products(paths, target),
+    )
+
+
+def hosts_of(record: Record) -> tuple[str, ...]:
+    """The host of every rank; empty where the record does not say."""
+    hosts = record.provenance.get("hosts")
+    return tuple(str(host) for host in hosts) if isinstance(hosts, list) else ()
+
+
+def run_series(record: Record) -> RunSeries | None:
+    """The steps of one record; None where it has none. What is not of every step is left out."""
+    found = {m.metric: m.samples for m in record.measurements if m.metric in (STEP, STALL, *SPLIT.values())}
+    if not found.get(STEP):
+        return None
+    step = np.asarray(found[STEP], dtype=np.float64)
+    parts: dict[Part, NDArray[np.float64]] = {
+        part: np.asarray(found[metric], dtype=np.float64)
+        for part, metric in SPLIT.items()
+        if metric in found and len(found[metric]) == len(step)
+    }
+    by_rank = {int(m.labels["rank"]): m.samples for m in record.measurements if m.metric == RANK}
+    whole = len(by_rank) > 1 and set(by_rank) == set(range(len(by_rank)))
+    own = None
+    if whole and all(len(samples) == len(step) for samples in by_rank.values()):
+        own = np.column_stack([by_rank[rank] for rank in sorted(by_rank)]).astype(np.float64)
+    stalls = tuple(found[STALL]) if STALL in found else None
+    hosts = hosts_of(record)
+    return RunSeries(step, parts, own, hosts if own is not None and len(hosts) == own.shape[1] else (), stalls)
+
+
+def _own_checkpoints(case: Case, runs: Sequence[RunSeries]) -> Storage | None:
+    """The training's own stalls, and the least share of time that such stalls can cost (Young 1974)."""
+    seconds = median([value for run in runs for value in run.stalls or ()])
+    if seconds is None:
+        return None
+    reliability = case.target.reliability
+    hours = None if reliability is None else reliability.accelerator_hours_between_failures.value
+    if hours is None or seconds <= 0:
+        return Storage(stall_seconds=seconds)
+    mu = seconds_between_failures(hours, case.target.accelerators or case.target.world_size)
+    return Storage(stall_seconds=seconds, optimum_share=blocking_share(seconds, young_interval(seconds, mu)))
+
+
+def _title(case: Case) -> str:
+    axes = ", ".join(
+        f"{name.rpartition('.')[2]} {canonical_json(value).strip(chr(34))}" for name, value in case.axes.items()
+    )
+    return f"{case.experiment}, {axes}" if axes else case.experiment
+
+
+def _share(values: Sequence[float]) -> Estimate | None:
+    middle = median(values)
+    if middle is None:
+        return None
+    found = share_interval(values)
+    return Estimate(middle, found.low, found.high, found.method, len(values))
+
+
+def _minutes(paths: StudyPaths, case: Case) -> Estimate | None:
+    for row in _rows(paths.time_to_quality, time_to_quality.COLUMNS, case):
+        if row["median_minutes"] is not None:
+            ends = row["low_minutes"], row["high_minutes"]
+            return Estimate(row["median_minutes"], *ends, str(row["interval_method"]), int(row["converged"]))
+    return None
+
+
+def _reference(paths: StudyPaths, case: Case) -> Mapping[str, Any]:
+    for row in _rows(paths.comparison, comparison.COLUMNS, case):
+        if row["subject"] == "training" and row["ratio"] is not None:
+            ends = row["ratio_low"], row["ratio_high"]
+            ratio = Estimate(row["ratio"], *ends, str(row["interval_method"]), int(row["measured_n"] or 1))
+            known = row["standing"] in ("slower", "not_slower")
+            return {
+                "over_reference": ratio,
+                "slower_than_reference": row["standing"] == "slower" if known else None,
+            }
+    return {}
+
+
+def _rows(path: Any, columns: Sequence[str], case: Case) -> list[Row]:
+    if not path.exists():
+        return []
+    return [row for row in rows_of(read_csv(path, columns)) if row["case_id"] == case.case_id]
