@@ -15,9 +15,11 @@ from seatrial.config.probe import (
     Memory,
     MoeAlltoall,
     Probe,
+    Screen,
 )
 from seatrial.config.probe.bisection import NEEDS_TOPOLOGY
 from seatrial.config.probe.moe_alltoall import GiniLoad, ReplayLoad
+from seatrial.config.probe.screen import LEAST_MEMBERS
 from seatrial.config.target import Target
 from seatrial.device_checks import check_dataload, check_room
 from seatrial.errors import ConfigError, UnreadableFile
@@ -45,6 +47,8 @@ def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
         _check_checkpoint(plan, case, workload)
     if isinstance(workload, Bisection):
         _check_bisection(plan, case, workload)
+    if isinstance(workload, Screen):
+        _check_screen(plan, case)
     if isinstance(workload, Gemm | Memory):
         check_room(plan, case, workload)
     if isinstance(workload, Dataload):
@@ -176,6 +180,18 @@ def _check_bisection(plan: Plan, case: Case, workload: Bisection) -> None:
         _refuse(plan, f"{place}.pairwise", problem, workload.pairwise, allowed)
     for kind in [cut for cut in workload.cuts if cut in NEEDS_TOPOLOGY]:
         _check_topology(plan, target, f"{place}.cuts", kind)
+
+
+def _check_screen(plan: Plan, case: Case) -> None:
+    """Enough nodes, or ranks of a single host, to tell which one is slow."""
+    target = case.target
+    several = target.nodes > 1
+    there, key = (target.nodes, "target.nodes") if several else (target.tasks_per_node, "target.tasks_per_node")
+    if there < LEAST_MEMBERS:
+        problem = (
+            f"of fewer than {LEAST_MEMBERS} {'nodes' if several else 'ranks of one node'} none can be told slow"
+        )
+        _refuse(plan, key, problem, there, f"{LEAST_MEMBERS} or more")
 
 
 def _check_topology(plan: Plan, target: Target, key: str, kind: str) -> None:

@@ -14,6 +14,7 @@ from seatrial.units import format_figure
 NO_UNIT = "1"
 WITH_TABLES = (
     "collective.", "bisection.", "moe_alltoall.", "checkpoint.", "dataload.", "storage.", "gemm.searched_",
+    "screen.",
 )  # fmt: skip
 """What the metrics of probes with sections of their own begin with."""
 SHOWN_LABELS = ("rank", "device", "pair", "layer", "scope", "reason")

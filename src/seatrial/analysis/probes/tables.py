@@ -12,6 +12,7 @@ from seatrial.analysis.probes.dataload import dataload
 from seatrial.analysis.probes.devices import devices
 from seatrial.analysis.probes.gemm import gemm_tables
 from seatrial.analysis.probes.moe_alltoall import moe_alltoall
+from seatrial.analysis.probes.screen import screening
 from seatrial.analysis.probes.storage_results import storage_results
 from seatrial.case import Case
 from seatrial.paths import PROBE_TABLES, StudyPaths
@@ -27,6 +28,7 @@ WRITERS: dict[str, Writer] = {
     "gemm": gemm_tables,
     "memory": devices,
     "dataload": dataload,
+    "screen": screening,
     "fio_results": storage_results,
     "mlperf_storage_results": storage_results,
 }

@@ -36,11 +36,12 @@ class Screen(AcrossRanks):
     warmup: NonNegativeInt = 1
     iterations: PositiveInt = 5
     """Of each group run; a member counts with the median of them."""
-    size_bytes: Annotated[int, Field(ge=8, le=4096 * MIB, strict=True)] = 256 * MIB
-    """One message to a neighbour, while as much comes back."""
-    side: PositiveInt = 8192
-    """Of the square matrices that every member multiplies."""
-    dtype: Dtype = "bfloat16"
+    size_bytes: Annotated[int, Field(ge=8, le=4096 * MIB, strict=True)] | None = None
+    """One message to a neighbour, while as much comes back; None: 256 MiB on accelerators, 4 MiB on CPUs."""
+    side: PositiveInt | None = None
+    """Of the square matrices that every member multiplies; None: 8192 on accelerators, 512 on CPUs."""
+    dtype: Dtype | None = None
+    """None: bfloat16 on accelerators, float32 on CPUs."""
     products: NonNegativeInt = 10
     """Products in each iteration; 0: only the network is screened."""
     slower: Threshold = SLOWER
@@ -54,7 +55,7 @@ class Screen(AcrossRanks):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if self.size_bytes % WORD_BYTES:
+        if self.size_bytes is not None and self.size_bytes % WORD_BYTES:
             raise FieldMistake(
                 "a message is made of whole 32-bit words",
                 field="size_bytes",
@@ -65,7 +66,7 @@ class Screen(AcrossRanks):
             raise FieldMistake(
                 "everything would be slow", field="slower.value", value=self.slower.value, allowed="more than 1"
             )
-        if self.dtype == "fp8" and self.side % FP8_MULTIPLE:
+        if self.dtype == "fp8" and self.side is not None and self.side % FP8_MULTIPLE:
             raise FieldMistake(
                 "fp8 products need sides that are multiples of 16",
                 field="side",
@@ -74,7 +75,11 @@ class Screen(AcrossRanks):
             )
         return self
 
-    @property
-    def product(self) -> Gemm:
+    def message_bytes(self, on_cpu: bool) -> int:
+        """Bytes of one message."""
+        return self.size_bytes or (4 if on_cpu else 256) * MIB
+
+    def product(self, on_cpu: bool) -> Gemm:
         """The product that every member computes."""
-        return Gemm(kind="gemm", m=self.side, n=self.side, k=self.side, dtype=self.dtype)
+        side = self.side or (512 if on_cpu else 8192)
+        return Gemm(kind="gemm", m=side, n=side, k=side, dtype=self.dtype or ("float32" if on_cpu else "bfloat16"))

@@ -17,7 +17,8 @@ class Products:
     def __init__(self, ctx: RankContext, workload: Screen) -> None:
         self.ctx, self.workload = ctx, workload
         self.generator = torch.Generator(ctx.device).manual_seed(ctx.seed * ctx.world_size + ctx.rank)
-        gemm = workload.product
+        gemm = workload.product(on_cpu=ctx.device.type == "cpu")
+        self.dtype = gemm.dtype
         self.operands = product.operands(gemm, gemm.shapes[0], ctx.device, self.generator)
 
     def seconds(self, takes_part: bool) -> list[float]:
@@ -33,10 +34,10 @@ class Products:
                     product.multiply(self.operands)
 
         before = start_together(self.ctx.device)
-        with matmul_precision(self.workload.dtype):
+        with matmul_precision(self.dtype):
             found = time_iterations(
                 self.ctx.device, operation, self.workload.warmup, self.workload.iterations, before
             )
         if takes_part:
-            product.check_product(self.operands, self.workload.dtype, self.generator)
+            product.check_product(self.operands, self.dtype, self.generator)
         return found

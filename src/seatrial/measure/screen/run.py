@@ -43,12 +43,12 @@ def run(ctx: RankContext) -> None:
     endpoints = make_endpoints(hosts)
     require_screenable(endpoints)
     ctx.facts["screen"] = {"hosts": hosts, "devices": everyones(ctx, str(ctx.device))}
-    check_dtype(ctx.device, workload.dtype)
-    needed = (
-        2 * workload.size_bytes + busy_bytes(ctx.device) + workload.product.held_bytes(workload.product.shapes[0])
-    )
+    on_cpu = ctx.device.type == "cpu"
+    gemm, message = workload.product(on_cpu), workload.message_bytes(on_cpu)
+    check_dtype(ctx.device, gemm.dtype)
+    needed = 2 * message + busy_bytes(ctx.device) + gemm.held_bytes(gemm.shapes[0])
     require_room(ctx, needed, "the messages and operands of a rank", "workload.size_bytes or side")
-    group = _Group(ctx, workload, endpoints)
+    group = _Group(ctx, workload, endpoints, Mailbox(ctx.rank, message, ctx.device))
     found = _search(ctx, workload, group)
     if ctx.rank == 0:
         add_counts(ctx, found)
@@ -103,9 +103,9 @@ class _Group:
     ctx: RankContext
     workload: Screen
     endpoints: Sequence[Endpoint]
+    mailbox: Mailbox
 
     def __post_init__(self) -> None:
-        self.mailbox = Mailbox(self.ctx.rank, self.workload.size_bytes, self.ctx.device)
         self.products = Products(self.ctx, self.workload) if self.workload.products else None
 
     def run(self, asked: GroupRun) -> RankSeconds:

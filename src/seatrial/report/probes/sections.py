@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seatrial.report import ablation, noise
+from seatrial.report import ablation, against, nodes, noise
 from seatrial.report.probes import (
     bisection,
     checkpoint,
@@ -12,6 +12,7 @@ from seatrial.report.probes import (
     dataload,
     devices,
     moe_alltoall,
+    screen,
     storage_results,
 )
 from seatrial.report.probes.section import ProbeSection
@@ -23,11 +24,14 @@ SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (
     devices.section,
     collective.section,
     bisection.section,
+    screen.section,
     moe_alltoall.section,
     checkpoint.section,
     dataload.section,
     storage_results.section,
     ablation.section,
+    nodes.section,
+    against.section,
     noise.section,
 )
 """In the order of the page; None where the study has no such probe."""
