@@ -295,3 +295,23 @@ def test_the_command_says_what_came_of_it(make_study, capsys):
     assert main(["analyse", str(study.paths.root), "--against", str(earlier.paths.root)]) == 0
     assert "against old" in (said := capsys.readouterr().out)
     assert "2 worse; 0 facts" in said
+
+
+def test_the_page_shows_what_changed_and_what_was_not_compared(make_study):
+    from seatrial.report.page import report
+
+    earlier = gemm_study(make_study, "old", seed=1)
+    study = gemm_study(make_study, "new", seed=2, factor=0.8, facts={"driver": "<b>580</b>"})
+    study.experiment("other", GEMM | {"m": 64}, 1)
+    collect(study.paths)
+    analyse(study.paths, earlier.paths.root)
+    report(study.paths)
+    page = study.paths.report.read_text()
+    assert "Against an earlier study" in page
+    assert "Against old: 2 worse, 1 not compared." in page
+    assert "workload.m is 64, in the earlier study 128" in page
+    assert "&lt;b&gt;580&lt;/b&gt;" in page
+    assert "<b>580" not in page
+    analyse(study.paths)
+    report(study.paths)
+    assert "Against an earlier study" not in study.paths.report.read_text()

@@ -153,3 +153,15 @@ def test_the_chance_of_a_robust_z_is_that_of_fleets_of_the_same_size(size):
         assert chance_of(bound, size) == pytest.approx((z >= bound).mean(), rel=0.15, abs=0.0005)
     assert 0 < chance_of(1e9, size) < 1e-4
     assert chance_of(-1e9, size) == 1
+
+
+def test_the_page_names_slow_and_untested_nodes(make_study):
+    from seatrial.report.page import report
+
+    study = measured(make_study, slow=["n3"], fleet=["n[1-7]"])
+    paths = study.analyse()
+    report(paths)
+    page = paths.report.read_text()
+    assert "Of 7 nodes: 1 slow, 1 not tested, 5 not slow." in page
+    assert "gemm.throughput, memory.bandwidth" in page
+    assert "no repeat ran on it" in page
