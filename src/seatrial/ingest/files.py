@@ -35,10 +35,11 @@ class HandedFile:
         return self.path.read_bytes()
 
 
-def handed_files(path: Path) -> tuple[list[HandedFile], list[Remark]]:
+def handed_files(path: Path, archives: tuple[str, ...] = ARCHIVES) -> tuple[list[HandedFile], list[Remark]]:
     """The files in order of path, and what lies there that is not read. Hidden files are passed over.
 
-    Raises UnreadableFile where there is neither a file nor a folder at `path`.
+    `archives`: endings of what the caller cannot unpack. Raises UnreadableFile where there is neither a file nor a
+    folder at `path`.
     """
     if path.is_file():
         return [HandedFile(path, path.name)], []
@@ -46,7 +47,7 @@ def handed_files(path: Path) -> tuple[list[HandedFile], list[Remark]]:
         raise UnreadableFile(path, "there is no such file or folder")
     files: list[HandedFile] = []
     remarks: list[Remark] = []
-    for found in _below(path, path.resolve(), "", 0):
+    for found in _below(path, path.resolve(), "", 0, archives):
         if isinstance(found, Remark):
             remarks.append(found)
         else:
@@ -54,7 +55,9 @@ def handed_files(path: Path) -> tuple[list[HandedFile], list[Remark]]:
     return files, remarks
 
 
-def _below(folder: Path, root: Path, prefix: str, depth: int) -> Iterator[HandedFile | Remark]:
+def _below(
+    folder: Path, root: Path, prefix: str, depth: int, archives: tuple[str, ...]
+) -> Iterator[HandedFile | Remark]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as problem:
@@ -70,10 +73,10 @@ def _below(folder: Path, root: Path, prefix: str, depth: int) -> Iterator[Handed
             if depth >= DEEPEST:
                 yield Remark(shown, f"more than {DEEPEST} folders deep: not read")
             else:
-                yield from _below(path, root, shown + "/", depth + 1)
+                yield from _below(path, root, shown + "/", depth + 1, archives)
         elif not entry.is_file():
             yield Remark(shown, "neither a file nor a folder of its own")
-        elif entry.name.lower().endswith(ARCHIVES):
+        elif entry.name.lower().endswith(archives):
             yield Remark(shown, "an archive is not read: unpack it")
         elif entry.stat().st_size > LARGEST:
             yield Remark(shown, f"longer than {LARGEST >> 20} MiB: not read")

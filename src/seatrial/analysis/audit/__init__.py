@@ -1,0 +1,1 @@
+"""From logs that a team already has to the same findings as a study's, without running anything."""
