@@ -59,10 +59,13 @@ class MadeUpCluster:
 
     def _median(self, true: np.ndarray) -> np.ndarray:
         source, shape = self.source, (ITERATIONS, len(true))
-        seconds = true * source.lognormal(0, self.noise, shape)
-        held_up = (source.random(shape) < self.hiccups) | (source.random(len(true)) < self.disturbed)
-        seconds = np.where(held_up, seconds * source.uniform(1.2, 3, shape), seconds)
-        found: np.ndarray = np.sort(seconds, axis=0)[ITERATIONS // 2]
+        seconds = true * np.exp(self.noise * source.standard_normal(shape))
+        for _ in range(source.binomial(seconds.size, self.hiccups)):
+            seconds[source.integers(ITERATIONS), source.integers(len(true))] *= source.uniform(1.2, 3)
+        for _ in range(source.binomial(len(true), self.disturbed)):
+            seconds[:, source.integers(len(true))] *= source.uniform(1.2, 3)
+        seconds.sort(axis=0)
+        found: np.ndarray = seconds[ITERATIONS // 2]
         return found
 
 

@@ -59,10 +59,11 @@ class Control:
 
 @dataclass(frozen=True)
 class Beside:
-    """A pair held against a control: its runs, and the slowness of the pieces in which it is slow."""
+    """A pair held against a control: its runs and its slowness by piece; `slow` has those in which it is slow."""
 
     members: tuple[int, int]
     runs: tuple[Ran, ...]
+    ratios: Mapping[Piece, float]
     slow: Mapping[Piece, float]
 
 

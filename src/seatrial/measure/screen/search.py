@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator, Iterable, Sequence
-from statistics import median
+from statistics import fmean, median
 
 from seatrial.measure.screen.chains import chain, kept_apart, number_of_chains
 from seatrial.measure.screen.found import Beside, Control, Ran, Rules, Screening, accused_by
 from seatrial.measure.screen.reading import GroupRun, Piece, Reading, Step
 
 OWN = 8
-"""A group of so many members knows by itself what is typical; a smaller one is held against the runs of all. So
-smaller parts are filled up with known-good members: a fabric that many members crowd then misleads nobody."""
+"""A group of so many members knows by itself what is typical; a smaller one is held against the last such
+group, which was hardly larger: in a fabric that many members crowd, small groups are faster than large ones."""
 NEAR = 0.03
 """A group whose slowness is this near to the threshold runs once more, and the mean of both counts."""
 WITNESSES = 4
@@ -50,6 +50,11 @@ class _Search:
         self.rules, self.seed = rules, seed
         self.found = Screening(members)
         self.typical: dict[Piece, float] = {}
+        """Of all members, where they are fewer than OWN."""
+        self.recent: dict[Piece, float] = {}
+        """Of the last group of OWN or more, which was not much larger than a smaller one that follows it."""
+        self.with_others: dict[int, float] = {}
+        """How slow the exchanges of a cleared suspect were beside its partners, on average."""
         self.source = random.Random(f"partners/{seed}")
 
     def steps(self) -> Runs:
@@ -164,18 +169,16 @@ class _Search:
         partners = [p for p in [*control.members, *more] if frozenset((member, p)) not in self.found.links]
         enough = self.rules.confirmations
         slow: list[Beside] = []
-        fast = 0
+        fast: list[Beside] = []
         for partner in partners[: 2 * enough - 1]:
             ran = yield from self._beside(control, "node", (member, partner))
-            if ran.slow:
-                slow.append(ran)
-            else:
-                fast += 1
+            (slow if ran.slow else fast).append(ran)
             if len(slow) == enough:
                 self.found.bad[member] = accused_by((member,), slow, control)
                 return True
-            if fast == enough:
+            if len(fast) == enough:
                 self.found.good.add(member)
+                self.with_others[member] = fmean(ran.ratios["exchange"] for ran in fast)
                 return False
         self.found.suspects.add(member)
         return False
@@ -184,7 +187,9 @@ class _Search:
         """Whether two members, each fast with others but slow with each other in the run `pair`, are so again."""
         a, b = pair.members
         slow = [pair]
-        while {a, b} <= self.found.good and "exchange" in slow[-1].slow:
+        # a node a little below the threshold makes pairs a little above it: that is no link
+        least = self.rules.slower * max(1.0, *(self.with_others.get(end, 1.0) for end in (a, b)))
+        while {a, b} <= self.found.good and slow[-1].ratios["exchange"] > least:
             if len(slow) == self.rules.confirmations:
                 self.found.links[frozenset((a, b))] = accused_by((a, b), slow, control)
                 return True
@@ -200,7 +205,7 @@ class _Search:
             again = runs[-1].reading.ratios(control.typical)
             ratios = {piece: (ratio + again[piece]) / 2 for piece, ratio in ratios.items()}
         slow = {piece: ratio for piece, ratio in ratios.items() if ratio > self.rules.slower}
-        return Beside(pair, tuple(runs), slow)
+        return Beside(pair, tuple(runs), ratios, slow)
 
     def _is_slow(self, step: Step, members: Sequence[int]) -> Generator[GroupRun, Reading, bool]:
         ran = yield from self._run(step, members)
@@ -218,9 +223,10 @@ class _Search:
         return False
 
     def _slowness(self, ran: Ran) -> float:
-        """The slowest member over the typical one: of the group itself, or of all where the group is small."""
-        typical = ran.reading.typical if len(ran.run.members) >= OWN else self.typical
-        return max(ran.reading.ratios(typical).values())
+        """The slowest member over the typical one: of the group itself, or of the last that was large enough."""
+        if len(ran.run.members) >= OWN:
+            self.recent = ran.reading.typical
+        return max(ran.reading.ratios(self.recent or self.typical).values())
 
     def _run(self, step: Step, members: Sequence[int]) -> Generator[GroupRun, Reading, Ran]:
         if len(self.found.runs) >= self.rules.most_runs:
