@@ -28,6 +28,7 @@ class Made:
     data: float = 0.002
     other: float = 0.001
     slow: str | None = None
+    slow_rank: int | None = None
     times: float = 1.5
     stalls: tuple[float, ...] | None = None
 
@@ -36,7 +37,7 @@ class Made:
         n, ranks = self.steps, len(self.hosts)
         compute = COMPUTE * draw.lognormal(0, self.cov, (n, ranks))
         for rank, host in enumerate(self.hosts):
-            compute[:, rank] *= self.times if host == self.slow else 1.0
+            compute[:, rank] *= self.times if host == self.slow or rank == self.slow_rank else 1.0
         data, other, transfer = (
             seconds * draw.lognormal(0, self.cov, n) for seconds in (self.data, self.other, self.communication)
         )

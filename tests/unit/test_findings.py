@@ -1,0 +1,275 @@
+"""What holds a workload back: every cause is named where it is, nothing where nothing is."""
+
+from dataclasses import replace
+
+import pytest
+from findings_on_disk import RULES, Made
+from pydantic import ValidationError
+
+from seatrial.analysis.findings.diagnose import diagnose
+from seatrial.analysis.findings.observed import (
+    DeviceReading,
+    DeviceTelemetry,
+    Estimate,
+    Fabric,
+    Failure,
+    Finding,
+    Loading,
+    Observed,
+    RankTime,
+    Reading,
+    SlowPair,
+    Storage,
+)
+from seatrial.config.base import Threshold
+from seatrial.config.findings import FindingRules
+
+DRAWS = 300
+
+
+def known(value: float, width: float = 0.02) -> Estimate:
+    return Estimate(value, value * (1 - width), value * (1 + width), "log-t 95 %", 3)
+
+
+def reading(what: str, value: float, fraction: float | None = None, unit: str = "GB/s") -> Reading:
+    whole = None if fraction is None else known(fraction)
+    return Reading(what, known(value), unit, whole, None if fraction is None else "declared", "probe")
+
+
+def causes(found: list[Finding]) -> list[tuple[str, str]]:
+    return [(one.cause, one.severity) for one in found]
+
+
+def first(observed: Observed, rules: FindingRules = RULES) -> Finding:
+    return diagnose(observed, rules)[0]
+
+
+SOUND = Fabric(
+    collectives=(reading("all_reduce", 45.0, 0.9),), pairs=6, typical_pair=reading("typical", 46.0, 0.92)
+)
+SLOW_EVERYWHERE = Fabric(
+    collectives=(reading("all_reduce", 15.0, 0.3),), pairs=6, typical_pair=reading("typical", 16.0, 0.32)
+)
+ONE_SLOW_PAIR = replace(SOUND, slow=(SlowPair("n1", "n3", 12.0, 0.26, 0.001),))
+ONE_SLOW_END = replace(SOUND, slow=(SlowPair("n2", None, 12.0, 0.26, 0.001),))
+
+
+def test_nothing_is_found_in_healthy_runs_whatever_the_noise_draws():
+    found = [diagnose(Made(steps=40).observed(seed, runs=1 + seed % 2), RULES) for seed in range(DRAWS)]
+    assert [causes(one) for one in found if causes(one) != [("none", "none")]] == []
+
+
+def test_none_says_what_was_looked_at_and_what_was_not_measured():
+    none = first(Made().observed(1))
+    assert none.title.startswith("None found")
+    assert any("waiting for data" in words for words in none.evidence)
+    assert any("CoV of the step time" in words for words in none.evidence)
+    assert "clocks and throttling were not sampled" in none.counter_evidence
+    assert "probe" in none.next_step
+
+
+def test_without_a_split_it_is_not_yet_known():
+    unknown = first(Observed(where="case", title="a command", split_note="the log does not say"))
+    assert causes([unknown]) == [("none", "not_known")]
+    assert "the log does not say" in unknown.title
+
+
+def test_slower_than_the_reference_without_a_cause_is_not_yet_known():
+    slower = replace(Made().observed(1), over_reference=known(1.5), slower_than_reference=True)
+    assert causes(diagnose(slower, RULES)) == [("none", "not_known")]
+    assert causes(diagnose(replace(slower, slower_than_reference=False), RULES)) == [("none", "none")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("made", "cause"),
+    [
+        (Made(slow="n3"), "straggler_node"),
+        (Made(data=0.05), "data_loading"),
+        (Made(other=0.03), "framework"),
+        (Made(cov=0.4), "noise"),
+        (Made(stalls=(0.8, 0.9, 1.0)), "storage"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_cause_in_the_steps_is_named_first(made, cause, seed):
+    found = first(made.observed(seed))
+    assert found.cause == cause
+    assert found.severity in ("major", "minor")
+    assert found.evidence and found.action and found.next_step and found.remedy_cost and found.without_it
+    assert found.counter_evidence
+
+
+def test_a_straggler_is_no_slow_link_and_is_named():
+    observed = replace(Made(slow="n3", times=2.0).observed(1), fabric=SOUND)
+    found = diagnose(observed, RULES)
+    assert causes(found) == [("straggler_node", "major")]
+    assert found[0].place == {"case": "case", "host": "n3", "ranks": [2]}
+    assert observed.shares["communication"].value > 0.3  # what the others wait looks like communication
+    assert "it waits least of all" in found[0].counter_evidence[0]
+
+
+def test_without_the_straggler_a_step_takes_what_the_others_take():
+    slow, fair = Made(slow="n3", times=2.0, cov=0.001).observed(1), Made(cov=0.001).observed(1)
+    assert slow.step_seconds is not None and fair.step_seconds is not None
+    found = first(slow)
+    assert found.cost is not None
+    assert slow.step_seconds.value * (1 - found.cost.value) == pytest.approx(fair.step_seconds.value, rel=0.01)
+    assert "instead of" in found.without_it
+
+
+def test_of_two_hosts_the_slower_is_only_suspected_until_a_probe_confirms_it():
+    observed = Made(slow="n2", hosts=("n1", "n2")).observed(1)
+    assert causes(diagnose(observed, RULES))[0] == ("straggler_node", "inconclusive")
+    slow = DeviceReading("n2", 1, "gpu0", "gemm.throughput", 300.0, "TFLOP/s", 0.6, -20.0, slow=True)
+    assert causes(diagnose(replace(observed, devices=(slow,)), RULES))[0] == ("straggler_node", "major")
+
+
+def test_a_slow_host_is_told_from_one_slow_rank_of_it():
+    made = Made(hosts=("n1", "n1", "n2", "n2", "n3", "n3"))
+    host, rank = replace(made, slow="n2").observed(1).lateness, replace(made, slow_rank=3).observed(1).lateness
+    assert host is not None and (host.place, host.ranks, host.places) == ("n2", (2, 3), 3)
+    assert rank is not None and (rank.place, rank.host, rank.ranks) == ("rank 3 of n2", "n2", (3,))
+
+
+def test_a_rank_that_is_late_but_waits_as_long_as_others_is_only_suspected():
+    observed = Made(slow="n3").observed(1)
+    waits = tuple(RankTime(r, 0.1, f"n{r + 1}", wait) for r, wait in enumerate((0.0, 0.05, 0.05, 0.05)))
+    assert causes(diagnose(replace(observed, rank_times=waits), RULES))[0] == ("straggler_node", "inconclusive")
+
+
+def test_exposed_communication_without_probes_is_a_suspicion_and_says_what_to_measure():
+    found = first(Made(communication=0.1).observed(1))
+    assert causes([found]) == [("interconnect", "inconclusive")]
+    assert "collective and bisection" in found.next_step
+
+
+@pytest.mark.parametrize(
+    ("fabric", "cause", "words"),
+    [
+        (SOUND, "framework", "sound links"),
+        (SLOW_EVERYWHERE, "interconnect", "slow everywhere"),
+        (ONE_SLOW_PAIR, "interconnect", "between n1 and n3"),
+        (ONE_SLOW_END, "interconnect", "All links of n2"),
+    ],
+)
+def test_probes_tell_slow_links_from_too_little_overlap_and_one_link_from_all(fabric, cause, words):
+    found = first(replace(Made(communication=0.1).observed(1), fabric=fabric))
+    assert (found.cause, found.severity in ("major", "minor")) == (cause, True)
+    assert words in found.title
+
+
+def test_what_a_slow_link_costs_is_the_transfer_that_it_lengthens():
+    observed = replace(Made(communication=0.1).observed(1), fabric=ONE_SLOW_PAIR)
+    found = first(observed)
+    assert found.cost is not None and observed.transfer is not None
+    assert found.cost.value == pytest.approx(observed.transfer.value * (1 - 0.26))
+
+
+def test_a_slow_link_that_costs_little_is_seen_but_not_named():
+    none = first(replace(Made(communication=0.002).observed(1), fabric=ONE_SLOW_PAIR))
+    assert none.cause == "none"
+    assert any("n1 to n3" in words for words in none.evidence)
+
+
+def test_a_slow_pair_is_named_where_nothing_trains():
+    bare = Observed(where="probes of x", title="probes of x", fabric=ONE_SLOW_PAIR)
+    found = first(bare)
+    assert causes([found]) == [("interconnect", "minor")]
+    assert found.cost is None and "not known" in found.without_it
+
+
+def loader(supply: float, gbps: float, workers_needed: int | None = None) -> Loading:
+    return Loading(reading("data loader", supply, unit="samples/s"), 1000.0, True, gbps, 2, workers_needed)
+
+
+def test_a_slow_disk_is_told_from_a_slow_loader_by_what_storage_gives_a_probe():
+    waiting = Made(data=0.05).observed(1)
+    read = Storage(bandwidth={"read": reading("checkpoint read", 1.0)})
+    disk = replace(waiting, storage=read, loading=(loader(500.0, 0.95),))
+    slow_loader = replace(waiting, storage=read, loading=(loader(500.0, 0.1, workers_needed=8),))
+    assert first(disk).cause == "storage"
+    assert [one.cause for one in diagnose(disk, RULES)].count("data_loading") == 0
+    assert first(slow_loader).cause == "data_loading"
+    assert "8 workers" in first(slow_loader).action
+    assert "storage is not what holds it up" in " ".join(first(slow_loader).counter_evidence)
+
+
+def test_checkpoints_that_storage_takes_much_faster_are_the_frameworks():
+    stalled = Made(stalls=(0.8, 0.9, 1.0)).observed(1)
+    fast = Storage({"write": reading("checkpoint write", 10.0, 0.9)}, checkpoint_gbps=0.5)
+    assert first(replace(stalled, storage=fast)).cause == "framework"
+    assert first(replace(stalled, storage=replace(fast, checkpoint_gbps=9.0))).cause == "storage"
+
+
+def test_a_stall_below_the_least_possible_share_is_no_fault():
+    stalled = Made(stalls=(0.15, 0.15, 0.15)).observed(1)
+    assert stalled.shares["checkpoint_stall"].over(0.05)
+    assert first(stalled).cause == "storage"
+    assert first(replace(stalled, storage=Storage(optimum_share=0.09))).cause == "none"
+
+
+def test_slow_products_on_every_device_are_compute_and_throttled_clocks_too():
+    healthy = Made().observed(1)
+    gemm = (reading("matrix products in bfloat16", 300.0, 0.3, "TFLOP/s"),)
+    assert causes(diagnose(replace(healthy, gemm=gemm), RULES))[0][0] == "compute"
+    held = tuple(
+        DeviceTelemetry(f"n{i}", "gpu0", {"power_cap": 0.9 if i else 0.0}, 1200.0 if i else 1980.0)
+        for i in range(4)
+    )
+    assert causes(diagnose(replace(healthy, telemetry=held), RULES))[0][0] == "compute"
+    idle = tuple(replace(one, throttled={"idle": 0.9}) for one in held)
+    assert first(replace(healthy, telemetry=idle)).cause == "none"
+
+
+def test_a_low_mfu_on_sound_devices_is_the_frameworks():
+    low = replace(Made().observed(1), mfu=known(0.08))
+    assert causes(diagnose(low, RULES)) == [("framework", "inconclusive")]
+    sound = replace(low, gemm=(reading("matrix products in bfloat16", 800.0, 0.8, "TFLOP/s"),))
+    assert first(sound).cause == "framework" and first(sound).severity != "inconclusive"
+    assert first(replace(sound, mfu=known(0.4))).cause == "none"
+
+
+def test_a_dead_node_is_named_and_a_crash_of_the_program_is_not():
+    dead = Failure("node_fail", "a node failed (NODE_FAIL)", "n7", "repeat 0")
+    crash = Failure("crashed", "Traceback", "n7", "repeat 1")
+    found = first(Observed(where="case", title="x", runs=0, runs_planned=2, failures=(dead, crash)))
+    assert (found.cause, found.place["host"]) == ("failed_node", "n7")
+    assert "0 of 2 repeats completed" in found.counter_evidence
+    assert first(replace(Made().observed(1), failures=(crash,))).cause == "none"
+
+
+def test_a_share_is_over_its_bound_only_where_its_whole_interval_is():
+    data = {"data_wait": Estimate(0.08, 0.03, 0.2, "log-t 95 %", 2)}
+    wide = Observed(where="case", title="x", runs=2, shares=data)
+    assert causes(diagnose(wide, RULES)) == [("data_loading", "inconclusive")]
+    without = replace(wide, shares={"data_wait": Estimate(0.5)})
+    assert causes(diagnose(without, RULES)) == [("data_loading", "inconclusive")]
+    narrow = replace(wide, shares={"data_wait": Estimate(0.08, 0.07, 0.09, "log-t 95 %", 3)})
+    assert causes(diagnose(narrow, RULES)) == [("data_loading", "minor")]
+    below = replace(wide, shares={"data_wait": Estimate(0.04, 0.01, 0.2, "log-t 95 %", 2)})
+    assert causes(diagnose(below, RULES)) == [("none", "none")]
+
+
+def test_causes_are_ranked_by_what_they_cost_and_suspicions_come_last():
+    made = Made(slow="n3", times=1.3, data=0.05, communication=0.3)
+    found = diagnose(made.observed(1), RULES)
+    assert [one.cause for one in found] == ["straggler_node", "interconnect"] or [one.cause for one in found] == [
+        "data_loading",
+        "straggler_node",
+        "interconnect",
+    ]
+    assert found[-1].severity == "inconclusive"
+    firm = [one.cost.value for one in found if one.severity != "inconclusive" and one.cost is not None]
+    assert firm == sorted(firm, reverse=True)
+
+
+def test_the_rules_are_configuration():
+    lenient = FindingRules(least_share=Threshold(value=0.5, source="our site"))
+    assert first(Made(data=0.05).observed(1), lenient).cause == "none"
+    with pytest.raises(ValidationError, match="must lie below productive_high"):
+        FindingRules(productive_low=Threshold(value=0.8, source="our site"))
+
+
+def test_the_same_observation_gives_the_same_findings():
+    assert diagnose(Made(slow="n3").observed(4), RULES) == diagnose(Made(slow="n3").observed(4), RULES)
