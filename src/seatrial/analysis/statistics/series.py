@@ -39,9 +39,9 @@ def autocorrelation(values: Sequence[float]) -> NDArray[np.float64] | None:
 def integrated_autocorrelation_time(values: Sequence[float]) -> float | None:
     """1 + 2 sum of the autocorrelations, in samples: that many neighbours tell about as much as one alone.
 
-    Sokal's window: the sum ends at the first lag of at least WINDOW times the value so far. What is lost because the
-    mean is estimated from the same series is added (Wolff 2004, eq. 49). At least 1: a series that alternates is not
-    taken for more than it has. None as with `autocorrelation`.
+    Sokal's window: the sum ends at the first lag of at least WINDOW times the value so far. What is lost because
+    the mean is estimated from the same series is added (Wolff 2004, eq. 49). At least 1: a series that alternates
+    is not taken for more than it has. None as with `autocorrelation`.
     """
     rho = autocorrelation(values)
     if rho is None:
