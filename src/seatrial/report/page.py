@@ -15,6 +15,7 @@ from seatrial.report import headline, sections
 from seatrial.report.convergence_table import convergence_table
 from seatrial.report.emergence import EmergenceTables, draw_emergence, emergence_section, read_emergence
 from seatrial.report.figures import Drawn, draw_all
+from seatrial.report.findings import findings_section
 from seatrial.report.measurement_tables import inside_training_table, probes_table, sampled_table
 from seatrial.report.probes.sections import ProbeSection, probe_sections
 from seatrial.report.provenance import provenance_table
@@ -85,6 +86,7 @@ def page(
         svg={figure.name: Markup(inline(figure.svg)) for figure in figures},
         plan=sections.plan_table(study),
         criteria=sections.criteria_table(study),
+        findings=findings_section(study.findings),
         time_to_quality=time_to_quality_table(study),
         inside_training=inside_training_table(study),
         resumed=sections.resumed(study),

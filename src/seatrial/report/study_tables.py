@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from seatrial.analysis import comparison, convergence, routing, step_time, time_to_quality
+from seatrial.analysis.findings.findings_file import FindingEntry, read_findings
 from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
 from seatrial.analysis.judge import COMPARISON_TEXT
 from seatrial.analysis.measurements import read_measurements, read_repeats
@@ -58,6 +59,7 @@ class StudyTables:
     comparison: list[Row]
     references: list[Row]
     verdicts: list[Row]
+    findings: list[FindingEntry]
     convergence: list[Row]
     step_time: list[Row]
     routing: list[Row]
@@ -119,6 +121,7 @@ def read_study(paths: StudyPaths) -> StudyTables:
         comparison=rows_of(compared),
         references=rows_of(references),
         verdicts=read_verdicts(paths),
+        findings=read_findings(paths),
         convergence=_rows(paths.convergence, convergence.COLUMNS, ("note",), plan.cases),
         step_time=_rows(paths.step_time, step_time.COLUMNS, NOTES, plan.cases) if trains else [],
         routing=_rows(paths.routing, routing.COLUMNS, (), plan.cases) if routes else [],
