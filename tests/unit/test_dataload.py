@@ -21,6 +21,7 @@ from seatrial.errors import MeasurementFailed, UnreadableFile, Unsupported
 from seatrial.measure.context import RankContext
 from seatrial.measure.dataload import evidence, loader, run, samples, synthetic
 from seatrial.measure.dataload.loader import Batch, EndlessOrder
+from seatrial.measure.storage import page_cache
 from seatrial.measure.storage.backing import Backing
 from seatrial.record import Measurement
 from seatrial.train import dataload as of_trainings
@@ -178,30 +179,55 @@ def test_every_rank_goes_over_its_own_part_and_all_over_all(count: int, ranks: i
     assert sorted(again) == list(range(count))
 
 
-def batch(process: int, fetched: float | None, stored: int = 100) -> Batch:
-    return Batch(torch.tensor([0]), (), stored, process, fetched)
+def test_what_was_fetched_beyond_a_sample_pays_for_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One read-ahead of 8 MiB and seven samples out of the page cache are an eighth from storage, not all of it."""
+    for i in range(8):
+        (tmp_path / f"{i}").write_bytes(b"x" * 1000)
+    spec: Any = case(dataload_case({"source": "files", "path": str(tmp_path)})).workload
+    reading = loader.Reading(samples.given_files(spec.dataset, drop=False))
+    counts = iter([0, 8 * 2**20, *[8 * 2**20] * 14])
+    monkeypatch.setattr(reading._reads, "so_far", lambda: next(counts))
+    found = evidence.fetched_for([loader.together([reading[n] for n in range(4 * i, 4 * i + 4)]) for i in (0, 1)])
+    assert found == (1000, 8000)
 
 
-def test_fetched_bytes_are_those_after_the_first_batch_of_each_process() -> None:
-    seen = [batch(1, 500.0), batch(2, 40.0), batch(1, 590.0), batch(2, 40.0), batch(1, 700.0)]
-    assert evidence.fetched_for(seen) == (200.0, 300)
-    assert evidence.fetched_for([batch(1, 5.0), batch(2, 6.0)]) is None, "nobody made two"
-    assert evidence.fetched_for([batch(1, None), batch(1, None)]) is None
+def test_without_a_count_nothing_is_known_of_what_was_fetched() -> None:
+    counted, uncounted = (Batch(torch.tensor([0]), (), 100, fetched) for fetched in (90, None))
+    assert evidence.fetched_for([counted, counted]) == (180, 200)
+    assert evidence.fetched_for([counted, uncounted]) is None and evidence.fetched_for([]) is None
+
+
+def test_a_worker_counts_its_own_reads_not_those_of_the_process_it_was_forked_from(tmp_path: Path) -> None:
+    if loader.OwnReads().so_far() is None:
+        pytest.skip("the kernel does not count what a process reads")
+    file = tmp_path / "data"
+    file.write_bytes(os.urandom(2**20))
+    page_cache.drop(file)
+    reads = loader.OwnReads()
+    before = reads.so_far()
+    file.read_bytes()
+    assert before is not None and (reads.so_far() or 0) - before >= 2**20
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if reads.so_far() == 0 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize(
     ("kind", "file_system", "fetched", "reached"),
     [
-        ("counted", "ext4", 95.0, "storage"),
-        ("counted", "ext4", 10.0, "page_cache"),
-        ("counted", "nfs4", 10.0, "unknown"),
-        ("counted", "nfs4", 99.0, "storage"),
-        ("unknown", "overlay", 10.0, "unknown"),
-        ("memory", "tmpfs", 0.0, "memory_file_system"),
+        ("counted", "ext4", 95, "storage"),
+        ("counted", "ext4", 10, "page_cache"),
+        ("counted", "nfs4", 10, "unknown"),
+        ("counted", "nfs4", 99, "storage"),
+        ("unknown", "overlay", 10, "unknown"),
+        ("memory", "tmpfs", 0, "memory_file_system"),
     ],
 )
 def test_where_bytes_came_from_is_what_the_counts_say(
-    kind: Any, file_system: str, fetched: float, reached: str
+    kind: Any, file_system: str, fetched: int, reached: str
 ) -> None:
     backing = Backing(kind, file_system, "somewhere")
     assert evidence.reached(backing, evidence.Fetched(fetched, 100)) == reached
@@ -216,7 +242,7 @@ def test_one_rank_that_read_its_cache_makes_all_of_it_a_reading_of_the_cache() -
 
 def test_files_that_stay_in_the_cache_are_told_from_files_that_do_not(tmp_path: Path) -> None:
     dataset = {"source": "synthetic", "samples": 16, "sample_bytes": 65536}
-    if run.backing_of(tmp_path).kind != "counted" or loader.own_bytes() is None:
+    if run.backing_of(tmp_path).kind != "counted" or loader.OwnReads().so_far() is None:
         pytest.skip("the kernel counts nothing of this folder's file system")
     kept = measured(context(dataload_case(dataset, cache="keep"), tmp_path))
     assert kept["throughput"].labels["reached"] == "page_cache"
@@ -224,6 +250,20 @@ def test_files_that_stay_in_the_cache_are_told_from_files_that_do_not(tmp_path: 
     dropped = measured(context(dataload_case(dataset, cache="drop", workers=1), tmp_path))
     assert dropped["throughput"].labels["reached"] == "storage"
     assert dropped["fetched_share"].samples[0] == pytest.approx(1.0, abs=0.15)
+
+
+def test_small_files_read_again_from_the_cache_are_none_of_storage(tmp_path: Path) -> None:
+    """Pages of 4096 bytes are fetched for files of 1000: the first pass must not pay for the others."""
+    if run.backing_of(tmp_path).kind != "counted" or loader.OwnReads().so_far() is None:
+        pytest.skip("the kernel counts nothing of this folder's file system")
+    for i in range(40):
+        (tmp_path / f"{i}").write_bytes(os.urandom(1000))
+        page_cache.drop(tmp_path / f"{i}")
+    dataset = {"source": "files", "path": str(tmp_path)}
+    ctx = context(dataload_case(dataset, cache="keep", warmup=0, iterations=29), tmp_path)
+    found = measured(ctx)
+    assert found["fetched_share"].samples[0] < 0.4, "three passes, of which the first fetched"
+    assert found["throughput"].labels["reached"] == "page_cache"
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no tmpfs here")

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusion_cases import sample, write_latents
+from diffusion_cases import as_npy, sample, write_latents
 from ranks import case
 from safetensors.numpy import save_file
 from test_dataload import context, dataload_case, measured
 
 from seatrial.errors import UnreadableFile
+from seatrial.measure.storage import page_cache
+from seatrial.measure.storage.backing import backing_of
+from seatrial.measure.storage.counters import OwnReads
 from seatrial.paths import PREPARED_SUMMARY
 from seatrial.train import dataload
 from seatrial.train.sequences import EVALUATION_FILE, TRAIN_FILE
@@ -66,3 +69,34 @@ def test_latents_come_with_their_captions(tmp_path: Path) -> None:
     parts = samples.read(5)
     assert len(samples) == 12 and len(parts) == 4
     assert samples.stored_bytes(5) == sum(2 * part.numel() for part in parts)
+
+
+@pytest.mark.parametrize("source", ["sequences", "latents"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_mapped_samples_leave_the_page_cache_once_they_are_read(tmp_path: Path, source: str, workers: int) -> None:
+    """Every read of three passes over a small file is fetched again with drop; with keep hardly any."""
+    if backing_of(tmp_path).kind != "counted" or OwnReads().so_far() is None:
+        pytest.skip("the kernel counts nothing of this folder's file system")
+    if source == "sequences":
+        dataset = sequences(tmp_path, apart=False)
+    else:
+        rows = [{**sample(n), "t5_encodings": as_npy(torch.rand(64, 256))} for n in range(COUNT)]
+        dataset = {"source": source, "path": str(write_latents(tmp_path / "latents", rows))}
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            page_cache.drop(file)
+    for cache, reached in (("drop", "storage"), ("keep", "page_cache")):
+        found = measured(context(dataload_case(dataset, workers=workers, cache=cache, iterations=12), tmp_path))
+        share = found["fetched_share"].samples[0]
+        assert found["throughput"].labels["reached"] == reached, share
+        assert share > 0.95 if cache == "drop" else share < 0.3
+
+
+def test_nothing_but_the_file_is_forgotten(tmp_path: Path) -> None:
+    """Advice on memory that is no file's would empty it."""
+    file = tmp_path / "data"
+    file.write_bytes(b"x" * 8192)
+    own = torch.arange(100_000)
+    with page_cache.MappedFile(file).uncached([(own.data_ptr(), own.nbytes)]):
+        pass
+    assert torch.equal(own, torch.arange(100_000))

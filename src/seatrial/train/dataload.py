@@ -6,8 +6,8 @@ as the training reads it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from seatrial.config.probe.dataload import Dataload, PreparedLatents, PreparedSe
 from seatrial.measure.context import RankContext
 from seatrial.measure.dataload import run as probe
 from seatrial.measure.dataload.decoding import Tensors
+from seatrial.measure.storage.page_cache import MappedFile
 from seatrial.train.diffusion.latents import LatentFolder
 from seatrial.train.sequences import TRAIN_FILE, Sequences, prepared
 
@@ -32,13 +33,21 @@ class SequenceSamples:
 
     files: Sequence[Path]
     sequences: Sequences
+    mapped: MappedFile | None
+    """Where the pages of a sequence leave the page cache once it is read."""
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def read(self, number: int) -> Tensors:
         """Inputs and targets, int64 [sequence_length]."""
-        inputs, targets = self.sequences.at(torch.tensor([number]), torch.device("cpu"))
+        rows = self.sequences.inputs[number], self.sequences.targets[number]
+        with (
+            nullcontext()
+            if self.mapped is None
+            else self.mapped.uncached([(row.data_ptr(), row.nbytes) for row in rows])
+        ):
+            inputs, targets = self.sequences.at(torch.tensor([number]), torch.device("cpu"))
         return inputs[0], targets[0]
 
     def stored_bytes(self, number: int) -> int:
@@ -59,13 +68,17 @@ class LatentSamples:
     folder: LatentFolder
     sample_bytes: int
     """Of the four arrays of one sample, without their headers."""
+    mapped: Mapping[Path, MappedFile]
+    """Files of which the pages of a sample leave the page cache once it is read."""
 
     def __len__(self) -> int:
         return len(self.folder)
 
     def read(self, number: int) -> Tensors:
         """Mean, logarithm of the variance, T5's and CLIP's encodings, bfloat16."""
-        found = self.folder.read([number])
+        file, places = self.folder.places(number) if self.mapped else (None, [])
+        with nullcontext() if file is None else self.mapped[file].uncached(places):
+            found = self.folder.read([number])
         return found.mean[0], found.logvar[0], found.t5[0], found.clip[0]
 
     def stored_bytes(self, number: int) -> int:
@@ -80,7 +93,8 @@ def _sequences(ctx: RankContext, workload: Dataload, stack: ExitStack) -> Sequen
     assert isinstance(spec, PreparedSequences)
     folder = Path(spec.path).expanduser()
     train, _, _ = prepared(folder, spec.sequence_length)
-    return SequenceSamples([folder / TRAIN_FILE], train)
+    file = folder / TRAIN_FILE
+    return SequenceSamples([file], train, MappedFile(file) if workload.cache == "drop" else None)
 
 
 def _latents(ctx: RankContext, workload: Dataload, stack: ExitStack) -> LatentSamples:
@@ -89,4 +103,7 @@ def _latents(ctx: RankContext, workload: Dataload, stack: ExitStack) -> LatentSa
     folder = LatentFolder(Path(spec.path).expanduser())
     first = folder.read([0])
     size = sum(part.nbytes for part in (first.mean, first.logvar, first.t5, first.clip))
-    return LatentSamples(folder.files, folder, size)
+    mapped = {file: MappedFile(file) for file in folder.files} if workload.cache == "drop" else {}
+    for file in mapped.values():
+        file.drop_all()
+    return LatentSamples(folder.files, folder, size, mapped)

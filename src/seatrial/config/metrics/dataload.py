@@ -16,7 +16,7 @@ PREFIX: dict[Origin, str] = {
     "memory_file_system": "memory_",
     "unknown": "unproven_",
 }
-"""Before a figure's name. Prepared sequences, which are mapped into memory, come from the page cache by design."""
+"""Before a figure's name."""
 WORDS: dict[Origin, str] = {
     "storage": "which storage was seen to deliver",
     "page_cache": "of which the page cache had some or all",
@@ -48,6 +48,8 @@ DATALOAD: dict[str, Metric] = {
         for origin, words in WORDS.items()
     },
     "dataload.fetched_share": Metric(
-        "1", "higher", "bytes that the kernel fetched from below the page cache over bytes of the samples"
+        "1",
+        "higher",
+        "share of the samples' bytes that the kernel fetched from below the page cache while they were read",
     ),
 }

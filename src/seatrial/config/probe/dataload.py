@@ -110,7 +110,7 @@ class Dataload(Probe):
     """How workers are started; torch's own choice on Linux under Python up to 3.13 is fork."""
     cache: Literal["drop", "keep"] = "drop"
     """drop: the files' pages leave the page cache before the first batch and after each read of a sample, as if the
-    data were larger than memory."""
+    data were larger than memory; of files that are mapped a sample is fetched in one read."""
     batch_timeout_seconds: PositiveFloat = 120.0
     """A batch that takes longer fails instead of hanging."""
     needed_samples_per_second: PositiveFloat | None = None

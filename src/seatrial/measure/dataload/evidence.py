@@ -1,6 +1,7 @@
-"""Where the bytes of the samples came from, by what each process that read them made the kernel fetch.
+"""Where the bytes of the samples came from, by what the kernel fetched while each was read.
 
-- storage: nearly all of them were fetched from below the page cache.
+- storage: nearly all of them were fetched from below the page cache. What was fetched for one sample counts for no
+  other: read-ahead that answers later reads makes them reads of the page cache.
 - page_cache: they were not, at least in part: what was timed is no reading from storage.
 - memory_file_system: the files lie in memory.
 - unknown: nothing here counts what this file system fetches.
@@ -24,30 +25,18 @@ ENOUGH = 0.9
 
 
 class Fetched(NamedTuple):
-    """Bytes that the kernel fetched for the samples of `stored` bytes."""
+    """Bytes that the kernel fetched of samples of `stored` bytes, at most its own bytes for each."""
 
-    fetched: float
+    fetched: int
     stored: int
 
 
 def fetched_for(batches: Sequence[Batch]) -> Fetched | None:
-    """What the processes fetched for all but the first batch of each: before it there is no count of theirs.
-
-    None where the kernel does not count, or no process made a second batch.
-    """
-    first: dict[int, float] = {}
-    last: dict[int, float] = {}
-    stored = 0
-    for batch in batches:
-        if batch.fetched is None:
-            return None
-        if batch.process in first:
-            stored += batch.stored
-        first.setdefault(batch.process, batch.fetched)
-        last[batch.process] = batch.fetched
-    if not stored:
+    """What was fetched of the samples of all batches; None where the kernel does not count."""
+    fetched = [batch.fetched for batch in batches if batch.fetched is not None]
+    if not batches or len(fetched) < len(batches):
         return None
-    return Fetched(sum(last[process] - first[process] for process in first), stored)
+    return Fetched(sum(fetched), sum(batch.stored for batch in batches))
 
 
 def reached(backing: Backing, found: Fetched | None) -> Origin:

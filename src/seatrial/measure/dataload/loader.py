@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from seatrial.config.probe.dataload import Dataload
 from seatrial.measure.dataload.decoding import Tensors
 from seatrial.measure.dataload.samples import Samples
-from seatrial.measure.storage.counters import own_bytes
+from seatrial.measure.storage.counters import OwnReads
 
 
 class Batch(NamedTuple):
@@ -24,10 +23,8 @@ class Batch(NamedTuple):
     """Stacked tensors [batch_size, ...], or lists of tensors where samples differ in shape."""
     stored: int
     """Bytes of the samples as they are stored."""
-    process: int
-    """Who read them."""
-    fetched: float | None
-    """Bytes that this process has made the kernel fetch from below the page cache, so far; None: not counted."""
+    fetched: int | None
+    """Of `stored`, what the kernel fetched from below the page cache while they were read; None: not counted."""
 
 
 class Read(NamedTuple):
@@ -36,19 +33,28 @@ class Read(NamedTuple):
     number: int
     content: Tensors
     stored: int
+    fetched: int | None
 
 
 class Reading(Dataset[Read]):
-    """Samples by number."""
+    """Samples by number, each with what had to be fetched for it.
+
+    What was fetched beyond a sample (whole pages, read-ahead) counts for no other: a sample that lay in the page
+    cache when it was read was timed as one from there, whoever brought it in.
+    """
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
+        self._reads = OwnReads()
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, number: int) -> Read:
-        return Read(number, self.samples.read(number), self.samples.stored_bytes(number))
+        stored, before = self.samples.stored_bytes(number), self._reads.so_far()
+        content, after = self.samples.read(number), self._reads.so_far()
+        fetched = None if before is None or after is None else min(after - before, stored)
+        return Read(number, content, stored, fetched)
 
 
 class EndlessOrder(Sampler[int]):
@@ -72,13 +78,12 @@ def together(reads: list[Read]) -> Batch:
         if columns is not None
         else tuple(list(read.content) for read in reads)
     )
-    fetched = own_bytes()
+    fetched = [read.fetched for read in reads if read.fetched is not None]
     return Batch(
         torch.tensor([read.number for read in reads]),
         content,
         sum(read.stored for read in reads),
-        os.getpid(),
-        None if fetched is None else fetched.read,
+        sum(fetched) if len(fetched) == len(reads) else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from seatrial.config.probe.dataload import GivenFiles
 from seatrial.errors import MeasurementFailed, UnreadableFile
 from seatrial.measure.dataload.decoding import DECODERS, Tensors
+from seatrial.measure.storage import page_cache
 
 
 class Samples(Protocol):
@@ -88,7 +89,7 @@ def read_part(path: Path, offset: int, size: int, drop: bool) -> bytes:
             parts.append(part)
             missing -= len(part)
         if drop:
-            os.posix_fadvise(handle, offset, size, os.POSIX_FADV_DONTNEED)
+            page_cache.drop_part(handle, offset, size)
     finally:
         os.close(handle)
     return parts[0] if len(parts) == 1 else b"".join(parts)

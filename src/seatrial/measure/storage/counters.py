@@ -7,11 +7,14 @@ a controller's memory, a server's cache) no counter of this machine can see.
 from __future__ import annotations
 
 import glob
+import io
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+OWN = Path("/proc/self/io")
 SECTOR = 512
 """Bytes of a sector in the kernel's statistics, whatever the device's own."""
 
@@ -126,13 +129,36 @@ def own_bytes() -> Moved | None:
     for a read, none for a write.
     """
     try:
-        lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
+        lines = OWN.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     figures = dict(line.split(": ", 1) for line in lines if ": " in line)
     if "read_bytes" not in figures or "write_bytes" not in figures:
         return None
     return Moved(int(figures["read_bytes"]), int(figures["write_bytes"]))
+
+
+class OwnReads:
+    """What `own_bytes` counts as read, in microseconds instead of tens of them: of every sample there is a look."""
+
+    def __init__(self) -> None:
+        self._process, self._file = 0, None  # type: int, io.FileIO | None
+
+    def so_far(self) -> int | None:
+        """Bytes that this process has made the kernel fetch; None where the kernel does not count."""
+        if self._process != os.getpid():  # a file that was opened before a fork still counts the parent
+            self._process, self._file = os.getpid(), _opened(OWN)
+        if self._file is None:
+            return None
+        _, found, rest = os.pread(self._file.fileno(), 4096, 0).partition(b"\nread_bytes: ")
+        return int(rest.partition(b"\n")[0]) if found else None
+
+
+def _opened(path: Path) -> io.FileIO | None:
+    try:
+        return path.open("rb", buffering=0)
+    except OSError:
+        return None
 
 
 def _lustre_bytes(text: str) -> Moved:

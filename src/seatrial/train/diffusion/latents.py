@@ -41,8 +41,11 @@ class LatentFolder:
         """Raises UnreadableFile where the folder holds no such files or a file lacks a column."""
         self.folder, self.files = folder, _files(folder)
         self._batches: list[Any] = []
+        self._file_of: list[Path] = []
         for file in self.files:
-            self._batches += _batches(file)
+            batches = _batches(file)
+            self._batches += batches
+            self._file_of += [file] * len(batches)
         self._ends: list[int] = []
         for batch in self._batches:
             self._ends.append((self._ends[-1] if self._ends else 0) + batch.num_rows)
@@ -66,6 +69,12 @@ class LatentFolder:
         mean, logvar, t5, clip = columns
         return Latents(mean, logvar, t5, clip, None if times is None else torch.tensor(times, dtype=torch.int64))
 
+    def places(self, number: int) -> tuple[Path, list[tuple[int, int]]]:
+        """The file of a sample, and of each of its arrays the address in this process's memory and the bytes."""
+        index = bisect.bisect_right(self._ends, number)
+        batch, row = self._row(number)
+        return self._file_of[index], [_place(batch.column(name), row) for name in COLUMNS]
+
     def facts(self) -> dict[str, object]:
         """What it is, for record and log: the data themselves are too large to be hashed."""
         listing = "".join(f"{file.name} {file.stat().st_size}\n" for file in self.files)
@@ -86,6 +95,16 @@ class LatentFolder:
         except (ValueError, EOFError, TypeError) as problem:
             raise UnreadableFile(self.folder, f"{name} of a sample is no .npy array: {problem}") from problem
         return as_bfloat16(words, self.folder, name)
+
+
+def _place(column: Any, row: int) -> tuple[int, int]:
+    """Address and bytes of an entry of a column of binary values (Arrow's layout: where each begins, then all)."""
+    import pyarrow as pa
+
+    _, begins, values = column.buffers()
+    ends = np.frombuffer(begins, np.int64 if pa.types.is_large_binary(column.type) else np.int32)
+    first, end = ends[column.offset + row : column.offset + row + 2].tolist()
+    return values.address + first, end - first
 
 
 def as_bfloat16(words: np.ndarray, source: Path, name: str) -> torch.Tensor:
