@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from study_on_disk import FINETUNE, GEMM, LAPTOP
 
+from seatrial.analysis.against.metrics import are_interleaved
 from seatrial.analysis.against.table import COLUMNS, against
 from seatrial.analysis.analyse import analyse
 from seatrial.analysis.collect import collect
@@ -315,3 +316,17 @@ def test_the_page_shows_what_changed_and_what_was_not_compared(make_study):
     analyse(study.paths)
     report(study.paths)
     assert "Against an earlier study" not in study.paths.report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("now", "earlier", "expected"),
+    [
+        ("1357", "2468", True),
+        ("1458", "2367", True),
+        ("5678", "1234", False),
+        ("1", "2", False),
+        ("", "12", None),
+    ],
+)
+def test_repeats_in_turn_are_told_from_one_study_after_the_other(now, earlier, expected):
+    assert are_interleaved(list(now), list(earlier)) is expected

@@ -22,6 +22,10 @@ WORDS_OF_RESULT = {
     "no_difference_shown": "no difference shown",
     "not_compared": "not compared",
 }
+ONE_AFTER_THE_OTHER = (
+    "The repeats of both did not run in turn: whatever else changed between their times (load, temperature, who "
+    "else used the network) is in the ratios too."
+)
 CLASS_OF_RESULT = {"worse": "standing slower", "better": "standing not_slower"}
 
 
@@ -59,8 +63,10 @@ def _words(study: StudyTables, rows: Sequence[Row], changed: Sequence[Row]) -> l
     q, least = differences.false_discovery_rate, differences.least
     recorded = [row["fact"] for row in changed if row["origin"] == "recorded"]
     between = f"Changed in between: {', '.join(recorded[:8])}" + (", ..." if len(recorded) > 8 else "")
+    apart = any(row["interleaved"] is False for row in rows)
     return [
         f"Against {name}: {shown}.",
+        *([ONE_AFTER_THE_OTHER] if apart else []),
         "Only the same work on the same kind of machine is compared. Better and worse: adjusted p at most "
         f"{q.value:g} over all metrics together ({q.source}). No difference shown: the whole 95 % interval lies "
         f"within {100 * least.value:g} % of 1 ({least.source}).",

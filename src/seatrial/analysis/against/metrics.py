@@ -8,6 +8,7 @@ paired test is used, but where only the unpaired one can show a difference with 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ class Sides(NamedTuple):
 
 
 class Where(NamedTuple):
-    """What makes repeats of two studies a pair; None where a seed or a node is not known."""
+    """What makes repeats of two studies a pair."""
 
     seed: int
     nodes: str
@@ -73,9 +74,10 @@ def rows_of_match(match: Match, study: Measured, other: Measured) -> Iterator[Ro
     assert match.earlier is not None
     now, before = values_of(match.case, study.measurements), values_of(match.earlier, other.measurements)
     places = places_of(match.case, study.repeats), places_of(match.earlier, other.repeats)
+    in_turn = are_interleaved(starts_of(match.case, study.repeats), starts_of(match.earlier, other.repeats))
     for key in sorted({*now, *before}):
         sides = Sides(now.get(key, {}), before.get(key, {}))
-        yield _row(match, key, sides, places)
+        yield _row(match, key, sides, places) | {"interleaved": in_turn}
 
 
 def values_of(case: Case, measurements: pd.DataFrame) -> dict[Key, dict[int, float]]:
@@ -106,6 +108,26 @@ def places_of(case: Case, repeats: pd.DataFrame) -> dict[int, Where]:
         if not pd.isna(seed) and isinstance(nodes, str) and nodes:
             found[int(repeat)] = Where(int(seed), ",".join(sorted(nodes.split(","))))
     return found
+
+
+def starts_of(case: Case, repeats: pd.DataFrame) -> list[str]:
+    """When the completed repeats of a case started, ascending; ISO 8601 in UTC."""
+    of_case = repeats[(repeats["case_id"] == case.case_id) & (repeats["outcome"] == "completed")]
+    return sorted(str(start) for start in of_case["started_at"].dropna())
+
+
+def are_interleaved(now: Sequence[str], earlier: Sequence[str]) -> bool | None:
+    """Whether repeats of both sides ran in turn, so that drift is no difference between them; None if not known.
+
+    In turn: sides change at least half as often as in A-B-A-B; of one repeat a side nothing cancels.
+    """
+    if not now or not earlier:
+        return None
+    if min(len(now), len(earlier)) < 2:
+        return False
+    sides = [side for _, side in sorted([*((start, 0) for start in now), *((start, 1) for start in earlier)])]
+    turns = sum(a != b for a, b in pairwise(sides))
+    return 2 * turns >= 2 * min(len(now), len(earlier)) - 1
 
 
 def pairs_of(sides: Sides, places: tuple[Mapping[int, Where], Mapping[int, Where]]) -> list[tuple[float, float]]:

@@ -46,14 +46,16 @@ COLUMNS = (
     "ratio_high",
     "interval_method",
     "paired",
+    "interleaved",
     "p_value",
     "q_value",
     "result",
     "note",
 )
 """`value` and `earlier_value`: medians over the repeats that have one (`n`, `earlier_n`). `ratio`: this study over
-the earlier one; of pairs the median of their ratios. One of `case_id` and `earlier_case_id` is empty where a case
-has no equal."""
+the earlier one; of pairs the median of their ratios. `interleaved`: whether both studies' repeats ran in turn;
+where not, whatever else changed between their times is in the ratio too. One of `case_id` and `earlier_case_id` is
+empty where a case has no equal."""
 Row = dict[str, Any]
 
 
