@@ -74,7 +74,7 @@ def _figures(audited: Audited) -> Iterator[str]:
     for part in PARTS:
         if part in seen.shares:
             yield f"{WORDS[part]}: {_figure(seen.shares[part], 100, '%')} of the time"
-    if seen.shares and seen.split_note:
+    if "compute" in seen.shares and seen.split_note:
         yield f"this split is {seen.split_note}"
     if seen.storage is not None and seen.storage.stall_seconds is not None:
         yield f"one checkpoint holds the training up for {seen.storage.stall_seconds:.4g} s"

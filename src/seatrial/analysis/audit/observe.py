@@ -51,17 +51,22 @@ def _timed(observed: Observed, workload: Workload, rules: FindingRules) -> Obser
     told = [one for log in logs if (one := of_training(log)) is not None]
     profiled = of_traces([trace for _, trace in workload.traces]) if workload.traces else None
     if profiled is not None:
-        found = with_series(observed, [_with_stalls(profiled, told)], rules)
+        found = with_series(_noted(observed, [profiled]), [_with_stalls(profiled, told)], rules)
         whole = sum(_seconds(one) for one in told) or found.whole_seconds
         step = found.step_seconds if not told else _step_seconds(told, rules)
         return replace(
             found, profiled_exposed=found.shares.get("communication"), whole_seconds=whole, step_seconds=step
         )
     if told:
-        found = with_series(observed, [one.series for one in told], rules)
+        found = with_series(_noted(observed, told), [one.series for one in told], rules)
         single = all(count == 1 for one in told for count in one.counts)
         return found if single else replace(found, step_seconds=_step_seconds(told, rules), noise=None)
     return _of_totals(observed, logs)
+
+
+def _noted(observed: Observed, told: Sequence[Told]) -> Observed:
+    """With what must be said of the split beside where it comes from."""
+    return replace(observed, split_note="; ".join([observed.split_note, *(one.note for one in told if one.note)]))
 
 
 def _with_stalls(profiled: Told, told: Sequence[Told]) -> RunSeries:

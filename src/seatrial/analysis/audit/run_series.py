@@ -23,6 +23,11 @@ class Told(NamedTuple):
     note: str = ""
 
 
+def host_of(rank: int) -> str:
+    """What a host is called that no log names; ranks of one such host are taken for hosts of their own."""
+    return f"the host of rank {rank}"
+
+
 def of_traces(traces: Sequence[Trace]) -> Told | None:
     """Profiles of one training's ranks, step by step; None where they have no step in common."""
     common = sorted(set.intersection(*({step.step for step in trace.steps} for trace in traces)))
@@ -35,12 +40,16 @@ def of_traces(traces: Sequence[Trace]) -> Told | None:
         for part in SPLIT
     }
     exposed = np.array([[row[step].parts.get("communication", 0.0) for row in rows] for step in common])
-    hosts = tuple(trace.host for trace in traces if trace.host)
+    ranks = [trace.rank if trace.rank is not None else place for place, trace in enumerate(traces)]
+    named = all(trace.host for trace in traces)
+    hosts = tuple(
+        trace.host if named and trace.host else host_of(r) for r, trace in zip(ranks, traces, strict=True)
+    )
     series = RunSeries(
         step=seconds.max(axis=1),
         parts=parts,
         own=seconds - exposed if len(traces) > 1 else None,
-        hosts=hosts if len(hosts) == len(traces) else (),
+        hosts=hosts,
     )
     dropped = max(len(trace.steps) for trace in traces) - len(common)
     note = f"{dropped} profiled steps are not in the profile of every rank" if dropped else ""
@@ -62,10 +71,11 @@ def of_training(log: TrainingLog) -> Told | None:
         return Told(series, counts)
     parts = _parts(noted, whole, np.array(counts, dtype=float))
     own = _own(noted, np.array(counts, dtype=float))
+    hosts = tuple(host_of(rank) for rank in sorted(noted[0].own_seconds))
     note = ""
     if len(timed) < len(log.steps):
         note = f"timers stand beside {len(timed)} of {len(log.steps)} lines; the others are left out"
-    return Told(RunSeries(whole, parts, own, (), series.stalls), counts, note)
+    return Told(RunSeries(whole, parts, own, hosts, series.stalls), counts, note)
 
 
 def _with_parts(log: TrainingLog) -> tuple[tuple[StepTime, ...], list[StepParts]]:

@@ -32,6 +32,8 @@ KERNEL = frozenset({"kernel", "gpu_kernel"})
 OPERATOR = frozenset({"cpu_op", "operator"})
 ANNOTATION = frozenset({"user_annotation"})
 SECONDS = 1e-6
+RESOLVED = 9
+"""Digits of a second that a trace has; what is beyond is of the arithmetic, and would be taken for a series."""
 Span = tuple[float, float]
 
 
@@ -54,7 +56,7 @@ def read_trace(document: dict[str, Any]) -> tuple[Facts, int, Counter[str]] | No
 
 
 class _Span:
-    """One span, in seconds, with the names that matter."""
+    """One span, in microseconds, with the names that matter."""
 
     __slots__ = ("begin", "category", "device", "end", "name", "thread")
 
@@ -86,8 +88,8 @@ class _Span:
         return cls(
             name,
             category.lower(),
-            begin * SECONDS,
-            (begin + length) * SECONDS,
+            begin,
+            begin + length,
             str(device if device is not None else event.get("pid")),
             f"{event.get('pid')}/{event.get('tid')}",
         )
@@ -161,12 +163,13 @@ def _trace(
     steps = []
     for step, begin, end, _ in windows:
         parts: dict[Doing, float] = {
-            "compute": within(compute, begin, end),
-            "communication": within(exposed, begin, end),
-            "data_wait": within(waiting, begin, end),
+            "compute": round(within(compute, begin, end) * SECONDS, RESOLVED),
+            "communication": round(within(exposed, begin, end) * SECONDS, RESOLVED),
+            "data_wait": round(within(waiting, begin, end) * SECONDS, RESOLVED),
         }
-        parts["other"] = max(0.0, end - begin - sum(parts.values()))
-        steps.append(TraceStep(step, end - begin, parts))
+        seconds = round((end - begin) * SECONDS, RESOLVED)
+        parts["other"] = max(0.0, round(seconds - sum(parts.values()), RESOLVED))
+        steps.append(TraceStep(step, seconds, parts))
     where = document.get("distributedInfo")
     info = where if isinstance(where, dict) else {}
     host = document.get("host_name")

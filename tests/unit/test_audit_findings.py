@@ -1,0 +1,158 @@
+"""The findings of an audit: the cause that is in the logs is the main one, and healthy ones have none."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from audit_logs import BY_HAND, CAPTURED
+from audit_traces import together
+
+from seatrial.analysis.audit.audit import Audited, audit, document
+from seatrial.config.findings import FindingRules
+
+RULES = FindingRules()
+
+
+def _only(folder: Path) -> Audited:
+    (found,) = audit(folder, RULES).workloads
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cause", "severity", "words", "profile"),
+    [
+        ("none", "none", "None found", {"own": [0.1] * 4}),
+        ("straggler_node", "minor", "node-2", {"own": [0.1, 0.1, 0.14, 0.1]}),
+        ("interconnect", "inconclusive", "exposed communication", {"own": [0.1] * 4, "communication": 0.08}),
+        ("data_loading", "major", "for data", {"own": [0.1] * 4, "data_wait": 0.06}),
+        ("framework", "major", "none of computing", {"own": [0.1] * 4, "other": 0.06}),
+        ("noise", "minor", "on no particular node", {"own": [0.1] * 4, "hiccups": 0.08}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_profiles_give_the_cause_that_is_in_them(
+    tmp_path: Path, cause: str, severity: str, words: str, profile: dict[str, Any]
+) -> None:
+    together(tmp_path / "run", **profile)
+    first = _only(tmp_path / "run").findings[0]
+    assert (first.cause, first.severity) == (cause, severity)
+    assert words in first.title
+
+
+def test_shares_of_profiles_are_those_that_were_put_in(tmp_path: Path) -> None:
+    together(tmp_path, [0.1] * 4, communication=0.03, data_wait=0.02, other=0.05, spread=0.0)
+    shares = {part: share.value for part, share in _only(tmp_path).observed.shares.items()}
+    assert shares == pytest.approx({"compute": 0.5, "communication": 0.15, "data_wait": 0.1, "other": 0.25})
+
+
+def _torchtitan(steps: int, save_every: int, save_seconds: float) -> str:
+    """A log of steps of about 2 s, each on a line, with checkpoints."""
+    now, lines = dt.datetime(2026, 3, 1), []
+
+    def say(text: str) -> None:
+        stamp = f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}"
+        lines.append(f"[rank0]:[titan] {stamp} - root - INFO - {text}\n")
+
+    for step in range(1, steps + 1):
+        now += dt.timedelta(seconds=2 + 0.001 * (step * 7 % 11))
+        say(f"step: {step:2d}  loss:  8.9482  memory: 30.89GiB(32.51%)  tps: 6,321  tflops: 366.06  mfu: 37.01%")
+        if step % save_every == 0:
+            now += dt.timedelta(seconds=save_seconds + 0.01 * (step // save_every % 3))
+            seconds = save_seconds + 0.01 * (step // save_every % 3)
+            say(f"Finished saving the checkpoint (or staging if async is enabled)in {seconds:.2f} seconds.")
+    return "".join(lines)
+
+
+def test_checkpoint_messages_give_the_share_and_the_finding(tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text(_torchtitan(steps=400, save_every=20, save_seconds=8.0))
+    found = _only(tmp_path)
+    assert found.observed.shares["checkpoint_stall"].value == pytest.approx(8.01 / 48.05, rel=0.02)
+    assert found.observed.step_seconds is not None
+    assert found.observed.step_seconds.value == pytest.approx(2.005, abs=2e-3)
+    assert (found.findings[0].cause, found.findings[0].severity) == ("storage", "minor")
+    assert found.observed.productive is None
+    assert any("productive fraction" in words for words in found.unknown)
+
+
+def test_a_profile_with_the_log_beside_it_has_the_checkpoints_of_the_whole_training(tmp_path: Path) -> None:
+    together(tmp_path, [0.1] * 4)
+    (tmp_path / "train.log").write_text(_torchtitan(steps=400, save_every=20, save_seconds=8.0))
+    found = _only(tmp_path).observed
+    assert found.shares["checkpoint_stall"].value == pytest.approx(8.01 / 48.05, rel=0.02)
+    assert found.shares["compute"].value == pytest.approx(0.901 * (1 - 8.01 / 48.05), rel=0.01)
+    assert found.step_seconds is not None
+    assert found.step_seconds.value == pytest.approx(2.005, abs=2e-3)
+
+
+def test_a_kernel_that_ran_is_no_productive_fraction(tmp_path: Path) -> None:
+    for name in ("nvidia_smi_query_v100.csv", "nvidia_smi_dmon_four_blackwell.log"):
+        (tmp_path / name).write_bytes((CAPTURED / name).read_bytes())
+    found = _only(tmp_path)
+    assert (found.findings[0].cause, found.findings[0].severity) == ("none", "not_known")
+    assert found.observed.productive is None
+    assert any("no productive fraction" in words for words in found.unknown)
+
+
+def test_clocks_that_are_held_down_on_most_devices_are_found(tmp_path: Path) -> None:
+    rows = "".join(f"{d}, 99 %, 1300 MHz, Active\n" * 20 for d in range(4)) + "4, 99 %, 1755 MHz, Not Active\n" * 20
+    heading = "index, utilization.gpu [%], clocks.current.sm [MHz], clocks_throttle_reasons.sw_power_cap\n"
+    (tmp_path / "smi.csv").write_text(heading + rows)
+    first = _only(tmp_path).findings[0]
+    assert first.cause == "compute"
+    assert "held down" in first.title
+
+
+def test_an_idle_device_with_a_low_clock_is_not_judged(tmp_path: Path) -> None:
+    (tmp_path / "dcgmi.txt").write_bytes((CAPTURED / "dcgmi_dmon_rtx2080ti.txt").read_bytes())
+    assert _only(tmp_path).observed.telemetry == ()
+
+
+def test_an_error_of_a_device_is_a_failed_node_and_the_end_of_a_job_is_not(tmp_path: Path) -> None:
+    for name, folder in (("kernel_xid_by_hand.log", BY_HAND), ("megatron_gpt2_64xv100.out", CAPTURED)):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    findings = _only(tmp_path).findings
+    assert [(finding.cause, finding.place.get("host")) for finding in findings] == [("failed_node", "node-7")]
+
+
+def test_captured_timers_of_megatron_say_where_the_time_went(tmp_path: Path) -> None:
+    (tmp_path / "train.out").write_bytes((CAPTURED / "megatron_gpt2_64xv100.out").read_bytes())
+    found = _only(tmp_path).observed
+    # of iterations 2 to 4, the first being left out as warm-up
+    whole = 123.8963 + 124.3622 + 122.224
+    assert found.whole_seconds == pytest.approx(whole)
+    assert found.shares["communication"].value == pytest.approx((16.41763 + 16.77479 + 14.59281) / whole)
+    assert found.productive is not None
+    assert found.productive.value == pytest.approx((107.25186 + 107.36373 + 107.4072) / whole)
+
+
+def test_a_state_and_a_print_of_one_run_are_one_run(tmp_path: Path) -> None:
+    for name in ("huggingface_trainer.log", "huggingface_trainer_state.json"):
+        (tmp_path / name).write_bytes((CAPTURED / name).read_bytes())
+    earlier = json.loads((CAPTURED / "huggingface_trainer_state.json").read_text())
+    earlier |= {"global_step": 10, "log_history": earlier["log_history"][:2]}
+    (tmp_path / "checkpoint-10").mkdir()
+    (tmp_path / "checkpoint-10" / "trainer_state.json").write_text(json.dumps(earlier))
+    found = _only(tmp_path)
+    assert found.observed.runs == 1
+    assert found.observed.step_seconds is not None
+    assert found.observed.step_seconds.value == pytest.approx(0.3209 / 20)
+    assert len(found.workload.repeated) == 2
+
+
+def test_folders_and_programs_are_workloads_of_their_own(tmp_path: Path) -> None:
+    for folder, name in (("a", "megatron_gpt2_64xv100.out"), ("b", "torchtitan_llama3_8b_8xh100.log")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes((CAPTURED / name).read_bytes())
+        (tmp_path / name).write_bytes((CAPTURED / name).read_bytes())
+    names = [one.workload.name for one in audit(tmp_path, RULES).workloads]
+    assert names == ["Megatron-LM", "torchtitan", "a", "b"]
+
+
+def test_the_same_logs_give_the_same_document(tmp_path: Path) -> None:
+    together(tmp_path / "run", [0.1, 0.1, 0.14, 0.1])
+    said = [json.dumps(document(audit(tmp_path / "run", RULES)), allow_nan=False) for _ in range(2)]
+    assert said[0] == said[1]
