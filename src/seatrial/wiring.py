@@ -266,7 +266,7 @@ class Wiring:
 
 
 def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
-    """The tables that `analyse` writes only where something trains, experts are routed, a probe is measured, or a
+    """What `analyse` writes only where something trains, experts are routed, a probe is measured, or a
     feature of the fabric is switched off."""
     workloads = [case.workload for case in plan.cases]
     found = [paths.convergence]
@@ -274,6 +274,7 @@ def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
     found += [paths.routing] if any(isinstance(w, Moe) for w in workloads) else []
     kinds = {workload.kind for workload in workloads}
     found += [paths.probe_table(name) for kind, names in PROBE_TABLES.items() if kind in kinds for name in names]
+    found += [paths.exclude] if "screen" in kinds else []
     found += [paths.ablation] if any(case.target.ablation is not None for case in plan.cases) else []
     found += [paths.nodes, paths.node_metrics] if plan.running else []
     return [str(path) for path in dict.fromkeys(found)]
