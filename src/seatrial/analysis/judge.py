@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seatrial.analysis.bounds import Failed
 from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.comparison import COLUMNS
 from seatrial.analysis.gaps import OF_A_RANK, nodes_not_tested, not_completed, ranks_not_measured, runs_of_logs
 from seatrial.analysis.inputs import PlannedStudy, read_cases
 from seatrial.analysis.judgement import (
-    Failed,
     Judgement,
     incomplete,
     judge_ratio,

@@ -24,16 +24,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from seatrial.analysis.bounds import NONE_FAILED, Failed, bound_of_repeats, bound_of_samples
 from seatrial.analysis.power import ratio_repeats_for, repeats_for
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.statistics import (
-    SMALL_N,
     Bound,
     Side,
     log_spread,
     median,
-    median_bound,
-    order_bound,
     reached_lower_bound,
     reached_median,
 )
@@ -46,19 +44,6 @@ POWER = 0.8
 BoundOf = Callable[[Side, float], Bound]
 """The one-sided bound of what is judged, by side and confidence."""
 PRECEDENCE: tuple[Word, ...] = ("fail", "incomplete", "no_reference", "inconclusive", "pass")
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Repeats that failed and count all the same: MLCommons takes one failed run of a result as its slowest."""
-
-    repeats: int
-    better: Literal["higher", "lower"]
-    """Which way the metric gets better."""
-
-    @property
-    def worst(self) -> float:
-        return math.inf if self.better == "lower" else -math.inf
 
 
 @dataclass(frozen=True)
@@ -94,7 +79,7 @@ def judge_values(
     samples: Sequence[float],
     unit: str,
     planned: int,
-    failed: Failed = Failed(0, "lower"),
+    failed: Failed = NONE_FAILED,
     among: int = 1,
 ) -> Judgement:
     """Judge the values of a group, one per measured repeat of `planned`; with a single repeat, its `samples`.
@@ -121,7 +106,9 @@ def judge_values(
     spread = log_spread(values)
 
     def bound_of(side: Side, confidence: float) -> Bound:
-        return _of_samples(samples, side, confidence) if n == 1 else _bound(values, failed, side, confidence)
+        if n == 1:
+            return bound_of_samples(samples, side, confidence)
+        return bound_of_repeats(values, failed, side, confidence)
 
     def needed(distance: float, confidence: float) -> int | None:
         return None if spread is None else repeats_for(distance, spread, confidence, POWER, n)
@@ -205,26 +192,6 @@ def worst(criterion: Criterion, judgements: Sequence[tuple[str, Judgement]]) -> 
     return replace(decisive, reason=reason)
 
 
-def _bound(values: Sequence[float], failed: Failed, side: Side, confidence: float) -> Bound:
-    """One-sided bound of the median over `values` and the failed repeats, which have no figure.
-
-    A bound that depends on the figure taken for them is none.
-    """
-    if not failed.repeats:
-        return median_bound(values, side, confidence)
-    edge = max(values) if failed.better == "lower" else min(values)
-    beyond = edge + math.copysign(1 + abs(edge), failed.worst)
-    one, other = (median_bound([*values, *([v] * failed.repeats)], side, confidence) for v in (edge, beyond))
-    return one if one.value == other.value else Bound(None, "none (it would be a failed run's)")
-
-
-def _of_samples(samples: Sequence[float], side: Side, confidence: float) -> Bound:
-    """One-sided bound over the samples of a single repeat; log-t where they are too few for order statistics and
-    the confidence is a corrected one."""
-    found = order_bound(samples, side, confidence)
-    return found if found.value is not None or len(samples) < SMALL_N else median_bound(samples, side, confidence)
-
-
 def _strict(criterion: Criterion, among: int) -> float:
     """The confidence that one of `among` needs to fail the whole (Bonferroni)."""
     return 1 - (1 - criterion.confidence) / among
@@ -263,7 +230,11 @@ def _decide(
     most = None
     if middle > 0 and bound > 0:
         most = needed(abs(math.log(bound / middle)), _strict(criterion, among))
-    more = f"about {most} repeats would settle it" if most else "how many repeats would settle it is not known"
+    more = (
+        f"about {most} repeats would settle it in 4 of 5 studies, were this the truth"
+        if most
+        else "how many repeats would settle it is not known"
+    )
     return Judgement("inconclusive", f"{found}; {span}; {more}", *figures, n_needed=most)
 
 

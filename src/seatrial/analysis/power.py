@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
-from scipy import optimize, stats
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
 
 from seatrial.analysis.statistics import SMALL_N
 
@@ -60,11 +62,13 @@ def repeats_for(difference: float, noise: float, confidence: float, power: float
     for n in range(start, SMALL_N):
         if settles(n, noise, difference, confidence) >= power:
             return n
-    sizes = np.arange(max(start, SMALL_N), MOST_REPEATS + 1)
-    allowed = stats.binom.ppf(1 - confidence, sizes, 0.5)
-    allowed = np.where(stats.binom.cdf(allowed, sizes, 0.5) <= (1 - confidence) * (1 + 1e-12), allowed, allowed - 1)
-    beyond = 1.0 if noise <= 0 else float(stats.norm.cdf(difference / noise))
-    enough = (stats.binom.sf(sizes - allowed - 1, sizes, beyond) >= power) & (allowed >= 0)
+    first = max(start, SMALL_N)
+    sizes = np.arange(first, MOST_REPEATS + 1)
+    allowed = _allowed_misses(confidence)[first:]
+    beyond = 1.0 if noise <= 0 else float(special.ndtr(difference / noise))
+    # at least sizes - allowed of them beyond the bound, by the incomplete beta function: scipy.stats is slow here
+    chance = special.bdtrc(sizes - np.maximum(allowed, 0) - 1, sizes, beyond)
+    enough = (chance >= power) & (allowed >= 0)
     return int(sizes[np.argmax(enough)]) if enough.any() else None
 
 
@@ -117,12 +121,19 @@ def ratio_repeats_for(
 
 def _order_misses(n: int, confidence: float) -> int | None:
     """How many values may lie on the wrong side for order statistics to settle; None where log-t is used."""
-    if n < SMALL_N:
+    if n < SMALL_N or n > MOST_REPEATS:
         return None
-    allowed = int(stats.binom.ppf(1 - confidence, n, 0.5))
-    if stats.binom.cdf(allowed, n, 0.5) > (1 - confidence) * (1 + 1e-12):
-        allowed -= 1
+    allowed = int(_allowed_misses(confidence)[n])
     return allowed if allowed >= 0 else None
+
+
+@cache
+def _allowed_misses(confidence: float) -> NDArray[np.int64]:
+    """[MOST_REPEATS + 1]: the largest k with P(binomial(n, 1/2) <= k) <= 1 - confidence for every n; -1: none."""
+    sizes = np.arange(MOST_REPEATS + 1)
+    allowed = stats.binom.ppf(1 - confidence, np.maximum(sizes, 1), 0.5).astype(np.int64)
+    over = stats.binom.cdf(allowed, np.maximum(sizes, 1), 0.5) > (1 - confidence) * (1 + 1e-12)
+    return np.asarray(np.where(over, allowed - 1, allowed), dtype=np.int64)
 
 
 def _combined(n: int, noise: float, error: float, degrees: float) -> tuple[float, float]:
