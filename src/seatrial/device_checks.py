@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NoReturn
 
 from seatrial.case import Case
 from seatrial.config.probe import Dataload, Gemm, Memory
-from seatrial.config.probe.dataload import GivenFiles, PreparedLatents, PreparedSequences, SyntheticFiles
+from seatrial.config.probe.dataload import SyntheticFiles
 from seatrial.config.target import Target
 from seatrial.config.training import Training
 from seatrial.errors import ConfigError
@@ -52,23 +51,13 @@ def _memory(target: Target) -> tuple[float, str] | None:
 
 
 def check_dataload(plan: Plan, case: Case, workload: Dataload) -> None:
-    """Raise ConfigError for data that are not there, a place without a path, and a training that is none."""
+    """Raise ConfigError for a place without a path, and a training that is none."""
     place = f"experiments.{case.experiment}.workload"
     spec = workload.dataset
-    if isinstance(spec, GivenFiles | PreparedSequences | PreparedLatents):
-        _must_be_folder(plan, f"{place}.dataset.path", spec.path)
-    elif isinstance(spec, SyntheticFiles):
-        if spec.path is not None:
-            _must_be_folder(plan, f"{place}.dataset.path", spec.path)
-        if spec.storage is not None:
-            _check_storage(plan, f"{place}.dataset.storage", case.target, spec.storage)
+    if isinstance(spec, SyntheticFiles) and spec.storage is not None:
+        _check_storage(plan, f"{place}.dataset.storage", case.target, spec.storage)
     if workload.needed_by is not None:
         _check_needed_by(plan, f"{place}.needed_by", workload.needed_by)
-
-
-def _must_be_folder(plan: Plan, key: str, name: str) -> None:
-    if not Path(name).expanduser().is_dir():
-        _refuse(plan, key, "there is no such folder", name, "a folder that exists")
 
 
 def _check_storage(plan: Plan, key: str, target: Target, name: str) -> None:

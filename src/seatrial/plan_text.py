@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.case import Case
+from seatrial.folder_checks import folders_to_look_for
 from seatrial.planned import Plan
 from seatrial.units import format_figure, format_minutes
 
@@ -36,7 +37,7 @@ def print_plan(plan: Plan, today: dt.date | None = None) -> None:
 def totals(plan: Plan, today: dt.date) -> list[str]:
     """The plan's totals, a line each; hours are upper bounds (every repeat at its time limit)."""
     subjects, survey = plan.study.references.subjects, plan.study.references.survey
-    lines = [f"{len(plan.cases)} cases, {plan.repeats} repeats", *_outvoted(plan)]
+    lines = [f"{len(plan.cases)} cases, {plan.repeats} repeats", *_outvoted(plan), *folders_to_look_for(plan)]
     if plan.repeats_to_ingest:
         lines.append(
             f"{plan.repeats - plan.repeats_to_ingest} repeats to run, {plan.repeats_to_ingest} to ingest "

@@ -23,6 +23,7 @@ from seatrial.config.probe.screen import LEAST_MEMBERS
 from seatrial.config.target import Target
 from seatrial.device_checks import check_dataload, check_room
 from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.folder_checks import check_folders
 from seatrial.measure.ceilings.links import by_the_network, whole_leaves
 from seatrial.measure.moe_alltoall.loads import gini_floor, least_tokens
 from seatrial.measure.moe_alltoall.trace import check_trace, read_trace
@@ -53,6 +54,7 @@ def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
         check_room(plan, case, workload)
     if isinstance(workload, Dataload):
         check_dataload(plan, case, workload)
+    check_folders(plan, case)
 
 
 def _check_ranks(plan: Plan, case: Case, workload: AcrossRanks) -> None:

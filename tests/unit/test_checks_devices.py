@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from seatrial.checks import check_plan
 from seatrial.errors import ConfigError
 from seatrial.plan import make_plan
+from seatrial.plan_text import totals
 from seatrial.planned import Plan
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -83,7 +85,6 @@ def test_what_is_larger_than_the_stated_memory_is_refused(conf: Path, words: lis
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["++experiments.dataload.workload.dataset.path=/nowhere"], "there is no such folder"),
         (["++experiments.dataload.workload.dataset.storage=scratch"], "has no path for this storage"),
         (["experiments.dataload.workload.needed_by=gemm"], "allowed: diffusion"),
         (["experiments.gemm_sustained.workload.sustained_seconds=3600"], "time limit"),
@@ -93,6 +94,26 @@ def test_what_is_larger_than_the_stated_memory_is_refused(conf: Path, words: lis
 def test_what_can_never_be_done_is_refused_with_its_key(conf: Path, words: list[str], said: str) -> None:
     text = refused(conf, "target=mini_slurm", *words)
     assert said in text and "experiments." in text
+
+
+def test_a_folder_that_is_not_here_is_refused_only_where_the_target_is_this_machine(conf: Path) -> None:
+    """On a login node the same missing path of both probes is a warning each, by its key."""
+    with (conf / "study" / "places.yaml").open("w") as study:
+        study.write(
+            "# @package _global_\ndefaults:\n  - /workload@experiments.saved.workload: checkpoint\n"
+            "  - /workload@experiments.input.workload: dataload\n  - _self_\ntitle: x\ndescription: x\n"
+            "experiments: {saved: {repeats: 1}, input: {repeats: 1}}\n"
+        )
+    keys = "experiments.saved.workload.path", "experiments.input.workload.dataset.path"
+    for key in keys:
+        words = ["study=places", *UNBOUNDED, *(f"++{other}=/tmp" for other in keys if other != key)]
+        elsewhere = make_plan([*words, "target=dgx_h100", f"++{key}=/nowhere"], conf)
+        check_plan(elsewhere)
+        (warning,) = [line for line in totals(elsewhere, dt.date(2026, 11, 23)) if "warning" in line]
+        assert f"{key}=/nowhere is no folder on this machine" in warning and "dgx_h100" in warning
+        with pytest.raises(ConfigError, match="there is no such folder") as refusal:
+            check_plan(make_plan([*words, "target=local", f"++{key}=/nowhere"], conf))
+        assert refusal.value.key == key
 
 
 def test_a_training_of_the_study_may_say_what_is_needed(conf: Path) -> None:
