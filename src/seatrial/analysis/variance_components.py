@@ -2,7 +2,8 @@
 
 y = a fixed mean of each cell + one random effect for each factor + the rest. The estimates solve the expectations
 of the quadratic forms |Z'My|^2, M taking the cells' means away (Rao 1971); where the design is balanced they are
-those of the analysis of variance and, where positive, of REML. Effects are taken for normal in the intervals only.
+those of the analysis of variance and, where positive, of REML; in any other they are unbiased, if less sharp than
+REML. Effects are taken for normal in the intervals only.
 """
 
 from __future__ import annotations

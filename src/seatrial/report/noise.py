@@ -26,20 +26,20 @@ WORDS_OF_COMPONENT = {
 
 
 def section(study: StudyTables) -> ProbeSection | None:
-    """None where nothing runs here. Raises UnreadableFile where analyse has not run."""
-    if not study.runs_something:
+    """None where there is no series and no component is known. Raises UnreadableFile where analyse has not run."""
+    if not study.cases:
         return None
-    series = _read(study)
-    if not series:
-        return None
+    series = _read(study) if study.runs_something else []
     frame = read_csv(study.paths.variance, variance.COLUMNS, ("note", "interval_method"))
-    tables = [_scatter_table(series), _variance_table(rows_of(frame))]
+    tables = [found for found in (_scatter_table(series), _variance_table(rows_of(frame))) if found.rows]
+    if not tables:
+        return None
     return ProbeSection(
         name="noise",
         title="Noise",
         short="Noise",
-        words=_words(study),
-        tables=[found for found in tables if found.rows],
+        words=_words(study) if series else [],
+        tables=tables,
     )
 
 
