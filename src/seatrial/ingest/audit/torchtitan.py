@@ -32,6 +32,8 @@ _SAVED = re.compile(
     r"^Finished saving the checkpoint(?: \(or staging if async is enabled\))? ?in (\d{1,9}\.\d+) seconds", re.ASCII
 )
 _BEGINS = re.compile(r"^Training starts at step (\d{1,12})", re.ASCII)
+LONGEST_METRICS = 1000
+"""Characters of a metrics line."""
 _CLOCK = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -75,7 +77,7 @@ class TorchtitanReader:
         if _BEGINS.match(text) or _VALIDATE.match(text):
             rank.interrupted = True
             return READ
-        metrics = _METRICS.match(text)
+        metrics = _METRICS.match(text) if len(text) <= LONGEST_METRICS else None
         if metrics is None:
             return "a metrics line that is not whole"
         self._metrics(rank, int(metrics["step"]), time, metrics["mfu"])
