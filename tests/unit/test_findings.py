@@ -264,6 +264,17 @@ def test_causes_are_ranked_by_what_they_cost_and_suspicions_come_last():
     assert firm == sorted(firm, reverse=True)
 
 
+def test_less_than_half_of_the_time_productive_makes_the_main_finding_major():
+    observed = Made(slow="n3").observed(1)
+    assert first(observed).severity == "minor"
+    assert first(replace(observed, productive=known(0.45))).severity == "major"
+
+
+def test_of_fully_sharded_parameters_the_profile_says_what_is_exposed():
+    hidden = Observed(where="case", title="x", runs=3, profiled_exposed=known(0.4), fabric=SLOW_EVERYWHERE)
+    assert first(hidden).cause == "interconnect"
+
+
 def test_the_rules_are_configuration():
     lenient = FindingRules(least_share=Threshold(value=0.5, source="our site"))
     assert first(Made(data=0.05).observed(1), lenient).cause == "none"

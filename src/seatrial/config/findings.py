@@ -13,11 +13,12 @@ class FindingRules(Closed):
     """What counts as held back, and by what; shares are of the time on the training clock and in checkpoints."""
 
     productive_low: Threshold = Threshold(value=0.5, source=f"below 50 %: {USUAL} utilisation can be read that way")
-    """A productive fraction below it makes a finding `major`."""
+    """Of a workload whose productive fraction lies below it the main finding is `major`."""
     productive_high: Threshold = Threshold(
         value=0.7, source=f"above 70 % is healthy: {USUAL} utilisation can be read that way"
     )
-    """Above it no fault is sought behind communication and idle time of which no probe says that it is one."""
+    """Above it no fault is sought behind exposed communication of which no probe says that it is one. A cause that
+    alone costs more than what is left to 1 is `major`."""
     least_share: Threshold = Threshold(
         value=0.05, source="the bound that is usual for checkpoints: what costs less is within run-to-run noise"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from seatrial.analysis.findings import (
     compute,
@@ -35,7 +36,8 @@ FIRM = ("major", "minor")
 def diagnose(observed: Observed, rules: FindingRules) -> list[Finding]:
     """What holds the workload back, what costs most first; never empty.
 
-    Findings come before suspicions (inconclusive). Where there is neither, one entry of cause `none` says what was
+    Findings come before suspicions (inconclusive). The first is major where less than `productive_low` of the time
+    is productive. Where there is neither, one entry of cause `none` says what was
     looked at: severity `none` where the step was split, `not_known` where it was not, or where the workload is
     slower than its reference beyond doubt and nothing of what was measured says why.
     """
@@ -43,7 +45,11 @@ def diagnose(observed: Observed, rules: FindingRules) -> list[Finding]:
     found = [finding for look in looks for finding in look.findings]
     if not found:
         return [_none(observed, looks)]
-    return sorted(found, key=lambda finding: rank(observed, finding))
+    first, *others = sorted(found, key=lambda finding: rank(observed, finding))
+    wasted = observed.productive is not None and observed.productive.under(rules.productive_low.value)
+    if wasted and first.severity == "minor":
+        first = replace(first, severity="major")
+    return [first, *others]
 
 
 def rank(observed: Observed, finding: Finding) -> tuple[bool, bool, float]:

@@ -66,7 +66,6 @@ class RankTime:
     own_seconds: float
     host: str | None = None
     wait_seconds: float | None = None
-    data_wait_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,6 @@ class Noise:
     p95_over_p50: Estimate | None = None
     hiccups: Estimate | None = None
     lost: Estimate | None = None
-    between_runs_cov: Estimate | None = None
 
 
 @dataclass(frozen=True)

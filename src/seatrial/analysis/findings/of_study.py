@@ -85,6 +85,7 @@ def _training(
         hosts=tuple(dict.fromkeys(host for record in records for host in hosts_of(record))),
         ranks=case.target.world_size,
         split_note="" if records else "no repeat completed",
+        profiled_exposed=_profiled(measurements, case),
         mfu=_share(medians_by_repeat(measurements, case.case_id, "train.mfu")),
         minutes_to_quality=_minutes(paths, case),
         telemetry=sampled([(record, hosts_of(record)) for record in records]),
@@ -151,6 +152,15 @@ def _own_checkpoints(case: Case, runs: Sequence[RunSeries]) -> Storage | None:
         return Storage(stall_seconds=seconds)
     mu = seconds_between_failures(hours, case.target.accelerators or case.target.world_size)
     return Storage(stall_seconds=seconds, optimum_share=blocking_share(seconds, young_interval(seconds, mu)))
+
+
+def _profiled(measurements: pd.DataFrame, case: Case) -> Estimate | None:
+    """Exposed communication of profiled steps over the median step, run by run."""
+    exposed = medians_by_repeat(measurements, case.case_id, "train.profiled_exposed_communication_time")
+    steps = medians_by_repeat(measurements, case.case_id, STEP)
+    if len(exposed) != len(steps) or not steps:
+        return None
+    return _share([part / whole for part, whole in zip(exposed, steps, strict=True)])
 
 
 def _title(case: Case) -> str:

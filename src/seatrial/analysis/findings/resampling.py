@@ -84,15 +84,16 @@ def resample(runs: Sequence[Mapping[str, Array]], seed: int = 0) -> Resampled:
 
 
 def drawn_sums(values: Sequence[float], seed: int = 1) -> Array | None:
-    """[RESAMPLES] sums of as many values drawn from `values`, which do not depend on each other; None for one."""
-    if not values:
-        return np.zeros(RESAMPLES)
-    if len(values) < 2:
-        return None
+    """[RESAMPLES] sums of as many values as there are, which do not depend on each other; None for one.
+
+    Their mean is drawn from Student's t, because of two or three values a bootstrap knows too few sums.
+    """
+    n = len(values)
+    if n < 2:
+        return None if n else np.zeros(RESAMPLES)
     found, draw = np.asarray(values, dtype=float), np.random.default_rng(seed)
-    # of n values the bootstrap's spread is short by (n - 1) / n, which matters for few of them
-    sums = found[draw.integers(0, len(found), size=(RESAMPLES, len(found)))].sum(axis=1)
-    return np.maximum(0.0, found.sum() + (sums - found.sum()) * math.sqrt(len(found) / (len(found) - 1)))
+    away = draw.standard_t(n - 1, RESAMPLES) * math.sqrt(n) * float(np.std(found, ddof=1))
+    return np.maximum(0.0, float(found.sum()) + away)
 
 
 def _block(run: Array) -> int:
