@@ -56,6 +56,19 @@ def test_dmon_as_csv_with_times_and_a_row_that_is_cut_off() -> None:
     assert sum(found.skipped.values()) == 1
 
 
+def test_dmon_with_the_performance_metrics_of_hopper() -> None:
+    found = read_text(
+        "# gpu    pwr  gtemp  mtemp     sm    mem   mclk   pclk      gract     smutil     mmaact\n"
+        "# Idx      W      C      C      %      %    MHz    MHz      GPM:%      GPM:%      GPM:%\n"
+        "    0    360     55     56    100     16   1593   1410          \u2013          -          -\n"
+        "    0    510     55     56    100     60   1593   1410         99         41         20\n"
+    )
+    assert values(found.facts, "0", "sm_active") == (0.41,)
+    assert values(found.facts, "0", "tensor_active") == (0.2,)
+    assert values(found.facts, "0", "utilisation") == (1.0, 1.0)
+    assert (found.read, dict(found.skipped)) == (4, {})
+
+
 def test_processes_of_pmon_are_not_taken_for_devices() -> None:
     pmon = (
         "# gpu         pid   type     sm    mem\n# Idx           #    C/G      %      %\n    0  20941   C  92  52\n"

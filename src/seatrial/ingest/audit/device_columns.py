@@ -30,7 +30,7 @@ SMI_DMON: Columns = {
     "gract": ("engine_active", PERCENT),
     "smutil": ("sm_active", PERCENT),
     "smocc": ("sm_occupancy", PERCENT),
-    "dram": ("dram_active", PERCENT),
+    "mmaact": ("tensor_active", PERCENT),
 }
 """`nvidia-smi dmon`; `sm` is the share of the time in which a kernel ran, as utilization.gpu; `temp` is of old
 drivers, the last four are of `--gpm-metrics`, on Hopper and later."""

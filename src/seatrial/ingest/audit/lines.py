@@ -12,7 +12,9 @@ READ = ""
 """What a reader answers for a line that it has taken whole."""
 LONGEST = 8192
 """Characters; known lines are shorter, longer ones are not looked through."""
-NO_VALUE = frozenset({"", "-", "n/a", "na", "nan", "not supported", "unknown error", "insufficient permissions"})
+NO_VALUE = frozenset(
+    {"", "-", "\u2013", "n/a", "na", "nan", "not supported", "unknown error", "insufficient permissions"}
+)
 """What programs print in place of a figure that they have not, without brackets, in lower case."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _FIGURE = re.compile(r"[-+]?(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][-+]?\d{1,3})?", re.ASCII)

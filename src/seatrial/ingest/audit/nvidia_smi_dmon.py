@@ -13,8 +13,6 @@ from seatrial.ingest.audit.device_columns import SMI_DMON, DeviceReadings
 from seatrial.ingest.audit.facts import Facts, Quantity
 from seatrial.ingest.audit.lines import READ, figure
 
-UNITS = frozenset({"idx", "w", "c", "%", "mhz", "mb", "mb/s", "#", "yyyymmdd", "hh:mm:ss", "bool", "gb/s", "kb/s"})
-
 
 class SmiDmonReader:
     """Reads the rows below the last heading."""
@@ -45,7 +43,7 @@ class SmiDmonReader:
         if "gpu" in names and any(name in SMI_DMON for name in names):
             self._columns = names
             return READ
-        if self._columns and names and all(name in UNITS for name in names):
+        if len(names) == len(self._columns) and "idx" in names:  # the line of units below it
             return READ
         return None
 
