@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 RESAMPLES = 1000
 MOST_BLOCKS = 200
 """Longer blocks do no harm; more of them cost time."""
+FEWEST_OF_ONE_RUN = 5
+"""Blocks; with fewer there is no interval. Of several runs FEWEST_BLOCKS, because their own spread serves else."""
 FEWEST_RUNS = 5
 """From so many runs on the interval is of the runs, by order statistics; below it of their steps."""
 
@@ -75,11 +77,13 @@ def resample(runs: Sequence[Mapping[str, Array]], seed: int = 0) -> Resampled:
     of_runs = np.array([table.sum(axis=0) for table in tables])
     by_name = {name: of_runs[:, index] for index, name in enumerate(names)}
     blocks = sum(len(table) // length for table in tables)
-    if blocks < FEWEST_BLOCKS:
+    if blocks < (FEWEST_BLOCKS if len(tables) > 1 else FEWEST_OF_ONE_RUN):
         return Resampled(by_name, {}, 0.0, steps)
     draw = np.random.default_rng(seed)
     drawn = np.sum([_drawn_sums(table, min(length, len(table)), draw) for table in tables], axis=0)
-    wide = math.sqrt(blocks / (blocks - 1)) * float(stats.t.ppf(0.975, blocks - 1))
+    # blocks that overlap in so short a series differ less than blocks of a long one would
+    wide = math.sqrt(blocks / (blocks - 1) / (1 - min(0.5, len(tables) * length / steps)))
+    wide *= float(stats.t.ppf(0.975, blocks - 1))
     return Resampled(by_name, {name: drawn[:, index] for index, name in enumerate(names)}, wide, steps)
 
 

@@ -42,20 +42,24 @@ def look(observed: Observed, rules: FindingRules) -> Look:
     found = severity(late.persistent, rules)
     if found is None:
         return Look(seen=(f"{said}; {late.place} is slowest, which costs {share_words(late.persistent)}",))
-    return Look((_finding(observed, rules, late, _firm(observed, late, found)),))
+    return Look((_finding(observed, rules, late, _firm(observed, rules, late, found)),))
 
 
 def _stands_out(late: Lateness, rules: FindingRules) -> bool:
-    """Whether the place is slower than the rule allows, the whole interval of it, and beyond the others' spread."""
-    if late.over_median is None or not late.over_median.over(1 + rules.straggler_slower.value):
+    """Whether the place is slower than the rule allows and beyond the others' spread, in most steps."""
+    if late.over_median is None or late.over_median.value <= 1 + rules.straggler_slower.value:
         return False
     if late.slowest_in is not None and late.slowest_in < rules.straggler_persistence.value:
         return False
     return late.places < FEWEST_PLACES or late.robust_z is None or late.robust_z > rules.straggler_z.value
 
 
-def _firm(observed: Observed, late: Lateness, found: Severity) -> Severity:
-    """Of two places, or against the ranks' own waits, a straggler stays a suspicion unless a probe confirms it."""
+def _firm(observed: Observed, rules: FindingRules, late: Lateness, found: Severity) -> Severity:
+    """A suspicion without an interval beyond the rule; of two places, or against the ranks' own waits, as well,
+    unless a probe confirms it.
+    """
+    if late.over_median is None or not late.over_median.over(1 + rules.straggler_slower.value):
+        return "inconclusive"
     if _confirmed(observed, late):
         return found
     return "inconclusive" if late.places < FEWEST_PLACES or _waits_least(observed, late) is False else found
