@@ -144,7 +144,7 @@ def _training(
     """The row of one training case of the study, or of logs handed over."""
     family = case.target.accelerator.family if case.target.accelerator else None
     row = _training_columns(case, known, references, family)
-    why = [reason for reason in (_incomparable(paths, case, family), known.problem) if reason]
+    why = [reason for reason in (_incomparable(paths, case), known.problem) if reason]
     if why:
         return row | undefined("; ".join(why)), None
     others, left_out = _without(known.submitters, table)
@@ -210,19 +210,28 @@ def _training_columns(case: Case, known: Comparable, references: References, fam
     }
 
 
-def _incomparable(paths: StudyPaths, case: Case, family: str | None) -> str | None:
+def _incomparable(paths: StudyPaths, case: Case) -> str | None:
     """Why nothing published compares with a training, or None."""
+    if why := incomparable_beforehand(case):
+        return why
+    assert isinstance(case.workload, Training | External | MlperfLogs)
+    differences = _loaded(paths, case)
+    return f"not the same work as {case.workload.benchmark}: {'; '.join(differences)}" if differences else None
+
+
+def incomparable_beforehand(case: Case) -> str | None:
+    """Why nothing published compares with a training, as far as that is known before it runs, or None."""
     assert isinstance(case.workload, Training | External | MlperfLogs)
     if case.workload.benchmark is None:
         return f"{case.experiment} is not an MLPerf benchmark: nothing published is the same work"
     if not isinstance(case.workload, LlmFinetune | MlperfLogs):
         what = f"{case.experiment} ({case.workload.kind})"
         return f"nothing shows that {what} is the same work as {case.workload.benchmark}"
-    if differences := unlike(case.workload, case.target.world_size) or _loaded(paths, case):
+    if differences := unlike(case.workload, case.target.world_size):
         return f"not the same work as {case.workload.benchmark}: {'; '.join(differences)}"
     if case.target.ablation is not None:
         return f"runs with {case.target.ablation} switched off on purpose: published systems have all on"
-    if family is None or not case.target.accelerators:
+    if case.target.accelerator is None or case.target.accelerator.family is None or not case.target.accelerators:
         return f"target {case.target.name} has no accelerator of a published family"
     return None
 

@@ -55,7 +55,7 @@ def judged(
             "standing": "inconclusive",
             "note": _notes(reference.note, gap or "no repeat reached the quality"),
         }
-    against = _estimate_of(reference, reference.minutes)
+    against = estimate_of_reference(reference, reference.minutes)
     result = ratio(measured, against)
     bounds = {
         "ratio": result.value,
@@ -68,7 +68,7 @@ def judged(
     return found | bounds | _standing(row, result, spread, reference, against, gap)
 
 
-def _estimate_of(reference: Reference, minutes: float) -> Estimate:
+def estimate_of_reference(reference: Reference, minutes: float) -> Estimate:
     """The reference's minutes with what is known of their error."""
     if reference.band is not None:
         band = reference.band
