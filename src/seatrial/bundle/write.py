@@ -1,0 +1,110 @@
+"""Making a bundle of a study's folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from seatrial.analysis.inputs import read_plan
+from seatrial.bundle.archive import pack
+from seatrial.bundle.describe import environment, write_crate, write_environment
+from seatrial.bundle.manifest import MANIFEST, digest, manifest_text
+from seatrial.bundle.signature import sign
+from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.paths import StudyPaths
+from seatrial.record import Record
+
+ENDING = ".tar.zst"
+NEEDED = ("study.json", "verdicts.json", "tables/measurements.parquet", "tables/repeats.csv")
+"""Without these there is nothing to check."""
+LEFT_OUT = ("prepared", "checkpoints")
+"""Weights and data that preparations and trainings leave: large, and no record of what was measured."""
+
+
+def write_bundle(folder: Path, output: Path, key: Path | None = None) -> int:
+    """Write `output` (NAME.tar.zst) of the study in `folder`; how many files it holds.
+
+    With `key`, a private key of OpenSSH, its manifest is signed. Nothing is left where it fails. Raises ConfigError
+    for a folder that is not an analysed study, an output that cannot be written, or a key that cannot sign;
+    UnreadableFile for a study that cannot be read.
+    """
+    _check(folder, output)
+    paths = StudyPaths(folder)
+    plan = read_plan(paths)
+    files = sorted(_files(folder))
+    with tempfile.TemporaryDirectory(prefix="seatrial-bundle-") as made:
+        root = Path(made)
+        named = [f"{plan.study.name}/{file}" for file in files]
+        for file, name in zip(files, named, strict=True):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / file, root / name)
+        records = list(_records(root / plan.study.name))
+        write_environment(root, environment(records, _left_out(folder)))
+        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        write_crate(root, study.get("study", study), named, max((r.finished_at for r in records), default=None))
+        every = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+        (root / MANIFEST).write_text(manifest_text({n: digest(root / n) for n in every}), encoding="utf-8")
+        if key is not None:
+            sign(root, key)
+        pack(root, output)
+        return len(every)
+
+
+def _check(folder: Path, output: Path) -> None:
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    if missing:
+        raise ConfigError(
+            f"not an analysed study: it lacks {', '.join(missing)}",
+            key="results/STUDY",
+            value=str(folder),
+            allowed="the folder of a study after `seatrial analyse`",
+        )
+    if not output.name.endswith(ENDING):
+        raise ConfigError(
+            "a bundle is a tar under zstd",
+            key="--output",
+            value=str(output),
+            allowed=f"a name that ends in {ENDING}",
+        )
+    if not output.parent.is_dir():
+        raise ConfigError(
+            "there is no such folder", key="--output", value=str(output.parent), allowed="a folder that exists"
+        )
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(
+            "the bundle would lie in what it holds", key="--output", value=str(output), allowed="a place outside"
+        )
+
+
+def _files(folder: Path) -> Iterable[str]:
+    """Every file of the study but hidden ones (locks, halves of files) and what is LEFT_OUT."""
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder)
+        if path.is_symlink():
+            raise UnreadableFile(path, "a link: what it stands for may change, and a bundle holds files only")
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if path.is_file() and not hidden and not set(inside.parts[:-1]) & set(LEFT_OUT):
+            yield str(inside)
+
+
+def _left_out(folder: Path) -> dict[str, Any]:
+    """How much was left out, by folder."""
+    found = {}
+    for name in LEFT_OUT:
+        sizes = [p.stat().st_size for place in folder.rglob(name) for p in place.rglob("*") if p.is_file()]
+        if sizes:
+            found[name] = {"files": len(sizes), "bytes": sum(sizes)}
+    return found
+
+
+def _records(folder: Path) -> Iterable[Record]:
+    """The records that can be read; what cannot stays in the bundle as it is, and `collect` says why."""
+    for path in sorted((folder / "records").glob("*/*.json")):
+        try:
+            yield Record.read(path)
+        except UnreadableFile:
+            continue

@@ -1,0 +1,260 @@
+"""Bundles: what a third party gets, and that whatever was changed in one is found and named."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+from study_on_disk import COLLECTIVE, StudyOnDisk
+
+from seatrial.bundle import verify_bundle, write_bundle
+from seatrial.bundle.manifest import CRATE, ENVIRONMENT, MANIFEST, SIGNATURE, digest, manifest_text, read_manifest
+from seatrial.cli import main
+from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.record import measurement
+
+LABELS = {"operation": "all_reduce", "dtype": "float32", "size_bytes": 2**20, "ranks": 2}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an analysed study of three repeats and two criteria, one of which fails."""
+    made = StudyOnDisk(tmp_path_factory.mktemp("study") / "trial")
+    (case,) = made.experiment("fabric", COLLECTIVE, repeats=3)
+    made.criterion("fast", "collective.bus_bandwidth", at_least=1.0, minimum_repeats=3)
+    made.criterion("faster", "collective.bus_bandwidth", at_least=9.0, minimum_repeats=3)
+    for repeat in range(3):
+        rates = [2.0 + 0.01 * repeat + 0.001 * k for k in range(5)]
+        seconds = measurement("collective.time", [2**20 / 1e9 / rate for rate in rates], LABELS)
+        made.record(case, repeat, seconds, measurement("collective.bus_bandwidth", rates, LABELS, 4.0, "declared"))
+    root = made.analyse().root
+    (root / "logs" / "measure").mkdir(parents=True)
+    (root / "logs" / "measure" / "it.log").write_text("said\n")
+    (root / "prepared").mkdir()
+    (root / "prepared" / "weights.bin").write_bytes(bytes(1000))
+    (root / ".lock").write_text("1")
+    return root
+
+
+@pytest.fixture(scope="module")
+def bundle(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    archive = tmp_path_factory.mktemp("bundle") / "trial.tar.zst"
+    write_bundle(study, archive)
+    return archive
+
+
+def unpacked(archive: Path) -> dict[str, bytes]:
+    raw = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(archive.read_bytes())).read()
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        found = {entry.name: tar.extractfile(entry) for entry in tar}
+        return {name: file.read() for name, file in found.items() if file is not None}
+
+
+def packed(files: dict[str, bytes], archive: Path) -> Path:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    archive.write_bytes(zstandard.ZstdCompressor().compress(raw.getvalue()))
+    return archive
+
+
+def with_new_manifest(files: dict[str, bytes], folder: Path) -> dict[str, bytes]:
+    """As somebody would make it who wants to hide a change."""
+    digests = {}
+    for name, content in files.items():
+        if name not in (MANIFEST, SIGNATURE):
+            (folder / "one").write_bytes(content)
+            digests[name] = digest(folder / "one")
+    return {**files, MANIFEST: manifest_text(digests).encode()}
+
+
+def one(files: dict[str, bytes], part: str) -> str:
+    return min(name for name in files if part in name)
+
+
+def test_what_was_bundled_agrees_with_itself_made_again_from_the_records(bundle: Path) -> None:
+    found = verify_bundle(bundle)
+    assert found.sound and not found.unknown and found.signature == "not signed"
+    assert {"tables/measurements.parquet", "tables/repeats.csv", "verdicts.json", "findings.json"} <= set(
+        found.recomputed
+    )
+    files = unpacked(bundle)
+    assert next(iter(files)) == MANIFEST, "whoever has half of it knows what should be in it"
+    assert {CRATE, ENVIRONMENT, "trial/study.json", "trial/logs/measure/it.log", "trial/junit.xml"} <= files.keys()
+    assert not any("prepared" in name or ".lock" in name for name in files)
+    told = json.loads(files[ENVIRONMENT])
+    assert told["left_out"] == {"prepared": {"files": 1, "bytes": 1000}} and "pandas" in told["packages"]
+
+
+def test_its_description_is_an_ro_crate_of_every_file(bundle: Path) -> None:
+    files = unpacked(bundle)
+    crate = json.loads(files[CRATE])
+    entries = {entry["@id"]: entry for entry in crate["@graph"]}
+    assert entries[CRATE]["conformsTo"]["@id"].startswith("https://w3id.org/ro/crate/1.")
+    of_study = {name for name in files if name.startswith("trial/")}
+    assert {part["@id"] for part in entries["./"]["hasPart"]} == of_study
+    assert "not MLPerf results" in entries["./"]["description"]
+    assert entries["./"]["datePublished"] == "2026-01-02T03:02:30+00:00"
+    assert entries["trial/verdicts.json"]["contentSize"] == str(len(files["trial/verdicts.json"]))
+
+
+def test_the_same_study_gives_the_same_bytes(study: Path, bundle: Path, tmp_path: Path) -> None:
+    write_bundle(study, tmp_path / "again.tar.zst")
+    assert (tmp_path / "again.tar.zst").read_bytes() == bundle.read_bytes()
+
+
+@pytest.mark.parametrize("part", ["records/", "tables/repeats.csv", "verdicts.json", "logs/", ENVIRONMENT, CRATE])
+def test_a_changed_byte_is_found_and_named(bundle: Path, tmp_path: Path, part: str) -> None:
+    files = unpacked(bundle)
+    name = one(files, part)
+    middle = len(files[name]) // 2
+    changed = bytes([files[name][middle] ^ 1])
+    files[name] = files[name][:middle] + changed + files[name][middle + 1 :]
+    found = verify_bundle(packed(files, tmp_path / "changed.tar.zst"))
+    assert found.differences.changed == (name,) and not found.sound and found.recomputed == ()
+
+
+def test_what_is_missing_and_what_was_put_in_are_named(bundle: Path, tmp_path: Path) -> None:
+    files = unpacked(bundle)
+    gone = one(files, "records/")
+    del files[gone]
+    found = verify_bundle(packed({**files, "trial/more.txt": b"x"}, tmp_path / "changed.tar.zst"))
+    assert found.differences.missing == (gone,) and found.differences.added == ("trial/more.txt",)
+
+
+def test_a_verdict_that_does_not_follow_is_found_whatever_the_manifest_says(bundle: Path, tmp_path: Path) -> None:
+    files = unpacked(bundle)
+    verdicts = json.loads(files["trial/verdicts.json"])
+    assert [entry["verdict"] for entry in verdicts] == ["pass", "fail"]
+    verdicts[1]["verdict"] = "pass"
+    files["trial/verdicts.json"] = json.dumps(verdicts).encode()
+    found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
+    assert not found.differences and not found.sound
+    assert found.unlike == ("verdicts.json, entry 2: verdict is 'pass' and the records give 'fail'",)
+
+
+def test_a_table_that_does_not_follow_is_found_with_its_row(bundle: Path, tmp_path: Path) -> None:
+    files = unpacked(bundle)
+    files["trial/tables/repeats.csv"] = files["trial/tables/repeats.csv"].replace(b"completed", b"failed", 1)
+    found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
+    assert found.unlike == ("tables/repeats.csv, row 1: outcome is 'failed' and the records give 'completed'",)
+
+
+def test_a_changed_sample_shows_in_what_follows_from_it(bundle: Path, tmp_path: Path) -> None:
+    files = unpacked(bundle)
+    name = one(files, "records/")
+    record = json.loads(files[name])
+    record["measurements"][1]["samples"] = [s * 10 for s in record["measurements"][1]["samples"]]
+    files[name] = json.dumps(record).encode()
+    found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
+    assert any(words.startswith("tables/measurements.parquet, row ") for words in found.unlike)
+
+
+def test_a_damaged_archive_is_never_sound(bundle: Path, tmp_path: Path) -> None:
+    """A flipped bit every few bytes, and every kind of cut."""
+    whole = bundle.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        (tmp_path / "bad.tar.zst").write_bytes(
+            whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :] if place % 2 else whole[:place]
+        )
+        try:
+            found = verify_bundle(tmp_path / "bad.tar.zst")
+        except UnreadableFile:
+            continue
+        assert not found.sound, f"byte {place} of {len(whole)}"
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "trial/../../out.txt"])
+def test_a_file_that_would_leave_the_bundle_is_refused(tmp_path: Path, name: str) -> None:
+    archive = packed({MANIFEST: b"", name: b"x"}, tmp_path / "bad.tar.zst")
+    with pytest.raises(UnreadableFile, match="not a plain file below the bundle"):
+        verify_bundle(archive)
+
+
+def key(folder: Path, name: str) -> Path:
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)]
+    subprocess.run(words, check=True, timeout=60)
+    return folder / name
+
+
+def test_a_signature_is_its_signers_and_nobody_elses(study: Path, bundle: Path, tmp_path: Path) -> None:
+    ours, other = key(tmp_path, "vendor"), key(tmp_path, "other")
+    signers = tmp_path / "signers"
+    signers.write_text(
+        f"vendor@example.org {ours.with_suffix('.pub').read_text()}"
+        f"other@example.org {other.with_suffix('.pub').read_text()}"
+    )
+    signed = tmp_path / "signed.tar.zst"
+    write_bundle(study, signed, ours)
+    assert verify_bundle(signed, signers, "vendor@example.org").signature == "signed by vendor@example.org"
+    assert verify_bundle(signed).signature.startswith("signed, but by whom was not checked")
+    assert verify_bundle(signed, signers, "other@example.org").forged
+    unsigned = verify_bundle(bundle, signers, "vendor@example.org")
+    assert unsigned.forged and not unsigned.sound and "not signed" in unsigned.signature
+    files = unpacked(signed)
+    files["trial/study.json"] += b"\n"
+    changed = verify_bundle(
+        packed(with_new_manifest(files, tmp_path), tmp_path / "bad.tar.zst"), signers, "vendor@example.org"
+    )
+    assert changed.forged and not changed.differences
+
+
+def without(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (without("verdicts.json"), "lacks verdicts.json"),
+        (lambda folder: (folder / "tables" / "link.csv").symlink_to("repeats.csv"), "a link"),
+    ],
+)
+def test_what_is_not_an_analysed_study_of_plain_files_is_refused(
+    study: Path, tmp_path: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    copy = tmp_path / "trial"
+    subprocess.run(["cp", "-r", str(study), str(copy)], check=True, timeout=60)
+    spoil(copy)
+    with pytest.raises((ConfigError, UnreadableFile), match=words):
+        write_bundle(copy, tmp_path / "out.tar.zst")
+    assert not (tmp_path / "out.tar.zst").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("a.zip", "ends in .tar.zst"), ("no/a.tar.zst", "no such folder"), ("x.tar.zst", "outside")]
+)
+def test_a_place_that_cannot_be_written_is_refused(study: Path, tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        write_bundle(study, (study if name[0] == "x" else tmp_path) / name)
+
+
+def test_the_command_says_so_by_its_exit_code(
+    study: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = tmp_path / "trial.tar.zst"
+    assert main(["bundle", str(study), "--output", str(archive)]) == 0
+    assert main(["bundle", "verify", str(archive)]) == 0
+    assert "made again from the records agree" in capsys.readouterr().out
+    files = unpacked(bundle)
+    files["trial/study.json"] += b" "
+    assert main(["bundle", "verify", str(packed(files, tmp_path / "bad.tar.zst"))]) == 1
+    assert "changed: trial/study.json" in capsys.readouterr().out
+    assert main(["bundle", "verify"]) == 2
+    assert main(["bundle", str(study), str(archive)]) == 2
+    assert main(["bundle", "verify", str(tmp_path / "none.tar.zst")]) == 2
+
+
+def test_a_manifest_that_names_a_file_twice_is_none(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text(f"{'0' * 64}  a\n{'1' * 64}  a\n")
+    with pytest.raises(UnreadableFile, match="line 2"):
+        read_manifest(tmp_path / MANIFEST)
