@@ -2,7 +2,7 @@
 
 A study's true median lies exactly on its bound: there a pass and a fail are each wrong, and each may come in one
 study of twenty (confidence 95 %); the rest must be inconclusive. Verdicts are those of the judging code itself.
-A share holds where its own 95 % interval does not lie wholly beyond the bar.
+A share holds where it does not lie beyond the bar by more than three of its standard errors.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_what_can_be_told_apart_needs_no_more_repeats_than_it_was_told_with(nois
 
 
 def test_the_published_limit_of_five_repeats_holds():
-    # 1.35 times the median at a threshold of 1.30 needs little noise (CoV 2 %: nearly always settled with 5 repeats)
+    # 1.35 times the median at a threshold of 1.30 needs little noise (CoV 2 %: mostly settled with 5 repeats)
     assert settles(5, 0.02, math.log(1.35 / 1.30), 0.95) > 0.85
     assert settles(3, 0.10, math.log(1.5 / 1.3), 0.95) == pytest.approx(0.48, abs=0.05)
 

@@ -89,10 +89,9 @@ def published_noise(benchmark: str, round_: str) -> Expected | None:
     for chosen, words in ((of_round, round_), (list(results), "all rounds")):
         spreads = _within([(r.min_minutes, r.max_minutes, r.successful_runs) for r in chosen])
         if spreads:
-            name = canonical_benchmark(benchmark)
-            nine = float(np.quantile(spreads, 0.9))
-            source = f"median within {len(spreads)} published results of {name} {words}; in 9 of 10 at most {100 * nine:.3g} %"
-            return Expected(float(np.median(spreads)), source)
+            of = f"{len(spreads)} published results of {canonical_benchmark(benchmark)} {words}"
+            most = f"in 9 of 10 at most {100 * float(np.quantile(spreads, 0.9)):.3g} %"
+            return Expected(float(np.median(spreads)), f"median within {of}; {most}")
     return None
 
 
