@@ -2,7 +2,8 @@
 
 A row for the probe's own size, one for every model that the case names (extrapolated: the measured bandwidth at
 another size, with the failures of the model's own accelerators), and one for every training of the study that stood
-still for checkpoints, by its measured stall. A model with many times the bytes that were measured has no standing.
+still for checkpoints, by its measured stall. A model with many times the bytes that were measured, or with many
+more or fewer accelerators that write them, has no standing.
 Ends of intervals are carried through: every figure here rises or falls with the seconds of a checkpoint, and the
 share that is lost with those of a restart too.
 """
@@ -148,12 +149,26 @@ def _of_model(case: Case, work: Checkpoint, name: str, model: Model | None, writ
     if job is None:
         return row | {"note": "neither the target nor the workload says how often something breaks"}
     row |= _reckoned(_seconds(size, write), job, size, restart)
-    bound = work.schedule.extrapolation
-    if times > bound.value:
-        each = f"each rank would write {format_figure(times, 3)} times the bytes that it wrote when measured"
-        words = f"not held against the overhead: {each}, and the bound is {bound.value:g} ({bound.source})"
-        row |= {"standing": None, "note": "; ".join(filter(None, [words, row.get("note")]))}
+    if model is not None and (far := _too_far(work.schedule, times, model.accelerators, _accelerators(case))):
+        row |= {"standing": None, "note": "; ".join(filter(None, [far, row.get("note")]))}
     return row
+
+
+def _too_far(schedule: Schedule, times: float, accelerators: int, measured: int) -> str | None:
+    """Why a model is too far from what was measured to be held against the overhead; None: it is not."""
+    reasons = []
+    if times > (bound := schedule.extrapolation.value):
+        reasons.append(
+            f"the checkpoint is {format_figure(times, 3)} times as large as the one measured (bound {bound:g})"
+        )
+    if max(accelerators / measured, measured / accelerators) > (bound := schedule.scale.value):
+        reasons.append(f"{accelerators:,} accelerators write it, {measured:,} did (bound: {bound:g} times)")
+    return "; ".join(reasons) or None
+
+
+def _accelerators(case: Case) -> int:
+    """Of a case; on a target without any its ranks."""
+    return case.target.accelerators or case.target.world_size
 
 
 def _seconds(size: float, row: Row) -> Seconds:
@@ -191,7 +206,7 @@ def _of_trainings(paths: StudyPaths, cases: Sequence[Case], everything: Sequence
 def _shared_schedule(cases: Sequence[Case]) -> Schedule | None:
     """The schedule of all checkpoint cases; None where they differ in what concerns a training."""
     found = [case.workload.schedule for case in cases if isinstance(case.workload, Checkpoint)]
-    said = [schedule.model_dump(exclude={"models", "extrapolation"}) for schedule in found]
+    said = [schedule.model_dump(exclude={"models", "extrapolation", "scale"}) for schedule in found]
     return found[0] if all(one == said[0] for one in said) else None
 
 
@@ -214,9 +229,8 @@ def _job(case: Case, schedule: Schedule, model: Model | None = None) -> Job | No
         return Job(model.accelerators, basis, reliability, schedule)
     if schedule.accelerators is not None:
         return Job(schedule.accelerators, "given", reliability, schedule)
-    if case.target.accelerators:
-        return Job(case.target.accelerators, "of the case", reliability, schedule)
-    return Job(case.target.world_size, "ranks, for want of accelerators", reliability, schedule)
+    basis = "of the case" if case.target.accelerators else "ranks, for want of accelerators"
+    return Job(_accelerators(case), basis, reliability, schedule)
 
 
 def _reckoned(seconds: Seconds, job: Job, size: float | None, restart: Seconds | None) -> Row:

@@ -45,6 +45,11 @@ class Schedule(Closed):
         source="caches and burst buffers hold what is small: beyond an order of magnitude it is another regime",
     )
     """How many times the bytes that were measured a model may have and still be held against `overhead`."""
+    scale: Threshold = Threshold(
+        value=2.0,
+        source="storage gives more nodes more, up to a limit that fewer do not show: doubling is near enough",
+    )
+    """How many times as many accelerators as were measured, or as few, a model may have for the same."""
 
 
 class Checkpoint(Probe):

@@ -7,6 +7,7 @@ from functools import partial
 from seatrial.analysis.checkpointing import HOUR
 from seatrial.analysis.probes import checkpoint as measured
 from seatrial.analysis.probes import checkpoint_interval as reckoned
+from seatrial.config.probe import Checkpoint
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.palette import INCONCLUSIVE, REFERENCE, SERIES, SLOWER
@@ -24,7 +25,7 @@ REACHED = {
 }
 COLOURS = {"storage": SERIES[0], "page_cache": INCONCLUSIVE, "memory_file_system": SLOWER, "unknown": REFERENCE}
 STANDING = {"within": "within {}", "beyond": "beyond {}", "inconclusive": "not told apart from {}"}
-UNHELD = "extrapolated too far to be held against it"
+UNHELD = "not held against {}"
 MOST_ROWS = 40
 CLIP = 2.0
 FILES = "tables/checkpoint"
@@ -124,10 +125,12 @@ def _interval_table(study: StudyTables, rows: list[Row]) -> Table:
         ("Note", PROSE),
     ]
     sources = dict.fromkeys(row["failure_source"] for row in rows if row["failure_source"])
+    schedules = [case.workload.schedule for case in study.cases.values() if isinstance(case.workload, Checkpoint)]
+    bounds = dict.fromkeys(bound.source for each in schedules for bound in (each.extrapolation, each.scale))
     caption = (
         "Standing still: time of a checkpoint over the interval. Lost in all: the same, what a failure makes do "
         "again, and of a restart the reading of the checkpoint alone. Required: for the overhead that is allowed. "
-        f"Failures: {'; '.join(sources) or 'not known'}"
+        f"Failures: {'; '.join(sources) or 'not known'}. Bounds of extrapolation: {'; '.join(bounds)}"
     )
     return table(
         "checkpoint-interval",
@@ -142,18 +145,15 @@ def _interval_cells(study: StudyTables, row: Row) -> list[Cell]:
     where = "stall of a training" if row["checkpoint_bytes"] is None else _size(row["checkpoint_bytes"])
     extrapolated = ", extrapolated" if row["extrapolated"] else ""
     head = Cell(row["model"], f"{where}{extrapolated}; {case_label(study.cases[row['case_id']])}")
-    note = Cell("; ".join(words for words in (row["note"], _failures(row)) if words))
+    note = Cell("; ".join(words for words in (_standing(row), row["note"], _failures(row)) if words))
     if row["seconds"] is None:
         return [head, *[Cell("-")] * 5, note]
-    allowed = share_words(row["overhead"])
     required = row["required_gbps"]
     one = Cell(_seconds(row["seconds"]), _between(row))
     measured_words = f"measured {format_figure(row['write_gbps'], 3)}" if row["write_gbps"] is not None else ""
     needed = Cell(format_figure(required, 3), measured_words if required is not None else "")
     if row["interval_seconds"] is None:
         return [head, one, *[Cell("-")] * 3, needed, note]
-    standing = UNHELD if row["standing"] is None else STANDING[row["standing"]].format(allowed)
-    blocked = share_span(row["blocking_share_low"], row["blocking_share_high"])
     return [
         head,
         one,
@@ -161,11 +161,19 @@ def _interval_cells(study: StudyTables, row: Row) -> list[Cell]:
             _seconds(row["interval_seconds"]),
             f"{row['interval_basis']}; Daly {_seconds(row['daly_seconds'])}",
         ),
-        Cell(share_words(row["blocking_share"]), f"{blocked}; {standing}" if blocked else standing),
+        Cell(share_words(row["blocking_share"]), share_span(row["blocking_share_low"], row["blocking_share_high"])),
         Cell(share_words(row["waste"]), share_span(row["waste_low"], row["waste_high"])),
         needed,
         note,
     ]
+
+
+def _standing(row: Row) -> str:
+    """How the time that a training stands still is to the overhead that is allowed; nothing where there is none."""
+    if row["interval_seconds"] is None:
+        return ""
+    words = UNHELD if row["standing"] is None else STANDING[row["standing"]]
+    return words.format(share_words(row["overhead"]))
 
 
 def _failures(row: Row) -> str:
