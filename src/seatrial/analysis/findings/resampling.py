@@ -16,7 +16,12 @@ from scipy import stats
 
 from seatrial.analysis.findings.observed import Estimate
 from seatrial.analysis.statistics import median_interval, share_interval
-from seatrial.analysis.statistics.series import BLOCK_TIMES, FEWEST_BLOCKS, integrated_autocorrelation_time
+from seatrial.analysis.statistics.series import (
+    BLOCK_TIMES,
+    FEWEST_BLOCKS,
+    autocorrelation,
+    integrated_autocorrelation_time,
+)
 
 Array = NDArray[np.float64]
 RESAMPLES = 1000
@@ -101,8 +106,14 @@ def drawn_sums(values: Sequence[float], seed: int = 1) -> Array | None:
 
 
 def _block(run: Array) -> int:
-    times = [integrated_autocorrelation_time(column.tolist()) or 1.0 for column in run.T]
+    times = [integrated_autocorrelation_time(column.tolist()) or 1.0 for column in run.T if _is_correlated(column)]
     return max(math.ceil(BLOCK_TIMES * max(times, default=1.0)), math.ceil(len(run) / MOST_BLOCKS), 1)
+
+
+def _is_correlated(column: Array) -> bool:
+    """Whether neighbours depend on each other by more than chance shows: lag 1 beyond two standard errors."""
+    rho = autocorrelation(column.tolist())
+    return rho is not None and abs(float(rho[1])) > 2 / math.sqrt(len(column))
 
 
 def _drawn_sums(run: Array, length: int, draw: np.random.Generator) -> Array:
