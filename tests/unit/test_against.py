@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from study_on_disk import FINETUNE, GEMM, LAPTOP
 
@@ -330,3 +331,19 @@ def test_the_page_shows_what_changed_and_what_was_not_compared(make_study):
 )
 def test_repeats_in_turn_are_told_from_one_study_after_the_other(now, earlier, expected):
     assert are_interleaved(list(now), list(earlier)) is expected
+
+
+def test_a_metric_whose_unit_changed_or_that_is_not_known_any_more_is_not_compared(make_study):
+    earlier, study = gemm_study(make_study, "old", seed=1), gemm_study(make_study, "new", seed=2)
+    table = pq.read_table(earlier.paths.measurements)
+    for column, was, now in (("unit", "TFLOP/s", "GFLOP/s"), ("metric", "collective.time", "collective.duration")):
+        place = table.column_names.index(column)
+        values = [now if value == was else value for value in table[column].to_pylist()]
+        table = table.set_column(place, table.schema.field(column), [values])
+    pq.write_table(table, earlier.paths.measurements)
+    against(study.paths, earlier.paths.root)
+    rows = pd.read_csv(study.paths.against).set_index("metric")
+    assert set(rows["result"]) == {"not_compared"}
+    assert "its unit was GFLOP/s" in rows.loc["gemm.throughput", "note"]
+    assert "does not know" in rows.loc["collective.duration", "note"]
+    assert rows.loc["collective.time", "note"] == "the earlier study did not measure it"

@@ -21,7 +21,7 @@ from seatrial.analysis.statistics import RatioTest, benjamini_hochberg, compare_
 from seatrial.analysis.tables import canonical_json
 from seatrial.case import Case
 from seatrial.config.differences import Differences
-from seatrial.config.metrics import METRICS
+from seatrial.config.metrics import METRICS, Metric
 
 NOT_SCREENED = {
     "train.training_loss": "a curve",
@@ -75,9 +75,11 @@ def rows_of_match(match: Match, study: Measured, other: Measured) -> Iterator[Ro
     now, before = values_of(match.case, study.measurements), values_of(match.earlier, other.measurements)
     places = places_of(match.case, study.repeats), places_of(match.earlier, other.repeats)
     in_turn = are_interleaved(starts_of(match.case, study.repeats), starts_of(match.earlier, other.repeats))
+    catalogued = catalogue_of(match.case, study.measurements), catalogue_of(match.earlier, other.measurements)
     for key in sorted({*now, *before}):
         sides = Sides(now.get(key, {}), before.get(key, {}))
-        yield _row(match, key, sides, places) | {"interleaved": in_turn}
+        unknown = _unknown(key.metric, *(of.get(key.metric) for of in catalogued))
+        yield {**_about(match, key, sides), **_tested(sides, places, unknown), "interleaved": in_turn}
 
 
 def values_of(case: Case, measurements: pd.DataFrame) -> dict[Key, dict[int, float]]:
@@ -90,6 +92,23 @@ def values_of(case: Case, measurements: pd.DataFrame) -> dict[Key, dict[int, flo
                 key = Key(metric, canonical_json(_work(metric, row.labels)))
                 found.setdefault(key, {}).setdefault(row.repeat, []).append(row.median)
     return {key: {n: median(values) for n, values in repeats.items()} for key, repeats in found.items()}
+
+
+def catalogue_of(case: Case, measurements: pd.DataFrame) -> dict[str, Metric]:
+    """Unit and direction of a case's metrics, as its table has them."""
+    of_case = measurements[measurements["case_id"] == case.case_id].drop_duplicates("metric")
+    rows = zip(of_case["metric"], of_case["unit"], of_case["direction"], strict=True)
+    return {str(metric): Metric(str(unit), direction, "") for metric, unit, direction in rows}
+
+
+def _unknown(metric: str, now: Metric | None, earlier: Metric | None) -> str | None:
+    """Why a metric of an earlier version of Seatrial does not compare, or None."""
+    if metric not in METRICS:
+        return "this version of Seatrial does not know the metric"
+    if now is not None and earlier is not None and now != earlier:
+        was = f"{earlier.unit}, {earlier.direction} is better"
+        return f"in the earlier study its unit was {was}; now it is {now.unit}, {now.direction} is better"
+    return None
 
 
 def _work(metric: str, labels: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,26 +162,26 @@ def pairs_of(sides: Sides, places: tuple[Mapping[int, Where], Mapping[int, Where
 
 def compared(sides: Sides, pairs: Sequence[tuple[float, float]]) -> tuple[RatioTest, bool]:
     """now / earlier with its test, and whether that was by pairs."""
+    paired = compare_paired([a for a, _ in pairs], [b for _, b in pairs])
+    if paired.can_be_shown:
+        return paired, True
     unpaired = compare_unpaired(list(sides.earlier.values()), list(sides.now.values()))
-    if pairs:
-        paired = compare_paired([a for a, _ in pairs], [b for _, b in pairs])
-        if paired.can_be_shown or not unpaired.can_be_shown:
-            return paired, True
-    return unpaired, False
+    return (paired, True) if pairs and not unpaired.can_be_shown else (unpaired, False)
 
 
-def _row(match: Match, key: Key, sides: Sides, places: tuple[Mapping[int, Where], Mapping[int, Where]]) -> Row:
+def _about(match: Match, key: Key, sides: Sides) -> Row:
+    """What a row is about: the case, the metric and both medians."""
     case, other = match.case, match.earlier
     assert other is not None
-    known = METRICS[key.metric]
-    row: Row = {
+    known = METRICS.get(key.metric)
+    return {
         "experiment": case.experiment,
         "workload": case.workload.kind,
         "case_id": case.case_id,
         "earlier_case_id": other.case_id,
         "metric": key.metric,
-        "unit": known.unit,
-        "direction": known.direction,
+        "unit": known.unit if known else None,
+        "direction": known.direction if known else None,
         "labels": key.labels,
         "value": median(sides.now.values()) if sides.now else None,
         "n": len(sides.now),
@@ -171,13 +190,19 @@ def _row(match: Match, key: Key, sides: Sides, places: tuple[Mapping[int, Where]
         "earlier_n": len(sides.earlier),
         "earlier_planned": other.repeats,
     }
+
+
+def _tested(sides: Sides, places: tuple[Mapping[int, Where], Mapping[int, Where]], unknown: str | None) -> Row:
+    """Ratio, interval and test of one metric, or why it is not compared."""
+    if unknown is not None:
+        return {"result": "not_compared", "note": unknown}
     if not sides.now or not sides.earlier:
         where = "this study" if not sides.now else "the earlier study"
-        return row | {"result": "not_compared", "note": f"{where} did not measure it"}
+        return {"result": "not_compared", "note": f"{where} did not measure it"}
     if min(*sides.now.values(), *sides.earlier.values()) <= 0:
-        return row | {"result": "not_compared", "note": "a value is not above 0, so there is no ratio"}
+        return {"result": "not_compared", "note": "a value is not above 0, so there is no ratio"}
     test, paired = compared(sides, pairs_of(sides, places))
-    return row | {
+    return {
         "ratio": test.ratio,
         "ratio_low": test.low,
         "ratio_high": test.high,
