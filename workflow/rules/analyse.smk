@@ -37,6 +37,7 @@ rule analyse:
         time_to_quality=study.time_to_quality,
         comparison=study.comparison,
         references=study.references,
+        findings=study.findings,
         verdicts=study.verdicts,
         junit=study.junit,
         of_workloads=study.of_workloads,
