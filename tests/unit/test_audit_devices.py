@@ -63,8 +63,8 @@ def test_dmon_with_the_performance_metrics_of_hopper() -> None:
         "    0    360     55     56    100     16   1593   1410          \u2013          -          -\n"
         "    0    510     55     56    100     60   1593   1410         99         41         20\n"
     )
-    assert values(found.facts, "0", "sm_active") == (0.41,)
-    assert values(found.facts, "0", "tensor_active") == (0.2,)
+    assert values(found.facts, "0", "sm_active") == pytest.approx((0.41,))
+    assert values(found.facts, "0", "tensor_active") == pytest.approx((0.2,))
     assert values(found.facts, "0", "utilisation") == (1.0, 1.0)
     assert (found.read, dict(found.skipped)) == (4, {})
 

@@ -114,8 +114,24 @@ def test_an_idle_device_with_a_low_clock_is_not_judged(tmp_path: Path) -> None:
 def test_an_error_of_a_device_is_a_failed_node_and_the_end_of_a_job_is_not(tmp_path: Path) -> None:
     for name, folder in (("kernel_xid_by_hand.log", BY_HAND), ("megatron_gpt2_64xv100.out", CAPTURED)):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    findings = _only(tmp_path).findings
-    assert [(finding.cause, finding.place.get("host")) for finding in findings] == [("failed_node", "node-7")]
+    found = _only(tmp_path)
+    assert [(finding.cause, finding.place.get("host")) for finding in found.findings] == [("failed_node", "node-7")]
+    # the batch step's host printed that the time was up: it is not accused
+    assert {(failure.kind, failure.host) for failure in found.observed.failures} == {
+        ("xid", "node-7"),
+        ("crashed", None),
+        ("timeout", None),
+    }
+
+
+def test_a_line_of_ten_steps_counts_as_ten_and_hides_single_stalls(tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_bytes((CAPTURED / "torchtitan_llama3_8b_8xh100.log").read_bytes())
+    found = _only(tmp_path)
+    assert found.observed.whole_seconds == pytest.approx(12.961 + 13.003 + 13.022)
+    assert found.observed.step_seconds is not None
+    assert found.observed.step_seconds.value == pytest.approx(1.3003)
+    assert found.observed.noise is None
+    assert any("mean of several steps" in words for words in found.unknown)
 
 
 def test_captured_timers_of_megatron_say_where_the_time_went(tmp_path: Path) -> None:

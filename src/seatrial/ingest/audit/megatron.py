@@ -174,7 +174,7 @@ def _parts(seconds: Mapping[str, float]) -> dict[Doing, float]:
 
 
 def _communicates(name: str) -> bool:
-    return bool(_COMMUNICATION.search(name)) and name not in NO_PART and not name.startswith("optimizer")
+    return bool(_COMMUNICATION.search(name)) and name not in NO_PART
 
 
 def _own_seconds(by_rank: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
