@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from screen_cluster import MadeUpCluster, screened
+from screen_cluster import RULES, MadeUpCluster, screened
 
 from seatrial.measure.screen.chains import chain, kept_apart, neighbours, number_of_chains
 from seatrial.measure.screen.found import Rules
@@ -92,6 +92,13 @@ def test_slow_link_between_good_nodes_is_a_link_and_not_a_node(nodes, seed, data
     result = screened(cluster, seed)
     assert set(result.links) == {link}
     assert not result.bad and result.good == set(range(nodes))
+
+
+def test_noise_that_the_threshold_cannot_stand_raises_it_and_accuses_nobody():
+    """Four ranks of a crowded machine, whose readings differ by half: slow is only what stands out from that."""
+    for seed in range(60):
+        result = screened(MadeUpCluster(4, np.random.default_rng(seed), noise=0.8), seed)
+        assert result.threshold > RULES.slower and not result.bad and not result.links
 
 
 def test_a_fabric_that_many_nodes_crowd_hides_no_slow_node():

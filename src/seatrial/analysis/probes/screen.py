@@ -37,7 +37,8 @@ COLUMNS = (
     "measured",
     "evidence",
 )
-"""`kind`: node, device or link; `piece`: compute, exchange or both; `ratio`: the least slowness that confirmed it,
+"""`threshold`: what counted as slow, more than was asked for where the runs repeat each other too badly for that;
+`kind`: node, device or link; `piece`: compute, exchange or both; `ratio`: the least slowness that confirmed it,
 over what is typical of known-good members; `group_runs`: in which it was a member, of all completed repeats."""
 TEXT_COLUMNS = ("kind", "name", "host", "standing", "piece", "evidence")
 STANDINGS = ("bad", "not confirmed", "good", "not tested")
@@ -102,7 +103,7 @@ def case_rows(paths: StudyPaths, case: Case) -> list[dict[str, Any]]:
         "repeats": case.repeats,
         "measured": len(done),
     }
-    rows = _together(done, workload.slower.value)
+    rows = _together(done)
     if len(done) < case.repeats:
         rows.append({"kind": "node", "standing": NOT_TESTED, "evidence": _why_not(paths, case, problems)})
     return [head | row for row in rows]
@@ -133,11 +134,11 @@ def replayed(workload: Screen, record: Record) -> Screened:
     raise ValueError(OTHER_RUNS)
 
 
-def _together(done: Sequence[Screened], threshold: float) -> list[dict[str, Any]]:
+def _together(done: Sequence[Screened]) -> list[dict[str, Any]]:
     """One row for each subject, with the worst that a repeat says of it."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for screened in done:
-        for row in _rows(screened, threshold):
+        for row in _rows(screened):
             key = (row["kind"], row["name"])
             known = found.setdefault(key, row)
             runs = row["group_runs"] + (known["group_runs"] if known is not row else 0)
@@ -147,7 +148,7 @@ def _together(done: Sequence[Screened], threshold: float) -> list[dict[str, Any]
     return sorted(found.values(), key=lambda row: (STANDINGS.index(row["standing"]), row["kind"], row["name"]))
 
 
-def _rows(screened: Screened, threshold: float) -> list[dict[str, Any]]:
+def _rows(screened: Screened) -> list[dict[str, Any]]:
     result = screened.result
     rows = []
     for member, end in enumerate(screened.endpoints):
@@ -156,7 +157,7 @@ def _rows(screened: Screened, threshold: float) -> list[dict[str, Any]]:
         row["group_runs"] = sum(member in ran.run.members for ran in result.runs)
         if standing == BAD:
             row |= _accusation(screened, result.bad[member])
-            rows += _devices(screened, result.bad[member], threshold, row)
+            rows += _devices(screened, result.bad[member], row)
         elif standing == GOOD:
             row["evidence"] = f"in a fast group; a member of {row['group_runs']} group runs"
         elif standing == NOT_CONFIRMED:
@@ -172,7 +173,7 @@ def _rows(screened: Screened, threshold: float) -> list[dict[str, Any]]:
     if result.unexplained:
         words = f"{result.unexplained} of the orders stayed slow, and nobody in them could be confirmed to be slow"
         rows.append({"kind": "link", "name": "", "standing": NOT_CONFIRMED, "group_runs": 0, "evidence": words})
-    return rows
+    return [row | {"threshold": result.threshold} for row in rows]
 
 
 def _standing(result: Screening, member: int) -> str:
@@ -196,7 +197,7 @@ def _accusation(screened: Screened, accused: Accused) -> dict[str, Any]:
     return {"piece": " ".join(accused.pieces), "ratio": accused.ratio, "evidence": words}
 
 
-def _devices(screened: Screened, accused: Accused, threshold: float, node: dict[str, Any]) -> list[dict[str, Any]]:
+def _devices(screened: Screened, accused: Accused, node: dict[str, Any]) -> list[dict[str, Any]]:
     """The devices of a bad node that are slow in every run that confirmed it, where the node has others too."""
     (member,) = accused.members
     end = screened.endpoints[member]
@@ -211,7 +212,7 @@ def _devices(screened: Screened, accused: Accused, threshold: float, node: dict[
         over: set[int] = set()
         for piece in accused.pieces:
             mine, others = own[piece]
-            limit = threshold * median([second for each in others for second in each])
+            limit = screened.result.threshold * median([second for each in others for second in each])
             over |= {place for place, second in enumerate(mine) if second > limit}
         slow &= over
     if len(slow) == len(end.ranks):

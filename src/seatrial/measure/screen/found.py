@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 
 from seatrial.config.probe.screen import Screen
 from seatrial.measure.screen.chains import Link
@@ -72,6 +75,10 @@ class Screening:
     """The result. Who is in neither `good`, `bad` nor `suspects` was in no fast group."""
 
     members: int
+    threshold: float
+    """What counted as slow: what was asked for, or more where the runs repeat each other too badly for that."""
+    noise: float = 0.0
+    """Standard deviation of the logarithm of one reading, from the runs of all members; 0: not known."""
     runs: list[Ran] = field(default_factory=list)
     good: set[int] = field(default_factory=set)
     """Members of a fast group that were not confirmed slow."""
@@ -89,3 +96,34 @@ def accused_by(members: tuple[int, ...], slow: Sequence[Beside], control: Contro
     pieces = tuple(sorted({piece for beside in slow for piece in beside.slow}))
     ratio = min(max(beside.slow.values()) for beside in slow)
     return Accused(members, pieces, ratio, tuple(ran for beside in slow for ran in beside.runs), control.ran)
+
+
+def noise_between(runs: Sequence[Ran]) -> float:
+    """Standard deviation of the logarithm of a member's reading, as two runs of all members differ; 0 for one run.
+
+    Of each member its products, and the faster of its exchanges, which one slow neighbour does not slow down. The
+    median difference is taken, so that slow members change nothing: 0.6745 sqrt(2) standard deviations.
+    """
+    if len(runs) < 2:
+        return 0.0
+    before, after = (_of_members(ran) for ran in runs[:2])
+    found = [
+        median([abs(math.log(after[piece][m] / seconds)) for m, seconds in of_piece.items()])
+        for piece, of_piece in before.items()
+    ]
+    return max(found, default=0.0) / (0.6745 * math.sqrt(2))
+
+
+def _of_members(ran: Ran) -> dict[Piece, dict[int, float]]:
+    """Seconds of each member's products and of the faster of its exchanges."""
+    members, reading = ran.run.members, ran.reading
+    faster: dict[int, float] = {}
+    for pair, seconds in zip(pairwise(members), reading.exchange, strict=True):
+        for member in pair:
+            faster[member] = min(seconds, faster.get(member, seconds))
+    found: dict[Piece, dict[int, float]] = {}
+    if reading.compute:
+        found["compute"] = dict(zip(members, reading.compute, strict=True))
+    if len(members) > 3:  # of three, a slow one in the middle slows all exchanges of one order
+        found["exchange"] = faster
+    return found

@@ -76,7 +76,11 @@ def add_counts(ctx: RankContext, found: Screening) -> None:
         "screen.not_cleared": len(not_cleared) + found.unexplained,
         "screen.group_runs": len(found.runs),
     }
-    labels: dict[str, str | int | float | bool] = {"members": found.members, "finished": found.finished}
+    labels: dict[str, str | int | float | bool] = {
+        "members": found.members,
+        "finished": found.finished,
+        "threshold": found.threshold,
+    }
     ctx.measurements += [measurement(name, [value], labels) for name, value in counts.items()]
 
 

@@ -3,26 +3,29 @@
 All members run in a chain, each beside its neighbours. Where that is slow, halving finds the shortest beginning of
 the chain that is slow: its last member is slow, or its last pair of neighbours. That suspect runs with known-good
 members, which run with each other as the control. Then the rest is tested, until what is left is fast. How many are
-slow need not be known. Each costs ceil(log2 n) runs, four to confirm it, and one or two of the rest.
+slow need not be known. Each costs ceil(log2 n) runs, five to confirm it, and one or two of the rest.
 
 Every rank does it by itself, from the same readings to the same result; the analysis does it again from the record.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Generator, Iterable, Sequence
 from statistics import fmean, median
 
 from seatrial.measure.screen.chains import chain, kept_apart, number_of_chains
-from seatrial.measure.screen.found import Beside, Control, Ran, Rules, Screening, accused_by
+from seatrial.measure.screen.found import Beside, Control, Ran, Rules, Screening, accused_by, noise_between
 from seatrial.measure.screen.reading import GroupRun, Piece, Reading, Step
 
 OWN = 8
 """A group of so many members knows by itself what is typical; a smaller one is held against the last such
 group, which was hardly larger: in a fabric that many members crowd, small groups are faster than large ones."""
-NEAR = 0.03
+NEAR = 0.02
 """A group whose slowness is this near to the threshold runs once more, and the mean of both counts."""
+NOISES = 4
+"""Nothing is called slow that is less than so many standard deviations above what is typical."""
 WITNESSES = 4
 """Known-good members that make a control, where there are so many; else a pair."""
 CONTROLS = 4
@@ -33,6 +36,11 @@ DIGS = 2
 
 class _Spent(Exception):
     """No group run is left."""
+
+
+def noises(members: int) -> float:
+    """NOISES, and more of them where few members tell the noise: twice as many for four."""
+    return NOISES * (1 + 4 / members)
 
 
 Runs = Generator[GroupRun, Reading, Screening]
@@ -48,7 +56,7 @@ class _Search:
 
     def __init__(self, members: int, rules: Rules, seed: int) -> None:
         self.rules, self.seed = rules, seed
-        self.found = Screening(members)
+        self.found = Screening(members, rules.slower)
         self.typical: dict[Piece, float] = {}
         """Of all members, where they are fewer than OWN."""
         self.recent: dict[Piece, float] = {}
@@ -75,6 +83,8 @@ class _Search:
             firsts.append((yield from self._run("whole", order)))
             for piece, seconds in firsts[-1].reading.typical.items():
                 self.typical[piece] = min(seconds, self.typical.get(piece, seconds))
+        self.found.noise = noise_between(firsts)
+        self.found.threshold = max(self.rules.slower, math.exp(noises(self.found.members) * self.found.noise))
         judged = []
         for first in firsts:
             judged.append((yield from self._judge(first)))
@@ -174,6 +184,8 @@ class _Search:
             ran = yield from self._beside(control, "node", (member, partner))
             (slow if ran.slow else fast).append(ran)
             if len(slow) == enough:
+                if not (yield from self._holds(control)):
+                    break
                 self.found.bad[member] = accused_by((member,), slow, control)
                 return True
             if len(fast) == enough:
@@ -183,12 +195,18 @@ class _Search:
         self.found.suspects.add(member)
         return False
 
+    def _holds(self, control: Control) -> Generator[GroupRun, Reading, bool]:
+        """Whether the control, run once more, is as fast as before: else what lies between was disturbed."""
+        after = yield from self._run("control", control.members)
+        again = {piece: median(after.reading.seconds(piece)) for piece in control.typical}
+        return all(again[piece] < self.found.threshold * before for piece, before in control.typical.items())
+
     def _link(self, pair: Beside, control: Control) -> Generator[GroupRun, Reading, bool]:
         """Whether two members, each fast with others but slow with each other in the run `pair`, are so again."""
         a, b = pair.members
         slow = [pair]
         # a node a little below the threshold makes pairs a little above it: that is no link
-        least = self.rules.slower * max(1.0, *(self.with_others.get(end, 1.0) for end in (a, b)))
+        least = self.found.threshold * max(1.0, *(self.with_others.get(end, 1.0) for end in (a, b)))
         while {a, b} <= self.found.good and slow[-1].ratios["exchange"] > least:
             if len(slow) == self.rules.confirmations:
                 self.found.links[frozenset((a, b))] = accused_by((a, b), slow, control)
@@ -200,11 +218,11 @@ class _Search:
         """A pair held against what is typical of the control; near the threshold it runs once more."""
         ran = yield from self._run(step, pair)
         ratios, runs = ran.reading.ratios(control.typical), [ran]
-        if abs(max(ratios.values()) / self.rules.slower - 1) < NEAR:
+        if abs(max(ratios.values()) / self.found.threshold - 1) < NEAR:
             runs.append((yield from self._run(step, pair)))
             again = runs[-1].reading.ratios(control.typical)
             ratios = {piece: (ratio + again[piece]) / 2 for piece, ratio in ratios.items()}
-        slow = {piece: ratio for piece, ratio in ratios.items() if ratio > self.rules.slower}
+        slow = {piece: ratio for piece, ratio in ratios.items() if ratio > self.found.threshold}
         return Beside(pair, tuple(runs), ratios, slow)
 
     def _is_slow(self, step: Step, members: Sequence[int]) -> Generator[GroupRun, Reading, bool]:
@@ -214,10 +232,10 @@ class _Search:
     def _judge(self, ran: Ran) -> Generator[GroupRun, Reading, bool]:
         """Whether a group is slow; near the threshold it runs once more. The members of a fast one are good."""
         slowness = self._slowness(ran)
-        if abs(slowness / self.rules.slower - 1) < NEAR:
+        if abs(slowness / self.found.threshold - 1) < NEAR:
             again = yield from self._run(ran.run.step, ran.run.members)
             slowness = (slowness + self._slowness(again)) / 2
-        if slowness > self.rules.slower:
+        if slowness > self.found.threshold:
             return True
         self.found.good |= set(ran.run.members)
         return False

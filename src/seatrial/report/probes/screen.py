@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seatrial.analysis.probes.screen import COLUMNS, STANDINGS, TEXT_COLUMNS
+from seatrial.config.base import Threshold
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, ratio_words, table
@@ -53,9 +54,17 @@ def _sentences(study: StudyTables, case_id: str, rows: Sequence[Row]) -> list[st
         said.append(f"It took {' and '.join(f'{int(n)}' for n in runs['median'])} group runs.")
     workload = study.cases[case_id].workload
     if workload.kind == "screen":
-        slower = workload.slower
-        said.append(f"Slow is {ratio_words(slower.value)} times as long as is typical. {slower.source}.")
+        said += _threshold_words(workload.slower, max(row["threshold"] for row in ends))
     return said
+
+
+def _threshold_words(asked: Threshold, used: float) -> list[str]:
+    if used <= asked.value:
+        return [f"Slow is {ratio_words(used)} times as long as is typical. {asked.source}."]
+    return [
+        f"Slow is {ratio_words(used)} times as long as is typical, not {ratio_words(asked.value)} as asked for: "
+        "the runs of all differ too much from each other to tell less."
+    ]
 
 
 def _exclude_words(rows: Sequence[Row]) -> str:
