@@ -21,7 +21,7 @@ HERE = "local"
 def check_folders(plan: Plan, case: Case) -> None:
     """Raise ConfigError for a probe's folder that is not there, where the target is this machine."""
     for key, name in _absent([case]):
-        if case.target.name == HERE:
+        if _is_here(case.target):
             raise ConfigError(
                 "there is no such folder",
                 file=plan.file_of(key),
@@ -33,12 +33,16 @@ def check_folders(plan: Plan, case: Case) -> None:
 
 def folders_to_look_for(plan: Plan) -> list[str]:
     """A line for each folder of a probe that this machine does not have and the target's nodes must."""
-    elsewhere = [case for case in plan.cases if case.target.name != HERE]
+    elsewhere = [case for case in plan.cases if not _is_here(case.target)]
     whose = f"every node of target {plan.study.target.name}"
     return [
         f"warning: {key}={name} is no folder on this machine; {whose} must have it"
         for key, name in dict.fromkeys(_absent(elsewhere))
     ]
+
+
+def _is_here(target: Target) -> bool:
+    return target.name == HERE and target.nodes == 1
 
 
 def _absent(cases: Iterable[Case]) -> list[tuple[str, str]]:
