@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from ranks import case
 
 from seatrial.checks import check_plan
+from seatrial.config.metrics.origin import ENOUGH
 from seatrial.config.probe import Checkpoint
 from seatrial.errors import ConfigError
 from seatrial.measure.checkpoint.ceiling import ceiling
-from seatrial.measure.checkpoint.evidence import ENOUGH, Evidence, OfRank, judged
+from seatrial.measure.checkpoint.evidence import Evidence, OfRank, judged
 from seatrial.plan import make_plan
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -211,7 +212,7 @@ def test_plans_know_the_targets_storage_by_name(plan: Any) -> None:
     work = "experiments.store.workload"
     by_name = [f"{work}.path=null", f"{work}.storage=lustre"]
     assert "target.storage has none" in plan(*by_name)
-    declared = "+target.storage={nvme: {name: NVMe, path: /local}, lustre: {name: Lustre}}"
+    declared = "+target.storage={nvme: {name: NVMe, path: /tmp}, lustre: {name: Lustre}}"
     words = plan(*by_name, declared)
     assert f"{work}.storage" in words and "nvme" in words
     assert plan(f"{work}.path=null", f"{work}.storage=nvme", declared) == ""

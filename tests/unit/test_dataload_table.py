@@ -10,7 +10,8 @@ import pytest
 from study_on_disk import FINETUNE, StudyOnDisk, training_measurements
 
 from seatrial.case import Case
-from seatrial.config.metrics.dataload import Origin, dataload_metric
+from seatrial.config.metrics.dataload import dataload_metric
+from seatrial.config.metrics.origin import Origin
 from seatrial.record import measurement
 
 DATALOAD: dict[str, Any] = {

@@ -10,7 +10,7 @@ from study_on_disk import GEMM, StudyOnDisk
 from test_dataload_table import DATALOAD, swept
 from test_devices import HOSTS, MEMORY, SEARCH, accelerated, bfloat16, fleet
 
-from seatrial.config.metrics.dataload import Origin
+from seatrial.config.metrics.origin import Origin
 from seatrial.errors import UnreadableFile
 from seatrial.report.page import report
 from seatrial.report.probes import dataload, devices

@@ -5,11 +5,9 @@ A criterion on `dataload.throughput` can thus pass only by what storage gave.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from seatrial.config.metrics.metric import Metric
+from seatrial.config.metrics.origin import Origin
 
-Origin = Literal["storage", "page_cache", "memory_file_system", "unknown"]
 PREFIX: dict[Origin, str] = {
     "storage": "",
     "page_cache": "page_cache_",

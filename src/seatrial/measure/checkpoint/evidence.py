@@ -17,17 +17,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seatrial.config.metrics import METRICS
+from seatrial.config.metrics.origin import ENOUGH, Origin
 
 Direction = Literal["write", "read"]
-Reached = Literal["storage", "page_cache", "memory_file_system", "unknown"]
-
-ENOUGH = 0.9
-"""Share of the bytes that must have moved. Files hold nothing that can be compressed or is there twice."""
 COLD = 0.1
 """Share of a rank's pages that may lie in the page cache before they are read: what ENOUGH leaves."""
 MUCH_MORE = 1.5
 """Above this share somebody else used the device at the same time, or it writes more than once."""
-METRIC_OF: dict[Reached, str] = {
+METRIC_OF: dict[Origin, str] = {
     "page_cache": "checkpoint.page_cache_bandwidth",
     "memory_file_system": "checkpoint.memory_bandwidth",
     "unknown": "checkpoint.unproven_bandwidth",
@@ -54,7 +51,7 @@ class Evidence:
     most: Sequence[float] = ()
 
     @property
-    def reached(self) -> Reached:
+    def reached(self) -> Origin:
         """The least that any rank and any iteration gives reason for."""
         if "memory" in self.kinds:
             return "memory_file_system"

@@ -14,14 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from seatrial.config.metrics.dataload import Origin
+from seatrial.config.metrics.origin import ENOUGH, LEAST_FIRST, Origin
 from seatrial.measure.storage.backing import Backing, is_network
 
 if TYPE_CHECKING:
     from seatrial.measure.dataload.loader import Batch
-
-ENOUGH = 0.9
-"""Share of the bytes that must have been fetched."""
 
 
 class Fetched(NamedTuple):
@@ -53,5 +50,4 @@ def reached(backing: Backing, found: Fetched | None) -> Origin:
 
 def least(of_ranks: Sequence[Origin]) -> Origin:
     """The least that any rank gives reason for."""
-    order: tuple[Origin, ...] = ("memory_file_system", "unknown", "page_cache", "storage")
-    return min(of_ranks, key=order.index)
+    return min(of_ranks, key=LEAST_FIRST.index)
