@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter, ValidationError
 from study_on_disk import GEMM
 
 from seatrial.analysis.node_metrics import chance_of
 from seatrial.analysis.nodes import node_uses, untested
 from seatrial.analysis.statistics import benjamini_hochberg, robust_z
+from seatrial.config.differences import HostList
 from seatrial.errors import ConfigError
 from seatrial.record import measurement
 
@@ -139,11 +141,15 @@ def test_thresholds_are_the_study_s(make_study):
     assert set(nodes["standing"]) == {"not_slow"}
 
 
-@pytest.mark.parametrize("wrong", ["n[3-1]", "n[1-999999]"])
-def test_a_fleet_that_is_no_list_of_hosts_is_refused(make_study, wrong):
-    study = measured(make_study, fleet=[wrong])
+@pytest.mark.parametrize("wrong", ["n[3-1]", "n[1-4", "a b", "", "n[]", ",n1", "n[1-2]]", "a" * 5000 + "["])
+def test_a_fleet_that_is_no_list_of_hosts_is_refused_when_it_is_planned(wrong):
+    with pytest.raises(ValidationError, match="not a list of hosts"):
+        TypeAdapter(HostList).validate_python(wrong)
+
+
+def test_a_fleet_too_large_to_be_meant_is_refused(make_study):
     with pytest.raises(ConfigError, match="fleet"):
-        study.analyse()
+        measured(make_study, fleet=["n[1-9999999]"]).analyse()
 
 
 @pytest.mark.parametrize("size", [4, 6, 16])

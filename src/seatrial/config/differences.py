@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from seatrial.config.base import Closed, Threshold
+from seatrial.errors import FieldMistake
 
-HOST = r"[\w.\-]+"
-LIST = rf"(?:{HOST}|\[\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*\])+"
-HostList = Annotated[str, Field(pattern=rf"^{LIST}(?:,{LIST})*$", max_length=10_000)]
+# one way to read every text, so that none takes long to refuse
+LIST = r"(?:[\w.\-]|\[\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*\])+"
+RANGE = re.compile(r"(\d+)-(\d+)(?=[,\]])", re.ASCII)
+
+
+def _host_list(text: str) -> str:
+    """Refuses what is no list of hosts in Slurm's form."""
+    whole = re.fullmatch(rf"{LIST}(?:,{LIST})*", text, re.ASCII) is not None
+    inside = ",".join(re.findall(r"\[[^\]]*\]", text))
+    if not whole or any(int(first) > int(last) for first, last in RANGE.findall(inside)):
+        raise FieldMistake("not a list of hosts", value=text, allowed="hosts in Slurm's form: gpu[01-16],login2")
+    return text
+
+
+HostList = Annotated[str, Field(max_length=10_000), AfterValidator(_host_list)]
 """Hosts in Slurm's form: `gpu[01-16],login2`."""
 
 
