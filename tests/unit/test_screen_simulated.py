@@ -117,6 +117,23 @@ def test_a_fabric_that_many_nodes_crowd_hides_no_slow_node():
     assert sum(found) == 40
 
 
+def test_confirmation_during_which_the_control_slows_down_too_confirms_nobody():
+    """Something slows all down while the suspect is tested: that it is slow then says nothing."""
+
+    class Disturbed(MadeUpCluster):
+        before = ""
+
+        def measure(self, run):
+            reading = super().measure(run)
+            factor = 2.0 if "node" in (run.step, self.before) and run.step in ("node", "control") else 1.0
+            self.before = run.step
+            return type(reading)([factor * s for s in reading.compute], [factor * s for s in reading.exchange])
+
+    result = screened(Disturbed(40, np.random.default_rng(5), compute={7: 1.4}, **QUIET), 5)
+    assert not result.bad and not result.links
+    assert result.suspects == {7} and 7 not in result.good
+
+
 def test_of_three_nodes_the_slow_one_is_told():
     result = screened(MadeUpCluster(3, np.random.default_rng(1), compute={1: 1.5}, **QUIET), 4)
     assert set(result.bad) == {1} and result.good == {0, 2}
