@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from study_on_disk import B200, FINETUNE, GEMM
@@ -18,6 +18,8 @@ from seatrial.errors import ConfigError
 from seatrial.record import measurement
 from seatrial.reference.equivalent import find_reference
 from seatrial.reference.published import load_published
+from seatrial.report.sections import comparison_table
+from seatrial.report.study_tables import read_study
 
 DESIGN_COLUMNS = [
     "benchmark",
@@ -291,6 +293,7 @@ def test_an_inconclusive_row_says_how_many_further_repeats_would_settle_it(make_
     assert "30 % slower" in row["threshold_source"]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(0.8, 2.0), st.floats(0.005, 0.5), st.integers(2, 12), st.floats(0.0, 0.2), st.floats(2.0, 20.0))
 def test_the_number_of_repeats_that_settles_is_the_least_with_both_sides_errors(value, spread, n, error, freedom):
     against = Estimate(1.0, error, freedom)
@@ -336,3 +339,15 @@ def test_a_training_with_a_feature_switched_off_is_not_compared_with_whole_syste
     assert (row["basis"], row["standing"]) == ("undefined", "undefined")
     assert "p2p_off" in row["note"]
     assert math.isnan(row["ratio"])
+
+
+def test_the_page_says_how_many_further_repeats_would_settle_it_and_whose_the_threshold_is(make_study):
+    study = make_study(target=B200)
+    (case,) = study.experiment("finetune", LORA, 3)
+    study.trained(case, [MEDIAN * f for f in (0.95, 1.05, 1.3)])
+    paths = study.analyse()
+    more = int(table_of(paths).iloc[0]["further_repeats"])
+    shown = comparison_table(read_study(paths))
+    standing = shown.rows[0][[name for name, _ in shown.columns].index("Standing")]
+    assert standing.under == f"threshold 1.3; about {more} further repeats would settle it"
+    assert "30 % slower than the median" in shown.caption
