@@ -245,6 +245,7 @@ def test_an_unknown_spread_on_either_side_leaves_no_interval():
         assert ratio(*pair).bound("upper", 0.95) is None
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 1e3), st.floats(0, 0.5), st.integers(2, 20), st.floats(0, 0.3))
 def test_the_interval_holds_the_ratio_and_grows_with_the_references_spread(minutes, spread, n, reference_spread):
     measured = estimate(minutes, spread, n)
