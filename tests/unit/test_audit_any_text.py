@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from audit_logs import BY_HAND, CAPTURED, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seatrial.analysis.audit.audit import audit, document
+from seatrial.config.findings import FindingRules
 from seatrial.errors import UnreadableFile
 from seatrial.ingest.audit.read import KNOWN, FileReading, read_content, read_folder, unpacked
 from seatrial.ingest.files import HandedFile
@@ -118,6 +121,18 @@ documents = st.recursive(
 @given(st.dictionaries(st.sampled_from(KEYS), documents, min_size=1, max_size=6))
 def test_json_of_the_known_names_with_anything_in_it(document: dict[str, Any]) -> None:
     _read(json.dumps(document).encode())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(st.sampled_from(LINES), max_size=40), min_size=1, max_size=3), st.booleans())
+def test_any_mixture_of_known_lines_can_be_judged(files: list[list[str]], apart: bool) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        for number, lines in enumerate(files):
+            folder = Path(root) / (str(number) if apart else ".")
+            folder.mkdir(exist_ok=True)
+            (folder / f"{number}.log").write_text("".join(line + "\n" for line in lines))
+        with contextlib.suppress(UnreadableFile):
+            json.dumps(document(audit(Path(root), FindingRules())), allow_nan=False)
 
 
 def test_a_gz_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -61,6 +61,20 @@ def test_megatrons_timers_of_ranks_and_checkpoints() -> None:
     assert log.unmeasured_saves == 0
 
 
+def test_what_others_print_into_a_block_of_timers_ends_it_not() -> None:
+    text = (BY_HAND / "megatron_timers_of_all_ranks_by_hand.log").read_text()
+    mixed = text.replace(
+        "    all-grads-sync ..", "r7i4n4:5809:6249 [2] NCCL INFO Init COMPLETE\n    all-grads-sync .."
+    )
+    assert training(read_text(mixed).facts) == training(read_text(text).facts)
+
+
+def test_labels_of_ranks_before_megatrons_lines() -> None:
+    text = (BY_HAND / "megatron_timers_of_all_ranks_by_hand.log").read_text()
+    labelled = "".join(f"[default7]:{line}\n" for line in text.split("\n")[:-1])
+    assert training(read_text(labelled).facts) == training(read_text(text).facts)
+
+
 def test_nemo_as_lines_and_as_a_bar_and_a_step_printed_twice() -> None:
     text = (BY_HAND / "nemo2_by_hand.log").read_text()
     log = training(read_text(text + text).facts)

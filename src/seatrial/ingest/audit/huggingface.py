@@ -11,7 +11,6 @@ all, evaluations and checkpoints included, is over the steps; without it, what t
 from __future__ import annotations
 
 import ast
-import math
 import re
 from typing import Any
 
@@ -28,6 +27,7 @@ _SAVE = re.compile(
     r"\b(?:Saving model checkpoint to|Model weights saved in) (\S{0,4000}checkpoint-\d{1,12})\b", re.ASCII
 )
 NAME = "Hugging Face Trainer"
+MOST_SECONDS = 1e12
 
 
 class TrainerReader:
@@ -108,11 +108,11 @@ def read_state(document: dict[str, Any]) -> tuple[Facts, int, int] | None:
 
 
 def positive(value: Any) -> float | None:
-    """A finite figure over 0, also where it is given as text; None for anything else."""
+    """A figure that can be a time or a rate, also where it is given as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) and number > 0 else None
+    return number if 0 < number < MOST_SECONDS else None

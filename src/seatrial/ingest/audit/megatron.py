@@ -22,21 +22,23 @@ from collections.abc import Mapping
 from seatrial.ingest.audit.facts import Doing, Facts, Save, StepParts, StepTime, TrainingLog
 from seatrial.ingest.audit.lines import READ
 
-_PREFIX = (
-    r"^(?:\d{1,9}: )?(?:\[[a-z_]*\d{1,6}\]:)?\s*(?:\[\d{4}-[^\]]{5,30}\]\s*)*(?:\[INFO\]\[[^\]]{1,60}\]\s*-?\s*)?"
-)
+_FIGURE = r"\d{1,12}\.\d{1,9}"
+_RANK = r"^(?:\d{1,9}: )?(?:\[[a-z_]{0,20}\d{1,6}\]:)?"
+"""What srun --label and torchrun --tee put in front."""
+_PREFIX = _RANK + r"\s*(?:\[\d{4}-[^\]]{5,30}\]\s*)*(?:\[INFO\]\[[^\]]{1,60}\]\s*-?\s*)?"
 _ITERATION = re.compile(_PREFIX + r"iteration[ =]\s*(\d{1,12})\s*/\s*\d{1,12} \|(.*)$", re.ASCII)
 _ELAPSED = re.compile(
     r"elapsed[ _]time[ _]per[ _]iteration[ _](?:\(ms\)|ms)\s*[:=]\s*(\d{1,12}(?:\.\d+)?) \|", re.ASCII
 )
-_OLD = re.compile(r"^(?:\d{1,9}: )?\s*time \(ms\) \|(.*)$", re.ASCII)
+_OLD = re.compile(_RANK + r"\s*time \(ms\) \|(.*)$", re.ASCII)
 _TIMERS = re.compile(r"(?:^|\s|:)(\(min, max\) time|max time|times) across ranks \(ms\):\s*$")
 _MIN_MAX = re.compile(
-    r"^(?:\d{1,9}: )?\s*([a-z][a-z0-9/-]{2,60}) \.*: ?(?:\((\d+\.\d+), (\d+\.\d+)\)|(\d+\.\d+))\s*$", re.ASCII
+    _RANK + r"\s*([a-z][a-z0-9/-]{2,60}) \.*: ?(?:\((FIGURE), (FIGURE)\)|(FIGURE))\s*$".replace("FIGURE", _FIGURE),
+    re.ASCII,
 )
-_ALL_NAME = re.compile(r"^\s*([a-z][a-z0-9/-]{2,60}):\s*$", re.ASCII)
-_ALL_RANK = re.compile(r"^\s*rank\s+(\d{1,6}): (\d+\.\d+)\s*$", re.ASCII)
-_PAIR = re.compile(r"^\s*([a-z][a-z0-9/-]{2,60}): (\d+(?:\.\d+)?)\s*$", re.ASCII)
+_ALL_NAME = re.compile(_RANK + r"\s*([a-z][a-z0-9/-]{2,60}):\s*$", re.ASCII)
+_ALL_RANK = re.compile(_RANK + rf"\s*rank\s+(\d{{1,6}}): ({_FIGURE})\s*$", re.ASCII)
+_PAIR = re.compile(r"^\s*([a-z][a-z0-9/-]{2,60}): (\d{1,12}(?:\.\d{1,9})?)\s*$", re.ASCII)
 _SAVED = re.compile(r"successfully saved checkpoint (?:from|at) iteration\s+(\d{1,12})\b", re.ASCII)
 _COMMUNICATION = re.compile(r"recv|send|all-?reduce|grads-sync|all-gather|reduce-scatter|params-all")
 COMPUTE = ("forward-compute", "backward-compute", "optimizer")
@@ -59,21 +61,23 @@ class MegatronReader:
         self._timers: dict[str, tuple[float, float]] = {}
         self._by_rank: dict[str, dict[int, float]] = {}
         self._open: str | None = None
-        """How the block of timers that is being read looks; a block ends with the first line of something else."""
+        """How the block of timers that is being read looks; it ends with the next iteration or block, since other
+        ranks and programs print into it."""
         self._name = ""
 
     def take(self, line: str) -> str | None:
         """READ, why a line is not read, or None for a line of something else."""
         if self._open is not None and (answer := self._timer(line)) is not None:
             return answer
-        if self._open is not None:
-            self._close()
         if iteration := _ITERATION.match(line):
+            self._close()
             return self._iteration(int(iteration[1]), iteration[2] + " ")
         if old := _OLD.match(line):
+            self._close()
             return self._old_timers(old[1])
         if timers := _TIMERS.search(line):
-            self._open, self._timers, self._by_rank = timers[1], {}, {}
+            self._close()
+            self._open = timers[1]
             return READ
         if saved := _SAVED.search(line):
             self._saved_lines += 1
@@ -119,7 +123,8 @@ class MegatronReader:
         return READ
 
     def _close(self) -> None:
-        self._note(self._timers, self._by_rank)
+        if self._open is not None:
+            self._note(self._timers, self._by_rank)
         self._open, self._timers, self._by_rank, self._name = None, {}, {}, ""
 
     def _note(self, timers: Mapping[str, tuple[float, float]], by_rank: Mapping[str, Mapping[int, float]]) -> None:
@@ -138,8 +143,7 @@ class MegatronReader:
 
     def facts(self) -> Facts:
         """The training, where there is one."""
-        if self._open is not None:
-            self._close()
+        self._close()
         if not (self._steps or self._saves or self._parts or self._saved_lines):
             return Facts()
         return Facts(
