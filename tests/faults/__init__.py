@@ -12,7 +12,7 @@ from faults.disks import throttled_disk
 from faults.draw import Draw
 from faults.links import all_links, payload_rate, throttled_link, throttled_pair
 from faults.loaders import slow_loader
-from faults.processors import throttled_processors
+from faults.processors import processors_of_their_own, throttled_processors
 
 __all__ = [
     "Cluster",
@@ -20,6 +20,7 @@ __all__ = [
     "all_links",
     "background_load",
     "payload_rate",
+    "processors_of_their_own",
     "slow_loader",
     "throttled_disk",
     "throttled_link",

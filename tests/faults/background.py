@@ -1,6 +1,6 @@
 """Background load: processes on the nodes that burn processor time in bursts, as other people's jobs do.
 
-A burner takes its part of what processors its node is limited to (`processors`); without such limits all nodes
+A burner takes its part of what processors its node has (`processors`); where nodes have none of their own they
 share those of the one machine, and a burst slows all. How many burn where is drawn anew for each burst.
 """
 
@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from faults import groups, processors
 from faults.cluster import Cluster
 
-BURN = 'echo $$ > "$0/cgroup.procs" && exec timeout "$1" sh -c "while :; do :; done"'
+BURN = """
+echo $$ > "$0/cgroup.procs" && echo $$ > "$1/cgroup.procs" && exec timeout "$2" sh -c "while :; do :; done"
+"""
 LONGEST_BURST_SECONDS = 60
 """A burner ends by itself then, also where whoever started it is gone."""
 
@@ -55,8 +57,8 @@ def _bursts(
 
 
 def _burner(cluster: Cluster, node: str) -> subprocess.Popen[bytes]:
-    group = groups.group_of(cluster, node, processors.CONTROLLER)
-    words = ["sh", "-c", BURN, str(group), str(LONGEST_BURST_SECONDS)]
+    of_node = [groups.group_of(cluster, node, name) for name in (processors.CONTROLLER, processors.PLACES)]
+    words = ["sh", "-c", BURN, *map(str, of_node), str(LONGEST_BURST_SECONDS)]
     return subprocess.Popen(words, env={"PATH": "/usr/bin:/bin"}, start_new_session=True)
 
 

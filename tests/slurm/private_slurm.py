@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults import Cluster, disks, links
+from faults import Cluster, disks, links, processors
 
 CLUSTER = Path(__file__).parent / "cluster"
 COMMANDS = ("munged", "mariadbd", "mariadb-admin", "slurmdbd", "slurmctld", "slurmd", "sbatch", "srun", "sacct")
@@ -110,4 +110,11 @@ def _stop(base: str) -> None:
 def disk_can_be_throttled(tmp_path: Path) -> None:
     """Leave the test out, in words, where the disk below tmp_path cannot be throttled."""
     if (why := disks.why_not(tmp_path)) is not None:
+        _leave_out(why)
+
+
+@pytest.fixture
+def processors_can_be_throttled() -> None:
+    """Leave the test out, in words, where nodes cannot be given a part of a processor."""
+    if (why := processors.why_not()) is not None:
         _leave_out(why)
