@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seatrial.analysis.findings.observed import Estimate, RankTime
-from seatrial.analysis.findings.resampling import Array, resample
+from seatrial.analysis.findings.resampling import Array, Quantities
 from seatrial.analysis.statistics.screening import robust_z
 from seatrial.analysis.statistics.series import block_bootstrap_interval
 
@@ -163,7 +163,7 @@ def _median_ratio(ratios: Array) -> Estimate | None:
     found = block_bootstrap_interval(thinned(ratios).tolist())
     if found.low is not None:
         return Estimate(middle, found.low, found.high, found.method, len(ratios))
-    mean = resample([{"ratio": ratios, "steps": np.ones(len(ratios))}]).share("ratio", ["steps"], cut=False)
+    mean = Quantities([{"ratio": ratios, "steps": np.ones(len(ratios))}]).share("ratio", ["steps"], cut=False)
     if mean.low is None or mean.high is None:
         return Estimate(middle, method=mean.method, n=len(ratios))
     return Estimate(middle, min(middle, mean.low), max(middle, mean.high), f"{mean.method}, of the mean", mean.n)

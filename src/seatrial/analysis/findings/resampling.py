@@ -1,14 +1,13 @@
 """Intervals of ratios of sums over steps that depend on their neighbours: blocks of steps drawn with replacement.
 
-The numerator and the denominator of a share come from the same steps, and so do all shares of a run: one drawing of
-blocks gives the intervals of all of them.
+The numerator and the denominator of a share come from the same steps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,71 +24,88 @@ from seatrial.analysis.statistics.series import (
 
 Array = NDArray[np.float64]
 RESAMPLES = 1000
+SEED = 0
 MOST_BLOCKS = 200
 """Longer blocks do no harm; more of them cost time."""
-FEWEST_OF_ONE_RUN = 5
-"""Blocks; with fewer there is no interval. Of several runs FEWEST_BLOCKS, because their own spread serves else."""
+FEWEST_LONG_BLOCKS = 5
+"""Blocks are made no longer than leaves so many: fewer say nothing of the spread."""
+RUNS_OF_LOG_T = 3
+"""From so many runs on their own spread serves where there are fewer than FEWEST_BLOCKS blocks."""
 FEWEST_RUNS = 5
 """From so many runs on the interval is of the runs, by order statistics; below it of their steps."""
 
 
 @dataclass(frozen=True)
-class Resampled:
-    """Sums of named quantities: of each run [runs], and of resampled sets of all runs [RESAMPLES] (empty: too few).
+class Apart:
+    """A quantity that is not of steps: its sum in each run, and [RESAMPLES] drawn sums of all (None: not known)."""
 
-    `wide`: how many standard deviations out the interval's ends are taken, as the spread is known from few blocks.
-    """
+    of_runs: Array
+    drawn: Array | None
 
-    of_runs: Mapping[str, Array]
-    drawn: Mapping[str, Array]
-    wide: float
-    steps: int
+
+@dataclass(frozen=True)
+class Quantities:
+    """Named quantities of every step of some runs, and such as are not of steps. All runs have the same names."""
+
+    runs: Sequence[Mapping[str, Array]]
+    apart: Mapping[str, Apart] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        return sum(len(next(iter(run.values()))) for run in self.runs)
 
     def share(self, part: str, whole: Sequence[str], cut: bool = True) -> Estimate:
-        """The sum of `part` over that of all in `whole`; with `cut` it is a share, which no interval exceeds."""
-        parts, wholes = self.of_runs[part], np.sum([self.of_runs[name] for name in whole], axis=0)
+        """The sum of `part` over that of all in `whole`; with `cut` it is a share, which no interval exceeds.
+
+        A block lasts three autocorrelation times of what makes the ratio vary: part - ratio x whole of every step.
+        """
+        parts, wholes = self._of_runs([part]), self._of_runs(whole)
         value, ratios = float(parts.sum() / wholes.sum()), [float(r) for r in parts / wholes]
-        drawn = all(name in self.drawn for name in (part, *whole))
-        if drawn and len(ratios) < FEWEST_RUNS:
-            of_drawn = self.drawn[part] / np.sum([self.drawn[name] for name in whole], axis=0)
-            tail = float(stats.norm.sf(self.wide))
-            low, high = (float(end) for end in np.quantile(of_drawn, [tail, 1 - tail]))
-            words = f"block bootstrap of {self.steps} steps 95 %"
-            return Estimate(value, min(low, value), max(high, value), words, self.steps)
+        pairs = [(self._of_steps(run, [part]), self._of_steps(run, whole)) for run in self.runs]
+        length = max(_block(of_part - value * of_whole) for of_part, of_whole in pairs)
+        blocks = sum(len(of_part) // length for of_part, _ in pairs)
+        of_runs = len(ratios) >= FEWEST_RUNS or (len(ratios) >= RUNS_OF_LOG_T and blocks < FEWEST_BLOCKS)
         found = share_interval(ratios) if cut else median_interval(ratios)
-        if found.low is None or found.high is None:
+        if of_runs and found.low is not None and found.high is not None:
+            if len(ratios) >= FEWEST_RUNS:
+                value = float(np.median(ratios))
+            # log-t is of the runs' median: the figure of all steps together lies near it, not always within
+            return Estimate(value, min(found.low, value), max(found.high, value), found.method, len(ratios))
+        known = all(self.apart[name].drawn is not None for name in (part, *whole) if name in self.apart)
+        if blocks < FEWEST_LONG_BLOCKS or not known:
             return Estimate(value, method=f"none ({self.steps} steps are too few)", n=self.steps)
-        if len(ratios) >= FEWEST_RUNS:
-            value = float(np.median(ratios))
-        # log-t is of the runs' median: the figure of all steps together lies near it, not always within
-        return Estimate(value, min(found.low, value), max(found.high, value), found.method, len(ratios))
+        low, high = self._ends(pairs, part, whole, length)
+        rough = f", {blocks} long blocks" if blocks < FEWEST_BLOCKS else ""
+        words = f"block bootstrap of {self.steps} steps 95 %{rough}"
+        return Estimate(value, min(low, value), max(high, value), words, self.steps)
 
-    def with_quantity(self, name: str, of_runs: Array, drawn: Array | None) -> Resampled:
-        """One more quantity, which is not of steps: its sum in each run, and drawn ones."""
-        more = dict(self.drawn) if drawn is None or not self.drawn else {**self.drawn, name: drawn}
-        return Resampled({**self.of_runs, name: of_runs}, more, self.wide, self.steps)
+    def _ends(
+        self, pairs: Sequence[tuple[Array, Array]], part: str, whole: Sequence[str], length: int
+    ) -> tuple[float, float]:
+        """The percentiles of the resampled ratio, further out as a t with blocks - 1 degrees of freedom is."""
+        draw = np.random.default_rng(SEED)
+        drawn = np.sum([_drawn_sums(np.column_stack(pair), length, draw) for pair in pairs], axis=0)
+        of_part, of_whole = drawn[:, 0], drawn[:, 1]
+        of_part = of_part + self._drawn([part])
+        of_whole = of_whole + self._drawn(whole)
+        blocks = sum(len(pair[0]) // length for pair in pairs)
+        # blocks that overlap in so short a series differ less than blocks of a long one would
+        wide = math.sqrt(blocks / (blocks - 1) / (1 - min(0.5, len(pairs) * length / self.steps)))
+        tail = float(stats.norm.sf(wide * float(stats.t.ppf(0.975, blocks - 1))))
+        low, high = np.quantile(of_part / of_whole, [tail, 1 - tail])
+        return float(low), float(high)
 
+    def _of_runs(self, names: Sequence[str]) -> Array:
+        of_steps = np.array([self._of_steps(run, names).sum() for run in self.runs])
+        return of_steps + np.sum([self.apart[n].of_runs for n in names if n in self.apart], axis=0)
 
-def resample(runs: Sequence[Mapping[str, Array]], seed: int = 0) -> Resampled:
-    """Draw blocks of steps of every run, each of which has [steps] of the same quantities, as many as it has.
+    def _of_steps(self, run: Mapping[str, Array], names: Sequence[str]) -> Array:
+        nothing = np.zeros(len(next(iter(run.values()))))
+        return nothing + np.sum([run[name] for name in names if name not in self.apart], axis=0)
 
-    A block lasts three autocorrelation times of the quantity that needs most. The same seed gives the same.
-    """
-    names = list(runs[0])
-    tables = [np.column_stack([run[name] for name in names]).astype(float) for run in runs]
-    length = max(_block(table) for table in tables)
-    steps = sum(len(table) for table in tables)
-    of_runs = np.array([table.sum(axis=0) for table in tables])
-    by_name = {name: of_runs[:, index] for index, name in enumerate(names)}
-    blocks = sum(len(table) // length for table in tables)
-    if blocks < (FEWEST_BLOCKS if len(tables) > 1 else FEWEST_OF_ONE_RUN):
-        return Resampled(by_name, {}, 0.0, steps)
-    draw = np.random.default_rng(seed)
-    drawn = np.sum([_drawn_sums(table, min(length, len(table)), draw) for table in tables], axis=0)
-    # blocks that overlap in so short a series differ less than blocks of a long one would
-    wide = math.sqrt(blocks / (blocks - 1) / (1 - min(0.5, len(tables) * length / steps)))
-    wide *= float(stats.t.ppf(0.975, blocks - 1))
-    return Resampled(by_name, {name: drawn[:, index] for index, name in enumerate(names)}, wide, steps)
+    def _drawn(self, names: Sequence[str]) -> Array:
+        known = [self.apart[name].drawn for name in names if name in self.apart]
+        return np.zeros(RESAMPLES) + np.sum([drawn for drawn in known if drawn is not None], axis=0)
 
 
 def drawn_sums(values: Sequence[float], seed: int = 1) -> Array | None:
@@ -105,9 +121,10 @@ def drawn_sums(values: Sequence[float], seed: int = 1) -> Array | None:
     return np.maximum(0.0, float(found.sum()) + away)
 
 
-def _block(run: Array) -> int:
-    times = [integrated_autocorrelation_time(column.tolist()) or 1.0 for column in run.T if _is_correlated(column)]
-    return max(math.ceil(BLOCK_TIMES * max(times, default=1.0)), math.ceil(len(run) / MOST_BLOCKS), 1)
+def _block(series: Array) -> int:
+    time = (integrated_autocorrelation_time(series.tolist()) or 1.0) if _is_correlated(series) else 1.0
+    length = max(math.ceil(BLOCK_TIMES * time), math.ceil(len(series) / MOST_BLOCKS))
+    return max(1, min(length, len(series) // FEWEST_LONG_BLOCKS))
 
 
 def _is_correlated(column: Array) -> bool:
@@ -116,9 +133,10 @@ def _is_correlated(column: Array) -> bool:
     return rho is not None and abs(float(rho[1])) > 2 / math.sqrt(len(column))
 
 
-def _drawn_sums(run: Array, length: int, draw: np.random.Generator) -> Array:
-    """[RESAMPLES, k]: sums over blocks drawn until they have as many steps as the run."""
+def _drawn_sums(run: Array, most: int, draw: np.random.Generator) -> Array:
+    """[RESAMPLES, k]: sums over blocks of at most `most` steps, drawn until they have as many steps as the run."""
     n = len(run)
+    length = min(most, n)
     until = np.vstack([np.zeros(run.shape[1]), np.cumsum(run, axis=0)])
     sums = until[length:] - until[:-length]
     count = math.ceil(n / length)

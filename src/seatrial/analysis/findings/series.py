@@ -10,7 +10,7 @@ import numpy as np
 
 from seatrial.analysis.findings.lateness import PERSISTENT, RANDOM, TOTAL, Late, late_ranks, rank_times, thinned
 from seatrial.analysis.findings.observed import PARTS, Estimate, Lateness, Observed, Part
-from seatrial.analysis.findings.resampling import Array, drawn_sums, resample
+from seatrial.analysis.findings.resampling import Apart, Array, Quantities, drawn_sums
 from seatrial.analysis.findings.step_noise import step_noise
 from seatrial.analysis.statistics import median, median_interval
 from seatrial.analysis.statistics.series import block_bootstrap_interval
@@ -78,18 +78,19 @@ def _shares(runs: Sequence[RunSeries], late: Late | None) -> dict[str, Any]:
         if "communication" in parts:
             for of_run in quantities:
                 of_run["transfer"] = of_run["communication"] - of_run[TOTAL]
-    found = resample(quantities)
+    apart = {}
     if any(run.stalls is not None for run in runs):
         every = [value for run in runs for value in run.stalls or ()]
         sums = np.array([sum(run.stalls or ()) for run in runs])
-        found = found.with_quantity("checkpoint_stall", sums, drawn_sums(every))
+        apart["checkpoint_stall"] = Apart(sums, drawn_sums(every))
         whole.append("checkpoint_stall")
         parts.append("checkpoint_stall")
+    found = Quantities(quantities, apart)
     shares = {part: found.share(part, whole) for part in parts}
     said: dict[str, Any] = {"shares": shares, "productive": shares.get("compute")}
     if late is None:
         return said
-    if "transfer" in found.of_runs:
+    if "transfer" in quantities[0]:
         said["transfer"] = _not_below_zero(found.share("transfer", whole, cut=False))
     persistent = found.share(PERSISTENT, whole) if late.place is not None else None
     said["lateness"] = Lateness(

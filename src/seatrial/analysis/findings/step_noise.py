@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from seatrial.analysis.findings.observed import Estimate, Noise
-from seatrial.analysis.findings.resampling import Array, resample
+from seatrial.analysis.findings.resampling import Array, Quantities
 from seatrial.analysis.statistics.series import integrated_autocorrelation_time
 
 FEWEST_STEPS = 20
@@ -37,7 +37,7 @@ def step_noise(steps: Sequence[Array], hiccup: float) -> Noise | None:
     ]
     for of_run in quantities:
         of_run["steps"] = np.ones(len(of_run["time"]), dtype=np.float64)
-    found = resample(quantities)
+    found = Quantities(quantities)
     return Noise(
         cov=_root(found.share("squared", ["steps"], cut=False)),
         p95_over_p50=_tail(known),
