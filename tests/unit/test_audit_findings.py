@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from audit_logs import BY_HAND, CAPTURED
 from audit_traces import together
@@ -76,6 +77,38 @@ def test_checkpoint_messages_give_the_share_and_the_finding(tmp_path: Path) -> N
     assert (found.findings[0].cause, found.findings[0].severity) == ("storage", "minor")
     assert found.observed.productive is None
     assert any("productive fraction" in words for words in found.unknown)
+
+
+def _megatron(iterations: int, slow: float) -> str:
+    """A log with the timers of four ranks, of which rank 3 computes `slow` times as long, in milliseconds."""
+    draw, lines = np.random.default_rng(3), []
+    for step in range(1, iterations + 1):
+        work = draw.normal(400.0, 2.0, size=(2, 4)) * np.array([1.0, 1.0, 1.0, slow])
+        elapsed = work.sum(axis=0).max() + 50.0
+        lines.append(
+            f" iteration {step:8d}/ 1000 | elapsed time per iteration (ms): {elapsed:.1f} | lm loss: 7.0 |"
+        )
+        lines.append("times across ranks (ms):")
+        waits = work.sum(axis=0).max() - work.sum(axis=0) + 40.0
+        for name, ranks in (("forward-compute", work[0]), ("backward-compute", work[1]), ("all-grads-sync", waits)):
+            lines.append(f"  {name}:")
+            lines += [f"     rank {rank:2d}: {value:.2f}" for rank, value in enumerate(ranks)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def test_megatrons_timers_of_every_rank_name_the_slow_one(tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text(_megatron(iterations=200, slow=1.3))
+    found = _only(tmp_path)
+    assert found.observed.ranks == 4
+    assert (found.findings[0].cause, found.findings[0].severity) == ("straggler_node", "minor")
+    assert "rank 3" in found.findings[0].title
+    # three of four ranks wait for 240 ms of 1,090
+    assert found.observed.shares["communication"].value == pytest.approx((40 + 0.75 * 240) / 1090, rel=0.02)
+
+
+def test_megatrons_timers_of_equal_ranks_name_none(tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text(_megatron(iterations=200, slow=1.0))
+    assert [(f.cause, f.severity) for f in _only(tmp_path).findings] == [("none", "none")]
 
 
 def test_a_profile_with_the_log_beside_it_has_the_checkpoints_of_the_whole_training(tmp_path: Path) -> None:
