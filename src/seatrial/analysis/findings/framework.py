@@ -42,9 +42,10 @@ def look(observed: Observed, rules: FindingRules) -> Look:
     )
 
 
-def _healthy(observed: Observed, rules: FindingRules) -> bool:
-    """Whether the productive fraction as a whole lies over the bound, so that nothing is sought without a fault."""
-    return observed.productive is not None and observed.productive.value > rules.productive_high.value
+def productive_but_for_lateness(observed: Observed) -> Estimate | None:
+    """The productive fraction of the time in which nobody waits for a late rank, which is a cause of its own."""
+    late = 0.0 if observed.lateness is None else observed.lateness.total.value
+    return None if observed.productive is None or late >= 1 else observed.productive.times(1 / (1 - late))
 
 
 def _productive_words(observed: Observed, rules: FindingRules) -> tuple[str, ...]:
@@ -57,10 +58,15 @@ def _productive_words(observed: Observed, rules: FindingRules) -> tuple[str, ...
 def _exposed(observed: Observed, rules: FindingRules) -> Look:
     """Communication that no computation hides over links that are as they should be."""
     transfer = interconnect.transfer_share(observed)
-    if transfer is None or _healthy(observed, rules) or not interconnect.measured(observed.fabric):
+    used = productive_but_for_lateness(observed)
+    if transfer is None or not interconnect.measured(observed.fabric):
+        return Look()
+    if used is not None and used.value > rules.productive_high.value:
         return Look()
     if interconnect.faults(observed.fabric, rules) or (found := severity(transfer, rules)) is None:
         return Look()
+    if used is not None and not used.under(rules.productive_high.value):
+        found = "inconclusive"
     finding = Finding(
         cause="framework",
         severity=found,
