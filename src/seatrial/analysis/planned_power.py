@@ -101,7 +101,7 @@ def _of_ratio(
     if reference is not None and (reference.basis == "undefined" or reference.minutes is None):
         why = reference.note or "no equivalent published results"
     if why is not None or reference is None or reference.minutes is None:
-        return Power(criterion, 1, n, noise, None, None, f"no reference: {why}")
+        return Power(criterion, 1, n, noise, None, None, f"no reference: {(why or '').removeprefix('undefined: ')}")
     if noise is None:
         return Power(criterion, 1, n, None, None, None, note)
     against = estimate_of_reference(reference, reference.minutes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -10,13 +11,14 @@ from seatrial.analysis.inputs import read_plan
 from seatrial.analysis.judgement import Word
 from seatrial.analysis.time_to_quality import TO_QUALITY
 from seatrial.config.base import Closed, NonNegativeInt, PositiveInt, first_mistake
-from seatrial.config.criterion import Criterion
+from seatrial.config.criterion import RATIO, Criterion
 from seatrial.config.metrics import METRICS
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
 REMEDY = "`seatrial analyse` makes it again"
 Verdict = dict[str, Any]
+OF_REFERENCE = "of the reference"
 
 
 class VerdictEntry(Closed):
@@ -56,7 +58,12 @@ def unit_of(criterion: Criterion) -> str:
     """What a criterion's bound and figures are counted in."""
     if criterion.unit_of == "value":
         return METRICS[criterion.metric].unit if criterion.metric in METRICS else "ratio"
-    return "of the ceiling" if criterion.unit_of == "ceiling" else "of the reference"
+    return "of the ceiling" if criterion.unit_of == "ceiling" else OF_REFERENCE
+
+
+def is_of_published(verdict: Mapping[str, Any]) -> bool:
+    """Whether a verdict rests on a row of tables/comparison.csv."""
+    return verdict["metric"] == RATIO or (verdict["unit"] == OF_REFERENCE and verdict["reference"] is None)
 
 
 def criterion_columns(criterion: Criterion) -> Verdict:

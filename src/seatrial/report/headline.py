@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from seatrial.analysis.judge import covers
 from seatrial.analysis.time_to_quality import NOT_CONVERGED
+from seatrial.analysis.verdict_file import is_of_published
 from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
 from seatrial.report.headline_figure import Figure
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
@@ -116,7 +117,7 @@ def _own(rows: list[Row]) -> list[Row]:
 
 
 def _has_criterion(study: StudyTables, row: Row) -> bool:
-    return any(v["metric"] == "comparison.ratio" and covers(v["where"], row) for v in study.verdicts)
+    return any(is_of_published(v) and covers(v["where"], row) for v in study.verdicts)
 
 
 def _others(study: StudyTables, others: list[Row]) -> str:
