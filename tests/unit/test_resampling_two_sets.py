@@ -69,6 +69,16 @@ def test_unpaired_p_and_interval_agree(base, other):
         assert not found.low < 1 - 1e-9 < 1 + 1e-9 < found.high
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(6, 9), st.floats(-0.08, 0.08))
+def test_paired_p_and_interval_agree(number, n, shift):
+    logs = shift + 0.05 * np.random.default_rng(number).normal(size=n)
+    found = compare_paired([1.0] * n, np.exp(logs))
+    assert (found.p <= 0.05) == (found.low > 1 or found.high < 1)
+    if n == 6:  # of the 64 signs only all alike can show it: the interval is the least to the most
+        assert (found.low, found.high) == pytest.approx((np.exp(logs.min()), np.exp(logs.max())))
+
+
 @settings(max_examples=30, deadline=None)
 @given(VALUES, VALUES, st.floats(0.1, 10.0))
 def test_exchanged_sets_give_the_reciprocal_and_a_factor_moves_only_the_ratio(base, other, factor):
