@@ -159,10 +159,12 @@ def test_probes_tell_slow_links_from_too_little_overlap_and_one_link_from_all(fa
     assert words in found.title
 
 
-def test_transfer_beside_a_straggler_is_no_fault_of_the_framework_while_the_rest_is_productive():
+def test_transfer_beside_another_cause_is_no_fault_of_the_framework_while_the_rest_is_productive():
     observed = replace(Made(slow="n3", times=3.0, communication=0.02).observed(1), fabric=SOUND)
     assert observed.productive is not None and observed.productive.under(0.7)
     assert causes(diagnose(observed, RULES)) == [("straggler_node", "major")]
+    waiting = replace(Made(data=0.15, communication=0.02).observed(1), fabric=SOUND)
+    assert causes(diagnose(waiting, RULES)) == [("data_loading", "major")]
 
 
 def test_what_a_slow_link_costs_is_the_transfer_that_it_lengthens():

@@ -21,9 +21,10 @@ from seatrial.analysis.findings.look import (
     share_words,
     without,
 )
-from seatrial.analysis.findings.observed import Estimate, Finding, Observed
+from seatrial.analysis.findings.observed import Estimate, Finding, Observed, Part
 from seatrial.config.findings import FindingRules
 
+OTHERS: tuple[Part, ...] = ("data_wait", "checkpoint_stall")
 REMEDY = "work of people on the program and its settings; nothing to buy"
 
 
@@ -42,10 +43,11 @@ def look(observed: Observed, rules: FindingRules) -> Look:
     )
 
 
-def productive_but_for_lateness(observed: Observed) -> Estimate | None:
-    """The productive fraction of the time in which nobody waits for a late rank, which is a cause of its own."""
-    late = 0.0 if observed.lateness is None else observed.lateness.total.value
-    return None if observed.productive is None or late >= 1 else observed.productive.times(1 / (1 - late))
+def productive_but_for_others(observed: Observed) -> Estimate | None:
+    """The productive fraction of the time that is not lost to other causes: late ranks, data, checkpoints."""
+    lost = 0.0 if observed.lateness is None else observed.lateness.total.value
+    lost += sum(observed.shares[part].value for part in OTHERS if part in observed.shares)
+    return None if observed.productive is None or lost >= 1 else observed.productive.times(1 / (1 - lost))
 
 
 def _productive_words(observed: Observed, rules: FindingRules) -> tuple[str, ...]:
@@ -58,7 +60,7 @@ def _productive_words(observed: Observed, rules: FindingRules) -> tuple[str, ...
 def _exposed(observed: Observed, rules: FindingRules) -> Look:
     """Communication that no computation hides over links that are as they should be."""
     transfer = interconnect.transfer_share(observed)
-    used = productive_but_for_lateness(observed)
+    used = productive_but_for_others(observed)
     if transfer is None or not interconnect.measured(observed.fabric):
         return Look()
     if used is not None and used.value > rules.productive_high.value:
