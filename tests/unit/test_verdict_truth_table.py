@@ -159,6 +159,18 @@ def test_a_rank_or_a_swept_point_that_is_missing_everywhere_passes_nothing(make_
     assert "1 of 2 ranks have no measurement of it (rank 0)" in found[1]["reason"]
 
 
+@pytest.mark.parametrize(("fleet", "verdict"), [(["n[1-2]"], "pass"), (["n[1-3]"], "incomplete")])
+def test_a_node_of_the_fleet_that_nothing_ran_on_passes_no_criterion_on_every_rank(make_study, fleet, verdict):
+    study = make_study(target={**TWO_NODES}, fleet=fleet)
+    (case,) = study.experiment("gemm", GEMM, 3)
+    for n in range(3):
+        study.record(case, n, *(found_of(12.0 + n / 10, labels={"rank": rank}) for rank in (0, 1)))
+    study.criterion("all", "gemm.throughput", at_least=10.0)
+    (found,) = read_verdicts(study.analyse())
+    assert found["verdict"] == verdict
+    assert ("1 of 3 nodes of the fleet were not tested (n3)" in found["reason"]) == (verdict == "incomplete")
+
+
 def test_a_parameter_that_the_measurement_decides_does_not_hide_a_case_without_records(make_study):
     study = make_study()
     sizes = {"kind": "collective", "operation": "all_reduce", "size_bytes": None, "sizes": SIZES}

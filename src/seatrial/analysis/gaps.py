@@ -68,6 +68,21 @@ def nodes_not_tested(case: Case, repeats: pd.DataFrame) -> str | None:
     return None
 
 
+def fleet_not_tested(fleet: Sequence[str], repeats: Sequence[pd.DataFrame]) -> str | None:
+    """Which hosts of the study's fleet no completed one of these repeats ran on, in words, or None."""
+    there = {
+        name
+        for rows in repeats
+        for nodes in rows[rows["outcome"] == "completed"]["nodes"].dropna()
+        for name in str(nodes).split(",")
+    }
+    missing = [host for host in fleet if host not in there]
+    if not missing:
+        return None
+    named = ", ".join(missing[:MOST_NAMED]) + (", ..." if len(missing) > MOST_NAMED else "")
+    return f"{len(missing)} of {len(fleet)} nodes of the fleet were not tested ({named})"
+
+
 def ranks_not_measured(case: Case, metric: str, labels: Sequence[str]) -> str | None:
     """Of a metric that every rank has for itself: which ranks have none under these `labels` (JSON), or None.
 

@@ -13,7 +13,15 @@ import pandas as pd
 from seatrial.analysis.bounds import Failed
 from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.comparison import COLUMNS
-from seatrial.analysis.gaps import OF_A_RANK, nodes_not_tested, not_completed, ranks_not_measured, runs_of_logs
+from seatrial.analysis.gaps import (
+    OF_A_RANK,
+    RANK,
+    fleet_not_tested,
+    nodes_not_tested,
+    not_completed,
+    ranks_not_measured,
+    runs_of_logs,
+)
 from seatrial.analysis.inputs import PlannedStudy, read_cases
 from seatrial.analysis.judgement import (
     Judgement,
@@ -25,6 +33,7 @@ from seatrial.analysis.judgement import (
     worst,
 )
 from seatrial.analysis.measurements import read_measurements, read_repeats
+from seatrial.analysis.nodes import fleet_hosts
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.selection import Group, case_facts, matches, select_groups
 from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
@@ -57,6 +66,7 @@ class Judge:
         ):
             require_cases(file, frame, plan.cases)
         self.comparison = rows_of(table)
+        self.fleet = fleet_hosts(plan.study.fleet)
         self._repeats = {str(name): rows for name, rows in repeats.groupby("case_id", sort=False)}
         self._none = repeats.iloc[:0]
 
@@ -65,9 +75,9 @@ class Judge:
         if criterion.is_of_published:
             return self._judge_comparison(criterion)
         groups = select_groups(criterion.metric, criterion.where, self.cases, self.measurements)
-        absent = self._absent_ranks(criterion, groups)
+        absent, fleet = self._absent_ranks(criterion, groups), self._absent_nodes(criterion, groups)
         judged = [
-            (group.name, self._judge_group(criterion, group, len(groups), absent.get(group.case.case_id)))
+            (group.name, self._judge_group(criterion, group, len(groups), absent.get(group.case.case_id) or fleet))
             for group in groups
         ]
         return worst(criterion, judged)
@@ -86,6 +96,14 @@ class Judge:
         by_id = {group.case.case_id: group.case for group in groups}
         found = {name: ranks_not_measured(by_id[name], criterion.metric, texts) for name, texts in labels.items()}
         return {name: words for name, words in found.items() if words is not None}
+
+    def _absent_nodes(self, criterion: Criterion, groups: list[Group]) -> str | None:
+        """Of what every rank has for itself: which nodes of the fleet nothing that is selected ran on."""
+        of_ranks = any(group.labels and RANK in json.loads(group.labels) for group in groups)
+        if not self.fleet or not of_ranks or not OF_A_RANK.isdisjoint(criterion.where):
+            return None
+        chosen = {group.case.case_id: group.case for group in groups}
+        return fleet_not_tested(self.fleet, [self._repeats_of(case) for case in chosen.values()])
 
     def _judge_group(self, criterion: Criterion, group: Group, among: int, absent: str | None) -> Judgement:
         known = self._values(criterion, group)
