@@ -138,9 +138,7 @@ def _finding(
         cost=cost,
         without_it="what it costs is not known: no training of this study was split"
         if cost is None
-        else without(
-            observed, cost, "transfer takes as much longer as the slowest of these is below what it should"
-        ),
+        else without(observed, cost, "all transfer waits for the slowest of these, and it reached what it should"),
         next_step=_next_step(named),
         remedy_cost=REMEDY,
         place=place_of(observed, pair=_ends(named) if named else None, host=_host(named)),
@@ -172,10 +170,10 @@ def _links(pair: SlowPair | None) -> str:
 
 def _next_step(pair: SlowPair | None) -> str:
     if pair is None:
-        return "check the transport (NCCL_DEBUG=INFO), link rates and error counters; then run `collective` again"
+        return "check the transport (NCCL_DEBUG=INFO), link rates and error counters; then run collective again"
     return (
         f"check the rate and error counters of the ports of {_ends(pair)} (ethtool, ibstat), exchange cable or "
-        "transceiver, and run `bisection` with pairwise again; meanwhile leave the node out"
+        "transceiver, and run bisection with pairwise again; meanwhile leave the node out"
     )
 
 
