@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,21 @@ def steady_machine(cluster: Cluster, folder: Path) -> Iterator[None]:
         yield
 
 
-def run_diagnosis(project: Path, cluster: Cluster, disk: Path, probes: tuple[str, ...]) -> Path:
-    """The folder of the results: `train` and these probes planned, run by `srun` case by case, and analysed."""
+def run_diagnosis(
+    project: Path, cluster: Cluster, disk: Path, probes: tuple[str, ...], broken: AbstractContextManager[None]
+) -> Path:
+    """The folder of the results: `train` and these probes planned, run by `srun` case by case, and analysed.
+
+    The machine is steady, and something of it `broken`, while cases run; it is neither when they are analysed.
+    """
     _write_study(project, cluster, disk)
     folder = project / "results" / NAME
     left_out = [f"~experiments.{name}" for name in ALL if name not in probes]
     words = [f"study={NAME}", f"target={TARGET}", *left_out]
     assert cli.main(["plan", *words, "--conf", str(project / "conf"), "--write", str(folder)]) == 0
-    for case in sorted((folder / "cases").glob("*.json")):
-        _measure(project, cluster, case, folder / "records" / case.stem / "0.json")
+    with steady_machine(cluster, disk), broken:
+        for case in sorted((folder / "cases").glob("*.json")):
+            _measure(project, cluster, case, folder / "records" / case.stem / "0.json")
     assert cli.main(["collect", str(folder)]) == 0
     assert cli.main(["analyse", str(folder)]) == 0
     return folder

@@ -1,12 +1,25 @@
 """The faults themselves: they do what they say, to what they name alone, and are gone afterwards."""
 
+import dataclasses
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
-from faults import Draw, all_links, groups, payload_rate, throttled_disk, throttled_link, throttled_pair
+from faults import (
+    Draw,
+    all_links,
+    background_load,
+    groups,
+    payload_rate,
+    slow_loader,
+    throttled_disk,
+    throttled_link,
+    throttled_pair,
+    throttled_processors,
+)
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(120), pytest.mark.xdist_group("slurm")]
 CLUSTER = Path(__file__).parent / "cluster"
@@ -144,6 +157,93 @@ def write_and_read(cluster, nodes, folder):
     )  # fmt: skip
     rates = [float(line) for line in done.stdout.split()]
     return list(zip(rates[::2], rates[1::2], strict=True))
+
+
+COMPUTE = """
+import time
+started = time.process_time(), time.perf_counter()
+while time.perf_counter() - started[1] < 1:
+    pass
+print((time.process_time() - started[0]) / (time.perf_counter() - started[1]))
+"""
+LATE = """
+import time
+from seatrial.measure.dataload.loader import Reading
+
+class Samples:
+    def read(self, number): return ()
+    def stored_bytes(self, number): return 0
+
+started = time.perf_counter()
+Reading(Samples())[0]
+print(time.perf_counter() - started)
+"""
+
+
+def on_node(cluster, node, program):
+    """The number that a Python program prints as a step of Slurm."""
+    words = ["srun", "-w", node, "-N", "1", sys.executable, "-c", program]
+    done = subprocess.run(
+        words, env=cluster.environment, capture_output=True, text=True, timeout=60, check=True
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+def test_throttled_processors_are_one_nodes_and_mended_whatever_happens(
+    slurm_network_cluster, processors_can_be_throttled
+):
+    cluster, draw = slurm_network_cluster, Draw()
+    node, share = draw.node(cluster.nodes), draw.share(0.15, 0.3)
+    other = next(n for n in cluster.nodes if n != node)
+    before = groups.group_of(cluster, node, "cpu")
+    with pytest.raises(KeyboardInterrupt), throttled_processors(cluster, [node], share):
+        assert on_node(cluster, node, COMPUTE) == pytest.approx(share, rel=0.15)
+        assert on_node(cluster, other, COMPUTE) > 1.5 * share
+        raise KeyboardInterrupt
+    assert groups.group_of(cluster, node, "cpu") == before
+    assert on_node(cluster, node, COMPUTE) > 1.5 * share
+
+
+def test_a_background_load_takes_its_part_of_its_node_and_ends_whatever_happens(
+    slurm_network_cluster, processors_can_be_throttled
+):
+    cluster = slurm_network_cluster
+    always = {"burst": (20.0, 20.0), "pause": (0.0, 0.0)}
+    with throttled_processors(cluster, cluster.nodes[:1], 0.4):
+        alone = dataclasses.replace(cluster, nodes=cluster.nodes[:1])
+        with pytest.raises(KeyboardInterrupt), background_load(alone, (3, 3), **always, seed=1):
+            deadline = time.monotonic() + 20
+            while len(burners(cluster)) < 3:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert on_node(cluster, cluster.nodes[0], COMPUTE) < 0.25
+            raise KeyboardInterrupt
+        assert burners(cluster) == []
+
+
+def burners(cluster):
+    """Processes in the first node's group that none of the node's own started."""
+    inside = (groups.group_of(cluster, cluster.nodes[0], "cpu") / "cgroup.procs").read_text().split()
+    own = {str(process.pid) for process in cluster.processes(cluster.nodes[0])}
+    return [pid for pid in inside if pid not in own and psutil.pid_exists(int(pid)) and name(pid) == "sh"]
+
+
+def name(pid):
+    """A process's name, empty where it has ended meanwhile."""
+    try:
+        return psutil.Process(int(pid)).name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def test_a_slow_loader_waits_before_each_sample_and_is_mended_whatever_happens(slurm_network_cluster):
+    cluster, seconds = slurm_network_cluster, Draw().seconds(0.2, 0.4)
+    before = dict(cluster.environment)
+    with pytest.raises(KeyboardInterrupt), slow_loader(cluster, seconds):
+        assert on_node(cluster, cluster.nodes[0], LATE) == pytest.approx(seconds, rel=0.2)
+        raise KeyboardInterrupt
+    assert cluster.environment == before
+    assert on_node(cluster, cluster.nodes[0], LATE) < seconds / 4
 
 
 def test_two_clusters_have_networks_of_their_own_and_those_of_vanished_ones_are_removed(
