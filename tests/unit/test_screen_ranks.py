@@ -1,10 +1,9 @@
-"""The screening on real ranks: the one that is held back is named, and the tables say so."""
+"""The screening on real ranks: whose readings are slow is named, and the tables say so."""
 
 from __future__ import annotations
 
 import csv
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ from study_on_disk import StudyOnDisk
 
 from seatrial.analysis.probes.screen import COLUMNS
 from seatrial.errors import Unsupported
-from seatrial.measure.bisection import exchange
 from seatrial.measure.context import RankContext
-from seatrial.measure.gemm import product
 from seatrial.measure.screen import run
+from seatrial.measure.screen.products import Products
 from seatrial.record import Measurement
 from seatrial.report.probes import screen as screen_page
 from seatrial.report.study_tables import read_study
@@ -33,12 +31,11 @@ WORKLOAD: dict[str, Any] = {
     "warmup": 0,
     "iterations": 3,
     "timeout_seconds": 20.0,
-    "slower": {"value": 4.0, "source": "ranks of a test share their processors"},
+    "slower": {"value": 4.0, "source": "a test"},
 }
-USUAL, HELD_BACK = 0.008, 0.12
-"""Seconds that a message or a product is made to take: other tests that take the processors hardly change them."""
-
-
+USUAL, HELD_BACK = 0.01, 0.05
+"""Seconds that a product or a message is said to take once it is done: other tests that take the processors change
+nothing then. The messages and products themselves are real, and checked."""
 Showed = dict[str, tuple[list[Measurement], dict[str, Any]]]
 
 
@@ -56,24 +53,24 @@ def showed() -> Showed:
 
 def perform(rank: int, size: int, slow: str) -> tuple[list[Measurement], dict[str, Any]]:
     """Rank 0's measurements and facts, with rank 2 held back in what `slow` says, or ranks 1 and 2 together."""
-    right_product, right_exchange = product.multiply, exchange.exchange
+    right_products, right_exchanges = Products.seconds, run.timed_exchanges
 
-    def multiply(operands: Any) -> None:
-        right_product(operands)
-        time.sleep(HELD_BACK if rank == 2 and slow == "compute" else USUAL)
+    def products(self: Products, takes_part: bool) -> list[float]:
+        done = right_products(self, takes_part)
+        return [HELD_BACK if rank == 2 and slow == "compute" else USUAL] * len(done)
 
-    def swap(mailbox: Any, peer: int) -> None:
-        right_exchange(mailbox, peer)
+    def exchanges(ctx: Any, mailbox: Any, peer: int | None, warmup: int, iterations: int) -> list[float]:
+        done = right_exchanges(ctx, mailbox, peer, warmup, iterations)
         held = {rank, peer} == {1, 2} if slow == "link" else 2 in (rank, peer) and slow == "exchange"
-        time.sleep(HELD_BACK if held else USUAL)
+        return [HELD_BACK if held else USUAL] * len(done)
 
     os.environ["SLURMD_NODENAME"] = "node1" if slow == "compute" else f"node{rank + 1}"
-    product.multiply, exchange.exchange = multiply, swap  # type: ignore[assignment]
+    Products.seconds, run.timed_exchanges = products, exchanges  # type: ignore[method-assign, assignment]
     try:
         ctx = RankContext(case(WORKLOAD, size), 0, 7, rank, 0, size, CPU, None)  # type: ignore[arg-type]
         run.run(ctx)
     finally:
-        product.multiply, exchange.exchange = right_product, right_exchange
+        Products.seconds, run.timed_exchanges = right_products, right_exchanges  # type: ignore[method-assign]
     return ctx.measurements, ctx.facts
 
 
