@@ -74,7 +74,8 @@ def test_480_where_in_network_reduction_is_not_declared_is_explained_by_it() -> 
 
 
 def test_what_was_said_to_be_off_and_was_not_is_named() -> None:
-    words = explain_excess(without(h100(in_network_reduction=True), "scale_up.in_network_reduction"), "all_reduce", 480)
+    off = without(h100(in_network_reduction=True), "scale_up.in_network_reduction")
+    words = explain_excess(off, "all_reduce", 480)
     assert words is not None and "was not off after all (ablation off)" in words
 
 

@@ -124,15 +124,16 @@ class Reliability(Closed):
     """Accelerator-hours per interruption; a job on n accelerators is interrupted n times as often as one on one."""
 
 
+Feature = Literal["scale_up", "scale_up.in_network_reduction", "scale_out", "scale_out.in_network_reduction"]
+
+
 class Ablation(Closed):
     """A way to run without one of the fabric's features, so that the feature is measured on one machine."""
 
     description: str = Field(min_length=1)
     environment: dict[str, str] = Field(min_length=1)
     """Variables set for every rank before torch starts, over the launcher's own."""
-    without: list[
-        Literal["scale_up", "scale_up.in_network_reduction", "scale_out", "scale_out.in_network_reduction"]
-    ] = []
+    without: list[Feature] = []
     """The declared features whose ceilings do not hold then."""
     vendor: str | None = None
     """Whose accelerators' library obeys the variables; None: they concern every target."""
