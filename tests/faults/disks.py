@@ -31,13 +31,16 @@ def why_not(folder: Path) -> str | None:
 
 
 @contextmanager
-def throttled_disk(cluster: Cluster, nodes: Sequence[str], bytes_per_second: int, folder: Path) -> Iterator[None]:
+def throttled_disk(
+    cluster: Cluster, nodes: Sequence[str], bytes_per_second: int, folder: Path, reads: bool = True
+) -> Iterator[None]:
     """All `nodes` together read at most so many bytes per second from the disk below `folder`, and write as many.
 
+    Without `reads` only writing is slow: programs that are no longer in the page cache start as fast as ever.
     With all nodes of the cluster this is a shared file system of that rate; with one, its own slow disk.
     """
     rate = f"{_device(folder)} {bytes_per_second}"
-    with groups.limited(cluster, nodes, CONTROLLER, dict.fromkeys(LIMITS, rate)):
+    with groups.limited(cluster, nodes, CONTROLLER, dict.fromkeys(LIMITS if reads else LIMITS[1:], rate)):
         yield
 
 

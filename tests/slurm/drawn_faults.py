@@ -41,9 +41,10 @@ def every_link(cluster: Cluster, draw: Draw, disk: Path) -> Fault:
 
 
 def slow_disk(cluster: Cluster, draw: Draw, disk: Path) -> Fault:
-    """The disk that all nodes share takes and gives a fortieth."""
+    """The disk that all nodes share takes a fortieth."""
     rate = draw.bytes_per_second(0.35e6, 0.5e6)
-    return Fault(throttled_disk(cluster, cluster.nodes, rate, disk), "storage", f"{rate / 1e6:.2f} MB/s")
+    broken = throttled_disk(cluster, cluster.nodes, rate, disk, reads=False)
+    return Fault(broken, "storage", f"writes at {rate / 1e6:.2f} MB/s")
 
 
 def slow_node(cluster: Cluster, draw: Draw, disk: Path) -> Fault:

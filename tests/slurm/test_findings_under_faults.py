@@ -12,8 +12,11 @@ pytestmark = [pytest.mark.slurm, pytest.mark.alone, pytest.mark.timeout(200), py
 PROBES = ("links",)
 """Beside the training's own times these tell the causes apart; the soak runs all."""
 
+FIRM = [name for name in FAULTS if name != "disk"]
+"""Two checkpoints in a run name storage as the main cause, but leave its cost open: the soak alone has that."""
 
-@pytest.mark.parametrize("name", FAULTS)
+
+@pytest.mark.parametrize("name", FIRM)
 def test_the_main_finding_names_what_is_broken_and_nothing_is_found_where_nothing_is(
     name, project, slurm_network_cluster, disk_can_be_throttled, processors_can_be_throttled, tmp_path
 ):
