@@ -18,6 +18,7 @@ from seatrial.bundle.manifest import CRATE, ENVIRONMENT, MANIFEST, SIGNATURE, di
 from seatrial.cli import main
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.record import measurement
+from seatrial.report.page import report
 
 LABELS = {"operation": "all_reduce", "dtype": "float32", "size_bytes": 2**20, "ranks": 2}
 
@@ -34,6 +35,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seconds = measurement("collective.time", [2**20 / 1e9 / rate for rate in rates], LABELS)
         made.record(case, repeat, seconds, measurement("collective.bus_bandwidth", rates, LABELS, 4.0, "declared"))
     root = made.analyse().root
+    report(made.paths)
     (root / "logs" / "measure").mkdir(parents=True)
     (root / "logs" / "measure" / "it.log").write_text("said\n")
     (root / "prepared").mkdir()
@@ -157,6 +159,40 @@ def test_a_changed_sample_shows_in_what_follows_from_it(bundle: Path, tmp_path: 
     files[name] = json.dumps(record).encode()
     found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
     assert any(words.startswith("tables/measurements.parquet, row ") for words in found.unlike)
+
+
+def test_a_page_that_says_something_else_is_found_whatever_the_manifest_says(bundle: Path, tmp_path: Path) -> None:
+    files = unpacked(bundle)
+    files["trial/report.html"] = b"<h1>verdict: PASS</h1>"
+    found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
+    assert found.unlike == ("report.html: differs from what the records give",)
+    files[ENVIRONMENT] = json.dumps({"packages": {"matplotlib": "1.0"}}).encode()
+    found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
+    assert found.sound and "other versions" in found.unknown[0], "another version may draw it otherwise"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("trial/verdicts.json", b"[1]", "verdicts.json: differs"),
+        ("trial/verdicts.json", b"{", "verdicts.json: cannot be read"),
+        ("trial/tables/measurements.parquet", b"PAR1", "tables/measurements.parquet: cannot be read"),
+        ("trial/tables/repeats.csv", b"", "tables/repeats.csv: cannot be read"),
+        ("trial/findings.json", None, "findings.json: is not in the bundle"),
+        ("trial/junit.xml", None, "junit.xml: is not in the bundle"),
+        ("trial/tables/more.csv", b"a\n1\n", "tables/more.csv: the records give no such file"),
+    ],
+)
+def test_what_cannot_be_read_is_absent_or_false_is_named_whatever_the_manifest_says(
+    bundle: Path, tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    files = unpacked(bundle)
+    if content is None:
+        del files[name]
+    else:
+        files[name] = content
+    found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
+    assert not found.sound and any(of.startswith(words) for of in found.unlike), found.unlike
 
 
 def test_a_damaged_archive_is_never_sound(bundle: Path, tmp_path: Path) -> None:

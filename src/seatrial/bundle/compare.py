@@ -1,22 +1,24 @@
-"""Whether a table follows from the records: the same rows and values, whatever the file's encoding."""
+"""Whether a file follows from the records: the same rows and values, whatever the file's encoding."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 MOST_NAMED = 5
 
 
-def compare_tables(bundled: Path, again: Path) -> list[str]:
+def compare_tables(name: str, bundled: Path, again: Path) -> list[str]:
     """How a table (CSV or Parquet) differs from the one made again, in words that name rows and columns."""
-    name = f"tables/{bundled.name}"
-    if not again.is_file():
-        return [f"{name}: the records give no such table"]
-    if bundled.read_bytes() == again.read_bytes():
-        return []
-    old, new = _read(bundled), _read(again)
+    try:
+        old = _read(bundled)
+    except (OSError, ValueError, pa.ArrowException) as problem:
+        return [f"{name}: cannot be read: {' '.join(str(problem).split())}"]
+    new = _read(again)
     if list(old.columns) != list(new.columns):
         return [f"{name}: its columns are not those that the records give"]
     if len(old) != len(new):
@@ -32,6 +34,28 @@ def compare_tables(bundled: Path, again: Path) -> list[str]:
         if len(unlike) > MOST_NAMED:
             found.append(f"{name}: {column} differs in {len(unlike) - MOST_NAMED} more rows")
     return found
+
+
+def compare_json(name: str, bundled: Path, again: Path) -> list[str]:
+    """How a list of entries differs from the one made again, in words that name entry and key."""
+    try:
+        old: Any = json.loads(bundled.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        return [f"{name}: cannot be read: {problem}"]
+    new: Any = json.loads(again.read_text(encoding="utf-8"))
+    if old == new:
+        return []
+    whole = [f"{name}: differs from what the records give"]
+    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)):
+        return whole
+    if not all(isinstance(entry, dict) for entry in [*old, *new]):
+        return whole
+    return [
+        f"{name}, entry {number}: {key} is {was.get(key)!r} and the records give {now.get(key)!r}"
+        for number, (was, now) in enumerate(zip(old, new, strict=True), start=1)
+        for key in sorted(was.keys() | now.keys())
+        if was.get(key) != now.get(key)
+    ]
 
 
 def _read(path: Path) -> pd.DataFrame:
