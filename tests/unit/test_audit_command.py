@@ -75,9 +75,7 @@ def test_an_output_that_cannot_be_written_is_wrong_usage(
 
 def test_text_from_logs_is_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = "[red]train[bold].out"
-    (tmp_path / name).write_text(
-        "slurmstepd: error: *** JOB 1 ON n[/b]1 CANCELLED AT 2021-05-27T21:52:36 DUE TO NODE FAILURE *** \x07\n"
-    )
+    (tmp_path / name).write_text("srun: error: Node failure on n[/b]1 \x07\n")
     assert main(["audit", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "[red]train[bold].out" in said

@@ -157,6 +157,25 @@ def test_an_error_of_a_device_is_a_failed_node_and_the_end_of_a_job_is_not(tmp_p
     }
 
 
+FAILED = "srun: error: Node failure on r7i6n3\n"
+ENDED = (
+    "error: *** STEP 1943824.0 ON r7i2n0 CANCELLED AT 2022-02-17T05:34:32 DUE TO NODE FAILURE, SEE SLURMCTLD LOG"
+)
+
+
+@pytest.mark.parametrize("before", ["slurmstepd: ", "0: slurmstepd: ", "[2022-02-17T05:34:32.113] "])
+def test_the_failed_node_is_blamed_and_not_the_one_that_lives_to_tell(tmp_path: Path, before: str) -> None:
+    """slurmstepd prints on a node that is alive; srun names the one that failed."""
+    ended = f"{before}{ENDED} FOR DETAILS ***\n"
+    (tmp_path / "named.err").write_text(FAILED + ended)
+    (found,) = _only(tmp_path).findings
+    assert (found.cause, found.place.get("host")) == ("failed_node", "r7i6n3")
+    (tmp_path / "named.err").write_text(ended)
+    (found,) = _only(tmp_path).findings
+    assert (found.cause, found.place.get("host")) == ("failed_node", None)
+    assert "whose name is not known" in found.title
+
+
 def test_a_line_of_ten_steps_counts_as_ten_and_hides_single_stalls(tmp_path: Path) -> None:
     (tmp_path / "train.log").write_bytes((CAPTURED / "torchtitan_llama3_8b_8xh100.log").read_bytes())
     found = _only(tmp_path)

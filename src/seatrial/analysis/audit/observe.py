@@ -18,7 +18,8 @@ from seatrial.config.findings import FindingRules
 from seatrial.ingest.audit.facts import TrainingLog
 
 OF_A_NODE = ("node_fail", "xid")
-"""Failures whose line names the node that is to blame; others name where the message was printed."""
+"""Failures whose host, where the reader gives one, is the node to blame; of others it is where the message was
+printed."""
 
 
 def observe(workload: Workload, title: str, rules: FindingRules) -> Observed:

@@ -7,16 +7,21 @@ import re
 from seatrial.ingest.audit.facts import Facts, LogFailure
 from seatrial.ingest.audit.lines import READ
 
-_SLURM = re.compile(
-    r"(?:slurmstepd|srun): error: \*\*\* (?:JOB|STEP) (?P<job>[\d._+a-z]{1,40}) ON (?P<host>\S{1,80}) "
+_ENDED = re.compile(
+    r"(?:\bslurmstepd:|\bsrun:|\[\d{4}-\d\d-\d\dT[\d:.+-]{8,20}\]) error: \*\*\* (?:JOB|STEP) "
+    r"(?P<job>[\d._+a-z]{1,40}) ON (?P<host>\S{1,80}) "
     r"CANCELLED AT \S+"
     r"(?: DUE TO (?P<why>TIME LIMIT|NODE FAILURE[^*]{0,80}|PREEMPTION))?"
 )
+"""A slurmstepd prints it of its job, on the host that it names: that one is alive, whichever node failed."""
+_NODE_FAILED = re.compile(r"\bsrun: error: Node failure on (?P<host>\S{1,80})")
+"""The only line of Slurm's in a job's output that names the node which failed."""
 _MEMORY = re.compile(r"\b(?:torch\.(?:cuda\.)?OutOfMemoryError\b|CUDA out of memory\b|HIP out of memory\b)")
 _XID = re.compile(r"NVRM: Xid \(PCI:[0-9a-fA-F:.]{4,20}\): (\d{1,4})\b")
 _KERNEL_HOST = re.compile(r"^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT\S+) (\S{1,80}) kernel:")
 _WATCHDOG = re.compile(r"Watchdog caught collective operation timeout")
-KINDS = {"TIME LIMIT": "timeout", "NODE FAILURE": "node_fail", "PREEMPTION": "preempted"}
+NODE_FAIL = "node_fail"
+KINDS = {"TIME LIMIT": "timeout", "NODE FAILURE": NODE_FAIL, "PREEMPTION": "preempted"}
 LONGEST_MESSAGE = 160
 APPLICATION_XIDS = frozenset({"13", "31", "43", "45"})
 """Xids that a program brings about as a rule (NVIDIA's catalogue of Xids); they accuse no device."""
@@ -40,11 +45,13 @@ class FailureReader:
         return READ
 
     def _kind(self, line: str) -> tuple[str | None, str | None, str]:
-        if slurm := _SLURM.search(line):
+        if failed := _NODE_FAILED.search(line):
+            return NODE_FAIL, failed["host"], ""
+        if ended := _ENDED.search(line):
             why = next(
-                (kind for words, kind in KINDS.items() if (slurm["why"] or "").startswith(words)), "cancelled"
+                (kind for words, kind in KINDS.items() if (ended["why"] or "").startswith(words)), "cancelled"
             )
-            return why, slurm["host"], slurm["job"].split(".")[0]
+            return why, None if why == NODE_FAIL else ended["host"], ended["job"].split(".")[0]
         if xid := _XID.search(line):
             named = _KERNEL_HOST.match(line)
             kind = "crashed" if xid[1] in APPLICATION_XIDS else "xid"
@@ -56,5 +63,9 @@ class FailureReader:
         return None, None, ""
 
     def facts(self) -> Facts:
-        """In the order in which they came."""
-        return Facts(failures=tuple(self._found.values()))
+        """In the order in which they came; the end of a job whose failed node is named is no second failure."""
+        found = list(self._found.values())
+        of_jobs = [one for one in found if one.kind == NODE_FAIL and one.host is None]
+        if len(of_jobs) == 1 and any(one.kind == NODE_FAIL and one.host for one in found):
+            found.remove(of_jobs[0])
+        return Facts(failures=tuple(found))
