@@ -189,6 +189,7 @@ def on_node(cluster, node, program):
     return float(done.stdout)
 
 
+@pytest.mark.alone
 def test_throttled_processors_are_one_nodes_and_mended_whatever_happens(
     slurm_network_cluster, processors_can_be_throttled
 ):
@@ -204,6 +205,7 @@ def test_throttled_processors_are_one_nodes_and_mended_whatever_happens(
     assert on_node(cluster, node, COMPUTE) > 1.5 * share
 
 
+@pytest.mark.alone
 def test_a_background_load_takes_its_part_of_its_node_and_ends_whatever_happens(
     slurm_network_cluster, processors_can_be_throttled
 ):
@@ -236,6 +238,7 @@ def name(pid):
         return ""
 
 
+@pytest.mark.alone
 def test_a_slow_loader_waits_before_each_sample_and_is_mended_whatever_happens(slurm_network_cluster):
     cluster, seconds = slurm_network_cluster, Draw().seconds(0.2, 0.4)
     before = dict(cluster.environment)

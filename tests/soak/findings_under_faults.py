@@ -60,5 +60,9 @@ def test_main_finding(
     )
     assert main["cause"] == fault.cause
     if fault.cause == "none":
-        assert main["severity"] == "none"
+        assert main["severity"] == "none"  # looked for and not found, which "not_known" is not
         assert others == []
+    else:
+        assert main["severity"] in ("major", "minor"), "the right cause, and sure of it"
+    if fault.node is not None:
+        assert main["place"]["host"] == fault.node
