@@ -32,8 +32,10 @@ MISSED = "target_not_reached"
         ([20.0], [MISSED] * 7, "fail"),
         ([20.0], [MISSED] * 3 + ["diverged"] * 4, "fail"),
         ([20.0], ["crashed"] * 7, "incomplete"),
-        ([], [MISSED] * 3, "fail"),
-        ([], ["diverged"] * 3, "fail"),
+        # the median is below 30 min of runs of which 45 % never converge; three such in a row are no proof
+        ([], [MISSED] * 3, "incomplete"),
+        ([], [MISSED] * 5, "fail"),
+        ([], ["diverged"] * 5, "fail"),
         ([], ["crashed"] * 3, "incomplete"),
         ([], [MISSED], "incomplete"),
         ([40.0, 40.5, 41.0], [MISSED], "fail"),
@@ -53,7 +55,7 @@ def test_a_fail_by_runs_that_did_not_converge_says_so(make_study):
 
 
 def test_too_few_repeats_stay_too_few(make_study):
-    found = verdict_on(make_study, [], [MISSED] * 3, minimum_repeats=5)
+    found = verdict_on(make_study, [], [MISSED] * 5, minimum_repeats=6)
     assert found["verdict"] == "incomplete"
 
 
@@ -62,4 +64,4 @@ def test_too_few_repeats_stay_too_few(make_study):
     [("train.mlperf_minutes", "fail"), ("train.samples_to_quality", "fail"), ("train.throughput", "incomplete")],
 )
 def test_only_what_counts_up_to_the_quality_is_infinite(make_study, metric, verdict):
-    assert verdict_on(make_study, [], [MISSED] * 3, metric)["verdict"] == verdict
+    assert verdict_on(make_study, [], [MISSED] * 5, metric)["verdict"] == verdict

@@ -125,12 +125,10 @@ def median_bound(values: Sequence[float], side: Side, confidence: float = 0.95) 
 def reached_lower_bound(values: Sequence[float], never: int, confidence: float = 0.95) -> Bound:
     """Lower bound of the median of `values` and of `never` runs at infinity, which it may be; `never` at least 1.
 
-    By order statistics; where all stand at infinity there is no spread, and it is infinite from two runs on. Raises
-    ValueError for values that are not finite.
+    By order statistics, also where all stand at infinity: two runs that never get there are no surer than two slow
+    ones. Raises ValueError for values that are not finite.
     """
     n = len(values) + never
-    if not values and n >= 2:
-        return Bound(math.inf, "none of them reached it")
     k = _rank(n, 1 - confidence)
     if k < 1:
         return Bound(None, f"none ({n} runs are too few for order statistics at {_percent(confidence)})")
