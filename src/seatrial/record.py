@@ -75,6 +75,8 @@ class Measurement(Closed):
             raise ValueError(f"{self.metric} is in {known.unit}, {known.direction} is better")
         if (self.ceiling is None) != (self.ceiling_basis is None):
             raise ValueError("ceiling and ceiling_basis go together")
+        if (self.samples_file is None) != (self.series is None):
+            raise ValueError("samples_file and series go together")
         if not self.samples and self.samples_file is None:
             raise ValueError("a measurement needs at least one sample; what was not measured has no measurement")
         return self
@@ -197,7 +199,7 @@ def _with_series(path: Path, measurements: list[Measurement]) -> list[Measuremen
         found.setdefault(i, []).append(value)
     out = []
     for m in measurements:
-        if m.samples_file is None or m.series is None:
+        if m.series is None:
             out.append(m)
         elif m.series in found:
             out.append(m.model_copy(update={"samples": found[m.series]}))

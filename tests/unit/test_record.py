@@ -62,6 +62,16 @@ def test_a_lost_series_is_refused_by_name(tmp_path):
         Record.read(path)
 
 
+def test_a_series_file_without_a_series_is_refused_by_name(tmp_path):
+    path = tmp_path / "0.json"
+    Record(**BASE, outcome="completed", measurements=[measurement("gemm.throughput", [1.0] * 1001)]).write(path)
+    content = json.loads(path.read_text())
+    content["measurements"][0]["series"] = None
+    path.write_text(json.dumps(content))
+    with pytest.raises(UnreadableFile, match="samples_file and series go together"):
+        Record.read(path)
+
+
 @pytest.mark.parametrize(
     "change",
     [
