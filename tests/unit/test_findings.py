@@ -74,6 +74,24 @@ def test_without_a_split_it_is_not_yet_known():
     assert "the log does not say" in unknown.title
 
 
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ({"compute": known(0.3)}, "70 % of the time"),
+        ({"compute": known(0.6), "communication": known(0.4)}, "40 % of the time"),
+        ({"compute": Estimate(0.75, 0.65, 0.85), "communication": Estimate(0.25)}, "25 % of the time"),
+        ({"checkpoint_stall": known(0.01)}, "99 % of the time"),
+    ],
+)
+def test_time_that_is_lost_without_a_cause_is_never_called_fine(shares, words):
+    hidden = replace(Made().observed(1), noise=None, lateness=None, transfer=known(0.01))
+    found = first(replace(hidden, shares=shares, productive=shares.get("compute")))
+    assert (found.cause, found.severity) == ("none", "not_known")
+    assert words in found.title and found.action != "Nothing to do"
+    little = {"compute": Estimate(0.95), "communication": Estimate(0.05)}
+    assert first(replace(hidden, shares=little, productive=little["compute"])).severity == "none"
+
+
 def test_slower_than_the_reference_without_a_cause_is_not_yet_known():
     slower = replace(Made().observed(1), over_reference=known(1.5), slower_than_reference=True)
     assert causes(diagnose(slower, RULES)) == [("none", "not_known")]
@@ -255,8 +273,8 @@ def test_a_share_is_over_its_bound_only_where_its_whole_interval_is():
     assert causes(diagnose(without, RULES)) == [("data_loading", "inconclusive")]
     narrow = replace(wide, shares={"data_wait": Estimate(0.08, 0.07, 0.09, "log-t 95 %", 3)})
     assert causes(diagnose(narrow, RULES)) == [("data_loading", "minor")]
-    below = replace(wide, shares={"data_wait": Estimate(0.04, 0.01, 0.2, "log-t 95 %", 2)})
-    assert causes(diagnose(below, RULES)) == [("none", "none")]
+    below = {"data_wait": Estimate(0.04, 0.01, 0.2, "log-t 95 %", 2), "compute": known(0.96)}
+    assert causes(diagnose(replace(wide, shares=below), RULES)) == [("none", "none")]
 
 
 def test_causes_are_ranked_by_what_they_cost_and_suspicions_come_last():

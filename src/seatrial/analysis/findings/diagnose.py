@@ -37,14 +37,14 @@ def diagnose(observed: Observed, rules: FindingRules) -> list[Finding]:
     """What holds the workload back, what costs most first; never empty.
 
     Findings come before suspicions (inconclusive). The first is major where less than `productive_low` of the time
-    is productive. Where there is neither, one entry of cause `none` says what was
-    looked at: severity `none` where the step was split, `not_known` where it was not, or where the workload is
+    is productive. Where there is neither, one entry of cause `none` says what was looked at: severity `none` where
+    computing was split off and little is lost (`_little_lost`), else `not_known`; so too where the workload is
     slower than its reference beyond doubt and nothing of what was measured says why.
     """
     looks = [look(observed, rules) for look in LOOKS]
     found = [finding for look in looks for finding in look.findings]
     if not found:
-        return [_none(observed, looks)]
+        return [_none(observed, rules, looks)]
     first, *others = sorted(found, key=lambda finding: rank(observed, finding))
     wasted = observed.productive is not None and observed.productive.under(rules.productive_low.value)
     if wasted and first.severity == "minor":
@@ -62,11 +62,28 @@ def rank(observed: Observed, finding: Finding) -> tuple[bool, bool, float]:
     return finding.cause == "none", finding.severity not in FIRM, -cost
 
 
-def _none(observed: Observed, looks: list[Look]) -> Finding:
+def _little_lost(observed: Observed, rules: FindingRules) -> bool:
+    """Whether computing was split off, and is beyond doubt the time that counts as healthy or nearly all of it."""
+    productive = observed.productive or observed.shares.get("compute")
+    if productive is None or "compute" not in observed.shares:
+        return False
+    lost = [share.value for part, share in observed.shares.items() if part != "compute"]
+    bound = rules.least_share.value
+    return productive.over(rules.productive_high.value) or all(
+        share <= bound for share in (*lost, _untold(observed))
+    )
+
+
+def _untold(observed: Observed) -> float:
+    """The share of the time that is in no part that was split off."""
+    return max(0.0, 1 - sum(share.value for share in observed.shares.values()))
+
+
+def _none(observed: Observed, rules: FindingRules, looks: list[Look]) -> Finding:
     seen = tuple(dict.fromkeys(words for look in looks for words in look.seen))
     unknown = tuple(dict.fromkeys(words for look in looks for words in look.unknown))
     slower = bool(observed.slower_than_reference)
-    known = bool(observed.shares) and not slower
+    known = _little_lost(observed, rules) and not slower
     split = () if observed.productive is None else (f"productive fraction {share_words(observed.productive)}",)
     return Finding(
         cause="none",
@@ -90,4 +107,9 @@ def _title(observed: Observed, known: bool, slower: bool) -> str:
     if slower and observed.over_reference is not None:
         ratio = percent(observed.over_reference.value - 1)
         return f"Not yet known: it is {ratio} slower than its reference, and nothing that was measured says why"
+    if "compute" in observed.shares:
+        lost = percent(1 - observed.shares["compute"].value)
+        return f"Not yet known: {lost} of the time is not spent computing, and nothing that was measured says why"
+    if observed.shares:
+        return f"Not yet known: where {percent(_untold(observed))} of the time goes was not measured"
     return f"Not yet known: {observed.split_note or 'where the time of a step goes was not measured'}"
