@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from study_on_disk import B200, FINETUNE, GEMM
 
+from seatrial.analysis.judgement import judge_ratio
 from seatrial.analysis.ratio import Estimate, estimate, interpolated_estimate, ratio, reference_estimate
 from seatrial.analysis.standing import repeats_to_settle
+from seatrial.config.criterion import Criterion
 from seatrial.errors import ConfigError
 from seatrial.record import measurement
 from seatrial.reference.equivalent import find_reference
@@ -172,7 +174,7 @@ def test_the_ratio_combines_both_sides_by_hand():
 def test_an_interpolated_references_band_enters_the_interval():
     """Without an error of its own, the band's coverage gives the band back; with one, the variances add."""
     against = interpolated_estimate(10.0, 1.2, 0.8, 7)
-    exact = ratio(estimate(12.0, 0.0, 3), against)
+    exact = ratio(estimate(12.0, 0.0, 5), against)
     assert exact.bound("upper", 0.9) == pytest.approx(1.2 * 1.2)
     assert exact.bound("lower", 0.9) == pytest.approx(1.2 / 1.2)
     spread = ratio(estimate(12.0, 0.1, 2), against)
@@ -245,8 +247,27 @@ def test_an_unknown_spread_on_either_side_leaves_no_interval():
         assert ratio(*pair).bound("upper", 0.95) is None
 
 
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_a_few_equal_values_are_no_certainty_on_either_side(n):
+    assert estimate(12.5, 0.0, n).error is None and estimate(12.5, 0.0, 5).error == 0.0
+    assert reference_estimate(10.0, [[10.0]] * n).error is None
+    against = reference_estimate(10.0, [[9.9], [10.0], [10.1]])
+    criterion = Criterion(name="a", metric="comparison.ratio", at_most=1.3, minimum_repeats=2)
+    equal = judge_ratio(criterion, ratio(estimate(12.5, 0.0, n), against), n, 0.0, n)
+    assert (equal.verdict, equal.n_needed) == ("inconclusive", None)
+    assert "no interval: none (the spread of one side is not known)" in equal.reason
+    five = judge_ratio(criterion, ratio(estimate(12.5, 0.0, 5), against), 5, 0.0, 5)
+    assert five.verdict == "pass"
+
+
+def test_a_row_of_equal_repeats_says_what_gives_it_an_interval(make_study):
+    row = compared(make_study, [9.81, 9.81])
+    assert row["standing"] == "inconclusive" and math.isnan(row["ratio_low"])
+    assert "the repeats are all equal and show no spread" in row["note"] and "with 5 repeats" in row["note"]
+
+
 @settings(deadline=None)
-@given(st.floats(0.1, 1e3), st.floats(0, 0.5), st.integers(2, 20), st.floats(0, 0.3))
+@given(st.floats(0.1, 1e3), st.floats(0.001, 0.5), st.integers(2, 20), st.floats(0, 0.3))
 def test_the_interval_holds_the_ratio_and_grows_with_the_references_spread(minutes, spread, n, reference_spread):
     measured = estimate(minutes, spread, n)
     narrow, wide = (ratio(measured, estimate(10.0, s, 5)) for s in (reference_spread, reference_spread + 0.2))

@@ -160,8 +160,10 @@ def judge_ratio(
         return incomplete("the ratio is not a number", n)
 
     def bound_of(side: Side, confidence: float) -> Bound:
-        method = f"log-t {format_figure(100 * confidence)} %, both sides' spread combined"
-        return Bound(ratio.bound(side, confidence), method)
+        value = ratio.bound(side, confidence)
+        if value is None:
+            return Bound(None, "none (the spread of one side is not known)")
+        return Bound(value, f"log-t {format_figure(100 * confidence)} %, both sides' spread combined")
 
     def needed(distance: float, confidence: float) -> int | None:
         others = ratio.reference_error(n, spread)

@@ -2,7 +2,8 @@
 
 Assumes that times are log-normal about their medians: se^2 = se_measured^2 + se_reference^2, degrees of freedom
 after Welch and Satterthwaite. A reference's error is its submitters' spread or, where it is interpolated, its error
-band. Where one side's spread is not known there is a ratio but no interval.
+band. Where one side's spread is not known there is a ratio but no interval; a few values that are equal do not show
+their spread, as times come in steps of one evaluation.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from statistics import median, stdev
 
 from scipy import stats
+
+from seatrial.analysis.statistics import SMALL_N
 
 LARGEST_LOG = 600.0
 """Keeps the bound of an absurd spread finite."""
@@ -65,9 +68,9 @@ def estimate(minutes: float, spread: float | None, n: int) -> Estimate:
     """The median of `n` log-normal times whose logs have standard deviation `spread`.
 
     Its standard error is spread / sqrt(n) for n <= 2, where the median is the mean, and at most
-    sqrt(pi / 2) times that for larger n.
+    sqrt(pi / 2) times that for larger n. Fewer than SMALL_N equal values have no known error.
     """
-    if spread is None or n < 2:
+    if spread is None or n < 2 or (spread == 0 and n < SMALL_N):
         return Estimate(minutes, None, 0.0)
     factor = 1.0 if n <= 2 else math.sqrt(math.pi / 2)
     return Estimate(minutes, factor * spread / math.sqrt(n), n - 1.0)
@@ -79,10 +82,10 @@ def reference_estimate(minutes: float, by_submitter: Sequence[Sequence[float]]) 
     Results of one submitter are not independent. The spread is therefore that of the logs of the submitters'
     medians (n - 1 below the line), the degrees of freedom are submitters - 1, and the median counts as one over
     (sum of counts)^2 / sum of counts^2 submitters (Kish's effective sample size): where one submitter has most of
-    the results, the median is that submitter's.
+    the results, the median is that submitter's. Where all submitters' medians are equal the error is not known.
     """
     logs = [math.log(median(results)) for results in by_submitter]
-    if len(logs) < 2:
+    if len(set(logs)) < 2:
         return Estimate(minutes, None, 0.0)
     counts = [len(results) for results in by_submitter]
     effective = sum(counts) ** 2 / sum(count**2 for count in counts)

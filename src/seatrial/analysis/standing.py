@@ -6,11 +6,14 @@ lower one exceeds the threshold, not_slower where the upper one does not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from seatrial.analysis.judgement import POWER
+from seatrial.analysis.power import MOST_REPEATS, ratio_repeats_for
 from seatrial.analysis.ratio import Estimate, Ratio, estimate, interpolated_estimate, ratio, reference_estimate
-from seatrial.analysis.statistics import MOST_REPEATS
+from seatrial.analysis.statistics import MOST_REPEATS, SMALL_N
 from seatrial.reference.equivalent import Reference
 from seatrial.reference.names import canonical_submitter
 
@@ -129,38 +132,28 @@ def _what_settles(
         words = "no number of further repeats makes up for those that are missing"
         return {"note": _notes(reference.note, gap, words)}
     n = row["measured_n"]
-    needed = repeats_to_settle(result.value, spread, n, against, row["threshold"])
+    needed = repeats_to_settle(result, spread, n, row["threshold"])
     if needed is None:
-        words = f"too near to the threshold: {MOST_REPEATS} repeats would not settle it"
+        words = f"too near to the threshold: {MOST_REPEATS} repeats would settle it in fewer than 4 of 5 studies"
         return {"note": _notes(reference.note, gap, words)}
     more = needed - n
-    words = f"about {more} further repeat{'' if more == 1 else 's'} ({needed} in all) would settle it at this ratio"
+    further = f"about {more} further repeat{'' if more == 1 else 's'} ({needed} in all)"
+    words = f"{further} would settle it in 4 of 5 studies, were this the truth"
     return {"note": _notes(reference.note, gap, words), "n_needed": needed, "further_repeats": more}
 
 
-def repeats_to_settle(
-    value: float, spread: float | None, n: int, against: Estimate, threshold: float
-) -> int | None:
-    """The least m > n that would decide a ratio of `value` at `threshold`, were value and spread the truth.
+def repeats_to_settle(result: Ratio, spread: float | None, n: int, threshold: float) -> int | None:
+    """The least m > n that settles in POWER of studies on which side of `threshold` a ratio lies, as a verdict says.
 
-    `spread`: standard deviation of the logs of own repeats; `against`: the reference, whose error stays as it is
-    however often one measures. None where the spread is not known or more than MOST_REPEATS would be needed.
+    `result`, of `n` repeats whose logs have standard deviation `spread`, is taken for the truth; the reference's
+    error in it stays as it is however often one measures. None where a spread is not known, or where more than
+    MOST_REPEATS would be needed.
     """
-    if spread is None or value <= 0:
+    others = result.reference_error(n, spread)
+    if others is None or spread is None or result.value <= 0:
         return None
-
-    def settles(m: int) -> bool:
-        found = ratio(estimate(value, spread, m), Estimate(1.0, against.error, against.degrees_of_freedom))
-        low, high = found.bound("lower", CONFIDENCE), found.bound("upper", CONFIDENCE)
-        return low is not None and high is not None and (low > threshold or high <= threshold)
-
-    few, enough = max(n, 1), MOST_REPEATS
-    if not settles(enough):
-        return None
-    while enough - few > 1:
-        middle = (few + enough) // 2
-        few, enough = (few, middle) if settles(middle) else (middle, enough)
-    return enough
+    distance = abs(math.log(threshold / result.value))
+    return ratio_repeats_for(distance, spread, CONFIDENCE, POWER, *others, more_than=n)
 
 
 def _without_interval(row: Mapping[str, Any], against: Estimate, reference: Reference) -> str:
@@ -170,6 +163,8 @@ def _without_interval(row: Mapping[str, Any], against: Estimate, reference: Refe
         return f"the {_spread_of(reference)} is not known, {unknown}: no number of further repeats settles it"
     if row.get("repeats") is None:
         return f"one side's spread is not known, {unknown}: its own runs are not published"
+    if row["measured_n"] > 1:
+        return f"the repeats are all equal and show no spread, {unknown}: with {SMALL_N} repeats it has one"
     return f"one side's spread is not known, {unknown}: of one repeat there is none, a second is the least"
 
 
