@@ -248,6 +248,40 @@ def test_slow_products_on_every_device_are_compute_and_throttled_clocks_too():
     assert first(replace(healthy, telemetry=idle)).cause == "none"
 
 
+def _held(reason: str, clock: float | None = 1700.0) -> tuple[DeviceTelemetry, ...]:
+    return tuple(DeviceTelemetry(f"n{i}", "gpu0", {reason: 1.0}, clock, 699.5, 1.0) for i in range(4))
+
+
+@pytest.mark.parametrize("reason", ["power_cap", "sw_power_cap"])
+def test_a_power_limit_that_is_reached_is_no_fault_without_a_clock_that_is_lost(reason):
+    alone = replace(Made().observed(1), telemetry=_held(reason))
+    nothing_else = Observed("logs", "logs", telemetry=_held(reason))
+    assert first(alone).cause == "none"
+    assert causes(diagnose(nothing_else, RULES))[0][0] == "none"
+    assert any("what clock that costs is not known" in words for words in first(alone).evidence)
+    free = DeviceTelemetry("n9", "gpu0", {reason: 0.0}, 1720.0, 690.0, 1.0)
+    assert first(replace(alone, telemetry=(*_held(reason), free))).cause == "none", "1 % of the clock"
+    found = causes(diagnose(replace(alone, telemetry=(*_held(reason), replace(free, sm_clock=1980.0))), RULES))
+    assert found[0][0] == "compute"
+
+
+def test_heat_without_a_known_cost_is_inconclusive_and_nothing_of_a_productive_workload():
+    hot = Observed("logs", "logs", telemetry=_held("thermal_slowdown"))
+    assert causes(diagnose(hot, RULES)) == [("compute", "inconclusive")]
+    idle = DeviceTelemetry("n9", "gpu0", {"idle": 1.0}, 210.0, 60.0, 0.5)
+    assert first(replace(hot, telemetry=(*hot.telemetry, idle))).cause == "compute", (
+        "an idle clock compares with none"
+    )
+    assert first(replace(hot, productive=known(0.95))).cause != "compute"
+
+
+def test_clocks_of_which_only_the_temperature_was_sampled_are_not_said_to_be_fine():
+    cool = Observed("logs", "logs", telemetry=(DeviceTelemetry("n1", "gpu0", temperature=60.0),))
+    said = first(cool)
+    assert not any("held down" in words for words in (*said.evidence, *said.counter_evidence))
+    assert any("clocks and throttling were not sampled" in w for w in (*said.evidence, *said.counter_evidence))
+
+
 def test_a_low_mfu_on_sound_devices_is_the_frameworks():
     low = replace(Made().observed(1), mfu=known(0.08))
     assert causes(diagnose(low, RULES)) == [("framework", "inconclusive")]

@@ -25,19 +25,21 @@ from seatrial.config.findings import FindingRules
 
 HEALTHY = ("idle",)
 """Reasons for a low clock that are no fault: nothing to do."""
+POWER_CAP = ("power_cap", "sw_power_cap")
+"""Reasons that a sound device has too, at full load: its power limit. Only the clock that it loses is a fault."""
 
 
 def look(observed: Observed, rules: FindingRules) -> Look:
     """Look for devices that are slow everywhere."""
     held, slow = throttled(observed, rules), below(observed.gemm, rules.device_of_ceiling.value)
-    everywhere = bool(held) and 2 * len(held) > len(observed.telemetry)
+    everywhere = _held_down(observed, rules)
     if not slow and not everywhere:
-        return Look(seen=_seen(observed), unknown=_unknown(observed))
+        return Look(seen=_seen(observed, rules), unknown=_unknown(observed))
     cost = _cost(observed, rules, everywhere)
     found = "minor" if cost is None else severity(cost, rules)
     evidence = [f"{reading_words(r)}, under {rule_words(rules.device_of_ceiling)}" for r in slow[:3]]
-    evidence += [_throttle_words(one) for one in held[:4]] if everywhere else []
-    if cost is None and observed.shares:
+    evidence += [*(_throttle_words(one) for one in held[:4]), _lost_words(observed, rules)] if everywhere else []
+    if cost is None and (observed.shares or not slow):
         found = "inconclusive"
     if found is None:
         return Look(seen=tuple(evidence))
@@ -68,27 +70,57 @@ def look(observed: Observed, rules: FindingRules) -> Look:
 
 def throttled(observed: Observed, rules: FindingRules) -> list[DeviceTelemetry]:
     """Devices whose clocks were held down, for another reason than idling, more often than the rule allows."""
-    return [
-        one
-        for one in observed.telemetry
-        if max((s for reason, s in one.throttled.items() if reason not in HEALTHY), default=0.0)
-        > rules.throttled.value
-    ]
+    return [one for one in observed.telemetry if _reasons(one, rules)]
+
+
+def _reasons(one: DeviceTelemetry, rules: FindingRules) -> list[str]:
+    return [r for r, share in one.throttled.items() if r not in HEALTHY and share > rules.throttled.value]
+
+
+def _idle(one: DeviceTelemetry, rules: FindingRules) -> bool:
+    """Whether its clock was low for lack of work, so that it says nothing of the others'."""
+    return any(one.throttled.get(reason, 0.0) > rules.throttled.value for reason in HEALTHY)
+
+
+def _told(observed: Observed) -> list[DeviceTelemetry]:
+    """Devices of which it was sampled whether their clocks were held down."""
+    return [one for one in observed.telemetry if one.throttled]
+
+
+def _held_down(observed: Observed, rules: FindingRules) -> bool:
+    """Whether the clocks of most devices are held down so that it may be a fault.
+
+    Where the clock that is lost was measured, it decides. Else a power limit is none, and no reason is one where
+    the productive fraction is high.
+    """
+    held = throttled(observed, rules)
+    if not held or 2 * len(held) <= len(_told(observed)):
+        return False
+    lost = _clock_lost(observed, rules)
+    if lost is not None:
+        return lost > rules.least_share.value
+    healthy = observed.productive is not None and observed.productive.value > rules.productive_high.value
+    return not healthy and any(reason not in POWER_CAP for one in held for reason in _reasons(one, rules))
+
+
+def _clock_lost(observed: Observed, rules: FindingRules) -> float | None:
+    """What share of its clock a held device lacks beside the fastest that is not held; None: nothing compares."""
+    held = throttled(observed, rules)
+    low = [one.sm_clock for one in held if one.sm_clock]
+    free = [one.sm_clock for one in _told(observed) if one.sm_clock and one not in held and not _idle(one, rules)]
+    return max(0.0, 1 - median(low) / max(free)) if low and free else None
 
 
 def _cost(observed: Observed, rules: FindingRules, everywhere: bool) -> Estimate | None:
     """Computing's share times what of it is lost: by the clocks, else by the matrix products."""
     share = observed.shares.get("compute")
-    clocks = [t.sm_clock for t in observed.telemetry if t.sm_clock]
-    free = [t.sm_clock for t in observed.telemetry if t.sm_clock and t not in throttled(observed, rules)]
     slow = below(observed.gemm, rules.device_of_ceiling.value)
     if share is None:
         return None
     if slow and slow[0].fraction_of_ceiling is not None:
         return share.times(max(0.0, 1 - slow[0].fraction_of_ceiling.value / rules.device_of_ceiling.value))
-    if everywhere and clocks and free:
-        return share.times(max(0.0, 1 - median(clocks) / max(free)))
-    return None
+    lost = _clock_lost(observed, rules) if everywhere else None
+    return None if lost is None else share.times(lost)
 
 
 def _throttle_words(one: DeviceTelemetry) -> str:
@@ -100,16 +132,33 @@ def _throttle_words(one: DeviceTelemetry) -> str:
     return f"{one.host} {one.device}: clocks held down in {reasons} of the readings{clock}{heat}"
 
 
-def _seen(observed: Observed) -> tuple[str, ...]:
+def _seen(observed: Observed, rules: FindingRules) -> tuple[str, ...]:
     good = tuple(reading_words(r) for r in fractions(observed.gemm)[:2])
-    if not observed.telemetry:
+    told, held = _told(observed), throttled(observed, rules)
+    if not told:
         return good
-    return (*good, f"clocks of {len(observed.telemetry)} devices: not held down on most of them")
+    if not held:
+        return (*good, f"clocks of {len(told)} devices: not held down")
+    reasons = ", ".join(sorted({reason for one in held for reason in _reasons(one, rules)}))
+    words = f"held down on {len(held)} ({reasons})"
+    return (*good, f"clocks of {len(told)} devices: {words}; {_lost_words(observed, rules)}")
+
+
+def _lost_words(observed: Observed, rules: FindingRules) -> str:
+    lost = _clock_lost(observed, rules)
+    if lost is None:
+        return "what clock that costs is not known: no device beside them runs free"
+    return f"that costs {percent(lost)} of the clock of the fastest device beside them that runs free"
 
 
 def _unknown(observed: Observed) -> tuple[str, ...]:
     said = [] if fractions(observed.gemm) else ["whether devices reach their peak: no probe gemm with a ceiling"]
-    return (*said, *(() if observed.telemetry else ("clocks and throttling were not sampled",)))
+    if not _told(observed):
+        clocks = any(one.sm_clock for one in observed.telemetry)
+        said.append(
+            "whether clocks were held down was not sampled" if clocks else "clocks and throttling were not sampled"
+        )
+    return tuple(said)
 
 
 def _fleet_words(observed: Observed) -> str:
