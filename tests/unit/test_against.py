@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from study_on_disk import FINETUNE, GEMM, LAPTOP
 
-from seatrial.analysis.against.metrics import are_interleaved
+from seatrial.analysis.against.metrics import are_interleaved, with_results
 from seatrial.analysis.against.table import COLUMNS, against
 from seatrial.analysis.analyse import analyse
 from seatrial.analysis.collect import collect
+from seatrial.analysis.statistics import benjamini_hochberg, compare_unpaired
 from seatrial.cli import main
+from seatrial.config.differences import Differences
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.record import measurement
 
@@ -97,6 +99,37 @@ def test_too_few_repeats_are_inconclusive_however_large_the_difference(make_stud
     assert table["note"].str.contains("too few repeats").all()
     assert table["p_value"].isna().all()
     assert (table["ratio_high"] - table["ratio_low"]).min() > 0
+
+
+def test_two_equal_repeats_a_side_are_not_shown_to_be_equal(make_study):
+    studies = []
+    for folder in ("old", "new"):
+        made = make_study(folder, name=folder)
+        (case,) = made.experiment("finetune", FINETUNE, 2)
+        made.trained(case, [12.0, 12.0])
+        collect(made.paths)
+        studies.append(made.paths)
+    against(studies[1], studies[0].root)
+    table = pd.read_csv(studies[1].against)
+    assert set(table["result"]) == {"inconclusive"}
+    assert table["ratio_low"].isna().all()
+
+
+@pytest.mark.parametrize(("screened", "enough"), [(1, "4 and 4 or 6 pairs"), (10, "6 and 6 or 9 pairs")])
+def test_how_many_repeats_would_do_counts_all_metrics_that_are_screened(screened, enough):
+    """As many do show the one that changed, and one fewer does not."""
+    row = {"ratio": 1.0, "ratio_low": None, "ratio_high": None, "direction": "lower", "metric": "train.minutes"}
+    row |= {"n": 2, "planned": 2, "earlier_n": 2, "earlier_planned": 2}
+    rows = [dict(row) for _ in range(screened)]
+    with_results(rows, Differences())
+    assert {row["result"] for row in rows} == {"inconclusive"}
+    assert f"{enough} can" in rows[0]["note"]
+    n = int(enough.split()[0])
+    base = [1.0 + 0.001 * i for i in range(n)]
+    for count in (n, n - 1):
+        p = compare_unpaired(base[:count], [2 * value for value in base[:count]]).p
+        shown = p is not None and benjamini_hochberg([p, *[1.0] * (screened - 1)])[0] <= 0.05
+        assert shown == (count == n)
 
 
 def test_what_is_one_of_many_screened_metrics_needs_more(make_study):

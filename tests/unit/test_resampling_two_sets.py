@@ -30,6 +30,21 @@ def test_smallest_p_of_two_sets_is_known_before_measuring(n, m, smallest):
         assert "cannot show it" in found.method and "Welch log-t" in found.method
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_few_equal_values_have_no_interval(n):
+    """Two equal repeats a side do not tell that there is no spread; nor do ratios equal but for rounding."""
+    base = [10.0, 12.0, 15.0][:n]
+    for found in (
+        compare_paired([12.0] * n, [12.0] * n),
+        compare_paired(base, [1.1 * b for b in base]),
+        compare_unpaired([12.0] * n, [12.0] * n),
+        compare_unpaired([12.0] * n, base),
+        compare_unpaired(base, [12.0] * n),
+    ):
+        assert (found.low, found.high, found.p) == (None, None, None)
+        assert found.method.startswith("none (log-t needs a spread")
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 8])
 def test_smallest_p_of_pairs_is_known_before_measuring(n):
     base = [1.0 + 0.1 * i for i in range(n)]

@@ -17,7 +17,14 @@ import pandas as pd
 from seatrial.analysis.against.alike import Match
 from seatrial.analysis.against.earlier import Measured
 from seatrial.analysis.measurements import completed_rows
-from seatrial.analysis.statistics import RatioTest, benjamini_hochberg, compare_paired, compare_unpaired
+from seatrial.analysis.statistics import (
+    RatioTest,
+    benjamini_hochberg,
+    compare_paired,
+    compare_unpaired,
+    smallest_p_of_pairs,
+    smallest_p_of_sets,
+)
 from seatrial.analysis.tables import canonical_json
 from seatrial.case import Case
 from seatrial.config.differences import Differences
@@ -45,6 +52,8 @@ POINT_OF_A_CURVE = "step"
 """Rows with this label are evaluations on the way."""
 ONLY_WHERE_REACHED = ("_to_quality", "_to_evaluation", "mlperf_minutes", "time_to_train")
 """Metrics that a repeat has only where it reached its target: without those that did not, they flatter."""
+MOST_SHOWN = 50
+"""Beyond this many repeats nobody is told how many would do."""
 Row = dict[str, Any]
 
 
@@ -217,14 +226,26 @@ def with_results(rows: Sequence[Row], thresholds: Differences) -> None:
     tested = [row for row in rows if row.get("p_value") is not None]
     for row, q in zip(tested, benjamini_hochberg([row["p_value"] for row in tested]), strict=True):
         row["q_value"] = q
-    for row in rows:
-        if "result" not in row:
-            result, note = _result(row, len(tested), thresholds)
-            row["result"], row["note"] = _with_gaps(row, result, note)
+    compared_rows = [row for row in rows if "result" not in row]
+    few = _too_few(len(compared_rows), thresholds.false_discovery_rate.value)
+    for row in compared_rows:
+        result, note = _result(row, len(tested), thresholds, few)
+        row["result"], row["note"] = _with_gaps(row, result, note)
 
 
-def _result(row: Row, screened: int, thresholds: Differences) -> tuple[str, str | None]:
-    """better, worse, no_difference_shown or inconclusive, and why."""
+def _too_few(screened: int, rate: float) -> str:
+    """How many repeats can show that one metric alone changed, were all `screened` tested and adjusted together."""
+    allowed = min(0.05, rate / max(screened, 1))
+    numbers = range(2, MOST_SHOWN + 1)
+    each = next((n for n in numbers if smallest_p_of_sets(n, n) <= allowed), None)
+    pairs = next((n for n in numbers if smallest_p_of_pairs(n) <= allowed), None)
+    enough = " or ".join([f"{each} and {each}"] * (each is not None) + [f"{pairs} pairs"] * (pairs is not None))
+    where = f" where one of {screened} metrics changed" if screened > 1 else ""
+    return "too few repeats to show a difference" + (f": {enough} can{where}" if enough else "")
+
+
+def _result(row: Row, screened: int, thresholds: Differences, few: str) -> tuple[str, str | None]:
+    """better, worse, no_difference_shown or inconclusive, and why; `few`: the words where there is no test."""
     low, high, least = row["ratio_low"], row["ratio_high"], thresholds.least.value
     q = row.get("q_value")
     near = low is not None and high is not None and 1 / (1 + least) <= low and high <= 1 + least
@@ -234,7 +255,7 @@ def _result(row: Row, screened: int, thresholds: Differences) -> tuple[str, str 
     if near:
         return "no_difference_shown", f"a difference of {100 * least:g} % would lie outside the interval"
     if q is None:
-        return "inconclusive", "too few repeats to show a difference: 4 and 4 can, or 6 pairs"
+        return "inconclusive", few
     alone = row["p_value"] <= thresholds.false_discovery_rate.value
     words = f"p = {row['p_value']:.2g} would be a difference alone, but not among {screened} metrics"
     return "inconclusive", words if alone else f"a difference of {100 * least:g} % may hide in the interval"

@@ -27,7 +27,13 @@ from seatrial.analysis.statistics.series import (
     block_bootstrap_interval,
     integrated_autocorrelation_time,
 )
-from seatrial.analysis.statistics.two_sets import RatioTest, compare_paired, compare_unpaired
+from seatrial.analysis.statistics.two_sets import (
+    RatioTest,
+    compare_paired,
+    compare_unpaired,
+    smallest_p_of_pairs,
+    smallest_p_of_sets,
+)
 
 __all__ = [
     "LARGEST_LOG",
@@ -56,5 +62,7 @@ __all__ = [
     "repeats_needed",
     "robust_z",
     "share_interval",
+    "smallest_p_of_pairs",
+    "smallest_p_of_sets",
     "spread_from_range",
 ]

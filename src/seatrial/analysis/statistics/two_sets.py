@@ -18,6 +18,8 @@ from scipy import stats
 
 MOST_DIVISIONS = 13_000
 """Up to this many ways to divide the values into two sets all are tried, beyond it as many at random."""
+ROUNDING = 1e-12
+"""Logs no further apart than this are equal."""
 Floats = NDArray[np.float64]
 
 
@@ -47,7 +49,8 @@ def compare_paired(base: Sequence[float], other: Sequence[float], confidence: fl
 
     Wilcoxon's signed-rank test, exact at any n, and the interval that it inverts to (Walsh averages of the logs of
     the ratios). Assumes that the logs of the ratios are independent and symmetric about their median. The smallest
-    two-sided p is 2 / 2^n: 95 % needs 6 pairs. With fewer the interval is log-t (the logs of the ratios normal).
+    two-sided p is 2 / 2^n: 95 % needs 6 pairs. With fewer the interval is log-t (the logs of the ratios normal),
+    or none where all ratios are equal: so few equal values do not tell that there is no spread.
     Raises ValueError for sets of different length and for values that are not finite and positive.
     """
     logs = _logs(other)
@@ -58,12 +61,15 @@ def compare_paired(base: Sequence[float], other: Sequence[float], confidence: fl
     n = len(logs)
     if n == 0:
         return RatioTest(None, None, None, None, 1.0, "none (no pairs)")
-    smallest = min(1.0, 2.0 ** (1 - n))
+    smallest = smallest_p_of_pairs(n)
     middle = float(np.median(logs))
     if smallest > (1 - confidence) * (1 + 1e-12):
         why = f"signed-rank test cannot show it ({n} pairs: smallest p {smallest:.3g})"
         if n < 2:
             return RatioTest(math.exp(middle), None, None, None, smallest, f"none; {why}")
+        if not _spreads(logs):
+            lacking = "none (log-t needs a spread: all ratios are equal)"
+            return RatioTest(math.exp(middle), None, None, None, smallest, f"{lacking}; {why}")
         half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * stats.sem(logs))
         return _result(
             middle,
@@ -87,25 +93,51 @@ def compare_unpaired(base: Sequence[float], other: Sequence[float], confidence: 
     Brunner and Munzel's statistic among all divisions of the values into two such sets (Neubert and Brunner 2007;
     13,000 at random from a fixed seed where there are more), which holds where the spreads differ too, and the
     interval that it inverts to: the ratios f for which other / f does not differ from base. The smallest two-sided
-    p is 2 / C(n + m, n): 95 % needs 4 and 4, or 3 and 5. With fewer the interval is Welch's of the logs (normal).
+    p is 2 / C(n + m, n): 95 % needs 4 and 4, or 3 and 5. With fewer the interval is Welch's of the logs (normal),
+    or none where the values of one set are all equal: so few do not tell that it has no spread.
     Raises ValueError for values that are not finite and positive.
     """
     first, second = _logs(base), _logs(other)
     n, m = len(first), len(second)
     if not n or not m:
         return RatioTest(None, None, None, None, 1.0, "none (one set is empty)")
-    smallest = min(1.0, 2 / math.comb(n + m, n))
+    smallest = smallest_p_of_sets(n, m)
     middle = float(np.median(second) - np.median(first))
     if smallest > (1 - confidence) * (1 + 1e-12) or min(n, m) < 2:
         why = f"permutation test cannot show it ({n} and {m} values: smallest p {smallest:.3g})"
         if min(n, m) < 2:
             return RatioTest(math.exp(middle), None, None, None, smallest, f"none; {why}")
-        found = _welch(first, second, confidence)
-        return _result(middle, *found, None, smallest, f"Welch log-t {_percent(confidence)}; {why}")
+        if not (_spreads(first) and _spreads(second)):
+            lacking = "none (log-t needs a spread: all values of a set are equal)"
+            return RatioTest(math.exp(middle), None, None, None, smallest, f"{lacking}; {why}")
+        found = stats.ttest_ind(second, first, equal_var=False).confidence_interval(confidence)
+        return _result(
+            middle,
+            float(found.low),
+            float(found.high),
+            None,
+            smallest,
+            f"Welch log-t {_percent(confidence)}; {why}",
+        )
     low, high = _inverted(first, second, (1 - confidence) / 2)
     later, earlier = _tails(first, second)
     method = f"Brunner-Munzel permutation {_percent(confidence)}, {n} and {m} values"
     return _result(middle, low, high, min(1.0, 2 * min(later, earlier)), smallest, method)
+
+
+def smallest_p_of_pairs(n: int) -> float:
+    """The least two-sided p that `compare_paired` can give of n pairs."""
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def smallest_p_of_sets(n: int, m: int) -> float:
+    """The least two-sided p that `compare_unpaired` can give of n and m values."""
+    return min(1.0, 2 / min(math.comb(n + m, n), MOST_DIVISIONS + 1))
+
+
+def _spreads(logs: Floats) -> bool:
+    """Whether they differ by more than rounding."""
+    return float(np.ptp(logs)) > ROUNDING
 
 
 def _result(middle: float, low: float, high: float, p: float | None, smallest: float, method: str) -> RatioTest:
@@ -140,14 +172,6 @@ def _signed_rank_p(logs: Floats) -> float:
     exact = stats.PermutationMethod(n_resamples=MOST_DIVISIONS, rng=np.random.default_rng(0))
     method = exact if tied else ("exact" if len(logs) <= 50 else "approx")
     return float(stats.wilcoxon(logs, zero_method="zsplit", method=method).pvalue)
-
-
-def _welch(first: Floats, second: Floats, confidence: float) -> tuple[float, float]:
-    if np.ptp(first) == 0 and np.ptp(second) == 0:
-        middle = float(second.mean() - first.mean())
-        return middle, middle
-    found = stats.ttest_ind(second, first, equal_var=False).confidence_interval(confidence)
-    return float(found.low), float(found.high)
 
 
 def _inverted(first: Floats, second: Floats, tail: float) -> tuple[float, float]:
