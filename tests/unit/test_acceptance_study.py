@@ -27,7 +27,6 @@ GOOD = {
     "bisection.bandwidth": 400.0,
     "checkpoint.write_bandwidth": 12.0,
     "train.mlperf_minutes": 28.0,
-    "train.time_to_quality": 26.0,
     "train.productive_fraction": 0.8,
 }
 """What a system that meets every criterion measures, in the metric's unit."""
@@ -55,6 +54,12 @@ def test_it_plans_on_a_cluster_and_says_what_its_repeats_settle(target, tmp_path
     assert any("llama2-in-time: 10 repeats, noise 6.29 %" in line and "settles" in line for line in lines)
 
 
+def test_what_is_held_against_mlperfs_published_minutes_is_measured_on_mlperfs_clock(tmp_path):
+    """Time to quality leaves out evaluations: a system that takes 60 minutes on MLPerf's clock could pass by it."""
+    criteria = {criterion.name: criterion for criterion in planned(tmp_path).study.criteria}
+    assert criteria["llama2-in-time"].metric == criteria["llama2-not-slower"].metric == "train.mlperf_minutes"
+
+
 def test_without_a_single_record_every_criterion_is_incomplete(tmp_path):
     paths = StudyPaths(tmp_path / "study")
     planned(tmp_path).write(paths)
@@ -80,15 +85,15 @@ def test_a_system_that_does_all_that_is_asked_passes_and_a_slow_one_fails(tmp_pa
             scatter = 1 + 0.001 * repeat
             found = [
                 measurement(
-                    c.metric,
-                    [GOOD[c.metric] * scatter * (1 / factor if c.at_most is not None else factor)] * 5,
+                    metric,
+                    [GOOD[metric] * scatter * (1 / factor if at_most else factor)] * 5,
                     {},
-                    CEILINGS.get(c.metric),
-                    "dense peak" if c.metric in CEILINGS else None,
+                    CEILINGS.get(metric),
+                    "dense peak" if metric in CEILINGS else None,
                 )
-                for c in asked
+                for metric, at_most in {c.metric: c.at_most is not None for c in asked}.items()
             ]
-            minutes = GOOD["train.time_to_quality"]
+            minutes = 26.0
             quality = {"metric": "evaluation_loss", "target": 0.925}
             crossing = {"step": 1.0, "samples": 8.0, "minutes": minutes}
             Record(
