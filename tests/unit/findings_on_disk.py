@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,8 @@ class Made:
     communication: float = 0.01
     data: float = 0.002
     other: float = 0.001
-    slow: str | None = None
-    slow_rank: int | None = None
+    slow: str | Collection[str] | None = None
+    slow_rank: int | Collection[int] | None = None
     times: float = 1.5
     stalls: tuple[float, ...] | None = None
 
@@ -36,8 +36,10 @@ class Made:
         """One run: ranks compute, wait for the slowest of them, and transfer."""
         n, ranks = self.steps, len(self.hosts)
         compute = COMPUTE * draw.lognormal(0, self.cov, (n, ranks))
+        slow_hosts = (self.slow,) if isinstance(self.slow, str) else self.slow or ()
+        slow_ranks = (self.slow_rank,) if isinstance(self.slow_rank, int) else self.slow_rank or ()
         for rank, host in enumerate(self.hosts):
-            compute[:, rank] *= self.times if host == self.slow or rank == self.slow_rank else 1.0
+            compute[:, rank] *= self.times if host in slow_hosts or rank in slow_ranks else 1.0
         data, other, transfer = (
             seconds * draw.lognormal(0, self.cov, n) for seconds in (self.data, self.other, self.communication)
         )

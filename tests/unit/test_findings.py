@@ -150,6 +150,49 @@ def test_a_slow_host_is_told_from_one_slow_rank_of_it():
     assert rank is not None and (rank.place, rank.host, rank.ranks) == ("rank 3 of n2", "n2", (3,))
 
 
+PAIRED = ("n1", "n1", "n2", "n2", "n3", "n3", "n4", "n4")
+
+
+@pytest.mark.parametrize(
+    ("made", "place"),
+    [
+        (Made(slow=("n2", "n3")), {"case": "case", "hosts": ["n2", "n3"], "ranks": [1, 2]}),
+        (Made(slow=("n3", "n4"), hosts=PAIRED), {"case": "case", "hosts": ["n3", "n4"], "ranks": [4, 5, 6, 7]}),
+        (
+            Made(slow_rank=(0, 3, 5), hosts=PAIRED),
+            {"case": "case", "hosts": ["n1", "n2", "n3"], "ranks": [0, 3, 5]},
+        ),
+        (Made(slow_rank=(1, 2), hosts=("n1",) * 5), {"case": "case", "host": "n1", "ranks": [1, 2]}),
+    ],
+    ids=["2 of 4 hosts", "2 of 4 hosts of 2 ranks", "3 of 8 ranks", "2 ranks of one host"],
+)
+def test_several_slow_places_do_not_hide_each_other(made, place):
+    found = first(replace(made, times=2.5).observed(1))
+    assert (found.cause, found.severity, found.place) == ("straggler_node", "major", place)
+    assert "keep the others waiting" in found.title
+
+
+def test_of_several_slow_hosts_a_probe_confirms_all_or_none():
+    late = Made(slow=("n2", "n3"), times=2.5, communication=0.001).observed(1)
+    n2, n3 = (DeviceReading(h, 1, "gpu0", "gemm.throughput", 3.0, "TFLOP/s", 0.6, slow=True) for h in ("n2", "n3"))
+    one, both = (first(replace(late, devices=devices)).counter_evidence for devices in ((n2,), (n2, n3)))
+    assert any("like their fleet" in words for words in one)
+    assert not any("like their fleet" in words for words in both)
+
+
+def test_waiting_beyond_chance_where_most_places_are_slow_is_suspected_and_no_place_named():
+    found = first(Made(slow=("n1", "n2", "n3"), times=2.0).observed(1))
+    assert (found.cause, found.severity, found.place) == ("straggler_node", "inconclusive", {"case": "case"})
+    assert found.cost is not None and found.cost.value == pytest.approx(0.25 / 2.06, rel=0.1)
+
+
+@pytest.mark.parametrize("cov", [0.04, 0.08])
+def test_chance_on_many_hosts_makes_no_straggler(cov):
+    hosts = tuple(f"n{i}" for i in range(16))
+    found = [diagnose(Made(steps=40, hosts=hosts, cov=cov).observed(seed, runs=1), RULES) for seed in range(40)]
+    assert [one for one in found if any(finding.cause == "straggler_node" for finding in one)] == []
+
+
 def test_a_rank_that_is_late_but_waits_as_long_as_others_is_only_suspected():
     observed = Made(slow="n3").observed(1)
     waits = tuple(RankTime(r, 0.1, f"n{r + 1}", wait) for r, wait in enumerate((0.0, 0.05, 0.05, 0.05)))

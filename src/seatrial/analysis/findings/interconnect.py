@@ -13,6 +13,7 @@ from seatrial.analysis.findings.look import (
     NOT_MEASURED,
     Look,
     below,
+    difference,
     fractions,
     percent,
     place_of,
@@ -48,10 +49,7 @@ def transfer_share(observed: Observed) -> Estimate | None:
     whole = observed.transfer or observed.shares.get("communication") or observed.profiled_exposed
     if whole is None or observed.transfer is not None or observed.lateness is None:
         return whole
-    late = observed.lateness.total
-    ends = (whole.low, late.high), (whole.high, late.low)
-    low, high = (None if a is None or b is None else max(0.0, a - b) for a, b in ends)
-    return Estimate(max(0.0, whole.value - late.value), low, high, whole.method, whole.n)
+    return difference(whole, observed.lateness.total)
 
 
 def measured(fabric: Fabric | None) -> bool:

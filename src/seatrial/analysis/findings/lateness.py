@@ -25,10 +25,10 @@ Place = tuple[str, int | None]
 
 @dataclass(frozen=True)
 class Late:
-    """Seconds of lateness by step for each run, and the place that is slowest (None: there is only one place)."""
+    """Seconds of lateness by step for each run, and the slowest place, or the slow ones where there are several."""
 
     by_run: Sequence[Mapping[str, Array]]
-    place: Place | None
+    slow: tuple[Place, ...]
     ranks: tuple[int, ...]
     places: int
     over_median: Estimate | None
@@ -36,12 +36,15 @@ class Late:
     slowest_in: float | None
 
     def named(self) -> dict[str, Any]:
-        """What an observed Lateness says of the place."""
-        host, one = self.place or (None, None)
-        words = host if one is None else f"rank {self.ranks[0]} of {host}"
+        """What an observed Lateness says of the place, or of the places together."""
+        hosts = tuple(dict.fromkeys(host for host, _ in self.slow))
+        by_rank = self.slow[0][1] is not None
+        words = (f"rank {rank} of {host}" for rank, (host, _) in zip(self.ranks, self.slow, strict=False))
         return {
-            "place": words,
-            "host": host,
+            "place": ", ".join(words if by_rank else hosts),
+            "host": hosts[0] if len(hosts) == 1 else None,
+            "hosts": hosts,
+            "slow_places": len(self.slow),
             "ranks": self.ranks,
             "places": self.places,
             "over_median": self.over_median,
@@ -50,11 +53,12 @@ class Late:
         }
 
 
-def late_ranks(runs: Sequence[tuple[Array | None, Sequence[str]]]) -> Late | None:
+def late_ranks(runs: Sequence[tuple[Array | None, Sequence[str]]], slower: float) -> Late | None:
     """Lateness of runs, each [steps, ranks] of own times with the hosts of the ranks; None without own times.
 
     Places are compared by their median own time of a step over that of all ranks. A host is one place; where but
-    one of its ranks is slow, or all are on one host, ranks are.
+    one of its ranks is slow, or all are on one host, ranks are. Slow places are over 1 + `slower` times the fastest
+    half; where several are, they are judged together: beside each other none would stand out.
     """
     known = [(own, tuple(hosts)) for own, hosts in runs if own is not None and own.shape[1] > 1]
     if len(known) < len(runs) or not known:
@@ -66,21 +70,37 @@ def late_ranks(runs: Sequence[tuple[Array | None, Sequence[str]]]) -> Late | Non
     }
     slowest = max(slowness, key=lambda rank: slowness[rank])
     above = slowness[slowest] - 1
-    alone = sum(host == slowest[0] for host, _ in slowness) == 1
-    whole_host = len(hosts) > 1 and (alone or by_host[slowest[0], None] - 1 >= SHARED * above)
+    siblings = [s for rank, s in slowness.items() if rank[0] == slowest[0] and rank != slowest]
+    whole_host = len(hosts) > 1 and (not siblings or float(np.median(siblings)) - 1 >= SHARED * above)
     compared: Mapping[Place, float] = by_host if whole_host else slowness
-    place: Place = (slowest[0], None) if whole_host else slowest
-    z = robust_z(list(compared.values()))[list(compared).index(place)] if len(compared) >= FEWEST_FOR_Z else None
-    slower, last = _against_others(known, place)
+    slow = _slow_places(compared, (slowest[0], None) if whole_host else slowest, slower)
+    ratios, last = _against_others(known, slow)
+    newest = known[-1][1] if _ranks_of(known[-1][1], slow) else known[0][1]
     return Late(
-        by_run=[_by_step(own, hosts, slowness, place) for own, hosts in known],
-        place=place,
-        ranks=_ranks_of(known[-1][1], place) or _ranks_of(known[0][1], place),
+        by_run=[_by_step(own, hosts, slowness, slow) for own, hosts in known],
+        slow=slow,
+        ranks=tuple(rank for place in slow for rank in _ranks_of(newest, [place])),
         places=len(compared),
-        over_median=_median_ratio(slower),
-        z=z,
+        over_median=_median_ratio(ratios),
+        z=_distance(compared, slow),
         slowest_in=float(np.mean(last)) if len(last) else None,
     )
+
+
+def _slow_places(compared: Mapping[Place, float], slowest: Place, slower: float) -> tuple[Place, ...]:
+    """All over 1 + `slower` times the median of the fastest half, at most half of all; else the slowest alone."""
+    fastest = sorted(compared.values())[: -(-len(compared) // 2)]
+    bound = (1 + slower) * float(np.median(fastest))
+    found = sorted((place for place in compared if compared[place] > bound), key=str)
+    return tuple(found) if slowest in found and len(found) <= len(compared) / 2 else (slowest,)
+
+
+def _distance(compared: Mapping[Place, float], slow: Sequence[Place]) -> float | None:
+    """The robust z of the least slow of the slow places among those that are not; None where there are too few."""
+    if len(compared) < FEWEST_FOR_Z:
+        return None
+    others = [ratio for place, ratio in compared.items() if place not in slow]
+    return robust_z([*others, min(compared[place] for place in slow)])[-1]
 
 
 def rank_times(own: Array | None, step: Array, hosts: Sequence[str]) -> tuple[RankTime, ...]:
@@ -119,22 +139,21 @@ def _slowness(known: Sequence[tuple[Array, Sequence[str]]]) -> dict[Place, float
     return {place: min(ratios) for place, ratios in sorted(found.items(), key=str)}
 
 
-def _ranks_of(hosts: Sequence[str], place: Place, ranks: int | None = None) -> tuple[int, ...]:
-    count = len(hosts) if ranks is None else ranks
-    host, one = place
-    return tuple(
-        rank for rank in range(count) if _place(hosts, rank)[0] == host and one in (None, _place(hosts, rank)[1])
-    )
+def _ranks_of(hosts: Sequence[str], places: Sequence[Place], ranks: int | None = None) -> tuple[int, ...]:
+    found = [_place(hosts, rank) for rank in range(len(hosts) if ranks is None else ranks)]
+    return tuple(rank for rank, (host, one) in enumerate(found) if {(host, one), (host, None)} & set(places))
 
 
-def _by_step(own: Array, hosts: Sequence[str], slowness: Mapping[Place, float], place: Place) -> dict[str, Array]:
-    """Seconds of each step: waiting for the last rank, by chance alone, and because of `place`."""
+def _by_step(
+    own: Array, hosts: Sequence[str], slowness: Mapping[Place, float], slow: Sequence[Place]
+) -> dict[str, Array]:
+    """Seconds of each step: waiting for the last rank, by chance alone, and because of the slow places."""
     last = own.max(axis=1)
     usual = np.array([slowness[_place(hosts, rank)] for rank in range(own.shape[1])])
     alike = own / usual
-    of_place = list(_ranks_of(hosts, place, own.shape[1]))
-    others = np.delete(own, of_place, axis=1)
-    saved = last - others.max(axis=1) if of_place and others.shape[1] else np.zeros(len(own))
+    of_slow = list(_ranks_of(hosts, slow, own.shape[1]))
+    others = np.delete(own, of_slow, axis=1)
+    saved = last - others.max(axis=1) if of_slow and others.shape[1] else np.zeros(len(own))
     return {
         TOTAL: last - own.mean(axis=1),
         RANDOM: alike.max(axis=1) - alike.mean(axis=1),
@@ -142,15 +161,20 @@ def _by_step(own: Array, hosts: Sequence[str], slowness: Mapping[Place, float], 
     }
 
 
-def _against_others(known: Sequence[tuple[Array, Sequence[str]]], place: Place) -> tuple[Array, Array]:
-    """Of every step in which the place took part: its own time over the others' median, and whether it was last."""
+def _against_others(known: Sequence[tuple[Array, Sequence[str]]], slow: Sequence[Place]) -> tuple[Array, Array]:
+    """Of every step in which the slow places took part: their time over the others' median, and who was last.
+
+    A place's time is its longest rank's; of several places the median rank's, as the longest of many is longer by
+    chance alone.
+    """
     ratios, last = [np.empty(0)], [np.empty(0)]
     for own, hosts in known:
-        of_place = list(_ranks_of(hosts, place, own.shape[1]))
-        others = np.delete(own, of_place, axis=1)
-        if of_place and others.shape[1]:
-            longest = own[:, of_place].max(axis=1)
-            ratios.append(longest / np.median(others, axis=1))
+        of_slow = list(_ranks_of(hosts, slow, own.shape[1]))
+        others = np.delete(own, of_slow, axis=1)
+        if of_slow and others.shape[1]:
+            longest = own[:, of_slow].max(axis=1)
+            time = longest if len(slow) == 1 else np.median(own[:, of_slow], axis=1)
+            ratios.append(time / np.median(others, axis=1))
             last.append((longest >= others.max(axis=1)) * 1.0)
     return np.concatenate(ratios), np.concatenate(last)
 

@@ -34,6 +34,13 @@ def severity(cost: Estimate, rules: FindingRules, least: float | None = None) ->
     return "inconclusive" if cost.value > bound else None
 
 
+def difference(whole: Estimate, part: Estimate) -> Estimate:
+    """`whole` less `part`, not below 0; its interval has the ends that leave least and most."""
+    ends = (whole.low, part.high), (whole.high, part.low)
+    low, high = (None if a is None or b is None else max(0.0, a - b) for a, b in ends)
+    return Estimate(max(0.0, whole.value - part.value), low, high, whole.method, whole.n)
+
+
 def percent(share: float) -> str:
     """'12.3 %'."""
     return f"{format_figure(100 * share, 3)} %"

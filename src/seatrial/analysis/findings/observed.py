@@ -76,7 +76,8 @@ class Lateness:
     others' median own time, so that only chance decides who is last. `persistent`: what the time would be shorter
     without the slowest place, the next slowest being last. A place is a host; a rank where there is one host, or
     where its host is fine otherwise. `place` names it, `robust_z` is its distance from the other places (None: too
-    few), `slowest_in` the share of the steps in which it was last.
+    few), `slowest_in` the share of the steps in which it was last. Where several places are slower than the fastest
+    half, all that is said of the place is said of them together (`slow_places` of them, on `hosts`).
     """
 
     total: Estimate
@@ -91,6 +92,8 @@ class Lateness:
     """The place's own time over the others' median own time."""
     robust_z: float | None = None
     slowest_in: float | None = None
+    hosts: tuple[str, ...] = ()
+    slow_places: int = 1
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def with_series(
         return observed
     steps = [run.step for run in kept]
     found: dict[str, Any] = {"step_seconds": _median_step(steps), "noise": step_noise(steps, hiccup)}
-    late = late_ranks([(run.own, run.hosts) for run in kept])
+    late = late_ranks([(run.own, run.hosts) for run in kept], rules.straggler_slower.value)
     found["rank_times"] = rank_times(kept[-1].own, kept[-1].step, kept[-1].hosts)
     found["whole_seconds"] = float(sum(run.step.sum() + sum(run.stalls or ()) for run in kept))
     return replace(observed, **found, **_shares(kept, late))
@@ -92,9 +92,11 @@ def _shares(runs: Sequence[RunSeries], late: Late | None) -> dict[str, Any]:
         return said
     if "transfer" in quantities[0]:
         said["transfer"] = _not_below_zero(found.share("transfer", whole, cut=False))
-    persistent = found.share(PERSISTENT, whole) if late.place is not None else None
     said["lateness"] = Lateness(
-        total=found.share(TOTAL, whole), random=found.share(RANDOM, whole), persistent=persistent, **late.named()
+        total=found.share(TOTAL, whole),
+        random=found.share(RANDOM, whole),
+        persistent=found.share(PERSISTENT, whole),
+        **late.named(),
     )
     return said
 

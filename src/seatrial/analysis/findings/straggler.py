@@ -1,4 +1,4 @@
-"""Whether one host, or one rank of it, keeps all others waiting in every step.
+"""Whether one host, or one rank of it, or a few of them, keep all others waiting in every step.
 
 Waiting for a late rank looks like slow communication on every other rank. Told apart by the ranks' own times,
 without waiting: the late rank's is longest, and it waits least itself. Chance makes another rank late in each step;
@@ -11,6 +11,7 @@ from seatrial.analysis.findings.compute import throttled
 from seatrial.analysis.findings.look import (
     NOT_MEASURED,
     Look,
+    difference,
     percent,
     place_of,
     rule_words,
@@ -25,6 +26,7 @@ from seatrial.units import format_figure
 FEWEST_PLACES = 3
 """Of two places none can be said to be the odd one."""
 ALONE = "the place were as fast as the next slowest, and all else stayed as it is"
+TOGETHER = "these places were as fast as the next slowest, and all else stayed as it is"
 REMEDY = (
     "a spare node, or one node fewer, for the time of the repair; a broken device is exchanged under its warranty"
 )
@@ -38,7 +40,7 @@ def look(observed: Observed, rules: FindingRules) -> Look:
         return Look(probed, unknown=("each rank's own time was not measured",))
     said = f"waiting for whoever is last: {share_words(late.total)}"
     if late.persistent is None or late.place is None or not _stands_out(late, rules):
-        return Look(seen=(f"{said}; no place stands out among {late.places}",))
+        return _unnamed(observed, rules, late, said)
     found = severity(late.persistent, rules)
     if found is None:
         return Look(seen=(f"{said}; {late.place} is slowest, which costs {share_words(late.persistent)}",))
@@ -46,10 +48,15 @@ def look(observed: Observed, rules: FindingRules) -> Look:
 
 
 def _stands_out(late: Lateness, rules: FindingRules) -> bool:
-    """Whether the place is slower than the rule allows and beyond the others' spread, in most steps."""
+    """Whether the place is slower than the rule allows and beyond the others' spread, in most steps.
+
+    Of several places one is last by chance in their share of the steps: that is taken off.
+    """
     if late.over_median is None or late.over_median.value <= 1 + rules.straggler_slower.value:
         return False
-    if late.slowest_in is not None and late.slowest_in < rules.straggler_persistence.value:
+    chance = late.slow_places / late.places if late.slow_places > 1 and late.places else 0.0
+    persistence = chance + (1 - chance) * rules.straggler_persistence.value
+    if late.slowest_in is not None and late.slowest_in < persistence:
         return False
     return late.places < FEWEST_PLACES or late.robust_z is None or late.robust_z > rules.straggler_z.value
 
@@ -66,7 +73,9 @@ def _firm(observed: Observed, rules: FindingRules, late: Lateness, found: Severi
 
 
 def _confirmed(observed: Observed, late: Lateness) -> bool:
-    return any(d.slow and d.host == late.host for d in observed.devices)
+    """Whether a probe finds slow devices on every host that is named."""
+    hosts = set(late.hosts or (late.host,))
+    return hosts <= {d.host for d in observed.devices if d.slow}
 
 
 def _waits_least(observed: Observed, late: Lateness) -> bool | None:
@@ -81,27 +90,61 @@ def _finding(observed: Observed, rules: FindingRules, late: Lateness, found: Sev
     cost, over = late.persistent, late.over_median
     assert cost is not None and over is not None
     z = "" if late.robust_z is None else f", robust z {format_figure(late.robust_z, 3)}"
-    slower = f"{late.place}: its own work takes {format_figure(over.value)} times the others' median"
+    one = late.slow_places == 1
+    whose = "its" if one else "their"
+    slower = f"{late.place}: {whose} own work takes {format_figure(over.value)} times the others' median"
     ends = "" if over.low is None else f" ({format_figure(over.low)} to {format_figure(over.high)})"
+    hosts, named = late.hosts or (late.host,), late.host or ", ".join(late.hosts) or late.place
     evidence = [f"{slower}{ends}{z}, against {rule_words(rules.straggler_slower)}"]
     evidence.append(f"waiting for whoever is last: {share_words(late.total)}")
     if late.slowest_in is not None:
-        evidence.append(f"it is last in {percent(late.slowest_in)} of the steps, of {late.places} places")
+        who = "it is" if one else f"one of these {late.slow_places} is"
+        evidence.append(f"{who} last in {percent(late.slowest_in)} of the steps, of {late.places} places")
     return Finding(
         cause="straggler_node",
         severity=found,
-        title=f"{late.place} keeps the others waiting: {percent(cost.value)} of the time",
+        title=f"{late.place} keep{'s' if one else ''} the others waiting: {percent(cost.value)} of the time",
         where=f"{observed.where}, {late.place}",
-        evidence=(*evidence, *_device_words(observed, rules, late.host)),
-        action=f"Leave {late.host or late.place} out, and look for what makes it slow",
+        evidence=(*evidence, *(words for host in hosts for words in _device_words(observed, rules, host))),
+        action=f"Leave {named} out, and look for what makes {'it' if one else 'them'} slow",
         counter_evidence=_against(observed, late),
         cost=cost,
-        without_it=without(observed, cost, ALONE),
+        without_it=without(observed, cost, ALONE if one else TOGETHER),
         next_step="run gemm and memory on every node with telemetry, and compare clocks, power, temperature and "
-        f"other processes of {late.host or late.place}; then the study again without it",
+        f"other processes of {named}; then the study again without {'it' if one else 'them'}",
         remedy_cost=REMEDY,
-        place=place_of(observed, host=late.host, ranks=list(late.ranks) or None),
+        place=place_of(
+            observed,
+            host=late.host,
+            hosts=list(late.hosts) if len(late.hosts) > 1 else None,
+            ranks=list(late.ranks) or None,
+        ),
     )
+
+
+def _unnamed(observed: Observed, rules: FindingRules, late: Lateness, said: str) -> Look:
+    """No place stands out: a suspicion where waiting is more than chance makes, else nothing is found."""
+    words = f"{said}; no place stands out among {late.places}"
+    cost = None if late.random is None else difference(late.total, late.random)
+    if cost is None or cost.value <= rules.least_share.value or cost.low == 0:
+        return Look(seen=(words,))
+    assert late.random is not None
+    finding = Finding(
+        cause="straggler_node",
+        severity="inconclusive",
+        title=f"{percent(cost.value)} of the time is waiting for late ranks beyond chance; no place stands out",
+        where=observed.where,
+        evidence=(words, f"by chance alone it would be {share_words(late.random)}"),
+        action="Find out which nodes or ranks are slower than the others",
+        counter_evidence=("the ranks' own times differ, but no place is far from the others in most steps",),
+        cost=cost,
+        without_it=without(observed, cost, "all ranks were as fast as the mean rank but for chance"),
+        next_step="run gemm and memory on every node with telemetry, and compare the nodes; look whether ranks "
+        "have unequal work (data of unequal length, stages of a pipeline)",
+        remedy_cost="minutes of the nodes for the probes; nothing to repair before they have run",
+        place=place_of(observed),
+    )
+    return Look((finding,))
 
 
 def _device_words(observed: Observed, rules: FindingRules, host: str | None) -> tuple[str, ...]:
@@ -122,7 +165,7 @@ def _against(observed: Observed, late: Lateness) -> tuple[str, ...]:
     ]
     said = [words or f"whether it waits least: {NOT_MEASURED}"]
     if not _confirmed(observed, late):
-        probed = any(d.host == late.host for d in observed.devices)
+        probed = any(d.host in (late.hosts or (late.host,)) for d in observed.devices)
         said.append(
             "probes of its devices find them like their fleet: the cause is not the device alone"
             if probed
