@@ -133,7 +133,9 @@ def logrank_p(one: Sequence[Reach], other: Sequence[Reach]) -> float | None:
 def exact_p(one: Sequence[Reach], other: Sequence[Reach], until: float = math.inf) -> float | None:
     """The two-sided p of the log-rank test among all ways to divide the runs into two groups; right at any n.
 
-    None where nobody reached it. Nobody is watched beyond `until`, the smaller of the groups' budgets.
+    Where there are more than MOST_ARRANGEMENTS, among as many drawn ones and the one found, so that it is never 0
+    and right at any n too (Phipson and Smyth 2010). None where nobody reached it. Nobody is watched beyond `until`,
+    the smaller of the groups' budgets.
     """
     if not one or not other or not _some_reached([*one, *other]):
         return None
@@ -149,15 +151,17 @@ def times_longer(
     Every factor f is in the interval that the log-rank statistic, among all divisions of the runs, does not refuse
     when the times of `runs` are divided by f and both groups are watched equally long. That is exact for any n and
     any censoring by the budget (runs that broke off make it approximate), where the two differ by a factor alone
-    (accelerated failure time). Because a time is known only between two evaluations, the lower end takes it as
-    early as it can be in `runs` and as late as it can be in the reference, the upper end the other way round.
+    (accelerated failure time); where divisions are drawn at random the method says Monte Carlo. Because a time is
+    known only between two evaluations, the lower end takes it as early as it can be in `runs` and as late as it can
+    be in the reference, the upper end the other way round.
     """
     value = None
     medians = median_reach(reference), median_reach(runs)
     if medians[0] and medians[1]:
         value = medians[1] / medians[0]
     tail = (1 - confidence) / 2
-    method = f"inverted exact log-rank test {100 * confidence:.4g} %"
+    how = "exact" if is_exact(len(reference), len(runs)) else f"Monte Carlo ({MOST_ARRANGEMENTS:,} divisions)"
+    method = f"inverted {how} log-rank test {100 * confidence:.4g} %"
     if not reference or not runs or not _some_reached([*reference, *runs]):
         return Effect(value, None, None, "none (no run reached it)")
     if 1 / math.comb(len(reference) + len(runs), len(runs)) > tail:
@@ -166,6 +170,11 @@ def times_longer(
     # The other way round the reference takes 1 / f times as long.
     high = _lowest_not_refused(_late(runs), _early(reference), budgets[::-1], tail)
     return Effect(value, low, None if high is None else 1 / high, method)
+
+
+def is_exact(first: int, second: int) -> bool:
+    """Whether all divisions into groups of these sizes are tried, not some drawn at random."""
+    return math.comb(first + second, second) <= MOST_ARRANGEMENTS
 
 
 def _lowest_not_refused(reference: _Watch, runs: _Watch, budgets: tuple[float, float], tail: float) -> float | None:
@@ -194,7 +203,10 @@ def _tails(reference: _Watch, runs: _Watch, until: float) -> tuple[float, float]
     first = len(reference.times)
     sums = _divisions(first, len(runs.times)) @ scores
     found = float(scores[first:].sum())
-    return float(np.mean(sums <= found + 1e-9)), float(np.mean(sums >= found - 1e-9))
+    # of random divisions the one that was found is one more
+    more = 0 if is_exact(first, len(runs.times)) else 1
+    later, earlier = int((sums <= found + 1e-9).sum()), int((sums >= found - 1e-9).sum())
+    return (later + more) / (len(sums) + more), (earlier + more) / (len(sums) + more)
 
 
 def _logrank_scores(times: Floats, reached: NDArray[np.bool_]) -> Floats:
@@ -210,7 +222,7 @@ def _logrank_scores(times: Floats, reached: NDArray[np.bool_]) -> Floats:
 def _divisions(first: int, second: int) -> Floats:
     """[divisions, first + second]: 1 for members of the second group; all there are, or many from a fixed seed."""
     n = first + second
-    if math.comb(n, second) <= MOST_ARRANGEMENTS:
+    if is_exact(first, second):
         chosen = np.array(list(itertools.combinations(range(n), second)))
     else:
         draws = np.random.default_rng(0).random((MOST_ARRANGEMENTS, n))

@@ -111,7 +111,8 @@ def _table(rows: Sequence[Row]) -> Table:
 def _cells(row: Row) -> list[Cell]:
     left_out = f"{row['left_out']} more without an evaluation" if row["left_out"] else ""
     axes = "" if row["other_axes"] == "{}" else f", {row['other_axes']}"
-    exact = "" if row["exact_p"] is None else f"exact {format_figure(row['exact_p'], 2)}"
+    how = "Monte Carlo" if "Monte Carlo" in (row["multiplier_method"] or "") else "exact"
+    exact = "" if row["exact_p"] is None else f"{how} {format_figure(row['exact_p'], 2)}"
     low, high = (None if row[end] is None else _millions(row[end]) for end in ("low_tokens", "high_tokens"))
     interval = (
         f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
