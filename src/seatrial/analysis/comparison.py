@@ -72,8 +72,8 @@ COLUMNS = (
     "threshold_source",
 )
 """`measured_n` counts a failed run that is in a score as the slowest.
-`n_needed` and `further_repeats`: how many repeats in all, and how many more, would settle an inconclusive row, were
-ratio and spread as measured; empty where none would, and `note` says what stands in the way.
+`n_needed` and `further_repeats`: how many repeats in all, and how many more, would settle an inconclusive row
+in 4 of 5 studies, were ratio and spread as measured; empty where none would, and `note` says what is in the way.
 `submitter` and `system` of logs handed over are those of their system description.
 `reference_low_minutes` and `reference_high_minutes`: an interpolated reference's error band."""
 REFERENCE_COLUMNS = (

@@ -12,8 +12,8 @@ from typing import Any
 
 from seatrial.analysis.judgement import POWER
 from seatrial.analysis.power import MOST_REPEATS, ratio_repeats_for
-from seatrial.analysis.ratio import Estimate, Ratio, estimate, interpolated_estimate, ratio, reference_estimate
-from seatrial.analysis.statistics import MOST_REPEATS, SMALL_N
+from seatrial.analysis.ratio import Estimate, Ratio, interpolated_estimate, ratio, reference_estimate
+from seatrial.analysis.statistics import SMALL_N
 from seatrial.reference.equivalent import Reference
 from seatrial.reference.names import canonical_submitter
 
@@ -113,7 +113,7 @@ def _standing(
     if _reference_decides(result, against, threshold):
         decides = f"the {_spread_of(reference)} decides: no number of further repeats settles it"
         return {"standing": "inconclusive", "note": _notes(reference.note, gap, decides)}
-    return {"standing": "inconclusive"} | _what_settles(row, result, spread, reference, against, gap)
+    return {"standing": "inconclusive"} | _what_settles(row, result, spread, reference, gap)
 
 
 def _what_settles(
@@ -121,7 +121,6 @@ def _what_settles(
     result: Ratio,
     spread: float | None,
     reference: Reference,
-    against: Estimate,
     gap: str | None,
 ) -> Row:
     """How many further repeats would settle an inconclusive row, and in its note what does where none would."""
@@ -143,7 +142,7 @@ def _what_settles(
 
 
 def repeats_to_settle(result: Ratio, spread: float | None, n: int, threshold: float) -> int | None:
-    """The least m > n that settles in POWER of studies on which side of `threshold` a ratio lies, as a verdict says.
+    """The least m > n that settles in POWER of studies on which side of `threshold` a ratio lies, as for a verdict.
 
     `result`, of `n` repeats whose logs have standard deviation `spread`, is taken for the truth; the reference's
     error in it stays as it is however often one measures. None where a spread is not known, or where more than

@@ -149,7 +149,9 @@ def _settled(row: Row) -> str:
     """The threshold, and how many further repeats would settle what is not yet known."""
     words = f"threshold {format_figure(row['threshold'])}"
     more = row["further_repeats"]
-    return words if more is None else f"{words}; about {count(int(more), 'further repeat')} would settle it"
+    if more is None:
+        return words
+    return f"{words}; about {count(int(more), 'further repeat')} would settle it in 4 of 5 studies"
 
 
 def _hardware(row: Row) -> str:
