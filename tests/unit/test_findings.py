@@ -220,6 +220,19 @@ def test_probes_tell_slow_links_from_too_little_overlap_and_one_link_from_all(fa
     assert words in found.title
 
 
+@pytest.mark.parametrize(
+    "fraction",
+    [Estimate(0.3), Estimate(0.9), Estimate(0.64, 0.5, 0.74), Estimate(0.72, 0.6, 0.84), None],
+    ids=["low without interval", "high without interval", "about the rule", "holds the rule", "no ceiling"],
+)
+def test_links_are_sound_only_where_a_probe_says_so_beyond_doubt(fraction):
+    doubtful = Reading("all_reduce of 1 GiB", known(15.0), "GB/s", fraction, "declared")
+    for fabric in (Fabric((doubtful,), pairs=6), Fabric((doubtful,))):
+        found = diagnose(replace(Made(communication=0.1).observed(1), fabric=fabric), RULES)
+        assert causes(found) == [("interconnect", "inconclusive")]
+        assert fraction is None or any("all_reduce of 1 GiB" in words for words in found[0].evidence)
+
+
 def test_transfer_beside_another_cause_is_no_fault_of_the_framework_while_the_rest_is_productive():
     observed = replace(Made(slow="n3", times=3.0, communication=0.02).observed(1), fabric=SOUND)
     assert observed.productive is not None and observed.productive.under(0.7)

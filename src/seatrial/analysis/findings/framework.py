@@ -61,11 +61,11 @@ def _exposed(observed: Observed, rules: FindingRules) -> Look:
     """Communication that no computation hides over links that are as they should be."""
     transfer = interconnect.transfer_share(observed)
     used = productive_but_for_others(observed)
-    if transfer is None or not interconnect.measured(observed.fabric):
+    if transfer is None or not interconnect.sound(observed.fabric, rules):
         return Look()
     if used is not None and used.value > rules.productive_high.value:
         return Look()
-    if interconnect.faults(observed.fabric, rules) or (found := severity(transfer, rules)) is None:
+    if (found := severity(transfer, rules)) is None:
         return Look()
     if used is not None and not used.under(rules.productive_high.value):
         found = "inconclusive"

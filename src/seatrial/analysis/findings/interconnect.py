@@ -52,9 +52,11 @@ def transfer_share(observed: Observed) -> Estimate | None:
     return difference(whole, observed.lateness.total)
 
 
-def measured(fabric: Fabric | None) -> bool:
-    """Whether probes say anything of whether the fabric is as it should be."""
-    return fabric is not None and bool(fractions(_readings(fabric)) or (fabric.pairs and not fabric.untold))
+def sound(fabric: Fabric | None, rules: FindingRules) -> bool:
+    """Whether probes say that the fabric is as it should be: a reading is beyond doubt, and none reads less."""
+    bound = rules.fabric_of_ceiling.value
+    known = [] if fabric is None else [r.fraction_of_ceiling for r in _readings(fabric) if r.fraction_of_ceiling]
+    return any(f.over(bound) for f in known) and all(f.value >= bound for f in known) and not faults(fabric, rules)
 
 
 def faults(fabric: Fabric | None, rules: FindingRules) -> list[Slow]:
@@ -91,29 +93,35 @@ def look(observed: Observed, rules: FindingRules) -> Look:
 
 
 def _without_fault(observed: Observed, rules: FindingRules, transfer: Estimate) -> Look:
-    """No probe shows a fault: with probes that is an answer, without them it is none."""
+    """No probe shows a fault: with probes beyond doubt that is an answer, without them it is none."""
     said = f"exposed communication without waiting for late ranks: {share_words(transfer)}"
-    if measured(observed.fabric):
-        return Look(seen=(said, *_seen(observed.fabric)))
+    read = _seen(observed.fabric)
+    if sound(observed.fabric, rules):
+        return Look(seen=(said, *read))
     lost = observed.productive is None or not observed.productive.over(rules.productive_high.value)
     if not lost or not transfer.over(1 - rules.productive_high.value):
-        return Look(seen=(said,), unknown=("no probe says whether the links reach what they should",))
-    return Look((_suspected(observed, transfer, said),))
+        return Look(seen=(said, *read), unknown=("no probe says whether the links reach what they should",))
+    return Look((_suspected(observed, rules, transfer, (said, *read)),))
 
 
-def _suspected(observed: Observed, transfer: Estimate, said: str) -> Finding:
+def _suspected(observed: Observed, rules: FindingRules, transfer: Estimate, said: tuple[str, ...]) -> Finding:
+    probed = (
+        f"no probe reads beyond doubt what a healthy fabric reaches, {rule_words(rules.fabric_of_ceiling)}"
+        if len(said) > 1
+        else f"probes of the fabric: {NOT_MEASURED}"
+    )
     return Finding(
         cause="interconnect",
         severity="inconclusive",
         title=f"{percent(transfer.value)} of the time is exposed communication; whether by the links or by too "
         "little overlap is not yet known",
         where=observed.where,
-        evidence=(said,),
+        evidence=said,
         action="Measure the links before anything is changed",
-        counter_evidence=(f"probes of the fabric: {NOT_MEASURED}", *_late_words(observed)),
+        counter_evidence=(probed, *_late_words(observed)),
         cost=transfer,
         without_it=without(observed, transfer, "all of it were hidden, which is the most that there is to gain"),
-        next_step=PROBES,
+        next_step=f"{PROBES}, with repeats enough for an interval",
         remedy_cost="minutes of the nodes for the probes; nothing to buy before they have run",
         place=place_of(observed),
     )
