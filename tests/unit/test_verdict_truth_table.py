@@ -187,6 +187,79 @@ def test_a_parameter_that_the_measurement_decides_does_not_hide_a_case_without_r
 SIZES = {"smallest": 8, "largest": 64, "factor": 8}
 
 
+@pytest.mark.parametrize(
+    ("sizes", "where", "verdict"),
+    [
+        ((8, 64), {"operation": "all_reduce"}, "pass"),
+        ((8,), {"operation": "all_reduce"}, "incomplete"),
+        ((8,), {"operation": "all_reduce", "backend": "gloo"}, "incomplete"),
+        ((8,), {"size_bytes": 8}, "pass"),
+        ((8,), {"size_bytes": 64}, "incomplete"),
+    ],
+)
+def test_a_size_that_is_missing_in_every_repeat_passes_nothing(make_study, sizes, where, verdict):
+    study = make_study()
+    (case,) = study.experiment(
+        "sizes", {"kind": "collective", "operation": "all_reduce", "size_bytes": None, "sizes": SIZES}, 3
+    )
+    for n in range(3):
+        labels = {"operation": "all_reduce", "backend": "gloo"}
+        found = [
+            measurement("collective.bus_bandwidth", [12.0 + n / 10] * 5, labels | {"size_bytes": s}) for s in sizes
+        ]
+        study.record(case, n, *found)
+    study.criterion("fast", "collective.bus_bandwidth", at_least=1.0, where=where)
+    (found,) = read_verdicts(study.analyse())
+    assert found["verdict"] == verdict, found
+    if where == {"operation": "all_reduce"} and verdict == "incomplete":
+        assert "size_bytes 64" in found["reason"] and "3 of 3 repeats did not measure it" in found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "verdict"),
+    [
+        ([{"cut": "host_order"}, {"cut": "shift"}], "pass"),
+        ([{"cut": "host_order", "also": "shift"}], "pass"),
+        ([{"cut": "host_order"}], "incomplete"),
+    ],
+)
+def test_a_cut_that_is_missing_in_every_repeat_passes_nothing(make_study, labels, verdict):
+    study = make_study(target=TWO_NODES)
+    (case,) = study.experiment("halves", {"kind": "bisection", "cuts": ["host_order", "shift", "rail"]}, 3)
+    for n in range(3):
+        shared = {"scale": 2, "hosts": 2, "ranks": 2, "size_bytes": 1024}
+        found = [measurement("bisection.bandwidth", [12.0 + n / 10] * 5, shared | one) for one in labels]
+        study.record(case, n, *found)
+    study.criterion("fast", "bisection.bandwidth", at_least=1.0)
+    (found,) = read_verdicts(study.analyse())
+    assert found["verdict"] == verdict, found
+
+
+@pytest.mark.parametrize(
+    ("ranks", "where", "verdict"),
+    [
+        ((0, 2), {}, "pass"),
+        ((0, 1), {}, "incomplete"),
+        ((0, 1), {"device": "cpu"}, "incomplete"),
+        ((0, 1), {"rank": 1}, "pass"),
+    ],
+)
+@pytest.mark.parametrize("hosts", [["n1", "n1", "n2", "n2"], ["n1", "n2"]])
+def test_a_node_whose_sensors_nobody_read_passes_nothing(make_study, ranks, where, verdict, hosts):
+    study = make_study(target={**TWO_NODES, "tasks_per_node": 2})
+    (case,) = study.experiment("finetune", FINETUNE, 3)
+    for n in range(3):
+        found = [
+            measurement("telemetry.power", [60.0 + n, 61.0 + n, 62.0 + n], {"rank": rank, "device": "cpu"})
+            for rank in ranks
+        ]
+        study.record(case, n, *found, provenance={"hosts": hosts})
+    study.criterion("frugal", "telemetry.power", at_most=500.0, where=where)
+    (found,) = read_verdicts(study.analyse())
+    assert found["verdict"] == verdict, found
+    assert ("1 of 2 nodes have no reading of it (n2)" in found["reason"]) == (verdict == "incomplete")
+
+
 def test_one_of_many_fails_the_whole_only_where_chance_would_not(make_study):
     study = make_study()
     cases = study.experiment("gemm", GEMM, 3, {"workload.m": list(range(64, 96))})

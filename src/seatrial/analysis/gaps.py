@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -83,6 +84,11 @@ def fleet_not_tested(fleet: Sequence[str], repeats: Sequence[pd.DataFrame]) -> s
     return f"{len(missing)} of {len(fleet)} nodes of the fleet were not tested ({named})"
 
 
+def asks_for_some_ranks(metric: str, where: Mapping[str, Any]) -> bool:
+    """Whether `where` names some of the ranks; a sensor's device names none: every machine has one of that name."""
+    return not (OF_A_RANK - {"device"} if metric.startswith(OF_A_MACHINE) else OF_A_RANK).isdisjoint(where)
+
+
 def ranks_not_measured(case: Case, metric: str, labels: Sequence[str]) -> str | None:
     """Of a metric that every rank has for itself: which ranks have none under these `labels` (JSON), or None.
 
@@ -90,16 +96,45 @@ def ranks_not_measured(case: Case, metric: str, labels: Sequence[str]) -> str | 
     """
     if metric.startswith(OF_A_MACHINE) or is_ingested(case):
         return None
-    ranks: dict[str, set[int]] = {}
-    for text in labels:
-        found = json.loads(text)
-        if RANK not in found:
-            return None
-        others = canonical_json({k: v for k, v in found.items() if k not in OF_A_RANK})
-        ranks.setdefault(others, set()).add(found[RANK])
-    for _, there in sorted(ranks.items()):
+    for there in _ranks_by_setting(labels):
         missing = sorted(set(range(case.target.world_size)) - there)
         if missing:
             named = ", ".join(map(str, missing[:MOST_NAMED])) + (", ..." if len(missing) > MOST_NAMED else "")
             return f"{len(missing)} of {case.target.world_size} ranks have no measurement of it (rank {named})"
     return None
+
+
+def nodes_not_sampled(case: Case, labels: Sequence[str], hosts: Sequence[str]) -> str | None:
+    """Of a sensor that every node has: of which nodes no rank has a reading under these `labels`, or None.
+
+    `hosts`: by rank, as a record's provenance has them. Where they are not one for each rank, ranks are taken to
+    fill one node after the other, as launchers place them.
+    """
+    target = case.target
+    if target.nodes < 2 or is_ingested(case):
+        return None
+    node_of = [rank // target.tasks_per_node for rank in range(target.world_size)]
+    nodes: list[str] = list(dict.fromkeys(hosts))
+    if len(hosts) == target.world_size:
+        node_of = [nodes.index(host) for host in hosts]
+    elif len(nodes) != target.nodes:
+        nodes = [f"node {number}" for number in range(target.nodes)]
+    for there in _ranks_by_setting(labels):
+        sampled = {node_of[rank] for rank in there if rank < len(node_of)}
+        missing = [name for number, name in enumerate(nodes) if number not in sampled]
+        if missing:
+            named = ", ".join(missing[:MOST_NAMED]) + (", ..." if len(missing) > MOST_NAMED else "")
+            return f"{len(missing)} of {len(nodes)} nodes have no reading of it ({named})"
+    return None
+
+
+def _ranks_by_setting(labels: Sequence[str]) -> list[set[int]]:
+    """The ranks of `labels` (JSON) for each setting of the other labels; none where some labels name no rank."""
+    ranks: dict[str, set[int]] = {}
+    for text in labels:
+        found = json.loads(text)
+        if RANK not in found:
+            return []
+        others = canonical_json({k: v for k, v in found.items() if k not in OF_A_RANK})
+        ranks.setdefault(others, set()).add(found[RANK])
+    return [there for _, there in sorted(ranks.items())]

@@ -14,9 +14,11 @@ from seatrial.analysis.bounds import Failed
 from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.comparison import COLUMNS
 from seatrial.analysis.gaps import (
-    OF_A_RANK,
+    OF_A_MACHINE,
     RANK,
+    asks_for_some_ranks,
     fleet_not_tested,
+    nodes_not_sampled,
     nodes_not_tested,
     not_completed,
     ranks_not_measured,
@@ -86,21 +88,35 @@ class Judge:
         return self._repeats.get(case.case_id, self._none)
 
     def _absent_ranks(self, criterion: Criterion, groups: list[Group]) -> dict[str, str]:
-        """By case: which ranks have no measurement, unless the criterion names some of them."""
-        if not OF_A_RANK.isdisjoint(criterion.where):
+        """By case: which ranks (of sensors: nodes) have no measurement, unless the criterion names some of them."""
+        if asks_for_some_ranks(criterion.metric, criterion.where):
             return {}
         labels: dict[str, list[str]] = {}
         for group in groups:
             if group.labels is not None and not group.rows.empty:
                 labels.setdefault(group.case.case_id, []).append(group.labels)
         by_id = {group.case.case_id: group.case for group in groups}
-        found = {name: ranks_not_measured(by_id[name], criterion.metric, texts) for name, texts in labels.items()}
+        found: dict[str, str | None] = {}
+        for name, texts in labels.items():
+            if criterion.metric.startswith(OF_A_MACHINE):
+                found[name] = nodes_not_sampled(by_id[name], texts, self._hosts_of(by_id[name]))
+            else:
+                found[name] = ranks_not_measured(by_id[name], criterion.metric, texts)
         return {name: words for name, words in found.items() if words is not None}
+
+    def _hosts_of(self, case: Case) -> list[str]:
+        """The host of each rank of the first completed repeat of a case; none where its record does not say."""
+        repeats = self._repeats_of(case)
+        for number in repeats[repeats["outcome"] == "completed"]["repeat"].head(1):
+            record = read_repeat(self.paths, case, int(number)).record
+            hosts = record.provenance.get("hosts") if record is not None else None
+            return [str(host) for host in hosts] if isinstance(hosts, list) else []
+        return []
 
     def _absent_nodes(self, criterion: Criterion, groups: list[Group]) -> str | None:
         """Of what every rank has for itself: which nodes of the fleet nothing that is selected ran on."""
         of_ranks = any(group.labels and RANK in json.loads(group.labels) for group in groups)
-        if not self.fleet or not of_ranks or not OF_A_RANK.isdisjoint(criterion.where):
+        if not self.fleet or not of_ranks or asks_for_some_ranks(criterion.metric, criterion.where):
             return None
         chosen = {group.case.case_id: group.case for group in groups}
         return fleet_not_tested(self.fleet, [self._repeats_of(case) for case in chosen.values()])

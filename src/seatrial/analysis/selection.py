@@ -10,6 +10,9 @@ from typing import Any
 import pandas as pd
 
 from seatrial.analysis.expected import measures
+from seatrial.analysis.inputs import is_ingested
+from seatrial.analysis.planned_labels import labels_not_measured
+from seatrial.analysis.tables import canonical_json
 from seatrial.case import Case
 
 OPEN = (None, "auto")
@@ -20,7 +23,8 @@ OPEN = (None, "auto")
 class Group:
     """One case and one set of labels: what a criterion is judged on. `rows` are those of completed repeats.
 
-    `labels` None: the case should have measured the metric, but no repeat has it under these labels.
+    `labels` None: the case should have measured the metric, but no repeat has it under these labels. Of a size or
+    a cut that was planned and that no repeat has, `labels` are that alone.
     """
 
     case: Case
@@ -86,6 +90,8 @@ def select_groups(
             continue
         facts = case_facts(case)
         found = [] if rows is None else _labelled(case, where, facts, rows)
+        if found and rows is not None and not is_ingested(case):
+            found += _not_measured(case, where, facts, rows)
         if not found and may_match(where, facts, rows):
             found = [Group(case, None, of_metric.iloc[:0])]
         groups += found
@@ -99,6 +105,23 @@ def _labelled(case: Case, where: Mapping[str, Any], facts: Mapping[str, Any], ro
         if matches(where, {**facts, **json.loads(labels)}):
             chosen = rows[(rows["labels"] == labels) & (rows["outcome"] == "completed")]
             found.append(Group(case, labels, chosen.sort_values("repeat")))
+    return found
+
+
+def _not_measured(
+    case: Case, where: Mapping[str, Any], facts: Mapping[str, Any], rows: pd.DataFrame
+) -> list[Group]:
+    """The groups of one case that were planned and of which it has no row, where it has rows of others.
+
+    What of `where` only a measurement decides does not speak against them.
+    """
+    there = [json.loads(text) for text in sorted(set(rows["labels"]))]
+    known = {key: value for key, value in facts.items() if value not in OPEN}
+    found = []
+    for labels in labels_not_measured(case, str(rows["metric"].iloc[0]), there):
+        known_here = {**known, **labels}
+        if matches({key: value for key, value in where.items() if key in known_here}, known_here):
+            found.append(Group(case, canonical_json(labels), rows.iloc[:0]))
     return found
 
 
