@@ -284,6 +284,21 @@ def test_checkpoints_that_storage_takes_much_faster_are_the_frameworks():
     assert first(replace(stalled, storage=replace(fast, checkpoint_gbps=9.0))).cause == "storage"
 
 
+def test_stalls_over_storage_at_its_ceiling_are_nobodys_until_the_trainings_own_rate_is_known():
+    stalled = Made(stalls=(0.8, 0.9, 1.0)).observed(1)
+    good = Storage({"write": reading("checkpoint write", 10.0, 0.9)})
+    found = first(replace(stalled, storage=good))
+    assert (found.cause, found.severity) == ("storage", "inconclusive")
+    assert "storage or what writes them" in found.title
+    for held in (
+        Storage({"write": reading("checkpoint write", 10.0, 0.3)}),
+        replace(good, checkpoint_gbps=9.0),
+        Storage({"write": reading("checkpoint write", 10.0)}),
+    ):
+        found = first(replace(stalled, storage=held))
+        assert (found.cause, found.severity in ("major", "minor")) == ("storage", True)
+
+
 def test_a_stall_below_the_least_possible_share_is_no_fault():
     stalled = Made(stalls=(0.15, 0.15, 0.15)).observed(1)
     assert stalled.shares["checkpoint_stall"].over(0.05)

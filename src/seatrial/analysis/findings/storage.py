@@ -1,11 +1,14 @@
 """Whether storage holds the workload back: by checkpoints that it stands still for, or by data that it waits for.
 
 A stall is storage's only where a probe's checkpoints are not much faster through the same file system: else what
-writes them is slow (framework.py). Waiting for data is storage's only where the loader fetches about as fast as
+writes them is slow (framework.py); where a probe finds storage at its ceiling and the training's own rate is not
+known, either may be. Waiting for data is storage's only where the loader fetches about as fast as
 storage gives a probe (data_loading.py has the rest).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from seatrial.analysis.findings.look import (
     NOT_MEASURED,
@@ -54,6 +57,14 @@ def writer_is_slow(observed: Observed, rules: FindingRules) -> bool:
     return low is not None and held.checkpoint_gbps < rules.same_rate.value * low
 
 
+def writer_is_untold(observed: Observed, rules: FindingRules) -> bool:
+    """Whether a probe finds storage at its ceiling, and nothing says how fast the training itself writes."""
+    held = observed.storage
+    write = None if held is None or held.checkpoint_gbps is not None else held.bandwidth.get("write")
+    fraction = None if write is None else write.fraction_of_ceiling
+    return fraction is not None and fraction.over(rules.storage_of_ceiling.value)
+
+
 def starving(observed: Observed, rules: FindingRules) -> Loading | None:
     """The loader that gives too little although it fetches about what storage gave a probe, or None."""
     read = None if observed.storage is None else observed.storage.bandwidth.get("read")
@@ -76,7 +87,15 @@ def _stalls(observed: Observed, rules: FindingRules) -> Look:
     if found is None or writer_is_slow(observed, rules):
         words = f"checkpoint stalls: {share_words(stall)}, against {rule_words(bound)}"
         return Look(seen=(words, *_optimum_words(observed, stall)))
-    return Look((_stall_finding(observed, stall, bound, found, slow),))
+    finding = _stall_finding(observed, stall, bound, found, slow)
+    if writer_is_untold(observed, rules):
+        finding = replace(
+            finding,
+            severity="inconclusive",
+            title=f"{finding.title}; whether storage or what writes them is slow is not yet known",
+            action="Time serialisation and writing apart; saving asynchronously or less often shortens either",
+        )
+    return Look((finding,))
 
 
 def _optimum_words(observed: Observed, stall: Estimate) -> tuple[str, ...]:
@@ -179,6 +198,4 @@ def _writer_words(held: Storage) -> tuple[str, ...]:
 
 def _good_words(held: Storage, slow: tuple[str, ...]) -> tuple[str, ...]:
     ceiling = any(r.fraction_of_ceiling for r in held.bandwidth.values())
-    return (
-        ("storage reaches what is declared of it: it is at its limit, not broken",) if ceiling and not slow else ()
-    )
+    return ("storage gives a probe what is declared of it: it is not broken",) if ceiling and not slow else ()
