@@ -123,14 +123,17 @@ def test_record_with_other_group_runs_clears_nobody(tmp_path, showed):
         assert "group runs are not those" in rows[0]["evidence"]
 
 
-def test_failed_repeat_leaves_all_untested_and_excludes_nobody(tmp_path):
+def test_failed_repeat_leaves_all_untested_and_says_that_nobody_knows_whom_to_exclude(tmp_path):
     study = StudyOnDisk(tmp_path / "trial")
     (planned,) = study.experiment("nodes", WORKLOAD)
     study.failed(planned, 0, message="rank 3 never came")
     study.analyse()
     rows = table(study)
     assert [row["standing"] for row in rows] == ["not tested"] and "rank 3 never came" in rows[0]["evidence"]
-    assert study.paths.exclude.read_text() == "\n"
+    assert study.paths.exclude.read_text() == "not known: no repeat of the screening was completed\n"
+    section = screen_page.section(read_study(study.paths))
+    assert section is not None and "Which nodes to exclude is not known" in section.words[-1]
+    assert not any("none was confirmed" in words or "No node was" in words for words in section.words)
 
 
 def test_page_names_the_bad_node_and_the_list_to_exclude(tmp_path, showed):

@@ -101,6 +101,21 @@ def test_noise_that_the_threshold_cannot_stand_raises_it_and_accuses_nobody():
         assert result.threshold > RULES.slower and not result.bad and not result.links
 
 
+@pytest.mark.parametrize("piece", ["compute", "network"])
+def test_noise_that_hides_a_slow_node_does_not_clear_it(piece):
+    """One of 16 is 1.5 times slow, while readings scatter so much that less than about that cannot be told."""
+    hidden, healthy = 0, 0
+    for seed in range(100):
+        noisy = MadeUpCluster(16, np.random.default_rng(seed), noise=0.15, hiccups=0.0, **{piece: {5: 1.5}})
+        result = screened(noisy, seed)
+        assert 5 not in result.good, seed
+        assert set(result.bad) <= {5}
+        hidden += 5 not in result.bad
+        healthy += len(result.good)
+    assert hidden > 10, "else nothing is shown"
+    assert healthy > 1000, "of 1,500: most who are not slow are cleared all the same"
+
+
 def test_a_fabric_that_many_nodes_crowd_hides_no_slow_node():
     """Pairs are twice as fast as a run of all: they are held against other pairs."""
 

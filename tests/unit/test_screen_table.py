@@ -7,13 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from study_on_disk import StudyOnDisk
 
 from seatrial.measure.screen.found import Rules
 from seatrial.measure.screen.reading import GroupRun
 from seatrial.measure.screen.recorded import RankSeconds, group_runs, measurements_of
 from seatrial.measure.screen.search import screen
+from seatrial.paths import StudyPaths
 from seatrial.record import Measurement
+from seatrial.report.probes import screen as screen_page
+from seatrial.report.study_tables import read_study
 
 HOSTS = [f"node{n}" for n in range(1, 6) for _ in range(2)]
 NAMES = list(dict.fromkeys(HOSTS))
@@ -81,6 +85,23 @@ def test_slowness_of_large_groups_only_accuses_nobody_and_is_not_passed_over(tmp
     assert not [row for row in rows if row["standing"] == "bad"]
     assert any(row["kind"] == "link" and "orders stayed slow" in row["evidence"] for row in rows)
     assert (tmp_path / "trial" / "exclude.txt").read_text() == "\n"
+
+
+def test_node_that_noise_hides_is_not_good_and_its_row_and_the_page_say_why(tmp_path):
+    draw = np.random.default_rng(2)
+
+    def noisy(run: GroupRun, member: int, place: int) -> float:
+        return float(draw.lognormal(0, 0.12)) * (1.4 if member == 2 else 1.0)
+
+    rows = rows_of(tmp_path / "trial", noisy)
+    (node,) = [row for row in rows if row["name"] == "node3"]
+    assert float(node["threshold"]) > 1.5, "else nothing is hidden"
+    assert node["standing"] == "not confirmed" and "more than the 1.13 asked for" in node["evidence"]
+    section = screen_page.section(read_study(StudyPaths(tmp_path / "trial")))
+    assert section is not None
+    words = " ".join(section.words)
+    assert "is not told from noise: not confirmed, and not good" in words
+    assert "it does not clear what is left: " in words
 
 
 def test_group_runs_are_read_as_they_were_written():

@@ -42,9 +42,12 @@ COLUMNS = (
 over what is typical of known-good members; `group_runs`: in which it was a member, of all completed repeats."""
 TEXT_COLUMNS = ("kind", "name", "host", "standing", "piece", "evidence")
 STANDINGS = ("bad", "not confirmed", "good", "not tested")
-"""The worst first: of several repeats the worst counts, but for what some of them did not test."""
+"""The worst first: of several repeats the worst counts, but for what some of them did not test. Not confirmed is
+also who is slower than was asked for, but by less than noise lets tell."""
 BAD, NOT_CONFIRMED, GOOD, NOT_TESTED = STANDINGS
 WORDS = {"compute": "products", "exchange": "exchanges"}
+UNKNOWN = "not known: no repeat of the screening was completed"
+"""What exclude.txt says then. Slurm refuses it as a node list, so that nobody takes it for a list of none."""
 OTHER_RUNS = "its group runs are not those that the search asks for"
 
 
@@ -56,6 +59,8 @@ class Screened:
     devices: Sequence[str]
     result: Screening
     seconds: Sequence[RankSeconds]
+    asked: float
+    """What the workload calls slow."""
 
     @property
     def kind(self) -> str:
@@ -77,8 +82,11 @@ def screening(paths: StudyPaths, cases: Sequence[Case]) -> None:
 def excluded(cases: Sequence[Case], rows: Sequence[dict[str, Any]]) -> str:
     """The Slurm node list of what is not to be used again: what the target leaves out already, and bad nodes.
 
-    A bad device takes its node with it. A slow link excludes nobody: both of its ends are good.
+    A bad device takes its node with it. A slow link excludes nobody: both of its ends are good. UNKNOWN where no
+    repeat says anything.
     """
+    if not any(row["measured"] for row in rows):
+        return UNKNOWN
     before = [case.target.launcher.exclude for case in cases if case.target.launcher.exclude]
     bad = {row["host"] for row in rows if row["standing"] == BAD and row["kind"] != "link"}
     return ",".join([*dict.fromkeys(before), *sorted(bad)])
@@ -130,7 +138,8 @@ def replayed(workload: Screen, record: Record) -> Screened:
             if number != len(runs) - 1:
                 raise ValueError(OTHER_RUNS) from None
             seconds = [runs[n][1] for n in range(len(runs))]
-            return Screened(endpoints, [str(device) for device in facts["devices"]], ended.value, seconds)
+            devices = [str(device) for device in facts["devices"]]
+            return Screened(endpoints, devices, ended.value, seconds, workload.slower.value)
     raise ValueError(OTHER_RUNS)
 
 
@@ -160,6 +169,8 @@ def _rows(screened: Screened) -> list[dict[str, Any]]:
             rows += _devices(screened, result.bad[member], row)
         elif standing == GOOD:
             row["evidence"] = f"in a fast group; a member of {row['group_runs']} group runs"
+        elif member in result.not_told:
+            row["evidence"] = _not_told(screened, member)
         elif standing == NOT_CONFIRMED:
             row["evidence"] = "in slow groups, and no known-good partner could confirm or clear it"
         else:
@@ -181,7 +192,17 @@ def _standing(result: Screening, member: int) -> str:
         return BAD
     if member in result.good:
         return GOOD
-    return NOT_CONFIRMED if member in result.suspects or result.finished else NOT_TESTED
+    unsure = member in result.suspects or member in result.not_told
+    return NOT_CONFIRMED if unsure or result.finished else NOT_TESTED
+
+
+def _not_told(screened: Screened, member: int) -> str:
+    """Why a member of fast groups is not good."""
+    slowness, told = screened.result.not_told[member], screened.result.threshold
+    return (
+        f"not told: {slowness:.2f} times as long as is typical, on average over the runs of all; more than the "
+        f"{screened.asked:.2f} asked for, and in this noise only {told:.2f} could be told"
+    )
 
 
 def _accusation(screened: Screened, accused: Accused) -> dict[str, Any]:

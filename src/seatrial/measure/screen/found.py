@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
 from seatrial.config.probe.screen import Screen
 from seatrial.measure.screen.chains import Link
@@ -86,6 +86,9 @@ class Screening:
     links: dict[Link, Accused] = field(default_factory=dict)
     suspects: set[int] = field(default_factory=set)
     """Where a search ended but nothing could be confirmed."""
+    not_told: dict[int, float] = field(default_factory=dict)
+    """Members of fast groups that are slower than was asked for, by how much, while less than `threshold` cannot be
+    told from noise: neither good nor bad."""
     unexplained: int = 0
     """Passes that stayed slow although nobody was confirmed slow."""
     finished: bool = False
@@ -106,7 +109,8 @@ def noise_between(runs: Sequence[Ran]) -> float:
     """
     if len(runs) < 2:
         return 0.0
-    before, after = (_of_members(ran) for ran in runs[:2])
+    # of three, a slow one in the middle slows all exchanges of one order: their exchanges tell no noise
+    before, after = (_of_members(ran, exchanges_of=4) for ran in runs[:2])
     found = [
         median([abs(math.log(after[piece][m] / seconds)) for m, seconds in of_piece.items()])
         for piece, of_piece in before.items()
@@ -114,8 +118,25 @@ def noise_between(runs: Sequence[Ran]) -> float:
     return max(found, default=0.0) / (0.6745 * math.sqrt(2))
 
 
-def _of_members(ran: Ran) -> dict[Piece, dict[int, float]]:
-    """Seconds of each member's products and of the faster of its exchanges."""
+def slowness_of(runs: Sequence[Ran], typical: Mapping[Piece, float] | None = None) -> dict[int, float]:
+    """How many times as long as is typical each member took, of its slower piece: the geometric mean over `runs`.
+
+    Held against `typical`, or where that is None against what is typical of each run.
+    """
+    logs: dict[tuple[int, Piece], list[float]] = {}
+    for ran in runs:
+        usual = typical or ran.reading.typical
+        for piece, of_piece in _of_members(ran, exchanges_of=2).items():
+            for member, seconds in of_piece.items():
+                logs.setdefault((member, piece), []).append(math.log(seconds / usual[piece]))
+    found: dict[int, float] = {}
+    for (member, _), own in logs.items():
+        found[member] = max(math.exp(fmean(own)), found.get(member, 0.0))
+    return found
+
+
+def _of_members(ran: Ran, exchanges_of: int) -> dict[Piece, dict[int, float]]:
+    """Seconds of each member's products and, of `exchanges_of` members or more, of the faster of its exchanges."""
     members, reading = ran.run.members, ran.reading
     faster: dict[int, float] = {}
     for pair, seconds in zip(pairwise(members), reading.exchange, strict=True):
@@ -124,6 +145,6 @@ def _of_members(ran: Ran) -> dict[Piece, dict[int, float]]:
     found: dict[Piece, dict[int, float]] = {}
     if reading.compute:
         found["compute"] = dict(zip(members, reading.compute, strict=True))
-    if len(members) > 3:  # of three, a slow one in the middle slows all exchanges of one order
+    if len(members) >= exchanges_of:
         found["exchange"] = faster
     return found

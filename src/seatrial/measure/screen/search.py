@@ -16,7 +16,16 @@ from collections.abc import Generator, Iterable, Sequence
 from statistics import fmean, median
 
 from seatrial.measure.screen.chains import chain, kept_apart, number_of_chains
-from seatrial.measure.screen.found import Beside, Control, Ran, Rules, Screening, accused_by, noise_between
+from seatrial.measure.screen.found import (
+    Beside,
+    Control,
+    Ran,
+    Rules,
+    Screening,
+    accused_by,
+    noise_between,
+    slowness_of,
+)
 from seatrial.measure.screen.reading import GroupRun, Piece, Reading, Step
 
 OWN = 8
@@ -63,6 +72,8 @@ class _Search:
         """Of the last group of OWN or more, which was not much larger than a smaller one that follows it."""
         self.with_others: dict[int, float] = {}
         """How slow the exchanges of a cleared suspect were beside its partners, on average."""
+        self.firsts: list[Ran] = []
+        """The first run of each order of all members."""
         self.source = random.Random(f"partners/{seed}")
 
     def steps(self) -> Runs:
@@ -72,21 +83,29 @@ class _Search:
         except _Spent:
             pass
         self.found.good -= set(self.found.bad)
+        self._doubt()
         self.found.suspects -= self.found.good | set(self.found.bad)
         return self.found
+
+    def _doubt(self) -> None:
+        """Where noise raised the threshold, a fast group clears only who is not slower than was asked for."""
+        if self.found.threshold <= self.rules.slower:
+            return
+        slowness = slowness_of(self.firsts, self.typical if self.found.members < OWN else None)
+        self.found.not_told = {m: slowness[m] for m in sorted(self.found.good) if slowness[m] > self.rules.slower}
+        self.found.good -= set(self.found.not_told)
 
     def _passes(self) -> Generator[GroupRun, Reading, None]:
         count = min(self.rules.passes, number_of_chains(self.found.members))
         orders = [chain(self.found.members, self.seed, number) for number in range(count)]
-        firsts = []
         for order in orders:  # all first: of few members one chain may have slow neighbours only
-            firsts.append((yield from self._run("whole", order)))
-            for piece, seconds in firsts[-1].reading.typical.items():
+            self.firsts.append((yield from self._run("whole", order)))
+            for piece, seconds in self.firsts[-1].reading.typical.items():
                 self.typical[piece] = min(seconds, self.typical.get(piece, seconds))
-        self.found.noise = noise_between(firsts)
+        self.found.noise = noise_between(self.firsts)
         self.found.threshold = max(self.rules.slower, math.exp(noises(self.found.members) * self.found.noise))
         judged = []
-        for first in firsts:
+        for first in self.firsts:
             judged.append((yield from self._judge(first)))
         for order, slow in zip(orders, judged, strict=True):
             # what another order showed too needs no second look

@@ -63,18 +63,36 @@ def _threshold_words(asked: Threshold, used: float) -> list[str]:
         return [f"Slow is {ratio_words(used)} times as long as is typical. {asked.source}."]
     return [
         f"Slow is {ratio_words(used)} times as long as is typical, not {ratio_words(asked.value)} as asked for: "
-        "the runs of all differ too much from each other to tell less."
+        "the runs of all differ too much from each other to tell less. Who took between the two is not told from "
+        f"noise: not confirmed, and not good. More iterations, or a quieter system, would tell. {asked.source}."
     ]
 
 
 def _exclude_words(rows: Sequence[Row]) -> str:
     bad = sorted({row["host"] for row in rows if row["standing"] == BAD and row["kind"] != "link"})
+    if not any(row["measured"] for row in rows):
+        return (
+            "Which nodes to exclude is not known: no repeat was completed. exclude.txt says so, which is no node "
+            "list, so that Slurm refuses it."
+        )
+    left = _left_words(rows)
     if not bad:
-        return "There is no node to exclude: none was confirmed to be slow."
+        return f"No node was confirmed to be slow, so exclude.txt names none that is new{left or '.'}"
     return (
-        f"Exclude {', '.join(bad)}: exclude.txt has the node list for the next study's target.launcher.exclude. "
-        "A slow link excludes nobody, since both of its ends are good."
+        f"Exclude {', '.join(bad)}: exclude.txt has the node list for the next study's target.launcher.exclude"
+        f"{left or '.'} A slow link excludes nobody, since both of its ends are good."
     )
+
+
+def _left_words(rows: Sequence[Row]) -> str:
+    """What exclude.txt does not tell of; empty where everything was cleared or confirmed."""
+    unsure = sum(row["standing"] == NOT_CONFIRMED and bool(row["name"]) for row in rows)
+    untested = sum(row["standing"] == NOT_TESTED and bool(row["name"]) for row in rows)
+    said = [f"{unsure} {NOT_CONFIRMED}"] if unsure else []
+    said += [f"{untested} {NOT_TESTED}"] if untested else []
+    said += ["repeats that were not completed"] if any(row["measured"] < row["repeats"] for row in rows) else []
+    said += ["orders that stayed slow"] if any(row["kind"] == "link" and not row["name"] for row in rows) else []
+    return f"; it does not clear what is left: {', '.join(said)}." if said else ""
 
 
 def _table(study: StudyTables, rows: Sequence[Row], name: str, caption: str) -> Table:
