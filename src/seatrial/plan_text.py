@@ -101,6 +101,8 @@ def _power(found: Power, difference: float) -> str:
     words = [f"{found.repeats} repeat{'s' if found.repeats > 1 else ''}"]
     if found.cases > 1:
         words[0] += f" of each of {found.cases} cases"
+    if found.groups > 1:
+        words[0] += f" ({found.groups} groups, which all must pass)"
     if found.noise is not None:
         words.append(f"noise {100 * found.noise.value:.3g} % ({found.noise.source})")
     text = ", ".join(words)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_on_disk import GEMM
+from study_on_disk import GEMM, LAPTOP
 
 from seatrial.analysis.expected_noise import published_noise
+from seatrial.analysis.planned_power import planned_power
 from seatrial.analysis.power import (
     detectable,
     ratio_detectable,
@@ -19,10 +20,16 @@ from seatrial.analysis.power import (
     settles,
 )
 from seatrial.analysis.statistics import median_bound
+from seatrial.config.study import Study
 from seatrial.errors import UnreadableFile
 from seatrial.plan import make_plan
 from seatrial.plan_text import power_lines
 
+SWEEP = {
+    "kind": "collective",
+    "operation": "all_reduce",
+    "sizes": {"smallest": 8, "largest": 2**30, "factor": 2},
+}
 CONF = Path(__file__).parents[2] / "conf"
 
 
@@ -106,3 +113,25 @@ def test_an_earlier_study_of_ones_own_tells_the_noise(make_study):
     assert f"noise 10.5 % (1 case of {paths.root}, 2 degrees of freedom)" in line
     with pytest.raises(UnreadableFile):
         lines("+noise.earlier=/no/such/study", criterion)
+
+
+@pytest.mark.parametrize(
+    ("workload", "tasks", "metric", "where", "groups"),
+    [
+        (GEMM, 8, "gemm.throughput", {}, 8),
+        (GEMM, 8, "gemm.throughput", {"rank": 0}, 1),
+        (GEMM, 1, "gemm.throughput", {}, 1),
+        (SWEEP, 8, "collective.bus_bandwidth", {}, 28),
+        (SWEEP, 8, "collective.bus_bandwidth", {"size_bytes": 8}, 1),
+    ],
+)
+def test_the_more_groups_must_pass_the_more_repeats_are_needed(make_study, workload, tasks, metric, where, groups):
+    study = make_study(target={**LAPTOP, "tasks_per_node": tasks})
+    cases = study.experiment("it", workload, 8)
+    noise = {"value": 0.03, "source": "a guess"}
+    study.criterion("fast", metric, at_least=1.0, where=where, noise=noise)
+    (found,) = planned_power(Study.model_validate(study.study), cases)
+    assert found.groups == groups
+    # the chance that all of them pass, were they independent, is what the study asks for
+    assert settles(found.needed, 0.03, math.log1p(0.05), 0.95) ** groups >= 0.8
+    assert settles(8, 0.03, math.log1p(found.settles), 0.95) ** groups == pytest.approx(0.8, abs=0.001)
