@@ -117,7 +117,7 @@ def separated(observed: Sequence[Observed]) -> tuple[dict[str, Component], dict[
     why = {name: reason for name in FACTORS if (reason := _alone(name, used or observed)) is not None}
     if not used:
         lone = "no case has two completed repeats"
-        return {}, {name: f"not separable: {lone}" for name in FACTORS} | why | {RUN: lone}
+        return {}, dict.fromkeys(FACTORS, f"not separable: {lone}") | why | {RUN: lone}
     levels: dict[str, list[Any]] = {name: [o.levels[name] for o in used] for name in FACTORS if name not in why}
     left = WITHIN if len({o.run for o in used}) < len(used) else RUN
     if left == WITHIN:
