@@ -123,9 +123,14 @@ def test_what_a_mean_over_ranks_is_stands_in_labels_and_provenance_and_never_as_
     assert len(same_size) == 6  # three statistics, in place and not: nothing is put together
 
 
+def slower_by(thousandths, rows=Written.rows):
+    """A run that is a little slower: equal ones show no spread, and then nothing is known of the next."""
+    return tuple((size, *(round(us * (1 + thousandths / 1000), 2) for us in times)) for size, *times in rows)
+
+
 def test_a_declared_study_takes_the_runs_that_it_declares(tmp_path, conf_with):
-    runs = Written(hosts=4)
-    logs = handed(tmp_path / "logs", {"all_reduce_1.log": root_text(runs), "all_reduce_2.log": root_text(runs)})
+    files = {f"all_reduce_{n}.log": root_text(Written(hosts=4, rows=slower_by(n))) for n in (1, 2)}
+    logs = handed(tmp_path / "logs", files)
     paths, found = ingest(logs, tmp_path, "--conf", str(conf_with()), "--override", "target.nodes=4")
     assert [r.measurements[0].labels["over_ranks"] for r in found] == ["mean", "mean"]
     bus = next(m for m in found[0].measurements if m.metric == "collective.bus_bandwidth")
@@ -142,10 +147,11 @@ def test_a_mean_over_ranks_passes_no_criterion_on_the_maximum(tmp_path):
     for words in ("-a 3", "-a 1"):
         runs = {}
         for operation in ("all_reduce", "all_to_all"):
-            run = Written(operation=operation, hosts=4, rows=[(2**30, 3000.0, 3000.0), (2**33, 30000.0, 30000.0)])
+            large = ((2**30, 3000.0, 3000.0), (2**33, 30000.0, 30000.0))
+            three = [Written(operation=operation, hosts=4, rows=slower_by(n, large)) for n in range(3)]
             program = "all_reduce_perf" if operation == "all_reduce" else "alltoall_perf"
             command = f"+ mpirun -np 32 {program} -b 1G -e 8G {words}\n"
-            runs |= {f"{operation}{n}.log": command + root_text(run) for n in range(3)}
+            runs |= {f"{operation}{n}.log": command + root_text(run) for n, run in enumerate(three)}
         root = tmp_path / words[-1]
         source = handed(root / "logs", runs)
         call = ["ingest", "nccl-tests", str(source), "--study", "vendor_fabric", "--conf", str(conf)]
@@ -163,8 +169,8 @@ def test_a_mean_over_ranks_passes_no_criterion_on_the_maximum(tmp_path):
 def test_results_that_nobody_checked_pass_nothing_unless_the_study_allows_it_and_the_page_says_so(
     tmp_path, conf_with, allowed
 ):
-    runs = root_text(Written(hosts=4, checked=False))
-    logs = handed(tmp_path / "logs", {"all_reduce_1.log": runs, "all_reduce_2.log": runs})
+    runs = {f"all_reduce_{n}.log": root_text(Written(hosts=4, checked=False, rows=slower_by(n))) for n in (1, 2)}
+    logs = handed(tmp_path / "logs", runs)
     study = STUDY.replace("checked: true", "over_ranks: mean")
     study = study.replace("{over_ranks: mean}", f"{{over_ranks: mean, allow_unchecked: {str(allowed).lower()}}}")
     words = ["--conf", str(conf_with(study)), "--override", "target.nodes=4"]
