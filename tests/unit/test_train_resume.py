@@ -89,7 +89,8 @@ def test_training_killed_twice_ends_as_if_nothing_had_happened(
         codes, said = wait(start(what, cut, "killed", **at))
         assert codes == [-signal.SIGKILL] * ranks or (-signal.SIGKILL in codes and 0 not in codes), said
         assert time.monotonic() - began < 100
-        assert len(complete(cut)) == 1
+        # the earlier one goes once the later is whole, in its own time where saving is asynchronous
+        assert len(complete(cut)) in ((1,) if mode == "synchronous" else (1, 2))
         assert not (cut / "records" / "0.json").exists()
     record = ended(what, cut, "killed", **at)
     assert record.resumed == 2
