@@ -134,7 +134,7 @@ def test_a_damaged_log_passes_and_converges_where_the_official_checks_say_so(
     assert run.converged == (missed == 0)
     assert run.to_quality == (None if missed else position)
     stated = batch if isinstance(batch, (int, float)) and batch != -1 else None
-    assert repr(run.global_batch_size) == repr(stated), "also where damage made it not a number"
+    assert run.global_batch_size == stated or (stated != stated and run.global_batch_size != run.global_batch_size)
     assert run.benchmark == (named if isinstance(named, str) else None)
 
 
