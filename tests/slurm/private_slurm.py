@@ -1,6 +1,7 @@
 """Private Slurms on this machine: started once for all tests that want them, stopped whatever happens."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -25,7 +26,8 @@ def _leave_out(why: str) -> None:
 
 def _free_ports(count: int) -> int:
     """The first of `count` neighbouring ports that nobody listens on, below those that jobs take."""
-    for first in range(17000, 19900, count):
+    # not the same for two that look at once; between looking and listening another may still take one
+    for first in random.sample(range(17000, 19900, count), k=2900 // count):
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
@@ -76,13 +78,13 @@ def _cluster(isolate: str) -> Iterator[dict[str, str]]:
 
 
 def _start(isolate: str) -> str:
-    """Start the daemons and return their folder; once more where they did not come up.
+    """Start the daemons and return their folder; twice more where they did not come up.
 
-    slurmdbd was once seen not to answer within 30 s on a busy machine. What is tested here is the executor, not
-    Slurm's start, and both attempts are told where the second fails too.
+    slurmdbd was once seen not to answer within 30 s on a busy machine, and to find its port taken. What is tested
+    here is the executor, not Slurm's start, and all attempts are told where the last fails too.
     """
     told = []
-    for _ in range(2):
+    for _ in range(3):
         base = tempfile.mkdtemp(prefix="slurm", dir="/tmp")  # short: Unix sockets have at most 107 bytes
         options = {"nodes": NODES, "cpus": CPUS, "gpus": GPUS, "mem": MEM_MB, "port": _free_ports(NODES + 3)}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
