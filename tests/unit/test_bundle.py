@@ -151,6 +151,18 @@ def test_a_table_that_does_not_follow_is_found_with_its_row(bundle: Path, tmp_pa
     assert found.unlike == ("tables/repeats.csv, row 1: outcome is 'failed' and the records give 'completed'",)
 
 
+def test_the_last_digits_of_another_machine_are_no_change(bundle: Path, tmp_path: Path) -> None:
+    files = unpacked(bundle)
+    verdicts = json.loads(files["trial/verdicts.json"])
+    verdicts[0]["measured"] *= 1 + 1e-12
+    files["trial/verdicts.json"] = json.dumps(verdicts).encode()
+    assert verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "rounded.tar.zst")).sound
+    verdicts[0]["measured"] *= 1 + 1e-6
+    files["trial/verdicts.json"] = json.dumps(verdicts).encode()
+    found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
+    assert found.unlike[0].startswith("verdicts.json, entry 1: measured is")
+
+
 def test_a_changed_sample_shows_in_what_follows_from_it(bundle: Path, tmp_path: Path) -> None:
     files = unpacked(bundle)
     name = one(files, "records/")

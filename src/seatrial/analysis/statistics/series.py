@@ -22,6 +22,10 @@ AT_ONCE = 4_000_000
 """Resampled values that are held at the same time."""
 
 
+DIGITS = 12
+"""Of a correlation; what lies below is rounding."""
+
+
 def autocorrelation(values: Sequence[float]) -> NDArray[np.float64] | None:
     """[n]: the autocorrelation at lags 0 to n - 1, the biased estimate (divided by n at every lag).
 
@@ -32,8 +36,9 @@ def autocorrelation(values: Sequence[float]) -> NDArray[np.float64] | None:
     away = found - found.mean() if len(found) else found
     if len(found) < 3 or np.ptp(found) == 0:
         return None
-    sums = signal.correlate(away, away, mode="full", method="auto")[len(away) - 1 :]
-    return np.asarray(sums / sums[0], dtype=float)
+    # not directly: those products end in other digits where memory lies otherwise, and a table in other bytes
+    sums = signal.correlate(away, away, mode="full", method="fft")[len(away) - 1 :]
+    return np.asarray(sums / sums[0], dtype=float).round(DIGITS)
 
 
 def integrated_autocorrelation_time(values: Sequence[float]) -> float | None:
