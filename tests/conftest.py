@@ -22,6 +22,22 @@ def project(tmp_path):
     return folder
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With several workers the tests of a file stay together, and so do all that want the one Slurm.
+
+    What a file's tests share is made once then. (xdist 3.8 loses its own groups under pytest 9.2.)
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class LoadFolderScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "tests/slurm" if file.startswith("tests/slurm/") else file
+
+    return LoadFolderScheduling(config, log)
+
+
 def pytest_terminal_summary(terminalreporter):
     """One line for each reason why tests were left out, with how many they were."""
     reasons = {}

@@ -21,7 +21,7 @@ from faults import (
     throttled_processors,
 )
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(120), pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(120)]
 CLUSTER = Path(__file__).parent / "cluster"
 MIB = 1 << 20
 

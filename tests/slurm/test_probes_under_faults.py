@@ -20,7 +20,7 @@ from faulted_study import (
 )
 from faults import Draw, payload_rate, throttled_disk, throttled_link, throttled_pair
 
-pytestmark = [pytest.mark.slurm, pytest.mark.alone, pytest.mark.timeout(300), pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 def test_a_slow_link_and_a_slow_disk_are_read_to_a_tenth(

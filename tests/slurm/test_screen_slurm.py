@@ -9,7 +9,7 @@ import pytest
 from faulted_study import NAME, TARGET, run_by_hand
 from faults import Draw, all_links, throttled_link
 
-pytestmark = [pytest.mark.slurm, pytest.mark.alone, pytest.mark.timeout(400), pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.alone, pytest.mark.timeout(400)]
 
 LINK_MBIT = 200
 """Of every good node: far below what four nodes on one machine can exchange, so that they are alike."""

@@ -14,7 +14,7 @@ import pytest
 
 from seatrial.record import Record
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600), pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 BIN = Path(sys.executable).parent
 NOT_GEMM = ["~experiments.memory", "~experiments.all_reduce", "~experiments.finetune", "criteria=[]"]
 ONE_RANK = ["target.nodes=1", "target.tasks_per_node=1"]

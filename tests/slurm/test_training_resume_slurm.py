@@ -10,7 +10,7 @@ from test_study_slurm import _stop, _wait_for, overridden, run, site, start
 
 from seatrial.record import Record
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900), pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 __all__ = ["site"]  # a fixture, found by its name
 ONE_TRAINING = (
     "~experiments.gemm",

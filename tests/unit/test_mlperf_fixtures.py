@@ -12,8 +12,6 @@ from official_summarizer import OfficialScore, accepts, dies_on, knows, official
 
 DATA = Path(__file__).parents[1] / "data" / "mlperf"
 ROUNDS = ("v3.1", "v4.0", "v4.1", "v5.0", "v5.1", "v6.0")
-# its runs take seconds and are shared: one worker does them all
-pytestmark = pytest.mark.xdist_group("official summarizer")
 
 
 @pytest.fixture(scope="module")

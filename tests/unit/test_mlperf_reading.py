@@ -22,7 +22,6 @@ from seatrial.ingest.mlperf.power import node_power
 from seatrial.ingest.mlperf.rules import rule_book, ruleset_of, rulesets
 from seatrial.mllog import BLOCK_BYTES, LONGEST_LINE_BYTES, parse, scan
 
-pytestmark = pytest.mark.xdist_group("official summarizer")
 CASES = (
     ("llama2_70b_lora", "v5.1"),
     ("llama31_8b", "v5.1"),

@@ -23,8 +23,7 @@ from seatrial.reference.scoring import score
 from seatrial.train import llm_finetune
 from seatrial.train.diffusion import run as diffusion_run
 
-# ten trainings, once
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("official training logs")]
+pytestmark = pytest.mark.timeout(900)  # ten trainings
 RUNS = 10
 
 

@@ -39,7 +39,6 @@ def assert_as_official(official: OfficialScore, ours: Score) -> None:
         assert ours.samples_to_quality == pytest.approx(official.samples_to_converge, rel=TOLERANCE)
 
 
-@pytest.mark.xdist_group("official summarizer")
 @pytest.mark.parametrize("round_", ROUNDS)
 def test_every_fixture_scores_as_with_the_official_tool(round_: str) -> None:
     ours = scored(repository(round_))
@@ -56,7 +55,6 @@ def test_every_fixture_scores_as_with_the_official_tool(round_: str) -> None:
     assert compared == COMPARED[round_]
 
 
-@pytest.mark.xdist_group("official summarizer")
 @pytest.mark.parametrize("round_", ROUNDS)
 def test_energy_is_the_official_tools(round_: str) -> None:
     ours = scored(repository(round_))
@@ -68,7 +66,6 @@ def test_energy_is_the_official_tools(round_: str) -> None:
     assert found == (2 if round_ == "v4.0" else 0)
 
 
-@pytest.mark.xdist_group("official summarizer")
 @pytest.mark.parametrize("round_", ["v4.0", "v5.0", "v5.1"])
 def test_every_published_sample_scores_as_with_the_official_tool(round_: str) -> None:
     if not SAMPLES.is_dir():
