@@ -93,9 +93,9 @@ def late_and_slow(rank: int) -> Said:
     """Rank 1 is late at every iteration by 0.03 s, rank 2 takes 0.03 s longer."""
     refill, right = SendRecv.refill, SendRecv.perform
 
-    def late(exchange: SendRecv, whole: bool = False) -> None:
+    def late(exchange: SendRecv) -> None:
         time.sleep(0.03 if rank == 1 else 0)
-        refill(exchange, whole)
+        refill(exchange)
 
     def slow(exchange: SendRecv) -> None:
         right(exchange)

@@ -44,6 +44,8 @@ class Exchange(ABC):
         self.unseen = False
         self._found: list[torch.Tensor] = []
         self._places: list[int] | None = None
+        self.whole = False
+        """Whether every element of the next results is looked at, not only places drawn of a large one."""
         self.prepare()
 
     @staticmethod
@@ -63,13 +65,13 @@ class Exchange(ABC):
     def perform(self) -> None:
         """The timed operation."""
 
-    def refill(self, whole: bool = False) -> None:
+    def refill(self) -> None:
         """Make the buffers ready for one iteration: no result of an earlier one may pass for this one's.
 
         A CPU spoils and later reads a large result at places drawn anew each time, unless `whole`: all of it would
         leave its caches cold for the operation, which is timed.
         """
-        self._draw(whole)
+        self._draw()
         parts, periods = self.expected()
         spoil(parts, periods.shape[1], self._places)
 
@@ -83,9 +85,9 @@ class Exchange(ABC):
             self._found.append(self.count_wrong())
             self.unseen = False
 
-    def _draw(self, whole: bool) -> None:
+    def _draw(self) -> None:
         parts, periods = self.expected()
-        sampled = parts.device.type == "cpu" and not whole
+        sampled = parts.device.type == "cpu" and not self.whole
         self._places = draw_places(parts.shape[1], periods.shape[1], SAMPLED_ROWS) if sampled else None
 
     def take_wrong(self) -> list[int]:
@@ -115,8 +117,8 @@ class AllReduce(Exchange):
         self._mine = contribution(self.rank, self.ranks, self.elements).to(self.buffers[0])
         self._sums = expected_sums(self.ranks, self.elements).to(self.buffers[0])
 
-    def refill(self, whole: bool = False) -> None:
-        self._draw(whole)
+    def refill(self) -> None:
+        self._draw()
         fill(self.buffers[0], self._mine)
 
     def perform(self) -> None:
@@ -205,12 +207,12 @@ class Broadcast(Exchange):
     def prepare(self) -> None:
         self._from_root = sent(0, 0, 1, self.elements).to(self.buffers[0])
 
-    def refill(self, whole: bool = False) -> None:
+    def refill(self) -> None:
         if self.rank == 0:
-            self._draw(whole)
+            self._draw()
             fill(self.buffers[0], self._from_root)
         else:
-            super().refill(whole)
+            super().refill()
 
     def perform(self) -> None:
         import torch.distributed as dist

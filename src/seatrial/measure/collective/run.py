@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -139,29 +138,27 @@ def time_exchange(ctx: RankContext, workload: Collective, exchange: Exchange) ->
     meet, so that none is charged for another's delay. Every element is looked at of the warm-up's results, and of
     one more that comes after the last timed one.
     """
-    timed, untimed = _loop(ctx, workload, exchange, whole=False), _loop(ctx, workload, exchange, whole=True)
-    most = workload.most_seconds_per_size
-    if most is None:
-        untimed(workload.warmup)
-        seconds = timed(workload.iterations)
-    else:
-        # All ranks know the same times, so they end the warm-up and choose the iterations alike.
-        warm = slowest_rank(ctx, untimed(1))
-        while len(warm) < workload.warmup and sum(warm) < most:
-            warm += slowest_rank(ctx, untimed(1))
-        seconds = timed(min(workload.iterations, max(LEAST_ITERATIONS, int(most / min(warm)))))
-    untimed(1)
-    return seconds
-
-
-def _loop(ctx: RankContext, workload: Collective, exchange: Exchange, whole: bool) -> Callable[[int], list[float]]:
-    """What does so many iterations and returns the seconds of each; `whole`: every element is looked at."""
     import torch.distributed as dist
 
-    before = start_together(ctx.device, partial(exchange.refill, whole), exchange.look)
-    on_host = dist.get_backend() == "gloo"
+    before, on_host = start_together(ctx.device, exchange.refill, exchange.look), dist.get_backend() == "gloo"
     operation = partial(perform, exchange, workload.operation)
-    return lambda count: time_iterations(ctx.device, operation, 0, count, before, on_host)
+
+    def times(count: int, whole: bool) -> list[float]:
+        exchange.whole = whole
+        return time_iterations(ctx.device, operation, 0, count, before, on_host)
+
+    most = workload.most_seconds_per_size
+    if most is None:
+        times(workload.warmup, whole=True)
+        seconds = times(workload.iterations, whole=False)
+    else:
+        # All ranks know the same times, so they end the warm-up and choose the iterations alike.
+        warm = slowest_rank(ctx, times(1, whole=True))
+        while len(warm) < workload.warmup and sum(warm) < most:
+            warm += slowest_rank(ctx, times(1, whole=True))
+        seconds = times(min(workload.iterations, max(LEAST_ITERATIONS, int(most / min(warm)))), whole=False)
+    times(1, whole=True)
+    return seconds
 
 
 def check(exchange: Exchange, operation: str) -> None:
