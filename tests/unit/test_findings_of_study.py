@@ -1,6 +1,7 @@
 """Findings from records on disk: gathered from the tables, written by analyse, read again."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from findings_on_disk import Made, as_measurements, pairs
 from study_on_disk import FINETUNE, StudyOnDisk
 
+from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.findings import failures, of_study, probe_readings
 from seatrial.analysis.findings.findings_file import FindingEntry, read_findings
 from seatrial.analysis.findings.of_study import observe
+from seatrial.analysis.tables import read_csv
 from seatrial.errors import UnreadableFile
 from seatrial.record import Measurement, measurement
 
@@ -177,3 +181,31 @@ def test_findings_of_another_study_are_refused(tmp_path):
     study.paths.findings.write_text(json.dumps(raw), encoding="utf-8")
     with pytest.raises(UnreadableFile, match="not of this study"):
         read_findings(study.paths)
+
+
+def test_what_trainings_share_is_read_once_however_many_there_are(tmp_path, monkeypatch):
+    study = study_of(tmp_path, Made(communication=0.1))
+    for name in ("second", "third"):
+        [case] = study.experiment(name, FINETUNE)
+        study.record(case, 0, *Made().measurements(np.random.default_rng(4)), **WORDS)
+    [probe] = study.experiment("pairs", BISECTION)
+    study.record(probe, 0, *all_pairs(("n2", "n4")), **WORDS)
+    study.analyse()
+    tables: Counter[str] = Counter()
+    repeats: Counter[str] = Counter()
+
+    def counted_table(path, *others):
+        tables[path.name] += 1
+        return read_csv(path, *others)
+
+    def counted_repeat(paths, case, number):
+        repeats[case.experiment] += 1
+        return read_repeat(paths, case, number)
+
+    for module in (of_study, probe_readings):
+        monkeypatch.setattr(module, "read_csv", counted_table)
+    monkeypatch.setattr(failures, "read_repeat", counted_repeat)
+    observed = observe(study.paths)
+    assert [one.fabric is not None and len(one.fabric.slow) for one in observed] == [1, 1, 1]
+    assert repeats["pairs"] == 1
+    assert "bisection_pairs.csv" in tables and set(tables.values()) == {1}

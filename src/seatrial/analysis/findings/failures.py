@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from seatrial.analysis.attempts import ERROR_OF_STATE, WORDS_OF_KIND, node_names
 from seatrial.analysis.collect import read_repeat
@@ -11,26 +12,39 @@ from seatrial.case import Case
 from seatrial.errors import SeatrialError
 from seatrial.measure.topology import expand_hosts
 from seatrial.paths import StudyPaths
+from seatrial.record import Record
 
-OF_A_NODE = "node_fail"
+NODE_FAIL = "node_fail"
+Noted = tuple[Failure, tuple[str, ...]]
+"""A failure, and the hosts that it was on."""
 
 
-def failures_of(paths: StudyPaths, cases: Sequence[Case]) -> tuple[Failure, ...]:
-    """All failures of the cases, attempts that were repeated with success included.
+def noted_failures(paths: StudyPaths, cases: Iterable[Case]) -> tuple[Noted, ...]:
+    """All failures of the cases, attempts that were repeated with success included."""
+    return tuple(noted for case in cases for noted in _of_case(paths, case))
+
+
+def laid_to_hosts(noted: Sequence[Noted]) -> tuple[Failure, ...]:
+    """The failures, each with the host that it can be laid to.
 
     A node failure is laid to a host where it was the only one, or the only one that all node failures share.
     """
-    found = [failure for case in cases for failure in _of_case(paths, case)]
-    shared = [set(hosts) for failure, hosts in found if failure.kind == OF_A_NODE and hosts]
+    shared = [set(hosts) for failure, hosts in noted if failure.kind == NODE_FAIL and hosts]
     common = set.intersection(*shared) if shared else set()
     host = next(iter(common)) if len(common) == 1 else None
     return tuple(
-        Failure(f.kind, f.message, host if f.kind == OF_A_NODE and host in hosts else _only(hosts), f.where)
-        for f, hosts in found
+        replace(failure, host=host if failure.kind == NODE_FAIL and host in hosts else _only(hosts))
+        for failure, hosts in noted
     )
 
 
-def _of_case(paths: StudyPaths, case: Case) -> Iterator[tuple[Failure, tuple[str, ...]]]:
+def hosts_of(record: Record) -> tuple[str, ...]:
+    """The host of every rank; empty where the record does not say."""
+    hosts = record.provenance.get("hosts")
+    return tuple(str(host) for host in hosts) if isinstance(hosts, list) else ()
+
+
+def _of_case(paths: StudyPaths, case: Case) -> Iterator[Noted]:
     for number in range(case.repeats):
         where = f"{case.experiment} {case.case_id} repeat {number}"
         repeat = read_repeat(paths, case, number)
@@ -42,9 +56,8 @@ def _of_case(paths: StudyPaths, case: Case) -> Iterator[tuple[Failure, tuple[str
                 yield Failure(kind, f"{WORDS_OF_KIND[kind]} ({state})", where=where), _hosts(attempt.get("nodes"))
         record = repeat.record
         if record is not None and record.error is not None:
-            hosts = record.provenance.get("hosts")
-            named = tuple(dict.fromkeys(str(h) for h in hosts)) if isinstance(hosts, list) else ()
-            yield Failure(record.error.kind, record.error.message, where=where), named
+            hosts = tuple(dict.fromkeys(hosts_of(record)))
+            yield Failure(record.error.kind, record.error.message, where=where), hosts
 
 
 def _hosts(nodes: object) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from seatrial.analysis import comparison, time_to_quality
 from seatrial.analysis.checkpointing import blocking_share, seconds_between_failures, young_interval
 from seatrial.analysis.findings import probe_readings as probes
-from seatrial.analysis.findings.failures import failures_of
+from seatrial.analysis.findings.failures import Noted, hosts_of, laid_to_hosts, noted_failures
 from seatrial.analysis.findings.observed import Estimate, Observed, Part, Storage
 from seatrial.analysis.findings.sampled import sampled
 from seatrial.analysis.findings.series import RunSeries, with_series
@@ -42,6 +43,22 @@ PROBES_OF = "probes of "
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Tables:
+    """Tables of the study that all its trainings are in; rows by case."""
+
+    measurements: pd.DataFrame
+    minutes: Mapping[str, Row]
+    references: Mapping[str, Row]
+
+
+class _Beside(NamedTuple):
+    """What a training on a target is held beside: what the probes there say, and what failed of them."""
+
+    said: probes.Said
+    failed: tuple[Noted, ...]
+
+
 def observe(paths: StudyPaths) -> list[Observed]:
     """One for every case that trains here, in plan order; of a study that only probes, one for each target.
 
@@ -50,33 +67,37 @@ def observe(paths: StudyPaths) -> list[Observed]:
     plan = read_plan(paths)
     cases = read_cases(paths, plan)
     trained = [case for case in cases if isinstance(case.workload, Training | External)]
-    if trained:
-        measurements = read_measurements(paths)
-        return [_training(paths, plan.study, case, cases, measurements) for case in trained]
-    of_targets = {case.target.name: case for case in cases if isinstance(case.workload, Probe)}
-    return [_probed(paths, name, cases) for name in of_targets]
-
-
-def _probed(paths: StudyPaths, target: str, cases: Sequence[Case]) -> Observed:
-    own = [case for case in cases if case.target.name == target]
-    return _with_probes(
-        Observed(
-            where=f"{PROBES_OF}{target}",
-            title=f"{PROBES_OF}{target}",
-            split_note="nothing in this study trains",
-            failures=failures_of(paths, own),
-        ),
-        paths,
-        target,
-        None,
+    probing = [case for case in cases if isinstance(case.workload, Probe)]
+    others = probing if trained else cases
+    beside = {
+        name: _Beside(
+            probes.said_of(paths, name), noted_failures(paths, [c for c in others if c.target.name == name])
+        )
+        for name in dict.fromkeys(case.target.name for case in trained or probing)
+    }
+    if not trained:
+        return [_probed(name, found) for name, found in beside.items()]
+    tables = _Tables(
+        read_measurements(paths),
+        _by_case(paths.time_to_quality, time_to_quality.COLUMNS, _has_minutes),
+        _by_case(paths.comparison, comparison.COLUMNS, _has_ratio),
     )
+    return [_training(paths, plan.study, case, tables, beside[case.target.name]) for case in trained]
 
 
-def _training(
-    paths: StudyPaths, study: Study, case: Case, cases: Sequence[Case], measurements: pd.DataFrame
-) -> Observed:
+def _probed(target: str, beside: _Beside) -> Observed:
+    name = f"{PROBES_OF}{target}"
+    observed = Observed(
+        where=name,
+        title=name,
+        split_note="nothing in this study trains",
+        failures=laid_to_hosts(beside.failed),
+    )
+    return _with_probes(observed, beside.said, None)
+
+
+def _training(paths: StudyPaths, study: Study, case: Case, tables: _Tables, beside: _Beside) -> Observed:
     records = completed(paths, case)
-    of_probes = [c for c in cases if isinstance(c.workload, Probe) and c.target.name == case.target.name]
     observed = Observed(
         where=case.case_id,
         title=_title(case),
@@ -85,39 +106,33 @@ def _training(
         hosts=tuple(dict.fromkeys(host for record in records for host in hosts_of(record))),
         ranks=case.target.world_size,
         split_note="" if records else "no repeat completed",
-        profiled_exposed=_profiled(measurements, case),
-        mfu=_share(medians_by_repeat(measurements, case.case_id, "train.mfu")),
-        minutes_to_quality=_minutes(paths, case),
+        profiled_exposed=_profiled(tables.measurements, case),
+        mfu=_share(medians_by_repeat(tables.measurements, case.case_id, "train.mfu")),
+        minutes_to_quality=_minutes(tables.minutes.get(case.case_id)),
         telemetry=sampled([(record, hosts_of(record)) for record in records]),
-        failures=failures_of(paths, [case, *of_probes]),
-        **_reference(paths, case),
+        failures=laid_to_hosts([*noted_failures(paths, [case]), *beside.failed]),
+        **_reference(tables.references.get(case.case_id)),
     )
     runs = [run for record in records if (run := run_series(record)) is not None]
     observed = with_series(observed, runs, study.findings, study.noise_bands.hiccup.value)
     if observed.runs and not observed.shares:
         observed = replace(observed, split_note="the steps of this training were not split")
-    return _with_probes(observed, paths, case.target.name, _own_checkpoints(case, runs))
+    return _with_probes(observed, beside.said, _own_checkpoints(case, runs))
 
 
-def _with_probes(observed: Observed, paths: StudyPaths, target: str, own: Storage | None) -> Observed:
+def _with_probes(observed: Observed, said: probes.Said, own: Storage | None) -> Observed:
     """With all that the probes of the target say."""
-    bandwidth, other = probes.checkpoints(paths, target), probes.storage_benchmarks(paths, target)
-    storage = replace(own or Storage(), bandwidth=bandwidth, other=other) if own or bandwidth or other else None
+    known = own or said.bandwidth or said.benchmarks
+    storage = replace(own or Storage(), bandwidth=said.bandwidth, other=said.benchmarks) if known else None
     waited = observed.shares.get("data_wait")
     return replace(
         observed,
-        fabric=probes.fabric(paths, target),
+        fabric=said.fabric,
         storage=storage,
-        loading=probes.loaders(paths, target, None if waited is None else waited.value),
-        devices=probes.single_devices(paths, target),
-        gemm=probes.products(paths, target),
+        loading=probes.loading(said.loaders, None if waited is None else waited.value),
+        devices=said.devices,
+        gemm=said.gemm,
     )
-
-
-def hosts_of(record: Record) -> tuple[str, ...]:
-    """The host of every rank; empty where the record does not say."""
-    hosts = record.provenance.get("hosts")
-    return tuple(str(host) for host in hosts) if isinstance(hosts, list) else ()
 
 
 def run_series(record: Record) -> RunSeries | None:
@@ -178,28 +193,34 @@ def _share(values: Sequence[float]) -> Estimate | None:
     return Estimate(middle, found.low, found.high, found.method, len(values))
 
 
-def _minutes(paths: StudyPaths, case: Case) -> Estimate | None:
-    for row in _rows(paths.time_to_quality, time_to_quality.COLUMNS, case):
-        if row["median_minutes"] is not None:
-            ends = row["low_minutes"], row["high_minutes"]
-            return Estimate(row["median_minutes"], *ends, str(row["interval_method"]), int(row["converged"]))
-    return None
+def _minutes(row: Row | None) -> Estimate | None:
+    """Of a row of time_to_quality.csv."""
+    if row is None:
+        return None
+    ends = row["low_minutes"], row["high_minutes"]
+    return Estimate(row["median_minutes"], *ends, str(row["interval_method"]), int(row["converged"]))
 
 
-def _reference(paths: StudyPaths, case: Case) -> Mapping[str, Any]:
-    for row in _rows(paths.comparison, comparison.COLUMNS, case):
-        if row["subject"] == "training" and row["ratio"] is not None:
-            ends = row["ratio_low"], row["ratio_high"]
-            ratio = Estimate(row["ratio"], *ends, str(row["interval_method"]), int(row["measured_n"] or 1))
-            known = row["standing"] in ("slower", "not_slower")
-            return {
-                "over_reference": ratio,
-                "slower_than_reference": row["standing"] == "slower" if known else None,
-            }
-    return {}
+def _reference(row: Row | None) -> Mapping[str, Any]:
+    """Of a row of comparison.csv."""
+    if row is None:
+        return {}
+    ends = row["ratio_low"], row["ratio_high"]
+    ratio = Estimate(row["ratio"], *ends, str(row["interval_method"]), int(row["measured_n"] or 1))
+    known = row["standing"] in ("slower", "not_slower")
+    return {"over_reference": ratio, "slower_than_reference": row["standing"] == "slower" if known else None}
 
 
-def _rows(path: Any, columns: Sequence[str], case: Case) -> list[Row]:
+def _has_minutes(row: Row) -> bool:
+    return row["median_minutes"] is not None
+
+
+def _has_ratio(row: Row) -> bool:
+    return row["subject"] == "training" and row["ratio"] is not None
+
+
+def _by_case(path: Path, columns: Sequence[str], wanted: Callable[[Row], bool]) -> dict[str, Row]:
+    """Of each case the first row that is wanted."""
     if not path.exists():
-        return []
-    return [row for row in rows_of(read_csv(path, columns)) if row["case_id"] == case.case_id]
+        return {}
+    return {str(row["case_id"]): row for row in reversed(rows_of(read_csv(path, columns))) if wanted(row)}

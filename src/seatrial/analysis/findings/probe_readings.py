@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from seatrial.analysis.findings.observed import (
     DeviceReading,
@@ -23,9 +23,35 @@ from seatrial.paths import StudyPaths
 from seatrial.units import format_bytes
 
 Row = dict[str, Any]
-Chosen = Callable[[Row], bool]
 HOWS = ("alone", "rounds", "matching")
 """How a pair was measured, what says most of the pair itself first."""
+
+
+class Said(NamedTuple):
+    """What all probes of a target say."""
+
+    fabric: Fabric | None
+    bandwidth: Mapping[Direction, Reading]
+    benchmarks: tuple[Reading, ...]
+    loaders: Sequence[Row]
+    """Of tables/dataload.csv: what is needed of them depends on the training (`loading`)."""
+    devices: tuple[DeviceReading, ...]
+    gemm: tuple[Reading, ...]
+
+
+def said_of(paths: StudyPaths, target: str) -> Said:
+    """Read what the probes of a study say of a target; it is the same for every training there.
+
+    Raises UnreadableFile where a table is not what `seatrial analyse` writes.
+    """
+    return Said(
+        fabric(paths, target),
+        checkpoints(paths, target),
+        storage_benchmarks(paths, target),
+        rows_on(paths, "dataload", dataload.COLUMNS, target, ("note", "needed_basis", "interval_method")),
+        single_devices(paths, target),
+        products(paths, target),
+    )
 
 
 def rows_on(
@@ -94,13 +120,12 @@ def storage_benchmarks(paths: StudyPaths, target: str) -> tuple[Reading, ...]:
     )
 
 
-def loaders(paths: StudyPaths, target: str, waited: float | None) -> tuple[Loading, ...]:
+def loading(rows: Sequence[Row], waited: float | None) -> tuple[Loading, ...]:
     """What data loaders give and what is needed, the fastest first.
 
     A need that is what a training of the study took is less than what it could take without waiting, by the share
     `waited` of its time.
     """
-    rows = rows_on(paths, "dataload", dataload.COLUMNS, target, ("note", "needed_basis", "interval_method"))
     found = []
     for row in rows:
         if row["samples_per_second"] is None:
@@ -150,18 +175,26 @@ def products(paths: StudyPaths, target: str) -> tuple[Reading, ...]:
             continue
         ends = row["burst_tflops_low"], row["burst_tflops_high"]
         value = Estimate(row["burst_tflops"], *ends, str(row["interval_method"]), int(row["measured"]))
-        fraction = row["fraction_of_peak"]
-        whole = None if fraction is None else value.times(fraction / value.value)
         what = f"matrix products in {row['dtype']}"
-        found.append(Reading(what, value, "TFLOP/s", whole, row["peak_basis"], str(row["case_id"])))
+        found.append(_reading(what, value, "TFLOP/s", row, "fraction_of_peak", "peak_basis"))
     return tuple(found)
 
 
-def _reading(what: str, value: Estimate, unit: str, row: Row) -> Reading:
-    """A figure whose fraction of the ceiling has the figure's own interval: a ceiling has none."""
-    fraction = row.get("fraction_of_ceiling")
-    whole = None if fraction is None else value.times(fraction / value.value)
-    return Reading(what, value, unit, whole, row.get("ceiling_basis"), str(row["case_id"]))
+def _reading(
+    what: str,
+    value: Estimate,
+    unit: str,
+    row: Row,
+    fraction: str = "fraction_of_ceiling",
+    basis: str = "ceiling_basis",
+) -> Reading:
+    """A figure whose fraction of the ceiling has the figure's own interval: a ceiling has none.
+
+    `fraction` and `basis`: the columns of the fraction, and of what the ceiling is.
+    """
+    known = row.get(fraction)
+    whole = None if known is None else value.times(known / value.value)
+    return Reading(what, value, unit, whole, row.get(basis), str(row["case_id"]))
 
 
 def _largest(rows: Sequence[Row]) -> list[Row]:
@@ -191,9 +224,7 @@ def _cut(row: Row) -> Reading:
     value = Estimate(
         row["median_gbps"], row["low_gbps"], row["high_gbps"], str(row["interval_method"]), int(row["n"])
     )
-    fraction = row["ratio"]
-    whole = None if fraction is None else value.times(fraction / value.value)
-    return Reading(f"bisection, cut {row['cut']}", value, "GB/s", whole, row.get("full_basis"), str(row["case_id"]))
+    return _reading(f"bisection, cut {row['cut']}", value, "GB/s", row, "ratio", "full_basis")
 
 
 def _best_way(rows: Sequence[Row]) -> list[Row]:
