@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seatrial.analysis.probes.slow_pairs import Judgement, benjamini_hochberg, judge
+from seatrial.analysis.probes.slow_pairs import Judgement, judge
+from seatrial.analysis.statistics import benjamini_hochberg
 
 Ends = tuple[str, str]
 
@@ -115,6 +116,9 @@ def test_probability_by_chance_is_small_for_what_is_plainly_slow() -> None:
 
 
 def test_benjamini_hochberg_rejects_up_to_the_last_that_fits() -> None:
-    assert benjamini_hochberg([0.009, 0.9, 0.019, 0.031, 0.5], 0.05).tolist() == [True, False, True, False, False]
-    assert benjamini_hochberg([0.029, 0.9, 0.025, 0.028, 0.5], 0.05).tolist() == [True, False, True, True, False]
-    assert not benjamini_hochberg([0.2, 0.9], 0.05).any()
+    def rejected(p: list[float]) -> list[bool]:
+        return [q <= 0.05 for q in benjamini_hochberg(p)]
+
+    assert rejected([0.009, 0.9, 0.019, 0.031, 0.5]) == [True, False, True, False, False]
+    assert rejected([0.029, 0.9, 0.025, 0.028, 0.5]) == [True, False, True, True, False]
+    assert not any(rejected([0.2, 0.9]))

@@ -19,7 +19,6 @@ from seatrial.analysis.statistics import (
     reached_interval,
     reached_lower_bound,
     reached_median,
-    repeats_needed,
     spread_from_range,
 )
 
@@ -160,23 +159,3 @@ def test_expected_range_is_tippetts_table():
     assert [round(expected_range(n), 3) for n in (2, 3, 5, 10)] == [1.128, 1.693, 2.326, 3.078]
     assert spread_from_range(1.0, math.exp(0.3078), 10) == pytest.approx(0.1, rel=1e-3)
     assert spread_from_range(1.0, 2.0, 1) is None
-
-
-def test_repeats_needed_are_more_for_a_nearer_bound_and_none_on_it():
-    near = repeats_needed(1.2, 1.3, 0.1, 0.95, 3)
-    far = repeats_needed(1.0, 1.3, 0.1, 0.95, 3)
-    assert far is not None and near is not None
-    assert 3 < far < near
-    assert repeats_needed(1.3, 1.3, 0.1, 0.95, 3) is None
-    assert repeats_needed(1.2, 1.3, None, 0.95, 3) is None
-    assert repeats_needed(1.2999999, 1.3, 0.5, 0.95, 3) is None
-
-
-def test_repeats_needed_would_settle_it():
-    """With that many repeats at that spread the log-t bound reaches the limit; with one fewer it does not."""
-    from scipy import stats
-
-    m = repeats_needed(1.2, 1.3, 0.1, 0.95, 3)
-    gap = math.log(1.3 / 1.2)
-    assert stats.t.ppf(0.95, m - 1) * 0.1 / math.sqrt(m) <= gap
-    assert stats.t.ppf(0.95, m - 2) * 0.1 / math.sqrt(m - 1) > gap

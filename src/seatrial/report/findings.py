@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seatrial.analysis.findings.diagnose import FIRM
 from seatrial.analysis.findings.findings_file import Cost, FindingEntry
 from seatrial.analysis.findings.of_study import PROBES_OF
-from seatrial.report.table import span
-from seatrial.units import format_figure
+from seatrial.report.step_time import share_span, share_words
 
 MOST_SHOWN = 30
 """More findings are in findings.json; what costs most comes first."""
-FIRM = ("major", "minor")
 WORDS_OF_CAUSE = {
     "interconnect": "Interconnect",
     "storage": "Storage",
@@ -110,6 +109,5 @@ def _shown(one: FindingEntry) -> Shown:
 def _cost_words(cost: Cost | None) -> str:
     if cost is None:
         return ""
-    ends = span(None if cost.low is None else 100 * cost.low, None if cost.high is None else 100 * cost.high)
-    interval = f" ({ends} %)" if ends else ", no interval"
-    return f"{format_figure(100 * cost.value, 3)} % of the time{interval}"
+    ends = share_span(cost.low, cost.high)
+    return f"{share_words(cost.value)} of the time{f' ({ends})' if ends else ', no interval'}"

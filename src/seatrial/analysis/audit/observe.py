@@ -11,19 +11,17 @@ import numpy as np
 from seatrial.analysis.audit.activity import NOT_PRODUCTIVE, PROFILING, telemetry
 from seatrial.analysis.audit.run_series import Told, of_traces, of_training
 from seatrial.analysis.audit.workloads import Workload
+from seatrial.analysis.findings.failed_node import OF_A_NODE
 from seatrial.analysis.findings.observed import Estimate, Failure, Observed, Storage
 from seatrial.analysis.findings.series import RunSeries, with_series
 from seatrial.analysis.statistics.series import block_bootstrap_interval
 from seatrial.config.findings import FindingRules
 from seatrial.ingest.audit.facts import TrainingLog
 
-OF_A_NODE = ("node_fail", "xid")
-"""Failures whose host, where the reader gives one, is the node to blame; of others it is where the message was
-printed."""
-
 
 def observe(workload: Workload, title: str, rules: FindingRules) -> Observed:
     """What the logs say of the workload; what they do not say is None."""
+    profiled = of_traces([trace for _, trace in workload.traces]) if workload.traces else None
     observed = Observed(
         where=title,
         title=f"logs in {title}",
@@ -32,25 +30,23 @@ def observe(workload: Workload, title: str, rules: FindingRules) -> Observed:
         hosts=_hosts(workload),
         ranks=_ranks(workload),
         telemetry=telemetry(workload.devices),
-        failures=tuple(
+        failures=tuple(  # the host of any other kind is where the message was printed
             Failure(f.kind, f.message, f.host if f.kind in OF_A_NODE else None, file)
             for file, f in workload.failures
         ),
         mfu=_mfu([log for _, log in workload.trainings]),
         storage=_storage([log for _, log in workload.trainings]),
-        split_note=_split_note(workload),
+        split_note=_split_note(workload, profiled),
     )
-    return _timed(observed, workload, rules)
+    return _timed(observed, [log for _, log in workload.trainings], profiled, rules)
 
 
-def _timed(observed: Observed, workload: Workload, rules: FindingRules) -> Observed:
+def _timed(observed: Observed, logs: Sequence[TrainingLog], profiled: Told | None, rules: FindingRules) -> Observed:
     """Step times, shares, lateness: of the profiles where there are some, else of the logs.
 
     Where both are there, the profiles say what a step goes to, the logs how long it takes and how long checkpoints.
     """
-    logs = [log for _, log in workload.trainings]
     told = [one for log in logs if (one := of_training(log)) is not None]
-    profiled = of_traces([trace for _, trace in workload.traces]) if workload.traces else None
     if profiled is not None:
         found = with_series(_noted(observed, [profiled]), [_with_stalls(profiled, told)], rules)
         whole = sum(_seconds(one) for one in told) or found.whole_seconds
@@ -108,9 +104,9 @@ def _of_totals(observed: Observed, logs: Sequence[TrainingLog]) -> Observed:
     )
 
 
-def _split_note(workload: Workload) -> str:
+def _split_note(workload: Workload, profiled: Told | None) -> str:
     """Where the split of the step comes from, or why there is none."""
-    if workload.traces and of_traces([trace for _, trace in workload.traces]) is None:
+    if workload.traces and profiled is None:
         return "the profiles have no step in common"
     if workload.traces:
         basis = "; ".join(dict.fromkeys(trace.basis for _, trace in workload.traces))

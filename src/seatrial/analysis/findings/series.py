@@ -10,7 +10,7 @@ import numpy as np
 
 from seatrial.analysis.findings.lateness import PERSISTENT, RANDOM, TOTAL, Late, late_ranks, rank_times, thinned
 from seatrial.analysis.findings.observed import PARTS, Estimate, Lateness, Observed, Part
-from seatrial.analysis.findings.resampling import Apart, Array, Quantities, drawn_sums
+from seatrial.analysis.findings.resampling import FEWEST_RUNS, Apart, Array, Quantities, drawn_sums
 from seatrial.analysis.findings.step_noise import step_noise
 from seatrial.analysis.statistics import median, median_interval
 from seatrial.analysis.statistics.series import block_bootstrap_interval
@@ -107,9 +107,9 @@ def _not_below_zero(found: Estimate) -> Estimate:
 
 
 def _median_step(steps: Sequence[Array]) -> Estimate:
-    """The median step: of the runs' medians from five runs on, else of all steps."""
+    """The median step: of the runs' medians from FEWEST_RUNS on, else of all steps."""
     middles = [float(np.median(of_run)) for of_run in steps]
-    if len(steps) >= 5:
+    if len(steps) >= FEWEST_RUNS:
         found = median_interval(middles)
         return Estimate(median(middles) or 0.0, found.low, found.high, found.method, len(steps))
     series = np.concatenate(steps)

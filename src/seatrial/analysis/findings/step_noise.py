@@ -31,12 +31,10 @@ def step_noise(steps: Sequence[Array], hiccup: float) -> Noise | None:
             "squared": (x - 1) ** 2,
             "hiccup": (x > hiccup).astype(np.float64),
             "over": x - 1,
-            "step": np.ones(len(x), dtype=np.float64),
+            "steps": np.ones(len(x), dtype=np.float64),
         }
         for x in known
     ]
-    for of_run in quantities:
-        of_run["steps"] = np.ones(len(of_run["time"]), dtype=np.float64)
     found = Quantities(quantities)
     return Noise(
         cov=_root(found.share("squared", ["steps"], cut=False)),

@@ -19,7 +19,7 @@ from seatrial.analysis.findings.look import (
     share_words,
     without,
 )
-from seatrial.analysis.findings.observed import Finding, Lateness, Observed, Severity
+from seatrial.analysis.findings.observed import DeviceReading, Finding, Lateness, Observed, Severity
 from seatrial.config.findings import FindingRules
 from seatrial.units import format_figure
 
@@ -148,12 +148,7 @@ def _unnamed(observed: Observed, rules: FindingRules, late: Lateness, said: str)
 
 
 def _device_words(observed: Observed, rules: FindingRules, host: str | None) -> tuple[str, ...]:
-    slow = [
-        f"probe of {d.host} {d.device or f'rank {d.rank}'}: {d.metric} {format_figure(d.value)} {d.unit}, "
-        f"{percent(d.ratio)} of its fleet's median"
-        for d in observed.devices
-        if d.slow and d.host == host and d.ratio is not None
-    ]
+    slow = [f"probe of {d.host} {_beside_fleet(d)}" for d in observed.devices if d.slow and d.host == host]
     held = [f"clocks of {t.host} {t.device} are held down" for t in throttled(observed, rules) if t.host == host]
     return (*slow[:3], *held[:2])
 
@@ -189,11 +184,7 @@ def _probed_only(observed: Observed) -> tuple[Finding, ...]:
                 severity="minor",
                 title=f"{host} has {len(of_host)} reading{'s' if len(of_host) > 1 else ''} far below its fleet",
                 where=f"{observed.where}, {host}",
-                evidence=tuple(
-                    f"{d.device or f'rank {d.rank}'}: {d.metric} {format_figure(d.value)} {d.unit}, "
-                    f"{percent(d.ratio or 0.0)} of its fleet's median"
-                    for d in of_host[:5]
-                ),
+                evidence=tuple(_beside_fleet(d) for d in of_host[:5]),
                 action=f"Leave {host} out of trainings, and look for what makes it slow",
                 counter_evidence=(f"what it costs a training: {NOT_MEASURED}",),
                 without_it="what it costs is not known: no training of this study was split",
@@ -203,3 +194,8 @@ def _probed_only(observed: Observed) -> tuple[Finding, ...]:
             )
         )
     return tuple(found)
+
+
+def _beside_fleet(one: DeviceReading) -> str:
+    words = f"{one.device or f'rank {one.rank}'}: {one.metric} {format_figure(one.value)} {one.unit}"
+    return words if one.ratio is None else f"{words}, {percent(one.ratio)} of its fleet's median"

@@ -17,12 +17,14 @@ At most one uniform fabric in a hundred has a pair, and one an end, called slow 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from scipy import stats
+
+from seatrial.analysis.statistics import benjamini_hochberg
 
 Ends = tuple[str, str]
 
@@ -160,17 +162,6 @@ def _slowest_of_many(slowness: Mapping[Ends, float]) -> dict[Ends, float]:
     spread = math.sqrt((USUAL_WEIGHT * USUAL_SPREAD**2 + degrees * seen**2) / (USUAL_WEIGHT + degrees))
     z = above / spread
     p = stats.t.sf(z, USUAL_WEIGHT + degrees)
-    passed = benjamini_hochberg(p, FALSE_ALARMS)
+    passed = np.array(benjamini_hochberg(p.tolist())) <= FALSE_ALARMS
     slow = passed & (z > LEAST_Z) & (above > -math.log(1 - SLOWER))
     return {pair: float(min(1.0, q)) for pair, q, flag in zip(order, p, slow, strict=True) if flag}
-
-
-def benjamini_hochberg(p: Sequence[float] | np.ndarray, rate: float) -> np.ndarray:
-    """Which of the hypotheses with these p values are rejected at a false discovery rate (1995)."""
-    p = np.asarray(p, dtype=float)
-    order = np.argsort(p)
-    fine = p[order] <= rate * np.arange(1, len(p) + 1) / len(p)
-    rejected = np.zeros(len(p), dtype=bool)
-    if fine.any():
-        rejected[order[: int(np.flatnonzero(fine)[-1]) + 1]] = True
-    return rejected

@@ -2,7 +2,6 @@
 
 from seatrial.analysis.statistics.medians import (
     LARGEST_LOG,
-    MOST_REPEATS,
     SMALL_N,
     Bound,
     Interval,
@@ -17,7 +16,6 @@ from seatrial.analysis.statistics.medians import (
     reached_interval,
     reached_lower_bound,
     reached_median,
-    repeats_needed,
     share_interval,
     spread_from_range,
 )
@@ -37,7 +35,6 @@ from seatrial.analysis.statistics.two_sets import (
 
 __all__ = [
     "LARGEST_LOG",
-    "MOST_REPEATS",
     "SMALL_N",
     "Bound",
     "Interval",
@@ -59,7 +56,6 @@ __all__ = [
     "reached_interval",
     "reached_lower_bound",
     "reached_median",
-    "repeats_needed",
     "robust_z",
     "share_interval",
     "smallest_p_of_pairs",

@@ -17,8 +17,6 @@ from scipy import stats
 
 SMALL_N = 5
 """From this many values on, order statistics are used."""
-MOST_REPEATS = 10_000
-"""Above this many repeats a criterion counts as one that repeats will not settle."""
 LARGEST_LOG = 700.0
 """Keeps the upper end of an absurdly wide log-t interval finite."""
 Side = Literal["lower", "upper"]
@@ -183,22 +181,6 @@ def expected_range(n: int) -> float:
     grid = np.linspace(-9.0, 9.0, 3601)
     cdf = stats.norm.cdf(grid)
     return float(np.trapezoid(1 - cdf**n - (1 - cdf) ** n, grid))
-
-
-def repeats_needed(value: float, bound: float, spread: float | None, confidence: float, n: int) -> int | None:
-    """How many repeats would settle on which side of `bound` the median lies, were `value` the truth.
-
-    The least m > n with t(confidence, m - 1) * spread / sqrt(m) <= |log(bound / value)|; None where the spread
-    is unknown, the value lies on the bound, or more than MOST_REPEATS would be needed.
-    """
-    if spread is None or value <= 0 or bound <= 0:
-        return None
-    distance = abs(math.log(bound / value))
-    if distance == 0:
-        return None
-    sizes = np.arange(max(n + 1, 2), MOST_REPEATS + 1)
-    enough = stats.t.ppf(confidence, sizes - 1) * spread / np.sqrt(sizes) <= distance
-    return int(sizes[np.argmax(enough)]) if enough.any() else None
 
 
 def _log_t(ordered: Sequence[float], quantile: float) -> tuple[float, float]:

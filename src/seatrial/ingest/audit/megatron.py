@@ -39,7 +39,7 @@ _MIN_MAX = re.compile(
 _ALL_NAME = re.compile(_RANK + r"\s*([a-z][a-z0-9/-]{2,60}):\s*$", re.ASCII)
 _ALL_RANK = re.compile(_RANK + rf"\s*rank\s+(\d{{1,6}}): ({_FIGURE})\s*$", re.ASCII)
 _PAIR = re.compile(r"^\s*([a-z][a-z0-9/-]{2,60}): (\d{1,12}(?:\.\d{1,9})?)\s*$", re.ASCII)
-_SAVED = re.compile(r"successfully saved checkpoint (?:from|at) iteration\s+(\d{1,12})\b", re.ASCII)
+_SAVED = re.compile(r"successfully saved checkpoint (?:from|at) iteration\s+\d{1,12}\b", re.ASCII)
 _COMMUNICATION = re.compile(r"recv|send|all-?reduce|grads-sync|all-gather|reduce-scatter|params-all")
 COMPUTE = ("forward-compute", "backward-compute", "optimizer")
 """Whole timers; `optimizer-*` are parts of `optimizer`."""
@@ -79,9 +79,8 @@ class MegatronReader:
             self._close()
             self._open = timers[1]
             return READ
-        if saved := _SAVED.search(line):
+        if _SAVED.search(line):
             self._saved_lines += 1
-            self._last_saved = int(saved[1])
             return READ
         return None
 
