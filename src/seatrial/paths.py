@@ -212,6 +212,11 @@ class StudyPaths:
         return self.root / ".lock"
 
 
+def series_file(record: Path) -> Path:
+    """Where the long series of a record lie."""
+    return record.with_name(f"{record.stem}.series.parquet")
+
+
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and rename it into place at the end, so that no half file ever exists.

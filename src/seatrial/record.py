@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from seatrial.config.base import Closed, first_mistake
+from seatrial.config.base import Closed, PositiveInt, first_mistake
 from seatrial.config.metrics import METRICS
 from seatrial.errors import ERROR_KINDS, UnreadableFile
-from seatrial.paths import write_text, written_aside
+from seatrial.paths import series_file, write_text, written_aside
 
 SCHEMA_VERSION = 1
 SERIES_LIMIT = 1000
@@ -53,7 +54,7 @@ class Measurement(Closed):
     """One metric of one repeat: all samples, unit, direction; the ceiling and how it was found, if any.
 
     `samples` is empty where the series went to `samples_file` (Parquet beside the record, columns
-    `series` and `value`), under `series`.
+    `series` and `value`), under `series`; `series_samples` says how many (None in records of before).
     """
 
     metric: str
@@ -63,6 +64,7 @@ class Measurement(Closed):
     samples: list[float]
     samples_file: str | None = None
     series: int | None = None
+    series_samples: PositiveInt | None = None
     ceiling: float | None = Field(default=None, gt=0)
     ceiling_basis: str | None = None
 
@@ -77,6 +79,8 @@ class Measurement(Closed):
             raise ValueError("ceiling and ceiling_basis go together")
         if (self.samples_file is None) != (self.series is None):
             raise ValueError("samples_file and series go together")
+        if self.series_samples is not None and self.series is None:
+            raise ValueError("series_samples is of a series in samples_file")
         if not self.samples and self.samples_file is None:
             raise ValueError("a measurement needs at least one sample; what was not measured has no measurement")
         return self
@@ -126,6 +130,9 @@ class Record(Closed):
     started_at: str
     finished_at: str
     measurements: list[Measurement] = []
+    series_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of the series file beside the record, which binds the two; None where there is none, and in records
+    of before."""
     provenance: dict[str, Any] = {}
     """hosts, slurm, git, versions, devices, driver, environment, container."""
 
@@ -133,29 +140,32 @@ class Record(Closed):
     def _consistent(self) -> Record:
         if (self.outcome == "completed") == (self.error is not None):
             raise ValueError("a completed record has no error, every other one says why")
+        if self.series_sha256 is not None and not any(m.samples_file for m in self.measurements):
+            raise ValueError("series_sha256 is there, but no measurement has a samples_file")
         return self
 
     def write(self, path: Path) -> None:
         """Write the record (and its long series beside it), aside and renamed."""
         kept: list[Measurement] = []
         series: list[list[float]] = []
+        file = series_file(path)
         for m in self.measurements:
+            place: dict[str, Any] = {"samples_file": None, "series": None, "series_samples": None}
             if len(m.samples) > SERIES_LIMIT:
-                name = f"{path.stem}.series.parquet"
-                kept.append(m.model_copy(update={"samples": [], "samples_file": name, "series": len(series)}))
+                place = {"samples_file": file.name, "series": len(series), "series_samples": len(m.samples)}
+                place["samples"] = []
                 series.append(m.samples)
-            else:
-                kept.append(m)
-        if series:
-            _write_series(path.with_name(f"{path.stem}.series.parquet"), series)
-        content = self.model_copy(update={"measurements": kept}).model_dump(mode="json")
+            kept.append(m.model_copy(update=place))
+        digest = _write_series(file, series) if series else None
+        content = self.model_copy(update={"measurements": kept, "series_sha256": digest}).model_dump(mode="json")
         write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Record:
         """Read a record with all its samples.
 
-        Raises UnreadableFile for a truncated, foreign or inconsistent file.
+        Raises UnreadableFile for a truncated, foreign or inconsistent file, and for a series file that is not the
+        one that was written with the record. Records of before have no digest: their series go by name alone.
         """
         try:
             record = cls.model_validate_json(path.read_text(encoding="utf-8"))
@@ -164,11 +174,12 @@ class Record(Closed):
         except (OSError, UnicodeDecodeError) as problem:
             raise UnreadableFile(path, str(problem)) from problem
         if any(m.samples_file for m in record.measurements):
-            return record.model_copy(update={"measurements": _with_series(path, record.measurements)})
+            return record.model_copy(update={"measurements": _with_series(path, record)})
         return record
 
 
-def _write_series(path: Path, series: list[list[float]]) -> None:
+def _write_series(path: Path, series: list[list[float]]) -> str:
+    """The SHA-256 of what was written."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -180,17 +191,24 @@ def _write_series(path: Path, series: list[list[float]]) -> None:
         pa.Array.from_buffers(pa.int32(), len(index), [None, pa.py_buffer(index)]),
         pa.Array.from_buffers(pa.float64(), len(value), [None, pa.py_buffer(value)]),
     ]
+    content = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays(columns, names=["series", "value"]), content)
+    written = content.getvalue().to_pybytes()
     with written_aside(path) as aside:
-        pq.write_table(pa.Table.from_arrays(columns, names=["series", "value"]), aside)
+        aside.write_bytes(written)
+    return hashlib.sha256(written).hexdigest()
 
 
-def _with_series(path: Path, measurements: list[Measurement]) -> list[Measurement]:
+def _with_series(path: Path, record: Record) -> list[Measurement]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = path.with_name(f"{path.stem}.series.parquet")
+    file = series_file(path)
     try:
-        table = pq.read_table(file)
+        # read once: what is parsed is what the digest is of
+        content = file.read_bytes()
+        _check_digest(file, content, record.series_sha256)
+        table = pq.read_table(pa.BufferReader(content))
         index, values = table["series"].to_pylist(), table["value"].to_pylist()
     except (OSError, pa.ArrowException, KeyError) as problem:
         raise UnreadableFile(file, str(problem)) from problem
@@ -198,11 +216,26 @@ def _with_series(path: Path, measurements: list[Measurement]) -> list[Measuremen
     for i, value in zip(index, values, strict=True):
         found.setdefault(i, []).append(value)
     out = []
-    for m in measurements:
+    for m in record.measurements:
         if m.series is None:
             out.append(m)
-        elif m.series in found:
-            out.append(m.model_copy(update={"samples": found[m.series]}))
-        else:
+            continue
+        if m.series not in found:
             raise UnreadableFile(file, f"series {m.series} of {m.metric} is not in it")
+        samples = found[m.series]
+        if m.series_samples is not None and len(samples) != m.series_samples:
+            raise UnreadableFile(
+                file,
+                f"series {m.series} of {m.metric} has {len(samples)} samples, its record says {m.series_samples}",
+            )
+        out.append(m.model_copy(update={"samples": samples}))
     return out
+
+
+def _check_digest(file: Path, content: bytes, expected: str | None) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if expected is not None and found != expected:
+        raise UnreadableFile(
+            file,
+            f"it is not the series file of its record: SHA-256 {found[:16]}..., the record says {expected[:16]}...",
+        )

@@ -18,7 +18,7 @@ from seatrial.case import Case
 from seatrial.checks import check_plan
 from seatrial.config.training import External, Moe, Training
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, nearest_name
-from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, write_text
+from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, series_file, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
@@ -261,7 +261,10 @@ class Wiring:
     def _keep_failed(self) -> None:
         """Put the records of what is run again aside (Snakemake removes them), and note the demand."""
         for case_id, repeat, rerun in self._asked_again:
-            shutil.copy2(self.paths.record(case_id, repeat), self.paths.failed_record(case_id, repeat, rerun))
+            old, kept = self.paths.record(case_id, repeat), self.paths.failed_record(case_id, repeat, rerun)
+            shutil.copy2(old, kept)
+            if series_file(old).exists():
+                shutil.copy2(series_file(old), series_file(kept))
         if self._asked_again:
             write_text(self.paths.reruns, json.dumps(self._reruns, indent=1, sort_keys=True) + "\n")
 

@@ -41,8 +41,8 @@ def every_link(cluster: Cluster, draw: Draw, disk: Path) -> Fault:
 
 
 def slow_disk(cluster: Cluster, draw: Draw, disk: Path) -> Fault:
-    """The disk that all nodes share takes a fortieth."""
-    rate = draw.bytes_per_second(0.35e6, 0.5e6)
+    """The disk that all nodes share takes a twentieth."""
+    rate = draw.bytes_per_second(0.8e6, 1.2e6)
     broken = throttled_disk(cluster, cluster.nodes, rate, disk, reads=False)
     return Fault(broken, "storage", f"writes at {rate / 1e6:.2f} MB/s")
 

@@ -164,6 +164,22 @@ def test_an_unreadable_record_is_missing_and_says_what_is_wrong(make_study, cont
     assert pq.read_table(study.paths.measurements).num_rows == 1
 
 
+def test_a_repeat_with_the_series_file_of_another_is_missing_and_never_used(make_study):
+    study = make_study()
+    (case,) = study.experiment("gemm", GEMM, 2)
+    for repeat in (0, 1):
+        study.record(case, repeat, measurement("gemm.throughput", [1.0 + repeat] * 1001))
+    first, second = (study.paths.record(case.case_id, n).with_name(f"{n}.series.parquet") for n in (0, 1))
+    second.write_bytes(first.read_bytes())
+    collect(study.paths)
+    row = repeats_of(study.paths).loc[case.case_id, 1]
+    assert row["outcome"] == "missing"
+    assert row["error_message"].startswith(
+        f"cannot read records/{case.case_id}/1.series.parquet: it is not the series"
+    )
+    assert pq.read_table(study.paths.measurements)["repeat"].to_pylist() == [0]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -33,13 +33,13 @@ WORDS = {"provenance": {"hosts": list(HOSTS)}}
 CONTRACT = {"cause", "severity", "evidence", "action"}
 
 
-def study_of(folder: Path, made: Made, repeats: int = 2, **study: object) -> StudyOnDisk:
-    """A training of `made` on four hosts; all repeats completed."""
+def study_of(folder: Path, made: Made, *also: Measurement, repeats: int = 2, **study: object) -> StudyOnDisk:
+    """A training of `made` on four hosts that measured something else `also`; all repeats completed."""
     found = StudyOnDisk(folder, target=FOUR_NODES, **study)
     [case] = found.experiment("finetune", FINETUNE, repeats=repeats)
     draw = np.random.default_rng(3)
     for repeat in range(repeats):
-        found.record(case, repeat, *made.measurements(draw), **WORDS)
+        found.record(case, repeat, *made.measurements(draw), *also, **WORDS)
     return found
 
 
@@ -87,8 +87,10 @@ def test_links_that_are_slow_everywhere_are_found_against_what_is_declared(tmp_p
     assert entries(study)[0].cause == "framework"
 
 
-def test_checkpoints_that_stall_are_found_beside_the_probe_of_storage(tmp_path):
-    study = study_of(tmp_path, Made(stalls=(0.8, 0.9, 1.0)))
+@pytest.mark.parametrize(("bytes_saved", "cause"), [(45_000_000, "storage"), (4_500_000, "framework")])
+def test_a_stall_is_storages_only_where_the_training_writes_as_fast_as_the_probe(tmp_path, bytes_saved, cause):
+    size = measurement("train.checkpoint_size", [bytes_saved])
+    study = study_of(tmp_path, Made(stalls=(0.8, 0.9, 1.0)), size)
     [probe] = study.experiment("save", CHECKPOINT)
     where = {
         "reached": "storage",
@@ -101,7 +103,7 @@ def test_checkpoints_that_stall_are_found_beside_the_probe_of_storage(tmp_path):
         probe, 0, measurement("checkpoint.write_bandwidth", [0.05, 0.051], where, 0.2, "declared"), **WORDS
     )
     found = entries(study)[0]
-    assert found.cause == "storage"
+    assert found.cause == cause
     assert found.cost is not None and found.cost.low is not None and found.cost.low > 0.05
 
 

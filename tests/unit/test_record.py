@@ -62,6 +62,65 @@ def test_a_lost_series_is_refused_by_name(tmp_path):
         Record.read(path)
 
 
+def long_record(path, samples):
+    return Record(**BASE, outcome="completed", measurements=[measurement("gemm.throughput", samples)]).write(path)
+
+
+def test_the_series_file_of_another_record_is_refused(tmp_path):
+    """Same shape, same name, other numbers: only the digest tells them apart."""
+    path, other = tmp_path / "0.json", tmp_path / "other" / "0.json"
+    long_record(path, [1.0] * 1001)
+    long_record(other, [2.0] * 1001)
+    other.with_name("0.series.parquet").replace(path.with_name("0.series.parquet"))
+    with pytest.raises(UnreadableFile, match=r"0\.series\.parquet.*not the series file of its record.*SHA-256"):
+        Record.read(path)
+
+
+def test_a_changed_byte_of_a_series_file_is_found(tmp_path):
+    path = tmp_path / "0.json"
+    long_record(path, [1.0] * 1001)
+    file = path.with_name("0.series.parquet")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UnreadableFile, match="not the series file of its record"):
+        Record.read(path)
+
+
+def test_a_record_says_how_many_samples_its_series_has(tmp_path):
+    path = tmp_path / "0.json"
+    long_record(path, [1.0] * 1001)
+    content = json.loads(path.read_text())
+    assert content["measurements"][0]["series_samples"] == 1001
+    assert len(content["series_sha256"]) == 64
+    content["measurements"][0]["series_samples"] = 1002
+    path.write_text(json.dumps(content))
+    with pytest.raises(UnreadableFile, match="has 1001 samples, its record says 1002"):
+        Record.read(path)
+
+
+def test_a_record_of_before_without_digest_is_still_read(tmp_path):
+    path = tmp_path / "0.json"
+    long_record(path, [1.0] * 1001)
+    content = json.loads(path.read_text())
+    del content["series_sha256"], content["measurements"][0]["series_samples"]
+    path.write_text(json.dumps(content))
+    assert Record.read(path).measurements[0].samples == [1.0] * 1001
+
+
+def test_a_record_written_again_is_bound_to_its_new_series_or_to_none(tmp_path):
+    path = tmp_path / "0.json"
+    long_record(path, [1.0] * 1001)
+    back = Record.read(path)
+    back.write(tmp_path / "1.json")
+    assert Record.read(tmp_path / "1.json").measurements[0].samples == [1.0] * 1001
+    short = back.measurements[0].model_copy(update={"samples": [1.0]})
+    back.model_copy(update={"measurements": [short]}).write(path)
+    again = Record.read(path)
+    assert again.measurements[0].samples == [1.0]
+    assert again.series_sha256 is None
+
+
 def test_a_series_file_without_a_series_is_refused_by_name(tmp_path):
     path = tmp_path / "0.json"
     Record(**BASE, outcome="completed", measurements=[measurement("gemm.throughput", [1.0] * 1001)]).write(path)

@@ -21,7 +21,7 @@ OF_EVERY_TRAINING = frozenset(
     }
 )  # fmt: skip
 OF_TOKENS = frozenset({"throughput", "tokens_to_quality", "tokens_trained"})
-OF_CHECKPOINTS = frozenset({"checkpoint_time", "checkpoint_stall_time"})
+OF_CHECKPOINTS = frozenset({"checkpoint_time", "checkpoint_stall_time", "checkpoint_size"})
 OF_A_PEAK = frozenset({"mfu", "hfu"})
 OF_A_PROFILE = frozenset({"profiled_communication_time", "profiled_exposed_communication_time"})
 OF_ROUTING = frozenset({"expert_imbalance", "expert_gini"})

@@ -94,7 +94,7 @@ class Checkpoints:
                 shutil.rmtree(place, ignore_errors=True)
                 place.mkdir(parents=True)
             self.ranks.barrier()
-            writer = _Writer(place, self._content(history), started, beside=self._stager is not None)
+            writer = _Writer(place, self._content(history), started, history.saved, self._stager is not None)
             if self._stager is None:
                 dcp.save(self._state(), storage_writer=writer, no_dist=self._alone)
             else:
@@ -138,6 +138,8 @@ class Checkpoints:
         lengths = content["splits_steps"] if self.ranks.first else []
         history.restore(content["history"], list(content["splits"].split(lengths)) if lengths else [])
         history.add_checkpoint(content["stall"])
+        if self.ranks.first:
+            history.saved(content["size"])
         self.log_length, self.extra = content["log_length"], content["extra"]
         self.resumed = self._count()
         self._last = step
@@ -230,10 +232,13 @@ class Checkpoints:
 class _Writer(dcp.FileSystemWriter):
     """Says that the checkpoint is complete when every rank has written, and removes older ones only then."""
 
-    def __init__(self, place: Path, content: dict[str, Any], started: float, beside: bool) -> None:
-        """`beside`: the training goes on while this writes, from `goes_on` on."""
+    def __init__(
+        self, place: Path, content: dict[str, Any], started: float, saved: Callable[[int], None], beside: bool
+    ) -> None:
+        """`saved` is told the bytes, on rank 0; `beside`: the training goes on while this writes."""
         super().__init__(place)
         self._place, self._content, self._started, self._beside = place, content, started, beside
+        self._saved = saved
         self._goes_on = threading.Event()
         self._stall = 0.0
 
@@ -250,10 +255,12 @@ class _Writer(dcp.FileSystemWriter):
             stall = self._stall
         else:
             stall = time.perf_counter() - self._started
+        size = sum(one.size_in_bytes for of_rank in results for one in of_rank)
         with written_aside(self._place / COMPLETE) as aside:
-            torch.save({**self._content, "stall": stall}, aside)
+            torch.save({**self._content, "stall": stall, "size": size}, aside)
             with aside.open("rb+") as file:
                 os.fsync(file.fileno())
+        self._saved(size)
         for other in self._place.parent.glob("step-*"):
             if other != self._place:
                 shutil.rmtree(other, ignore_errors=True)

@@ -75,6 +75,8 @@ class History:
     evaluation_times: list[float] = field(default_factory=list)
     checkpoint_times: list[float] = field(default_factory=list)
     """How long the training stood still for each checkpoint."""
+    checkpoint_size: int | None = None
+    """Bytes of the last complete checkpoint, of all ranks; on rank 0 alone."""
     stalls: list[float] = field(default_factory=list)
     """The same for each stretch: what stood still after it, before the next."""
     rank_splits: list[torch.Tensor] = field(default_factory=list)
@@ -112,6 +114,11 @@ class History:
             self.checkpoint_times.append(seconds)
             if self.stalls:
                 self.stalls[-1] += seconds
+
+    def saved(self, size: int) -> None:
+        """A checkpoint of `size` bytes is complete; it may be called beside the training."""
+        with self._lock:
+            self.checkpoint_size = size
 
     @property
     def minutes(self) -> float:
@@ -218,6 +225,8 @@ class History:
         found = [measurement(SPLIT[phase], mean[:, PHASES.index(phase)].tolist()) for phase in known]
         if self.checkpoint_times:
             found.append(measurement("train.checkpoint_stall_time", self.checkpoint_times))
+        if self.checkpoint_size is not None:
+            found.append(measurement("train.checkpoint_size", [self.checkpoint_size]))
         if self.waits_hidden:
             return found
         found.append(measurement("train.productive_fraction", self._productive_fractions()))

@@ -31,6 +31,7 @@ from seatrial.paths import StudyPaths
 from seatrial.record import Record
 
 STEP, RANK, STALL = "train.step_time", "train.rank_time", "train.checkpoint_stall_time"
+SIZE = "train.checkpoint_size"
 SPLIT: Mapping[Part, str] = {
     "compute": "train.compute_time",
     "communication": "train.exposed_communication_time",
@@ -117,7 +118,7 @@ def _training(paths: StudyPaths, study: Study, case: Case, tables: _Tables, besi
     observed = with_series(observed, runs, study.findings, study.noise_bands.hiccup.value)
     if observed.runs and not observed.shares:
         observed = replace(observed, split_note="the steps of this training were not split")
-    return _with_probes(observed, beside.said, _own_checkpoints(case, runs))
+    return _with_probes(observed, beside.said, _own_checkpoints(tables.measurements, case, runs))
 
 
 def _with_probes(observed: Observed, said: probes.Said, own: Storage | None) -> Observed:
@@ -156,17 +157,26 @@ def run_series(record: Record) -> RunSeries | None:
     return RunSeries(step, parts, own, hosts if own is not None and len(hosts) == own.shape[1] else (), stalls)
 
 
-def _own_checkpoints(case: Case, runs: Sequence[RunSeries]) -> Storage | None:
-    """The training's own stalls, and the least share of time that such stalls can cost (Young 1974)."""
+def _own_checkpoints(measurements: pd.DataFrame, case: Case, runs: Sequence[RunSeries]) -> Storage | None:
+    """The training's own stalls, what it saves in one, and the least share of time that such stalls can cost
+    (Young 1974)."""
     seconds = median([value for run in runs for value in run.stalls or ()])
     if seconds is None:
         return None
     reliability = case.target.reliability
     hours = None if reliability is None else reliability.accelerator_hours_between_failures.value
+    size = median(medians_by_repeat(measurements, case.case_id, SIZE)) if _stands_still(case) else None
+    rate = None if size is None or seconds <= 0 else size / seconds / 1e9
     if hours is None or seconds <= 0:
-        return Storage(stall_seconds=seconds)
+        return Storage(stall_seconds=seconds, checkpoint_gbps=rate)
     mu = seconds_between_failures(hours, case.target.accelerators or case.target.world_size)
-    return Storage(stall_seconds=seconds, optimum_share=blocking_share(seconds, young_interval(seconds, mu)))
+    least = blocking_share(seconds, young_interval(seconds, mu))
+    return Storage(stall_seconds=seconds, optimum_share=least, checkpoint_gbps=rate)
+
+
+def _stands_still(case: Case) -> bool:
+    """Whether the training stands still until a checkpoint is written; else a stall is the time of a copy."""
+    return isinstance(case.workload, Training) and case.workload.checkpoint_mode == "synchronous"
 
 
 def _profiled(measurements: pd.DataFrame, case: Case) -> Estimate | None:

@@ -48,6 +48,7 @@ TRAININGS: dict[str, Metric] = {
     "train.data_wait_time": Metric("s", "lower", "of a step: waiting for data; the mean over ranks"),
     "train.other_time": Metric("s", "lower", "of a step: what is none of the others; the mean over ranks"),
     "train.checkpoint_stall_time": Metric("s", "lower", "how long the training stood still for one checkpoint"),
+    "train.checkpoint_size": Metric("B", "lower", "bytes of tensors in one checkpoint, of all ranks"),
     "train.productive_fraction": Metric(
         "1", "higher", "1 - (communication + data wait + checkpoint stall + other) / the whole, of each stretch"
     ),
