@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from seatrial.config import local
-from seatrial.config.study import Economics
+from seatrial.config.economics import Economics
 from seatrial.config.target import Accelerator, Fact, Prices, ScaleUp, Target
 
 REPOSITORY = Path(__file__).resolve().parents[2]

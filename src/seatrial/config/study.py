@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from seatrial.config.base import Closed, PositiveInt, Slug, Threshold
 from seatrial.config.criterion import Criterion, Noise
 from seatrial.config.differences import Differences, HostList
+from seatrial.config.economics import Economics
 from seatrial.config.findings import FindingRules
 from seatrial.config.noise_bands import NoiseBands
 from seatrial.config.survey import Survey
@@ -58,12 +59,6 @@ class References(Closed):
     """What the published results say by themselves; needs no experiment."""
 
 
-class Economics(Closed):
-    """Money: the price of an accelerator-hour; None takes the target's own."""
-
-    accelerator_hour: Price | None = None
-
-
 class Study(Closed):
     """The user's unit of work, fully composed."""
 
@@ -89,10 +84,12 @@ class Study(Closed):
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Study:
-        if not self.experiments and not self.references.subjects and self.references.survey is None:
+        published = self.references.subjects or self.references.survey is not None
+        if not self.experiments and not published and not self.economics.decides_without_experiments:
             raise ValueError(
-                "a study needs at least one experiment, one published subject (references.subjects) "
-                "or a survey of the published results (references.survey)"
+                "a study needs at least one experiment, one published subject (references.subjects), "
+                "a survey of the published results (references.survey) or a decision that needs neither "
+                "(economics.own)"
             )
         names = [c.name for c in self.criteria]
         twice = sorted({n for n in names if names.count(n) > 1})

@@ -1,0 +1,48 @@
+"""An assumption: a figure that nobody measured here, with its range, its date and its source."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from seatrial.config.base import Closed
+from seatrial.errors import FieldMistake
+from seatrial.units import parse_month
+
+
+class Assumption(Closed):
+    """A figure that a decision rests on; the field that holds it says its unit.
+
+    `low` and `high` are the range that its source gives or that whoever states it stands by. Without both the
+    figure counts as exact, and the decision says so.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    as_of: str
+    source: str = Field(min_length=1)
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _dated(cls, value: object) -> str:
+        text = str(value)
+        try:
+            parse_month(text)
+        except ValueError as problem:
+            raise FieldMistake(str(problem), value=text, allowed="YYYY, YYYY-MM or YYYY-MM-DD") from None
+        return text
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Assumption:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("a range needs both low and high; leave both out for a figure without a range")
+        if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
+            raise ValueError(f"value ({self.value:g}) is not between low ({self.low:g}) and high ({self.high:g})")
+        return self
+
+    def within(self, least: float, most: float | None, field: str) -> None:
+        """Raise FieldMistake where the figure or its range reaches below `least` or above `most`."""
+        for end in (self.low, self.value, self.high):
+            if end is not None and (end < least or (most is not None and end > most)):
+                allowed = f"{least:g} or more" if most is None else f"{least:g} to {most:g}"
+                raise FieldMistake("outside what it can be", field=field, value=end, allowed=allowed)

@@ -1,0 +1,145 @@
+"""Money: prices with their dates and sources, what a run costs beside its hours, own against cloud, a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from seatrial.config.assumption import Assumption
+from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
+from seatrial.config.target import Price
+from seatrial.errors import FieldMistake
+
+SHARES = ("residual", "support", "spares", "availability", "utilisation", "interest")
+
+
+class RunCosts(Closed):
+    """What a run costs beside its hours. Quantities are of one run that reached its quality."""
+
+    kept_gb: Assumption | None = None
+    """GB (1e9 bytes) that stay in storage: checkpoints, logs, data."""
+    kept_months: Assumption | None = None
+    storage_gb_month: Price | None = None
+    """The price of one GB kept for one month."""
+    egress_gb: Assumption | None = None
+    """GB carried out of the cloud."""
+    egress_price_gb: Price | None = None
+
+
+class Energy(Closed):
+    """What a facility pays for power."""
+
+    price_kwh: Price
+    pue: Assumption
+    """Power usage effectiveness: the facility's energy over that of its computers, 1 or more."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Energy:
+        self.pue.within(1.0, None, "pue")
+        return self
+
+
+class Own(Closed):
+    """Owning the accelerators. Prices and powers are per accelerator with its share of node, fabric and storage."""
+
+    depreciation_years: PositiveFloat
+    """The term over which the purchase is paid off, and over which own and cloud are compared."""
+    purchase: Price
+    """Of one accelerator with its share of node, network and storage."""
+    residual: Assumption
+    """Share of the purchase that the machine is sold for at the end of the term."""
+    interest: Assumption
+    """Interest of the capital per year, a share: 0.08 for 8 %."""
+    power_kw: Assumption
+    """Electrical power of one accelerator with its share of node, network and storage."""
+    energy: Energy
+    colocation_kw_month: Price | None = None
+    """Space, cooling and supply: the price of one kW of computers for one month, without the energy itself."""
+    staff_year: Price | None = None
+    """Of all staff for the whole machine, for one year."""
+    support: Assumption | None = None
+    """Maintenance contract per year, a share of the purchase."""
+    spares: Assumption | None = None
+    """Parts and cards in stock or replaced per year, a share of the purchase."""
+    availability: Assumption
+    """Share of all hours in which an accelerator can be used."""
+    utilisation: Assumption
+    """Share of the available hours in which an accelerator is used."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Own:
+        for name in SHARES:
+            share = getattr(self, name)
+            if share is not None:
+                share.within(0.0, 1.0, name)
+        for name in ("availability", "utilisation"):
+            if getattr(self, name).value == 0 or getattr(self, name).low == 0:
+                raise FieldMistake("nothing would ever be used", field=name, value=0, allowed="more than 0 up to 1")
+        self.power_kw.within(0.0, None, "power_kw")
+        return self
+
+
+class Cloud(Closed):
+    """Renting the same number of accelerators."""
+
+    months: PositiveFloat
+    """For how long they are rented."""
+    offers: Annotated[dict[Slug, Price], Field(min_length=1)]
+    """The price of an accelerator-hour, by offer; a decision takes all of them one by one."""
+    paid_hours: Literal["all", "used"] = "all"
+    """Whether all hours of the term are paid (reserved), or only those in which an accelerator is used."""
+
+
+class Budget(Closed):
+    """Money for runs."""
+
+    amount: PositiveFloat
+    currency: str = "USD"
+    source: str = Field(min_length=1)
+    """Who set it."""
+    as_of: str
+
+
+class Economics(Closed):
+    """What things cost. What is not given is left out of the decisions, and they say so."""
+
+    accelerator_hour: Price | None = None
+    """None takes the target's own price."""
+    accelerators: PositiveInt | None = None
+    """How many own and cloud are compared for; None: those of the target."""
+    own: Own | None = None
+    cloud: Cloud | None = None
+    budget: Budget | None = None
+    run: RunCosts | None = None
+    """What a run costs beside its hours."""
+    energy: Energy | None = None
+    """What energy costs where the study ran, for the cost of the energy that was measured."""
+
+    @model_validator(mode="after")
+    def _one_currency(self) -> Economics:
+        currencies = sorted(set(_currencies(self)))
+        if len(currencies) > 1:
+            raise ValueError(
+                f"all prices of a study must be in one currency (no rate of exchange is known); found: "
+                f"{', '.join(currencies)}"
+            )
+        return self
+
+    @property
+    def decides_without_experiments(self) -> bool:
+        """Whether a decision follows from these figures alone."""
+        return self.own is not None
+
+
+def _currencies(part: BaseModel) -> Iterator[str]:
+    """The currency of every price below `part`."""
+    if isinstance(part, Price | Budget):
+        yield part.currency
+        return
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        for one in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(one, BaseModel):
+                yield from _currencies(one)
