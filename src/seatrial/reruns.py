@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 from seatrial.errors import UnreadableFile
+from seatrial.paths import series_file
 
 
 def read_reruns(path: Path) -> dict[str, int]:
@@ -22,10 +24,20 @@ def read_reruns(path: Path) -> dict[str, int]:
 
 
 def ended_badly(record: Path) -> bool:
-    """Whether a record is there and is not of a completed repeat (an unreadable one counts too)."""
+    """Whether a record is there and is not of a completed repeat.
+
+    One that cannot be read counts too, and so does one whose series file is not there or is another's.
+    """
     try:
-        return json.loads(record.read_text(encoding="utf-8")).get("outcome") != "completed"
+        content = json.loads(record.read_text(encoding="utf-8"))
+        digest = content.get("series_sha256")
+        return content.get("outcome") != "completed" or (digest is not None and digest != _series_digest(record))
     except FileNotFoundError:
         return False
     except (ValueError, AttributeError):
         return True
+
+
+def _series_digest(record: Path) -> str | None:
+    file = series_file(record)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

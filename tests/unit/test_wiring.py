@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from seatrial.errors import ConfigError
-from seatrial.paths import PROBE_TABLES
+from seatrial.paths import PROBE_TABLES, series_file
 from seatrial.plan import make_plan
+from seatrial.record import Error, Record, measurement
 from seatrial.wiring import Wiring, words_of
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -64,6 +65,25 @@ def test_only_the_training_waits_for_the_prepared_model(tmp_path):
         assert len(needed) == (case.experiment == "finetune")
         expected = ["--prepared", str(Path(needed[0]).parent)] if needed else []
         assert study.prepared_option(wildcards) == expected
+
+
+def test_a_repeat_run_again_keeps_its_old_record_with_its_series(tmp_path):
+    """A completed record whose series file is another's can be asked for again, as one that cannot be read."""
+    study = wiring(tmp_path, "target=local", "experiments.gemm.repeats=3")
+    case = next(c for c in study.plan.cases if c.experiment == "gemm")
+    words = {"study": "demo", "case_id": case.case_id, "seed": 1, "workload": "gemm", "target": "local"}
+    times = {"started_at": "2026-01-01T00:00:00+00:00", "finished_at": "2026-01-01T00:01:00+00:00"}
+    samples = [measurement("gemm.throughput", [1.0] * 1001)]
+    paths = study.paths
+    for repeat, end in ((0, "completed"), (1, "completed"), (2, "failed")):
+        error = Error(kind="crashed", message="it died") if end == "failed" else None
+        record = Record(**words, **times, repeat=repeat, outcome=end, error=error, measurements=samples)
+        record.write(paths.record(case.case_id, repeat))
+    series_file(paths.record(case.case_id, 1)).write_bytes(b"another's")
+    study.ask_for_failed()
+    study.hold()
+    assert study._reruns == {f"{case.case_id}/1": 1, f"{case.case_id}/2": 1}
+    assert Record.read(paths.failed_record(case.case_id, 2, 1)).measurements[0].samples == [1.0] * 1001
 
 
 def test_configuration_words_keep_their_order_and_are_never_split_on_commas():
