@@ -9,7 +9,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from seatrial.config.assumption import Assumption
 from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
+from seatrial.config.finish_date import FinishDate
 from seatrial.config.target import Price
+from seatrial.config.time_to_revenue import TimeToRevenue
 from seatrial.errors import FieldMistake
 
 SHARES = ("residual", "support", "spares", "availability", "utilisation", "interest")
@@ -116,6 +118,10 @@ class Economics(Closed):
     """What a run costs beside its hours."""
     energy: Energy | None = None
     """What energy costs where the study ran, for the cost of the energy that was measured."""
+    time_to_revenue: TimeToRevenue | None = None
+    """From runs per week to the months that a product earns earlier."""
+    finish_date: FinishDate | None = None
+    """When a run of weeks is done, under the measured noise and failures."""
 
     @model_validator(mode="after")
     def _one_currency(self) -> Economics:
@@ -130,7 +136,9 @@ class Economics(Closed):
     @property
     def decides_without_experiments(self) -> bool:
         """Whether a decision follows from these figures alone."""
-        return self.own is not None
+        without = self.time_to_revenue is not None and not self.time_to_revenue.needs_measurements
+        dated = self.finish_date is not None and not self.finish_date.needs_measurements
+        return self.own is not None or without or dated
 
 
 def _currencies(part: BaseModel) -> Iterator[str]:
