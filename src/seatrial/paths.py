@@ -199,6 +199,11 @@ class StudyPaths:
         return self.root / "figures"
 
     @property
+    def figure_index(self) -> Path:
+        """Every figure with its words, and which tables and cases it is drawn from."""
+        return self.figures / "index.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.html"
 

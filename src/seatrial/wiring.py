@@ -18,6 +18,7 @@ from seatrial.case import Case
 from seatrial.checks import check_plan
 from seatrial.config.training import External, Moe, Training
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, nearest_name
+from seatrial.figure_index import labels_of
 from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, series_file, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
@@ -144,6 +145,7 @@ class Wiring:
         self.against = [str(paths.against), str(paths.against_changes)] if self.earlier is not None else []
         self.against_option = ["--against", str(self.earlier.root)] if self.earlier is not None else []
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
+        self.figure_labels, self.figures_log = labels_of(paths.figure_index), str(paths.logs / "figures.log")
         self.plan_log, self.collect_log = str(paths.logs / "plan.log"), str(paths.logs / "collect.log")
         self.analyse_log, self.report_log = str(paths.logs / "analyse.log"), str(paths.logs / "report.log")
         # patterns with wildcards

@@ -46,6 +46,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("collect", _collect, "gather records and attempts into tables"),
         ("analyse", _analyse, "time to quality, comparison and verdicts from the tables"),
         ("report", _report, "figures and report.html from the tables"),
+        ("figures", _figures, "draw the figures again from the tables; nothing else is touched"),
         ("status", _status, "say what became of every repeat that did not complete"),
         ("verdict", _verdict, "print the verdict; exit code 0 pass, 1 fail, 3 not yet known"),
     ):
@@ -158,6 +159,16 @@ def _report(arguments: argparse.Namespace) -> int:
     from seatrial.report.page import report
 
     report(StudyPaths(arguments.folder))
+    return EXIT_OK
+
+
+def _figures(arguments: argparse.Namespace) -> int:
+    from seatrial.paths import StudyPaths
+    from seatrial.report.figure_files import figures
+
+    paths = StudyPaths(arguments.folder)
+    found = figures(paths)
+    print(f"{paths.figures}: {len(found)} figures, each as SVG, PDF and PNG with its values as CSV")
     return EXIT_OK
 
 

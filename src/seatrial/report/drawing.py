@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
+from seatrial.report.figure_data import FigureData, Records
 from seatrial.report.svg import settings, to_svg
 
 
@@ -18,6 +19,10 @@ class Drawing:
     title: str
     reading: str
     caption: str
+    data: FigureData | None = None
+    """What is drawn, value by value."""
+    basis: str = ""
+    """On how many repeats it rests and how its intervals are made, in words; said after how to read it."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,14 @@ class Drawn:
     name: str
     title: str
     reading: str
-    """How to read it."""
+    """How to read it, what n is and how intervals are made."""
     caption: str
     svg: str
+    records: Records = field(default_factory=Records)
+    """The tables that it is drawn from, and the cases in it."""
+    data: FigureData | None = field(default=None, repr=False)
+    figure: Figure | None = field(default=None, repr=False, compare=False)
+    """As the SVG was made of it; what other files of it are made of."""
 
 
 def drawn(name: str, drawer: Callable[[], Drawing | None]) -> Drawn | None:
@@ -39,4 +49,6 @@ def drawn(name: str, drawer: Callable[[], Drawing | None]) -> Drawn | None:
         if found is None:
             return None
         svg = to_svg(found.figure, name.replace("_", "-"), found.title, found.caption)
-        return Drawn(name, found.title, found.reading, found.caption, svg)
+    reading = f"{found.reading} {found.basis}".strip()
+    records = Records() if found.data is None else found.data.records
+    return Drawn(name, found.title, reading, found.caption, svg, records, found.data, found.figure)

@@ -1,4 +1,4 @@
-"""tables -> figures/*.svg and report.html: one page that needs nothing else, not even a network."""
+"""tables -> figures/ and report.html: one page that needs nothing else, not even a network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from seatrial.paths import StudyPaths, write_text
 from seatrial.reference.citation import notice
 from seatrial.report import headline, sections
 from seatrial.report.convergence_table import convergence_table
-from seatrial.report.emergence import EmergenceTables, draw_emergence, emergence_section, read_emergence
-from seatrial.report.figures import Drawn, draw_all
+from seatrial.report.drawing import Drawn
+from seatrial.report.emergence import EmergenceTables, emergence_section, read_emergence
+from seatrial.report.figure_files import all_figures, write_figures
 from seatrial.report.findings import findings_section
 from seatrial.report.measurement_tables import inside_training_table, probes_table, sampled_table
 from seatrial.report.probes.sections import ProbeSection, probe_sections
@@ -22,7 +23,6 @@ from seatrial.report.provenance import provenance_table
 from seatrial.report.routing import routing_table
 from seatrial.report.step_time import step_time_table, utilisation_table
 from seatrial.report.study_tables import StudyTables, read_study
-from seatrial.report.survey_figures import draw_survey
 from seatrial.report.survey_sections import survey_sections
 from seatrial.report.svg import inline
 from seatrial.report.time_to_quality_table import time_to_quality_table
@@ -38,12 +38,8 @@ def report(paths: StudyPaths) -> None:
     windows = read_emergence(paths)
     sections_of_probes = probe_sections(study)
     of_probes = [figure for section in sections_of_probes for figure in section.figures]
-    figures = [*draw_all(study), *draw_emergence(windows), *draw_survey(study.survey), *of_probes]
-    paths.figures.mkdir(parents=True, exist_ok=True)
-    for stale in set(paths.figures.glob("*.svg")) - {paths.figures / f"{f.name}.svg" for f in figures}:
-        stale.unlink()
-    for figure in figures:
-        write_text(paths.figures / f"{figure.name}.svg", figure.svg)
+    figures = all_figures(study, of_probes)
+    write_figures(paths, figures)
     write_text(paths.report, page(study, figures, windows, sections_of_probes))
 
 

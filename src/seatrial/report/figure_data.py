@@ -1,0 +1,69 @@
+"""What a figure draws, value by value, and where the values come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seatrial.report.table import count
+
+Row = dict[str, Any]
+MEASUREMENTS = "tables/measurements.parquet"
+MOST_METHODS = 3
+"""More ways to make an interval than this are left to the table."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What a figure is drawn from: files of the study's folder, and the cases whose records they are made of."""
+
+    tables: tuple[str, ...] = ()
+    case_ids: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """'Source: tables/a.csv, tables/b.csv.', or nothing."""
+        return f"Source: {', '.join(self.tables)}." if self.tables else ""
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """What is drawn: `rows` under `columns`, values and units as in the `tables` that they are read from.
+
+    A figure with several kinds of marks has a row for each mark and says in the column `mark` what it is.
+    """
+
+    tables: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    @property
+    def records(self) -> Records:
+        """The tables, and the cases that the rows name."""
+        found = dict.fromkeys(row.get("case_id") for row in self.rows)
+        return Records(self.tables, tuple(str(case_id) for case_id in found if case_id is not None))
+
+
+def picked(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], **same: Any) -> list[Row]:
+    """`columns` of every row that has them, with `same` in each."""
+    return [{name: row[name] for name in columns if name in row} | same for row in rows]
+
+
+def basis(rows: Sequence[Mapping[str, Any]], repeats: str = "repeats", method: str = "interval_method") -> str:
+    """On how many repeats of a case the rows rest, and how their intervals are made, in words.
+
+    `repeats` and `method` are the columns that say so; rows without are left out.
+    """
+    counts = sorted({int(row[repeats]) for row in rows if row.get(repeats) is not None})
+    if not counts:
+        n = ""
+    elif len(counts) == 1:
+        n = f"n = {count(counts[0], 'repeat')} of each."
+    else:
+        n = f"n = {counts[0]} to {counts[-1]} repeats of each."
+    methods = list(dict.fromkeys(row[method] for row in rows if row.get(method)))
+    if not methods:
+        return n
+    how = ", ".join(methods) if len(methods) <= MOST_METHODS else "by several methods, which the table names"
+    return f"{n} Intervals: {how}.".strip()

@@ -1,0 +1,91 @@
+"""figures/: every figure as SVG, PDF and PNG, with what is drawn as CSV; the same tables give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from seatrial.analysis.tables import write_csv
+from seatrial.figure_index import IndexEntry, write_index
+from seatrial.paths import StudyPaths, written_aside
+from seatrial.report.drawing import Drawn
+from seatrial.report.emergence import draw_emergence, read_emergence
+from seatrial.report.figures import draw_all
+from seatrial.report.probes.sections import probe_sections
+from seatrial.report.study_tables import StudyTables, read_study
+from seatrial.report.survey_figures import draw_survey
+from seatrial.report.svg import settings
+
+PNG_DPI = 144
+"""Twice the page's pixels."""
+IMAGES: dict[str, dict[str, Any]] = {
+    "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+    "png": {"metadata": {"Software": None}, "dpi": PNG_DPI, "facecolor": "white"},
+}
+"""Formats beside SVG: nothing of them may tell when or by which release it was drawn. On white, for viewers that
+show what is transparent as black."""
+DATA = "csv"
+SUFFIXES = ("svg", *IMAGES, DATA)
+
+
+def figures(paths: StudyPaths) -> list[Drawn]:
+    """Draw all figures of a study again from its tables and write their files; what else is there stays.
+
+    Raises UnreadableFile where collect or analyse has not run.
+    """
+    study = read_study(paths)
+    of_probes = [figure for section in probe_sections(study) for figure in section.figures]
+    found = all_figures(study, of_probes)
+    write_figures(paths, found)
+    return found
+
+
+def all_figures(study: StudyTables, of_probes: Sequence[Drawn]) -> list[Drawn]:
+    """Every figure for which there is something to draw, in the page's order; the probes' stand in sections."""
+    windows = read_emergence(study.paths)
+    return [*draw_all(study), *draw_emergence(windows), *draw_survey(study.survey), *of_probes]
+
+
+def write_figures(paths: StudyPaths, found: Sequence[Drawn]) -> None:
+    """Write the files of each figure and the index of all; files of figures that are drawn no more are removed."""
+    folder = paths.figures
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [_write(folder, figure) for figure in found]
+    current = {f"{entry.name}.{suffix}" for entry in entries for suffix in entry.suffixes}
+    for suffix in SUFFIXES:
+        for stale in sorted(folder.glob(f"*.{suffix}")):
+            if stale.name not in current:
+                stale.unlink()
+    write_index(paths.figure_index, entries)
+
+
+def _write(folder: Path, figure: Drawn) -> IndexEntry:
+    files = {"svg": figure.svg.encode()} | images(figure)
+    for suffix, content in files.items():
+        with written_aside(folder / f"{figure.name}.{suffix}") as aside:
+            aside.write_bytes(content)
+    suffixes = tuple(files)
+    if figure.data is not None:
+        write_csv(folder / f"{figure.name}.{DATA}", figure.data.columns, figure.data.rows)
+        suffixes += (DATA,)
+    records = figure.records
+    return IndexEntry(
+        figure.name, figure.title, figure.reading, figure.caption, records.tables, records.case_ids, suffixes
+    )
+
+
+def images(figure: Drawn) -> dict[str, bytes]:
+    """The figure in the other formats, by suffix, laid out as its SVG is."""
+    if figure.figure is None:
+        return {}
+    found = {}
+    # the layout has settled with the SVG; settling it again would cost as much as drawing, and could move things
+    figure.figure.set_layout_engine("none")
+    with settings():
+        for suffix, options in IMAGES.items():
+            content = BytesIO()
+            figure.figure.savefig(content, format=suffix, **options)
+            found[suffix] = content.getvalue()
+    return found
