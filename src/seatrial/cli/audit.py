@@ -39,6 +39,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from seatrial.analysis.audit.audit import audit, document
+    from seatrial.paths import write_text
     from seatrial.report.audit import print_audit
 
     rules = _rules(arguments.rules)
@@ -46,7 +47,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         text = json.dumps(document(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            arguments.output.write_text(text, encoding="utf-8")
+            write_text(arguments.output, text)
         except OSError as problem:
             raise ConfigError(
                 f"the audit cannot be written: {problem.strerror}", key="--output", value=str(arguments.output)
