@@ -195,6 +195,11 @@ class StudyPaths:
         return self.root / "findings.json"
 
     @property
+    def decisions(self) -> Path:
+        """What follows in money and time."""
+        return self.root / "decisions.json"
+
+    @property
     def figures(self) -> Path:
         return self.root / "figures"
 

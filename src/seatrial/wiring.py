@@ -131,7 +131,7 @@ class Wiring:
         paths = self.paths
         self.root, self.study_file, self.report = str(paths.root), str(paths.study), str(paths.report)
         self.verdicts, self.comparison = str(paths.verdicts), str(paths.comparison)
-        self.findings = str(paths.findings)
+        self.findings, self.decisions = str(paths.findings), str(paths.decisions)
         self.time_to_quality, self.references = str(paths.time_to_quality), str(paths.references_used)
         self.measurements, self.repeats = str(paths.measurements), str(paths.repeats)
         references = plan.study.references

@@ -39,6 +39,7 @@ rule analyse:
         references=study.references,
         findings=study.findings,
         verdicts=study.verdicts,
+        decisions=study.decisions,
         junit=study.junit,
         of_workloads=study.of_workloads,
         # empty where the study has no survey of the published results

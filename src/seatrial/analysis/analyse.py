@@ -8,6 +8,7 @@ from seatrial.analysis.ablation import ablation
 from seatrial.analysis.against.table import against
 from seatrial.analysis.comparison import comparison
 from seatrial.analysis.convergence import convergence
+from seatrial.analysis.decisions.decisions_file import decisions
 from seatrial.analysis.emergence import emergence
 from seatrial.analysis.findings.findings_file import findings
 from seatrial.analysis.inputs import read_plan
@@ -25,11 +26,11 @@ from seatrial.reference.published import add_tables
 
 
 def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
-    """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, findings.json, verdicts.json
-    and junit.xml, emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where something
-    trains, routing.csv where experts are routed, the tables of the probes, ablation.csv where a feature of the
-    fabric is switched off, nodes.csv, node_metrics.csv and noise.csv where anything runs, variance.csv, and the
-    survey's tables where the study has one; against.csv and against_changes.csv where an `earlier` study's
+    """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, findings.json, verdicts.json,
+    junit.xml and decisions.json, emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where
+    something trains, routing.csv where experts are routed, the tables of the probes, ablation.csv where a feature
+    of the fabric is switched off, nodes.csv, node_metrics.csv and noise.csv where anything runs, variance.csv, and
+    the survey's tables where the study has one; against.csv and against_changes.csv where an `earlier` study's
     folder is named.
 
     Returns what is to be said of the study's own result files (which of their results count, and which do not) and
@@ -51,5 +52,6 @@ def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
     survey(paths)
     findings(paths)
     verdicts(paths)
+    decisions(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
     return [*(add_tables(added).remarks if added else []), *said]

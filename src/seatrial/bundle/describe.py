@@ -30,6 +30,7 @@ WORDS = {
     "verdicts.json": "A verdict for every acceptance criterion",
     "junit.xml": "The verdicts for a CI system",
     "findings.json": "What holds the workloads back, with evidence",
+    "decisions.json": "What follows in money and time, with every input and its source",
     "report.html": "The report",
     "tables/measurements.parquet": "One row per repeat, metric and labels",
     "tables/repeats.csv": "One row per planned repeat, with its outcome",
