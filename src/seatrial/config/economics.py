@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from seatrial.config.assumption import Assumption
 from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
 from seatrial.config.finish_date import FinishDate
+from seatrial.config.procurement import Procurement
 from seatrial.config.target import Price
 from seatrial.config.time_to_revenue import TimeToRevenue
 from seatrial.errors import FieldMistake
@@ -122,6 +123,8 @@ class Economics(Closed):
     """From runs per week to the months that a product earns earlier."""
     finish_date: FinishDate | None = None
     """When a run of weeks is done, under the measured noise and failures."""
+    procurement: Procurement | None = None
+    """What the clusters proposed for the model that comes next would do."""
 
     @model_validator(mode="after")
     def _one_currency(self) -> Economics:
@@ -138,7 +141,7 @@ class Economics(Closed):
         """Whether a decision follows from these figures alone."""
         without = self.time_to_revenue is not None and not self.time_to_revenue.needs_measurements
         dated = self.finish_date is not None and not self.finish_date.needs_measurements
-        return self.own is not None or without or dated
+        return self.own is not None or self.procurement is not None or without or dated
 
 
 def _currencies(part: BaseModel) -> Iterator[str]:

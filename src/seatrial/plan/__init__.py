@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case
-from seatrial.config import local, price_list
+from seatrial.config import local, price_list, proposals
 from seatrial.config.loader import Origins, validate
 from seatrial.config.study import Experiment, Study
 from seatrial.errors import ConfigError
@@ -37,6 +37,7 @@ def make_plan(words: Sequence[str], conf: Path) -> Plan:
     raw = plain(config, origins)
     raw["target"] = local.fill(raw.get("target") or {}, conf / "accelerator")
     price_list.fill(raw, conf, lambda: targets_of(conf))
+    proposals.fill(raw, conf, lambda: targets_of(conf))
     extra_axes = command_line_axes(sorted_words.axes, raw)
     study: Study = validate(Study, resolved(raw, origins), origins)
     cases = []
