@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from seatrial.config.base import Closed, first_mistake
 from seatrial.errors import UnreadableFile
 from seatrial.paths import write_text
 
 
-@dataclass(frozen=True)
-class IndexEntry:
+class IndexEntry(Closed):
     """One figure: its files' name without suffix, its words, the tables it is drawn from and the cases in it."""
 
     name: str
@@ -28,7 +29,8 @@ class IndexEntry:
 
 def write_index(path: Path, entries: Sequence[IndexEntry]) -> None:
     """Write the index, aside and renamed."""
-    write_text(path, json.dumps([asdict(entry) for entry in entries], indent=1, ensure_ascii=False) + "\n")
+    content = [entry.model_dump(mode="json") for entry in entries]
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_index(path: Path) -> list[IndexEntry]:
@@ -37,11 +39,11 @@ def read_index(path: Path) -> list[IndexEntry]:
     Raises UnreadableFile where the index is absent or none.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        lists = ("tables", "case_ids", "suffixes")
-        return [IndexEntry(**{k: tuple(v) if k in lists else v for k, v in entry.items()}) for entry in found]
-    except (OSError, UnicodeDecodeError, ValueError, TypeError, AttributeError) as problem:
-        raise UnreadableFile(path, f"not the index that `seatrial figures` writes: {problem}") from problem
+        return TypeAdapter(list[IndexEntry]).validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as problem:
+        raise UnreadableFile(path, first_mistake(problem)) from problem
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UnreadableFile(path, f"{problem}; `seatrial figures` writes it") from problem
 
 
 def labels_of(path: Path) -> Callable[[Any], Mapping[str, str]]:

@@ -11,6 +11,7 @@ from seatrial.analysis.ablation import COLUMNS
 from seatrial.analysis.tables import read_csv, require_cases, rows_of
 from seatrial.report.axes import WHOLE, legend_below, new_figure
 from seatrial.report.drawing import Drawing, drawn
+from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import GRID, SERIES
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import Row, StudyTables, case_label
@@ -29,6 +30,11 @@ WORDS = (
     "nothing but what is switched off. Above 1 the feature helps.",
     "Whether the library obeyed is not seen here: a variable that it does not know leaves a ratio of 1.",
 )
+FILE = "tables/ablation.csv"
+DRAWN = (
+    "line", "ablation", "case_id", "full_case_id", "size_bytes", "slowdown", "slowdown_low", "slowdown_high",
+    "interval_method", "full_repeats", "ablated_repeats",
+)  # fmt: skip
 STANDING = {
     "slower": "slower without",
     "faster": "faster without",
@@ -98,7 +104,7 @@ def _table(study: StudyTables, rows: list[Row], name: str, caption: str) -> Tabl
         ("Times slower", NUMBER),
         ("What that shows", PROSE),
     ]
-    return table(name, caption, columns, [_cells(study, row) for row in rows], "tables/ablation.csv")
+    return table(name, caption, columns, [_cells(study, row) for row in rows], FILE)
 
 
 def _cells(study: StudyTables, row: Row) -> list[Cell]:
@@ -154,4 +160,7 @@ def slowdown_figure(study: StudyTables, rows: list[Row]) -> Drawing | None:
     legend_below(ax)
     left_out = f" {count(more, 'more line')} not drawn." if more > 0 else ""
     reading = f"Above 1 the feature helps; a band is the 95 % interval over repeats.{left_out}"
-    return Drawing(figure, "How much slower without a feature, by message size", reading, "; ".join(words))
+    drawn_rows = [row for line, of_line in lines.items() for row in picked(of_line, DRAWN, line=line)]
+    data = FigureData((FILE,), DRAWN, drawn_rows)
+    title, on = "How much slower without a feature, by message size", basis(drawable, "ablated_repeats")
+    return Drawing(figure, title, reading, "; ".join(words), data, on)

@@ -17,7 +17,8 @@ from seatrial.analysis.survival import Curve, Reach, kaplan_meier
 from seatrial.analysis.tables import read_csv, rows_of
 from seatrial.paths import StudyPaths
 from seatrial.report.axes import WHOLE
-from seatrial.report.figures import Drawing, Drawn, drawn
+from seatrial.report.drawing import Drawing, Drawn, drawn
+from seatrial.report.figure_data import FigureData, n_words
 from seatrial.report.palette import SERIES
 from seatrial.report.study_tables import Row
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, table
@@ -26,6 +27,7 @@ from seatrial.units import format_figure
 NAMES = {RETRIEVAL: "retrieval accuracy", LOSS: "evaluation loss"}
 STANDINGS = {"shown": "Shown", "contradicted": "Contradicted", "not_known": "Not yet known"}
 MILLION = 1e6
+DRAWN = ("case_id", "quality_metric", "window", "mark", "tokens", "share")
 
 
 @dataclass(frozen=True)
@@ -149,15 +151,17 @@ def _curves(tables: EmergenceTables, finding: Finding) -> Drawing | None:
     figure = Figure(figsize=(WHOLE, 3.3), layout="constrained")
     panels = figure.subplots(1, len(qualities), sharex=True, sharey=True, squeeze=False)[0]
     windows = sorted({row["window"] for row in group})
-    end = max(row["after_tokens"] if row["by_tokens"] is None else row["by_tokens"] for row in group) / MILLION
-    words = []
+    end = max(row["after_tokens"] if row["by_tokens"] is None else row["by_tokens"] for row in group)
+    words, drawn_rows = [], []
     for ax, quality in zip(panels, qualities, strict=True):
         for place, window in enumerate(windows):
             rows = [r for r in group if (r["quality_metric"], r["window"]) == (quality, window)]
             reaches = [Reach(r["after_tokens"], r["by_tokens"]) for r in rows]
             if reaches:
                 name = f"window {format_figure(window)}"
-                _line(ax, kaplan_meier(reaches), reaches, end, name, SERIES[place % len(SERIES)])
+                points = _line(ax, kaplan_meier(reaches), reaches, end, name, SERIES[place % len(SERIES)])
+                same = {"case_id": rows[0]["case_id"], "quality_metric": quality, "window": window}
+                drawn_rows += [same | dict(zip(DRAWN[3:], point, strict=True)) for point in points]
                 reached = sum(reach.by is not None for reach in reaches)
                 words.append(f"{NAMES[quality]}, {name}: {reached} of {len(reaches)} runs")
         ax.set(xlabel="training tokens, millions", title=f"{NAMES[quality]} reached")
@@ -170,16 +174,24 @@ def _curves(tables: EmergenceTables, finding: Finding) -> Drawing | None:
     reading = (
         "A step up is a run that reached it, by the evaluation that saw it; an upright bar, runs that had not."
     )
-    return Drawing(figure, "Retrieval beside loss, by window", reading, "; ".join(words))
+    data = FigureData(("tables/emergence_runs.csv", "tables/emergence.csv"), DRAWN, drawn_rows)
+    of_group = [r for r in tables.windows if r["case_id"] in {row["case_id"] for row in group}]
+    on = f"{n_words((row['runs'] for row in of_group), 'run')} Shares after Kaplan and Meier."
+    return Drawing(figure, "Retrieval beside loss, by window", reading, "; ".join(words), data, on)
 
 
-def _line(ax: Axes, curve: Curve, reaches: Sequence[Reach], end: float, label: str, colour: str) -> None:
-    """1 - Kaplan-Meier from 0 to `end`, and where runs were given up."""
+def _line(
+    ax: Axes, curve: Curve, reaches: Sequence[Reach], end: float, label: str, colour: str
+) -> list[tuple[str, float, float]]:
+    """1 - Kaplan-Meier from 0 to `end`, and where runs were given up; mark, tokens and share of each point."""
     shares = [0.0, *(1 - share for share in curve.share)]
-    times = [0.0, *(time / MILLION for time in curve.times), end]
+    tokens = [0.0, *curve.times, end]
     shares.append(shares[-1])
-    ax.step(times, shares, where="post", color=colour, label=label)
+    ax.step([time / MILLION for time in tokens], shares, where="post", color=colour, label=label)
+    shown = [("share that reached it", time, share) for time, share in zip(tokens, shares, strict=True)]
     given_up = sorted({reach.after for reach in reaches if reach.by is None})
     for time in given_up:
-        share = [s for t, s in zip(times, shares, strict=True) if t <= time / MILLION][-1]
+        share = [s for t, s in zip(tokens, shares, strict=True) if t <= time][-1]
         ax.plot([time / MILLION], [share], marker="|", markersize=11, markeredgewidth=2, color=colour)
+        shown.append(("given up", time, share))
+    return shown

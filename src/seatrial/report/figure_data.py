@@ -50,20 +50,29 @@ def picked(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], **same: An
     return [{name: row[name] for name in columns if name in row} | same for row in rows]
 
 
-def basis(rows: Sequence[Mapping[str, Any]], repeats: str = "repeats", method: str = "interval_method") -> str:
+def basis(
+    rows: Iterable[Mapping[str, Any]],
+    repeats: str = "repeats",
+    method: str = "interval_method",
+    noun: str = "repeat",
+) -> str:
     """On how many repeats of a case the rows rest, and how their intervals are made, in words.
 
     `repeats` and `method` are the columns that say so; rows without are left out.
     """
-    counts = sorted({int(row[repeats]) for row in rows if row.get(repeats) is not None})
-    if not counts:
-        n = ""
-    elif len(counts) == 1:
-        n = f"n = {count(counts[0], 'repeat')} of each."
-    else:
-        n = f"n = {counts[0]} to {counts[-1]} repeats of each."
+    rows = list(rows)
+    n = n_words((row.get(repeats) for row in rows), noun)
     methods = list(dict.fromkeys(row[method] for row in rows if row.get(method)))
     if not methods:
         return n
-    how = ", ".join(methods) if len(methods) <= MOST_METHODS else "by several methods, which the table names"
+    how = "; ".join(methods) if len(methods) <= MOST_METHODS else "by several methods, which the table names"
     return f"{n} Intervals: {how}.".strip()
+
+
+def n_words(counts: Iterable[float | None], noun: str = "repeat") -> str:
+    """'n = 3 repeats of each.', 'n = 2 to 4 repeats of each.', or nothing where none is known."""
+    known = sorted({int(n) for n in counts if n is not None})
+    if not known:
+        return ""
+    of_each = count(known[0], noun) if len(known) == 1 else f"{known[0]} to {known[-1]} {noun}s"
+    return f"n = {of_each} of each."

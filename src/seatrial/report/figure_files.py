@@ -72,7 +72,13 @@ def _write(folder: Path, figure: Drawn) -> IndexEntry:
         suffixes += (DATA,)
     records = figure.records
     return IndexEntry(
-        figure.name, figure.title, figure.reading, figure.caption, records.tables, records.case_ids, suffixes
+        name=figure.name,
+        title=figure.title,
+        reading=figure.reading,
+        caption=figure.caption,
+        tables=records.tables,
+        case_ids=records.case_ids,
+        suffixes=suffixes,
     )
 
 

@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from seatrial.analysis.inputs import TIME_TO_QUALITY
+from seatrial.analysis.tables import rows_of
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing, Drawn, drawn
+from seatrial.report.figure_data import MEASUREMENTS, FigureData, basis, n_words, picked
 from seatrial.report.palette import OF_STANDING, SERIES
 from seatrial.report.quality_figures import frechet_distance, loss, retrieval_accuracy
 from seatrial.report.routing import expert_imbalance, routing
@@ -28,6 +30,17 @@ MOST_LINES = len(SERIES)
 CLIP = 4.0
 """Intervals that reach further than this many times beyond the points run off the edge; their ends are in words."""
 MARKERS = {"slower": "s", "not_slower": "o", "inconclusive": "D"}
+COMPARED = (
+    "benchmark", "round", "accelerator_family", "accelerators", "subject", "case_id", "submitter", "system",
+    "measured_minutes", "measured_n", "reference_minutes", "reference_n", "ratio", "ratio_low", "ratio_high",
+    "interval_method", "threshold", "standing",
+)  # fmt: skip
+TIMED = (
+    "mark", "case_id", "label", "repeat", "minutes", "low_minutes", "high_minutes", "interval_method", "converged",
+    "repeats",
+)  # fmt: skip
+"""`mark`: a repeat's time, or the median of all that reached their quality or were given up."""
+DOTS = ("case_id", "label", "repeat", "labels", "median", "p05", "p95", "ceiling", "unit")
 WORDS = {"slower": "slower", "not_slower": "not slower", "inconclusive": "not yet known"}
 
 
@@ -76,7 +89,10 @@ def comparison(study: StudyTables) -> Drawing | None:
         for row in rows
     )
     reading = "Left is faster. Each bar spans two one-sided 95 % bounds, with both sides' spread."
-    return Drawing(figure, "Against the median of equivalent published results", reading, caption)
+    data = FigureData(("tables/comparison.csv",), COMPARED, picked(rows, COMPARED))
+    of_medians = n_words((row["reference_n"] for row in rows), "result").removeprefix("n = ").rstrip(".")
+    on = f"{basis(rows, 'measured_n', noun='run')} Medians of {of_medians}."
+    return Drawing(figure, "Against the median of equivalent published results", reading, caption, data, on)
 
 
 def _scale_ratios(ax: Axes, rows: list[Row], threshold: float) -> None:
@@ -135,7 +151,23 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     ax.set(xlabel=f"time to quality, {unit}", ylabel="")
     caption = "; ".join(f"{case_label(study.cases[r['case_id']])}: {w}" for r, w in zip(rows, words, strict=True))
     reading = "A dot is one repeat, the bar the median, the band its interval; beside it how many reached it."
-    return Drawing(figure, "Time to quality by repeat", reading, caption)
+    data = FigureData(("tables/time_to_quality.csv", MEASUREMENTS), TIMED, _timed(study, rows, chosen))
+    return Drawing(figure, "Time to quality by repeat", reading, caption, data, basis(rows))
+
+
+def _timed(study: StudyTables, rows: list[Row], of_repeats: pd.DataFrame) -> list[Row]:
+    """What is drawn of each case: its median with the interval, and every repeat."""
+    drawn_rows = []
+    for row in rows:
+        same = {"case_id": row["case_id"], "label": case_label(study.cases[row["case_id"]])}
+        named = {"mark": "median", "minutes": row["median_minutes"]}
+        drawn_rows.append(same | named | picked([row], TIMED[5:])[0])
+        own = of_repeats[of_repeats["case_id"] == row["case_id"]].sort_values("repeat")
+        drawn_rows += [
+            same | {"mark": "repeat", "repeat": repeat, "minutes": minutes}
+            for repeat, minutes in zip(own["repeat"], own["median"], strict=True)
+        ]
+    return drawn_rows
 
 
 def _time_words(row: Row, scale: float, unit: str) -> str:
@@ -179,7 +211,11 @@ def _dots(study: StudyTables, metric: str, title: str) -> Drawing | None:
     ceiling_words = "The upright bar is the ceiling." if len(ceilings) else "No ceiling is known."
     reading = f"A dot is the median of one repeat and rank, the band its 5th to 95th percentile. {ceiling_words}"
     caption = "; ".join(f"{label}: {word}" for label, word in zip(labels, words, strict=True))
-    return Drawing(figure, title, reading, caption)
+    known = chosen.assign(place=y, label=chosen["case_id"].map(dict(zip(case_ids, labels, strict=True))))
+    ordered = known.sort_values(["place", "repeat", "labels"])
+    data = FigureData((MEASUREMENTS,), DOTS, rows_of(ordered[list(DOTS)]))
+    on = n_words(chosen.groupby("case_id")["repeat"].nunique())
+    return Drawing(figure, title, reading, caption, data, on)
 
 
 def _keys(frame: pd.DataFrame) -> list[tuple[str, str]]:

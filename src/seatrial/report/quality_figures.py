@@ -9,10 +9,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from seatrial.analysis.tables import rows_of
 from seatrial.config.training import External, Training
 from seatrial.config.workload import AnyWorkload
 from seatrial.report.axes import legend_below, new_figure
 from seatrial.report.drawing import Drawing
+from seatrial.report.figure_data import MEASUREMENTS, FigureData, n_words
 from seatrial.report.palette import REFERENCE, SERIES
 from seatrial.report.study_tables import StudyTables, case_label
 from seatrial.report.table import count
@@ -71,7 +73,13 @@ def _by_step(study: StudyTables, quality: str, y_label: str, title: str, log: bo
     reading = "A line is one repeat, a dot one evaluation."
     if len(values) > 1:
         reading += " A dashed line is the target of its colour's case, a grey one that of several."
-    return Drawing(figure, title, reading, caption)
+    rows = [
+        {"case_id": row["case_id"], "label": labels[row["case_id"]], "repeat": row["repeat"], "step": row["step"],
+         quality: row["median"], "target": targets.get(row["case_id"])}
+        for row in rows_of(chosen)
+    ]  # fmt: skip
+    data = FigureData((MEASUREMENTS,), ("case_id", "label", "repeat", "step", quality, "target"), rows)
+    return Drawing(figure, title, reading, caption, data, n_words(chosen.groupby("case_id")["repeat"].nunique()))
 
 
 def _evaluations(study: StudyTables, quality: str) -> tuple[pd.DataFrame, int]:

@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
+from seatrial.analysis.tables import rows_of
 from seatrial.report.axes import WHOLE
 from seatrial.report.drawing import Drawing
+from seatrial.report.figure_data import MEASUREMENTS, FigureData, basis, n_words, picked
 from seatrial.report.palette import GRID, SERIES
 from seatrial.report.step_time import share_span, share_words
 from seatrial.report.study_tables import Row, StudyTables, case_label
@@ -21,6 +23,7 @@ PANELS = {"productive_fraction": "productive fraction", "all_to_all_share": "all
 SHOWN_OTHERWISE = ("workload.experts", "workload.parallelism")
 """Axes that the figure's own axis and the ranks' layout in its legend show."""
 LAYOUT = ("dp", "fsdp", "tp", "ep")
+FILE = "tables/routing.csv"
 MOST_PANELS, PER_LINE = 6, 3
 MOST_LAYERS = len(SERIES)
 BAND = 0.28
@@ -43,7 +46,7 @@ def routing_table(study: StudyTables) -> Table:
         "Tokens of the busiest expert and rank over the mean one's, within a step; under them the same over whole "
         "stretches. All-to-all: share of step time, waiting included. Medians over layers, stretches, repeats"
     )
-    return table("routing", caption, columns, [_cells(study, row) for row in study.routing], "tables/routing.csv")
+    return table("routing", caption, columns, [_cells(study, row) for row in study.routing], FILE)
 
 
 def _cells(study: StudyTables, row: Row) -> list[Cell]:
@@ -93,7 +96,12 @@ def routing(study: StudyTables) -> Drawing | None:
         for row in of_line
     )
     reading = "A point is the median over repeats, the upright band its interval."
-    return Drawing(figure, "Productive fraction and all-to-all, by number of experts", reading, caption)
+    shown = [name for panel in panels for name in (panel, f"{panel}_low", f"{panel}_high")]
+    columns = ("line", "case_id", "experts", *shown, "interval_method", "repeats", "measured")
+    drawn_rows = [row for label, of_line in lines.items() for row in picked(of_line, columns, line=label)]
+    data = FigureData((FILE,), columns, drawn_rows)
+    title = "Productive fraction and all-to-all, by number of experts"
+    return Drawing(figure, title, reading, caption, data, basis(rows, "measured"))
 
 
 def _lines(study: StudyTables, rows: list[Row]) -> dict[str, list[Row]]:
@@ -190,7 +198,11 @@ def expert_imbalance(study: StudyTables) -> Drawing | None:
     figure.legend(handles, labels, loc="outside lower left", ncols=min(len(labels), 4))
     left_out = f"; {count(more, 'more case')} not drawn" if more > 0 else ""
     reading = "The median over repeats of the mean over the steps of a stretch; 1 is even."
-    return Drawing(figure, "Imbalance of experts while training", reading, "; ".join(words) + left_out)
+    drawn_rows = chosen[chosen["case_id"].isin(case_ids) & chosen["layer"].isin(layers)]
+    columns = ("case_id", "layer", "step", "imbalance")
+    data = FigureData((MEASUREMENTS, FILE), columns, rows_of(drawn_rows.rename(columns={"median": "imbalance"})))
+    on = n_words(row["measured"] for row in study.routing if row["case_id"] in case_ids)
+    return Drawing(figure, "Imbalance of experts while training", reading, "; ".join(words) + left_out, data, on)
 
 
 def _titles(study: StudyTables, case_ids: list[str]) -> list[str]:

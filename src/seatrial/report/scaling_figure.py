@@ -20,13 +20,15 @@ from seatrial.reference.names import PUBLISHED_ON
 from seatrial.reference.published import PublishedResult
 from seatrial.reference.scaling import Scaling, ScalingFit
 from seatrial.report.axes import WHOLE, new_figure
-from seatrial.report.figures import Drawing
+from seatrial.report.drawing import Drawing
+from seatrial.report.figure_data import FigureData
 from seatrial.report.labels import Box, Name, Place, Point, place_names
 from seatrial.report.palette import SERIES
 from seatrial.report.svg import settings, to_svg
 from seatrial.report.table import count
 from seatrial.units import format_figure
 
+DRAWN = ("mark", "family", "submitter", "system", "accelerators", "minutes", "exponent")
 HEIGHT = 5.4
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """With SERIES, which has one colour fewer, 42 different marks: form and colour both tell families apart."""
@@ -110,7 +112,24 @@ def scaling_figure(scaling: Scaling) -> Drawing | None:
     words.set_in_layout(False)
     figure.supxlabel(_source(scaling), x=0.01, ha="left", fontsize=NAME_SIZE, linespacing=1.4)
     _mark_and_name(figure, ax, families)
-    return Drawing(figure, title, reading.replace("\n", " "), "; ".join(_in_words(family) for family in families))
+    caption = "; ".join(_in_words(family) for family in families)
+    data = FigureData(("tables/survey_results.csv",), DRAWN, list(_drawn_rows(families)))
+    return Drawing(figure, title, reading.replace("\n", " "), caption, data)
+
+
+def _drawn_rows(families: Sequence[_Family]) -> Iterator[dict[str, object]]:
+    """Every submission, and the two ends of each fit's line."""
+    for family in families:
+        for result in family.results:
+            yield {
+                "mark": "result", "family": family.name, "submitter": result.submitter, "system": result.system,
+                "accelerators": result.accelerators, "minutes": result.minutes,
+            }  # fmt: skip
+        if family.fit is not None:
+            for n in (family.fit.counts[0], family.fit.counts[-1]):
+                minutes = family.fit.minutes_at(n)
+                same = {"mark": "fit", "family": family.name, "exponent": family.fit.exponent}
+                yield same | {"accelerators": n, "minutes": minutes}
 
 
 def _families(scaling: Scaling) -> list[_Family]:

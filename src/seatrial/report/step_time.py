@@ -8,6 +8,7 @@ from matplotlib.ticker import PercentFormatter
 from seatrial.analysis.step_time import PARTS
 from seatrial.report.axes import WHOLE, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing
+from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import REFERENCE, SERIES
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import MULTIPLY, NUMBER, TEXT, Cell, Table, count, ratio_words, table
@@ -178,7 +179,12 @@ def step_time(study: StudyTables) -> Drawing | None:
         for label, row in zip(labels, rows, strict=True)
     )
     reading = "All of a run's time on the training clock and of its checkpoints; evaluations are not in it."
-    return Drawing(figure, "Where the step time goes", reading, caption)
+    shares = tuple(f"{part}_share" for part in PARTS)
+    productive = ("productive_fraction", "productive_low", "productive_high", "interval_method")
+    columns = ("case_id", "label", *shares, *productive, "repeats", "measured")
+    drawn_rows = [picked([row], columns, label=label)[0] for row, label in zip(rows, labels, strict=True)]
+    data = FigureData((FILE,), columns, drawn_rows)
+    return Drawing(figure, "Where the step time goes", reading, caption, data, basis(rows, "measured"))
 
 
 def _has(row: Row, part: str) -> bool:

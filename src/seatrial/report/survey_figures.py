@@ -14,7 +14,8 @@ from seatrial.analysis.survey.rounds import MEDIANS
 from seatrial.reference.published import COLUMNS
 from seatrial.reference.scaling import find_scaling
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
-from seatrial.report.figures import Drawing, Drawn, drawn
+from seatrial.report.drawing import Drawing, Drawn, drawn
+from seatrial.report.figure_data import FigureData, picked
 from seatrial.report.palette import INK, REFERENCE, SERIES
 from seatrial.report.scaling_figure import scaling_figure
 from seatrial.report.survey_cells import hardware
@@ -24,6 +25,9 @@ from seatrial.report.survey_words import MOVED, SAME_ACCELERATORS, size_in_words
 from seatrial.report.table import MULTIPLY, ratio_words
 from seatrial.units import format_figure
 
+SPREAD = (
+    "round", "benchmark", "submitter", "system", "accelerator_family", "accelerators", "minutes", "chip_minutes",
+)  # fmt: skip
 OFFSET = 0.17
 """Of a row's two lines from its middle."""
 
@@ -48,10 +52,12 @@ def spread(survey: SurveyTables) -> Drawing | None:
     rows.sort(key=lambda r: -r["ratio"])
     names = [f"{row['benchmark']}\n{int(row['results'])} results" for row in rows]
     figure, ax = rows_figure(len(rows), names, WHOLE)
+    results: list[Row] = []
     for place, row in enumerate(rows):
         mine = [r for r in survey.results if (r["round"], r["benchmark"]) == (row["round"], row["benchmark"])]
         _strip(ax, place - OFFSET, [r["minutes"] for r in mine], SERIES[0])
         _strip(ax, place + OFFSET, [r["chip_minutes"] for r in mine if r["chip_minutes"]], SERIES[1])
+        results += mine
     ax.set_xscale("log")
     ax.set_xlim(0.9, 1.15 * max(max(row["ratio"], row["chip_ratio"] or 1) for row in rows))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_figure(x, 3)))
@@ -66,8 +72,9 @@ def spread(survey: SurveyTables) -> Drawing | None:
         f"{r['benchmark']}: {ratio_words(r['ratio'])} times in time, {_or_dash(r['chip_ratio'])} per accelerator"
         for r in rows
     )
+    data = FigureData(("tables/survey_results.csv", "tables/survey_spread.csv"), SPREAD, picked(results, SPREAD))
     reading = f"A dot is one published result. {size_in_words(rows)} {cite_rounds(survey, [survey.newest])}"
-    return Drawing(figure, f"Fastest to slowest by benchmark, {survey.newest}", reading, caption)
+    return Drawing(figure, f"Fastest to slowest by benchmark, {survey.newest}", reading, caption, data)
 
 
 def _or_dash(ratio: float | None) -> str:
@@ -146,7 +153,13 @@ def rounds(survey: SurveyTables) -> Drawing | None:
     reading += f" {cite_rounds(survey, [round_ for chain in lines for round_ in chain.rounds])}"
     caption = "; ".join(f"{c.name}: {_path(c)}" for c in moved)
     caption += f"; {len(still)} others stay within {100 * MOVED:g} %" if still else ""
-    return Drawing(figure, SAME_ACCELERATORS, reading, caption)
+    drawn_rows = [
+        {"chain": chain.name, "round": round_, "over_first_round": value}
+        for chain in (*moved, *still)
+        for round_, value in zip(chain.rounds, chain.values, strict=True)
+    ]
+    data = FigureData(("tables/survey_rounds.csv",), ("chain", "round", "over_first_round"), drawn_rows)
+    return Drawing(figure, SAME_ACCELERATORS, reading, caption, data)
 
 
 def _walk(ax: Axes, place: int, chain: Chain) -> None:

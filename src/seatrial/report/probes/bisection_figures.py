@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,11 +11,19 @@ from matplotlib.patches import Rectangle
 
 from seatrial.report.axes import WHOLE, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing
+from seatrial.report.figure_data import MEASUREMENTS, FigureData, basis, n_words, picked
 from seatrial.report.palette import INK, SERIES, SLOWER
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import count, ratio_words
 from seatrial.units import format_figure
 
+Cut = tuple[str, int, str]
+"""Case, scale and name."""
+CUTS = (
+    "mark", "label", "case_id", "scale", "cut", "gbps", "low_gbps", "high_gbps", "interval_method", "full_gbps",
+    "n", "over",
+)  # fmt: skip
+PAIRS = ("panel", "case_id", "scope", "how", "pair", "first", "second", "median_gbps", "slow")
 MOST_ROWS = 40
 MOST_PANELS = 4
 MOST_ENDS = 32
@@ -53,7 +61,24 @@ def draw_cuts(study: StudyTables, rows: Sequence[Row]) -> Drawing | None:
     line = "The other bar is full bisection." if full else "No links are declared, so full bisection is not known."
     reading = f"A dot is one matching of one repeat, the bar the median, the band its interval. {line}"
     caption = "; ".join(f"{label}: {word}".replace("\n", " ") for label, word in zip(labels, words, strict=True))
-    return Drawing(figure, "What crosses each cut", reading, caption)
+    data = FigureData(("tables/bisection.csv", MEASUREMENTS), CUTS, list(_drawn_cuts(rows, labels, dots)))
+    return Drawing(figure, "What crosses each cut", reading, caption, data, _counted(rows))
+
+
+def _counted(rows: Sequence[Row]) -> str:
+    """What n is, and how intervals are made: of some rows n counts matchings or repeats, of others iterations."""
+    overs = list(dict.fromkeys(row["over"] for row in rows if row["n"]))
+    of_each = [n_words((r["n"] for r in rows if r["over"] == over), over.removesuffix("s")) for over in overs]
+    return " ".join([*of_each, basis(rows, "")]).strip()
+
+
+def _drawn_cuts(rows: Sequence[Row], labels: Sequence[str], dots: dict[Cut, list[float]]) -> Iterator[Row]:
+    """Each cut's median with its interval and full bisection, and each of its matchings."""
+    for row, label in zip(rows, labels, strict=True):
+        same = {"label": label.replace("\n", " ")} | picked([row], CUTS[2:5])[0]
+        yield same | {"mark": "median", "gbps": row["median_gbps"]} | picked([row], CUTS[6:])[0]
+        for gbps in dots.get((row["case_id"], row["scale"], row["cut"]), []):
+            yield same | {"mark": "matching", "gbps": gbps}
 
 
 def _cut_label(study: StudyTables, row: Row, several: bool) -> str:
@@ -68,11 +93,11 @@ def _cut_words(row: Row) -> str:
     return words if row["ratio"] is None else f"{words}, {ratio_words(row['ratio'])} of full"
 
 
-def _medians(study: StudyTables) -> dict[tuple[str, int, str], list[float]]:
+def _medians(study: StudyTables) -> dict[Cut, list[float]]:
     """The median of each matching of each completed repeat, by case, scale and cut."""
     frame = study.measurements
     chosen = frame[(frame["metric"] == "bisection.bandwidth") & (frame["outcome"] == "completed")]
-    found: dict[tuple[str, int, str], list[float]] = {}
+    found: dict[Cut, list[float]] = {}
     for case_id, text, median in zip(chosen["case_id"], chosen["labels"], chosen["median"], strict=True):
         labels = json.loads(text)
         also = str(labels.get("also", "")).split()
@@ -107,7 +132,9 @@ def draw_pairs(study: StudyTables, rows: Sequence[Row]) -> Drawing | None:
     left_out = len(panels) - len(shown)
     more = f" {count(left_out, 'more panel')} not drawn." if left_out else ""
     reading = "GB/s one way, medians: the fuller the tone the faster. Slow pairs are in the other colour." + more
-    return Drawing(figure, "Every pair", reading, caption)
+    drawn_rows = [row for title, of_panel in shown.items() for row in picked(of_panel, PAIRS, panel=title)]
+    data = FigureData(("tables/bisection_pairs.csv",), PAIRS, drawn_rows)
+    return Drawing(figure, "Every pair", reading, caption, data, _counted(rows))
 
 
 def _panels(study: StudyTables, rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -10,6 +10,7 @@ from seatrial.analysis.probes import checkpoint_interval as reckoned
 from seatrial.config.probe import Checkpoint
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing, drawn
+from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import INCONCLUSIVE, REFERENCE, SERIES, SLOWER
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.step_time import share_span, share_words
@@ -29,6 +30,10 @@ UNHELD = "not held against {}"
 MOST_ROWS = 40
 CLIP = 2.0
 FILES = "tables/checkpoint"
+DRAWN = (
+    "label", "case_id", "direction", "gbps", "gbps_low", "gbps_high", "interval_method", "ceiling_gbps", "reached",
+    "measured",
+)  # fmt: skip
 NOT_SEEN = (
     "What a write or read reached is what this machine's counters of the device or mount saw of its bytes. A cache "
     "behind the device (of a host below a virtual disk, of a controller, of a server) is beyond what they can see."
@@ -209,7 +214,9 @@ def _bandwidths(study: StudyTables, rows: list[Row]) -> Drawing | None:
         "A point is the median, the bar its interval; one that runs off the edge ends where the table says. "
         "Diamonds reached no storage that was seen."
     )
-    return Drawing(figure, "Checkpoints, GB/s of all ranks", reading, caption)
+    drawn_rows = [picked([row], DRAWN, label=label)[0] for row, label in zip(shown, labels, strict=True)]
+    data = FigureData((f"{FILES}.csv",), DRAWN, drawn_rows)
+    return Drawing(figure, "Checkpoints, GB/s of all ranks", reading, caption, data, basis(shown, "measured"))
 
 
 def _right_end(shown: list[Row]) -> float:

@@ -7,11 +7,18 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from seatrial.report.axes import WHOLE, legend_below, new_figure
 from seatrial.report.drawing import Drawing
+from seatrial.report.figure_data import FigureData, n_words, picked
 from seatrial.report.palette import SERIES
 from seatrial.report.study_tables import Row
 from seatrial.report.table import count
 from seatrial.units import format_bytes, format_figure
 
+FILE = "tables/collective.csv"
+BANDWIDTHS = ("line", "case_id", "size_bytes", "bus_bandwidth", "ceiling", "ceiling_basis", "repeats")
+TIMES = (
+    "mark", "line", "case_id", "size_bytes", "median_seconds", "first_bytes", "last_bytes", "latency_seconds",
+    "seconds_per_byte",
+)  # fmt: skip
 STYLES = ("-", "--", "-.")
 MOST_LINES = len(SERIES) * len(STYLES)
 MOST_TICKS = 8
@@ -46,7 +53,10 @@ def bandwidth_figure(rows: list[Row]) -> Drawing | None:
     legend_below(ax)
     known = any(row["ceiling"] is not None for row in rows)
     reading = f"Median over repeats. {'Dotted: the ceiling.' if known else 'No ceiling is known.'}{_left_out(rows)}"
-    return Drawing(figure, "Collective bus bandwidth by message size", reading, "; ".join(words))
+    drawn_rows = [row for row in rows if row["line"] in lines and row["bus_bandwidth"] is not None]
+    data = FigureData((FILE,), BANDWIDTHS, picked(drawn_rows, BANDWIDTHS))
+    on = n_words(row["repeats"] for row in drawn_rows)
+    return Drawing(figure, "Collective bus bandwidth by message size", reading, "; ".join(words), data, on)
 
 
 def time_figure(rows: list[Row], fits: list[Row]) -> Drawing | None:
@@ -71,7 +81,16 @@ def time_figure(rows: list[Row], fits: list[Row]) -> Drawing | None:
     ax.set(ylabel="time of the slowest rank, µs")
     legend_below(ax)
     reading = f"A dot is a median over repeats, a line latency plus size over bandwidth.{_left_out(rows)}"
-    return Drawing(figure, "Collective time by message size, and what it is fitted by", reading, "; ".join(words))
+    drawn_rows = [
+        {"mark": mark} | row
+        for line in lines
+        for mark, found, columns in (("median", rows, TIMES[1:5]), ("fit", fitted, (TIMES[1], *TIMES[5:])))
+        for row in picked((row for row in found if row["line"] == line), columns)
+    ]
+    data = FigureData((FILE, "tables/collective_fit.csv"), TIMES, drawn_rows)
+    on = n_words(row["repeats"] for row in rows if row["line"] in lines)
+    title = "Collective time by message size, and what it is fitted by"
+    return Drawing(figure, title, reading, "; ".join(words), data, on)
 
 
 def _draw_piece(ax: Axes, fit: Row, place: int) -> None:

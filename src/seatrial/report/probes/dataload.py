@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from seatrial.analysis.probes import dataload as measured
 from seatrial.report.axes import WHOLE, legend_below, new_figure
 from seatrial.report.drawing import Drawing, drawn
+from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import REFERENCE, SERIES
 from seatrial.report.probes.checkpoint import REACHED
 from seatrial.report.probes.section import ProbeSection
@@ -18,6 +19,10 @@ from seatrial.units import format_figure
 
 BAND = 0.2
 """How strongly an interval is drawn."""
+DRAWN = (
+    "line", "case_id", "workers", "samples_per_second", "samples_per_second_low", "samples_per_second_high",
+    "interval_method", "needed_samples_per_second", "needed_basis", "reached", "measured",
+)  # fmt: skip
 STANDING = {"suffices": "suffices", "too_slow": "too slow", "inconclusive": "inconclusive"}
 KINDS = {
     "suffices": "not_slower",
@@ -114,7 +119,9 @@ def _by_workers(study: StudyTables, rows: list[Row]) -> Drawing | None:
         for label, line in lines.items()
     ) + "".join(f"; {format_figure(need)} needed" for need in needs)
     reading = "A point is the median, the band its interval, the dashed line what the training needs."
-    return Drawing(figure, "Samples per second by workers", reading, caption)
+    drawn_rows = [row for label, line in lines.items() for row in picked(line, DRAWN, line=label)]
+    data = FigureData(("tables/dataload.csv",), DRAWN, drawn_rows)
+    return Drawing(figure, "Samples per second by workers", reading, caption, data, basis(known, "measured"))
 
 
 def _table(study: StudyTables, rows: list[Row]) -> Table:

@@ -9,6 +9,7 @@ from seatrial.analysis.probes import gemm
 from seatrial.analysis.probes.devices import ROBUST_Z, SLOWER_BY
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
 from seatrial.report.drawing import Drawing, drawn
+from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import SERIES, SLOWER
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.step_time import share_words
@@ -17,6 +18,10 @@ from seatrial.report.table import MULTIPLY, NUMBER, PROSE, TEXT, Cell, Table, co
 from seatrial.units import format_figure
 
 MOST_FLEETS, MOST_NAMED, MOST_SHAPES = 30, 6, 20
+DRAWN = (
+    "case_id", "experiment", "metric", "work", "host", "place", "device", "value", "unit", "fleet_median", "ratio",
+    "slow", "measured",
+)  # fmt: skip
 METRIC_WORDS = {
     "gemm.throughput": "burst",
     "gemm.best_throughput": "best shape",
@@ -123,7 +128,9 @@ def _dots(study: StudyTables, fleets: list[list[Row]]) -> Drawing | None:
         for place, (label, fleet) in enumerate(zip(labels, shown, strict=True))
     ) + (f"; {count(more, 'more fleet')} not drawn" if more > 0 else "")
     reading = "A dot is a device, the median over repeats; a red diamond is a slow one. At the right the median."
-    return Drawing(figure, "Devices beside their fleets", reading, caption)
+    drawn_rows = [row for fleet in shown for row in picked(fleet, DRAWN)]
+    data = FigureData(("tables/devices.csv",), DRAWN, drawn_rows)
+    return Drawing(figure, "Devices beside their fleets", reading, caption, data, basis(drawn_rows, "measured"))
 
 
 def _product_table(study: StudyTables, rows: list[Row]) -> Table:

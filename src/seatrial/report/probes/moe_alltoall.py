@@ -13,6 +13,7 @@ from seatrial.analysis.probes import moe_alltoall_slope as slopes
 from seatrial.case import Case
 from seatrial.report.axes import WHOLE
 from seatrial.report.drawing import Drawing, drawn
+from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import SERIES
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.step_time import share_words
@@ -23,6 +24,10 @@ from seatrial.units import format_figure
 MS = 1e3
 MB = 1e6
 DIRECTIONS = ("dispatch", "combine")
+DRAWN = (
+    "line", "case_id", "direction", "load", "imbalance", "p50_s", "p50_s_low", "p50_s_high", "p99_s",
+    "interval_method", "measured",
+)  # fmt: skip
 OFF = 0.01
 """A realised Gini that lies further from what was asked is marked."""
 MOST_LINES = len(SERIES)
@@ -228,7 +233,10 @@ def _latency(study: StudyTables, rows: list[Row]) -> Drawing | None:
     reading = (
         "A point is a load; solid p50, dashed p99; the band is p50's 95 % interval. Both axes are logarithmic."
     )
-    return Drawing(figure, "Latency of the experts' all-to-all, by imbalance", reading, "; ".join(words) + more)
+    drawn_rows = [row for name, of_line in lines.items() for row in picked(of_line, DRAWN, line=name)]
+    data = FigureData(("tables/moe_alltoall.csv",), DRAWN, drawn_rows)
+    title, on = "Latency of the experts' all-to-all, by imbalance", basis(drawn_rows, "measured")
+    return Drawing(figure, title, reading, "; ".join(words) + more, data, on)
 
 
 def _lines(study: StudyTables, rows: list[Row]) -> dict[str, list[Row]]:
