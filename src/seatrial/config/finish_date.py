@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from seatrial.config.assumption import Assumption
-from seatrial.config.base import Closed, NonNegativeInt, PositiveInt, Slug
+from seatrial.config.base import Closed, PositiveInt, Slug
 from seatrial.config.time_to_revenue import positive
 from seatrial.errors import FieldMistake
 
@@ -43,7 +43,6 @@ class FinishDate(Closed):
     """Minutes of work between checkpoints; None: the interval that loses least (Daly 2006)."""
     restart_minutes: Assumption
     """From a failure until the run goes on from its last checkpoint."""
-    seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -47,7 +47,9 @@ class System(Closed):
             positive(self.runs_per_week, "runs_per_week")
             return self
         if self.runs_at_once is None:
-            raise FieldMistake("missing", field="runs_at_once", allowed="how many runs go side by side, 1 or more")
+            raise FieldMistake(
+                "nothing says how many runs go side by side", field="runs_at_once", allowed="1 or more"
+            )
         self.runs_at_once.within(1, None, "runs_at_once")
         if self.run_hours is not None:
             positive(self.run_hours, "run_hours")
@@ -90,7 +92,7 @@ class OtherSystem(System):
         if named[0] in ("run_hours", "published_median") and self.queue_hours is None:
             raise FieldMistake("nothing measures its queue", field="queue_hours", allowed="hours, 0 or more")
         if self.name is None and self.results is None:
-            raise FieldMistake("missing", field="name", allowed="text")
+            raise FieldMistake("nothing else names it", field="name", allowed="text")
         return self
 
 
@@ -128,7 +130,7 @@ class TimeToRevenue(Closed):
             if self.against is None:
                 raise FieldMistake("earlier than what?", field="against", allowed="a system to compare with")
         if self.system.is_stated and self.system.name is None and self.system.experiment is None:
-            raise FieldMistake("missing", field="system.name", allowed="text: nothing is measured of it")
+            raise FieldMistake("nothing is measured of it that would name it", field="system.name", allowed="text")
         return self
 
     @property
