@@ -2,7 +2,8 @@
 
 pass          the bound on the bad side still satisfies the criterion
 fail          the bound on the good side already violates it
-inconclusive  neither; says how many repeats would settle it, where that can be known
+inconclusive  neither; says how many repeats would settle it, where that can be known. Also a single repeat with too
+              few samples to show how much they depend on each other; says how many samples it needs
 incomplete    something selected was not measured: missing, failed, unsupported, aborted, not a number, too few
               repeats, no ceiling where a fraction of it is asked for, or nothing selected at all
 no_reference  a ratio to a reference that does not exist
@@ -24,7 +25,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from seatrial.analysis.bounds import NONE_FAILED, Failed, bound_of_repeats, bound_of_samples
+from seatrial.analysis.bounds import (
+    NONE_FAILED,
+    Failed,
+    bound_of_repeats,
+    bound_of_samples,
+    samples_needed,
+    samples_to_settle,
+)
 from seatrial.analysis.power import ratio_repeats_for, repeats_for
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.statistics import (
@@ -48,7 +56,10 @@ PRECEDENCE: tuple[Word, ...] = ("fail", "incomplete", "no_reference", "inconclus
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on one group; figures are None where there are none."""
+    """The verdict on one group; figures are None where there are none.
+
+    `n_needed` counts repeats, or what `needed_of` says: the samples of a single one.
+    """
 
     verdict: Word
     reason: str
@@ -57,6 +68,7 @@ class Judgement:
     high: float | None = None
     n: int = 0
     n_needed: int | None = None
+    needed_of: Literal["repeats", "samples"] = "repeats"
 
 
 def incomplete(reason: str, n: int = 0, n_needed: int | None = None) -> Judgement:
@@ -94,10 +106,10 @@ def judge_values(
         return _too_few(criterion, n)
     if not values:
         return incomplete("not measured", n)
-    basis = f"n = {n} repeats"
     if n == 1:
-        basis = f"n = 1 repeat, interval over its {len(samples)} samples: says nothing about the next run"
-    elif failed.repeats:
+        return _judge_one_repeat(criterion, values[0], samples, unit, among)
+    basis = f"n = {n} repeats"
+    if failed.repeats:
         basis += f", {failed.repeats} failed and count{'s' if failed.repeats == 1 else ''} as the worst"
     middle = median([*values, *([failed.worst] * failed.repeats)])
     assert middle is not None
@@ -106,14 +118,37 @@ def judge_values(
     spread = log_spread(values)
 
     def bound_of(side: Side, confidence: float) -> Bound:
-        if n == 1:
-            return bound_of_samples(samples, side, confidence)
         return bound_of_repeats(values, failed, side, confidence)
 
     def needed(distance: float, confidence: float) -> int | None:
         return None if spread is None else repeats_for(distance, spread, confidence, POWER, n)
 
     return _decide(criterion, middle, bound_of, n, needed, f"{unit}; {basis}", among)
+
+
+def _judge_one_repeat(
+    criterion: Criterion, value: float, samples: Sequence[float], unit: str, among: int
+) -> Judgement:
+    """Judge a single repeat on its samples, where they are enough to show how much they depend on each other."""
+    least, found = samples_needed(samples), len(samples)
+    figure = f"median {format_figure(value)} {unit}; n = 1 repeat"
+    if found < 2:
+        reason = f"{figure}; no interval: one value does not show its spread; 2 repeats are the least"
+        return Judgement("inconclusive", reason, value, n=1, n_needed=2)
+    if found < least:
+        why = f"its {found} samples are too few to show how much they depend on each other"
+        reason = f"{figure}; no interval: {why}; about {least} samples, or 2 repeats, are the least"
+        return Judgement("inconclusive", reason, value, n=1, n_needed=least, needed_of="samples")
+
+    def bound_of(side: Side, confidence: float) -> Bound:
+        return bound_of_samples(samples, side, confidence)
+
+    def needed(distance: float, confidence: float) -> int | None:
+        return samples_to_settle(samples, distance, confidence, POWER)
+
+    basis = f"n = 1 repeat, interval over its {found} samples: says nothing about the next run"
+    judged = _decide(criterion, value, bound_of, 1, needed, f"{unit}; {basis}", among, "samples")
+    return replace(judged, needed_of="samples") if judged.n_needed else judged
 
 
 def judge_reached(
@@ -207,8 +242,10 @@ def _decide(
     needed: Callable[[float, float], int | None],
     basis: str,
     among: int,
+    counted: str = "repeats",
 ) -> Judgement:
-    """The verdict by the bounds; `needed` tells how many repeats settle a distance (of logs) at a confidence."""
+    """The verdict by the bounds; `needed` tells how many repeats (`counted`) settle a distance (of logs) at a
+    confidence."""
     bound, at_most = criterion.required, criterion.at_most is not None
     low, high = bound_of("lower", criterion.confidence), bound_of("upper", criterion.confidence)
     safe, other = (high, low) if at_most else (low, high)
@@ -233,9 +270,9 @@ def _decide(
     if middle > 0 and bound > 0:
         most = needed(abs(math.log(bound / middle)), _strict(criterion, among))
     more = (
-        f"about {most} repeats would settle it in 4 of 5 studies, were this the truth"
+        f"about {most} {counted} would settle it in 4 of 5 studies, were this the truth"
         if most
-        else "how many repeats would settle it is not known"
+        else f"how many {counted} would settle it is not known"
     )
     return Judgement("inconclusive", f"{found}; {span}; {more}", *figures, n_needed=most)
 

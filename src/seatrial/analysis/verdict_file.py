@@ -37,6 +37,8 @@ class VerdictEntry(Closed):
     required: float
     n: NonNegativeInt
     n_needed: NonNegativeInt | None
+    needed_of: Literal["repeats", "samples"] = "repeats"
+    """What `n_needed` counts: `samples` where a single repeat is too short."""
     reason: str = Field(min_length=1)
     bound: Literal["at_least", "at_most"]
     unit: str

@@ -78,5 +78,6 @@ def _as_json(criterion: Criterion, judgement: Judgement) -> Verdict:
         "high": judgement.high,
         "n": judgement.n,
         "n_needed": judgement.n_needed,
+        "needed_of": judgement.needed_of,
         "reason": judgement.reason,
     }

@@ -32,6 +32,7 @@ class Criterion(Closed):
     """An agreed value in the metric's unit, with its source; only with `unit_of: reference`."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     minimum_repeats: PositiveInt = 1
+    """One repeat is judged only where its samples are enough to show how much they depend on each other."""
     noise: Threshold | None = None
     """The expected run-to-run coefficient of variation with its source; None: what the study or the published
     results say of it."""

@@ -22,6 +22,8 @@ from seatrial.analysis.statistics.medians import (
 from seatrial.analysis.statistics.screening import benjamini_hochberg, robust_z
 from seatrial.analysis.statistics.series import (
     autocorrelation,
+    autocorrelation_time,
+    autocorrelation_time_error,
     block_bootstrap_interval,
     integrated_autocorrelation_time,
 )
@@ -41,6 +43,8 @@ __all__ = [
     "RatioTest",
     "Side",
     "autocorrelation",
+    "autocorrelation_time",
+    "autocorrelation_time_error",
     "benjamini_hochberg",
     "block_bootstrap_interval",
     "compare_paired",

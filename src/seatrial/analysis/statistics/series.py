@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,20 +42,41 @@ def autocorrelation(values: Sequence[float]) -> NDArray[np.float64] | None:
     return np.asarray(sums / sums[0], dtype=float).round(DIGITS)
 
 
-def integrated_autocorrelation_time(values: Sequence[float]) -> float | None:
+class AutocorrelationTime(NamedTuple):
+    """An integrated autocorrelation time and its standard error, in samples."""
+
+    value: float
+    error: float
+
+
+def autocorrelation_time(values: Sequence[float]) -> AutocorrelationTime | None:
     """1 + 2 sum of the autocorrelations, in samples: that many neighbours tell about as much as one alone.
 
-    Sokal's window: the sum ends at the first lag of at least WINDOW times the value so far. What is lost because
+    Sokal's window: the sum ends at the first lag W of at least WINDOW times the value so far. What is lost because
     the mean is estimated from the same series is added (Wolff 2004, eq. 49). At least 1: a series that alternates
-    is not taken for more than it has. None as with `autocorrelation`.
+    is not taken for more than it has. The error is sqrt(2 (2 W + 1) / n) of the value (Madras and Sokal 1988).
+    None as with `autocorrelation`.
     """
     rho = autocorrelation(values)
     if rho is None:
         return None
+    n = len(rho)
     times = 2 * np.cumsum(rho) - 1
-    enough = np.arange(len(rho)) >= WINDOW * times
-    last = int(np.argmax(enough)) if enough.any() else len(rho) - 1
-    return max(1.0, float(times[last]) * (1 + (2 * last + 1) / len(rho)))
+    enough = np.arange(n) >= WINDOW * times
+    last = int(np.argmax(enough)) if enough.any() else n - 1
+    value = max(1.0, float(times[last]) * (1 + (2 * last + 1) / n))
+    return AutocorrelationTime(value, value * math.sqrt(2 * (2 * last + 1) / n))
+
+
+def autocorrelation_time_error(time: float, n: int) -> float:
+    """The relative standard error that an integrated autocorrelation time of `time` has in a series of `n`."""
+    return math.sqrt(2 * (2 * math.ceil(WINDOW * time) + 1) / n)
+
+
+def integrated_autocorrelation_time(values: Sequence[float]) -> float | None:
+    """The value of `autocorrelation_time` alone."""
+    found = autocorrelation_time(values)
+    return None if found is None else found.value
 
 
 def block_bootstrap_interval(
