@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator, model_validator
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from seatrial.config.base import Closed
 from seatrial.errors import FieldMistake
 from seatrial.units import parse_month
+
+
+def _dated(value: object) -> str:
+    text = str(value)
+    try:
+        parse_month(text)
+    except ValueError as problem:
+        raise FieldMistake(str(problem), value=text, allowed="YYYY, YYYY-MM or YYYY-MM-DD") from None
+    return text
+
+
+AsOf = Annotated[str, BeforeValidator(_dated)]
+"""The year, month or day for which a figure holds."""
 
 
 class Assumption(Closed):
@@ -19,18 +34,8 @@ class Assumption(Closed):
     value: float
     low: float | None = None
     high: float | None = None
-    as_of: str
+    as_of: AsOf
     source: str = Field(min_length=1)
-
-    @field_validator("as_of", mode="before")
-    @classmethod
-    def _dated(cls, value: object) -> str:
-        text = str(value)
-        try:
-            parse_month(text)
-        except ValueError as problem:
-            raise FieldMistake(str(problem), value=text, allowed="YYYY, YYYY-MM or YYYY-MM-DD") from None
-        return text
 
     @model_validator(mode="after")
     def _ordered(self) -> Assumption:

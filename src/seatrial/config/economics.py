@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from seatrial.config.assumption import Assumption
+from seatrial.config.assumption import AsOf, Assumption
 from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
 from seatrial.config.finish_date import FinishDate
 from seatrial.config.procurement import Procurement
@@ -84,15 +84,22 @@ class Own(Closed):
         return self
 
 
+class Offer(Closed):
+    """What renting an accelerator costs."""
+
+    price: Price
+    """Of an accelerator-hour."""
+    paid_hours: Literal["used", "all"]
+    """Which hours are paid: those in which an accelerator is used (on demand), or all of the term (reserved)."""
+
+
 class Cloud(Closed):
     """Renting the same number of accelerators."""
 
     months: PositiveFloat
     """For how long they are rented."""
-    offers: Annotated[dict[Slug, Price], Field(min_length=1)]
-    """The price of an accelerator-hour, by offer; a decision takes all of them one by one."""
-    paid_hours: Literal["all", "used"] = "all"
-    """Whether all hours of the term are paid (reserved), or only those in which an accelerator is used."""
+    offers: Annotated[dict[Slug, Offer], Field(min_length=1)]
+    """Each is compared with owning by itself."""
 
 
 class Budget(Closed):
@@ -102,7 +109,7 @@ class Budget(Closed):
     currency: str = "USD"
     source: str = Field(min_length=1)
     """Who set it."""
-    as_of: str
+    as_of: AsOf
 
 
 class Economics(Closed):
@@ -133,6 +140,16 @@ class Economics(Closed):
             raise ValueError(
                 f"all prices of a study must be in one currency (no rate of exchange is known); found: "
                 f"{', '.join(currencies)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _both_sides(self) -> Economics:
+        if self.cloud is not None and self.own is None:
+            raise FieldMistake(
+                "renting is compared with owning, and nothing says what owning costs",
+                field="own",
+                allowed="what owning costs (economics.own), or no cloud",
             )
         return self
 

@@ -15,6 +15,7 @@ from seatrial.config.noise_bands import NoiseBands
 from seatrial.config.survey import Survey
 from seatrial.config.target import Price, Target
 from seatrial.config.workload import AnyWorkload
+from seatrial.errors import FieldMistake
 
 
 class Sweep(Closed):
@@ -95,6 +96,16 @@ class Study(Closed):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"criteria must have different names; twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _size_of_what_is_owned(self) -> Study:
+        if self.economics.own is not None and not (self.economics.accelerators or self.target.accelerators):
+            raise FieldMistake(
+                f"how many accelerators are owned is not stated, and target {self.target.name} has none",
+                field="economics.accelerators",
+                allowed="a value >= 1, or a target with accelerators",
+            )
         return self
 
     @property
