@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seatrial.case import Case
 from seatrial.config.criterion import Criterion
 from seatrial.config.metrics import METRICS
 from seatrial.config.probe import Probe
@@ -20,14 +21,19 @@ def check_plan(plan: Plan) -> None:
     Paths must be visible from where the study is planned: the project's folder is on the ranks' file system.
     """
     for case in plan.cases:
-        if isinstance(case.workload, Training):
-            check_training(plan, case, case.workload)
-        if isinstance(case.workload, Probe):
-            check_probe(plan, case, case.workload)
-        check_tools(plan, case)
+        check_case(plan, case)
     for number, criterion in enumerate(plan.study.criteria):
         _check_criterion(plan, criterion, f"criteria.{number}")
     check_references(plan.study, plan.file_of)
+
+
+def check_case(plan: Plan, case: Case) -> None:
+    """Raise ConfigError for what no run of this case can mend."""
+    if isinstance(case.workload, Training):
+        check_training(plan, case, case.workload)
+    if isinstance(case.workload, Probe):
+        check_probe(plan, case, case.workload)
+    check_tools(plan, case)
 
 
 def _check_criterion(plan: Plan, criterion: Criterion, key: str) -> None:

@@ -46,11 +46,11 @@ def _is_here(target: Target) -> bool:
 
 
 def _absent(cases: Iterable[Case]) -> list[tuple[str, str]]:
-    named = [folder for case in cases for folder in _folders(case)]
+    named = [folder for case in cases for folder in folders_of(case)]
     return [(key, name) for key, name in named if not Path(name).expanduser().is_dir()]
 
 
-def _folders(case: Case) -> list[tuple[str, str]]:
+def folders_of(case: Case) -> list[tuple[str, str]]:
     """Keys and paths of the folders that a case's probe needs; a storage without a path is refused elsewhere."""
     work, place = case.workload, f"experiments.{case.experiment}.workload"
     if isinstance(work, Checkpoint):

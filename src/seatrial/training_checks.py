@@ -122,11 +122,11 @@ def _text_files(dataset: StdlibDataset | TextDataset) -> list[Path]:
 
 
 def _check_model(plan: Plan, place: str, model: AnyModel) -> None:
-    if isinstance(model, PretrainedModel | ConfiguredModel) and model.name is not None and _is_path(model.name):
+    if isinstance(model, PretrainedModel | ConfiguredModel) and model.name is not None and is_path(model.name):
         _must_exist(plan, f"{place}.name", model.name)
-    if isinstance(model, PretrainedModel) and model.gguf_file is not None and _is_path(model.name):
+    if isinstance(model, PretrainedModel) and model.gguf_file is not None and is_path(model.name):
         _must_exist(plan, f"{place}.gguf_file", str(Path(model.name) / model.gguf_file))
-    if isinstance(model, ConfiguredModel) and model.tokenizer is not None and _is_path(model.tokenizer):
+    if isinstance(model, ConfiguredModel) and model.tokenizer is not None and is_path(model.tokenizer):
         _must_exist(plan, f"{place}.tokenizer", model.tokenizer)
     if isinstance(model, PackagedModel):
         try:
@@ -156,7 +156,7 @@ def _check_dataset(plan: Plan, place: str, dataset: AnyDataset) -> None:
         _must_exist(plan, f"{place}.name", dataset.name)
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
     """Whether a model's name can only be a folder, and none of the hub's."""
     return name.startswith(("/", "./", "../", "~"))
 

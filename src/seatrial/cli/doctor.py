@@ -1,0 +1,123 @@
+"""`seatrial doctor`: what this machine or cluster lacks for a study, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.errors import ConfigError, UnreadableFile
+
+if TYPE_CHECKING:
+    from seatrial.doctor.limits import Limits
+
+WIDEST = 180
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `doctor`."""
+    parser = commands.add_parser(
+        "doctor",
+        help="what this machine or cluster lacks for a study, and what to do; exit code 1 where something lacks",
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="KEY=VALUE", help="as of `seatrial plan`; none: this machine by itself"
+    )
+    parser.add_argument("--conf", type=Path, default=Path("conf"), help="configuration folder (default: conf)")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    parser.add_argument(
+        "--submitit-folder",
+        type=Path,
+        default=Path(".snakemake/submitit"),
+        metavar="DIR",
+        help="the executor's folder",
+    )
+    parser.add_argument(
+        "--nodes", type=_whole, default=2, metavar="N", help="look on so many nodes with srun (default 2; 0: none)"
+    )
+    parser.add_argument(
+        "--seconds", type=_seconds, default=20.0, metavar="S", help="how long each program may take to answer (20)"
+    )
+    parser.add_argument(
+        "--write-mb",
+        type=_whole,
+        default=64,
+        metavar="MB",
+        help="MB written to each folder and removed (default 64)",
+    )
+    parser.add_argument("--limits", type=Path, metavar="LIMITS.yaml", help="rules of thumb other than the usual")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from seatrial.doctor.examine import Settings, examine, exit_code
+    from seatrial.doctor.text import as_json, plain_lines, print_table
+
+    plan = None
+    limits = _limits(arguments.limits)
+    if arguments.words:
+        from seatrial.plan import make_plan
+
+        plan = make_plan(arguments.words, arguments.conf)
+    checks = examine(
+        plan,
+        Settings(
+            results=arguments.results,
+            submitit=arguments.submitit_folder,
+            nodes=arguments.nodes,
+            seconds=arguments.seconds,
+            write_mb=arguments.write_mb,
+            limits=limits,
+        ),
+    )
+    if arguments.json:
+        print(as_json(checks))
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        console.width = min(console.width, WIDEST)
+        print_table(checks, console)
+    else:
+        print("\n".join(plain_lines(checks)))
+    return exit_code(checks)
+
+
+def _limits(path: Path | None) -> Limits:
+    """The usual rules, or those of a YAML file: {open_files: {value: 65536, source: what our site sets}}."""
+    import yaml
+    from pydantic import ValidationError
+
+    from seatrial.config.base import first_mistake
+    from seatrial.doctor.limits import Limits
+
+    if path is None:
+        return Limits()
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise UnreadableFile(path, " ".join(str(problem).split())) from None
+    try:
+        return Limits.model_validate({} if said is None else said)
+    except ValidationError as problem:
+        raise ConfigError(first_mistake(problem), file=path, key="--limits", allowed=Limits.model_fields) from None
+
+
+def _whole(text: str) -> int:
+    """A whole number of 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    """More than no time, and a number."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
