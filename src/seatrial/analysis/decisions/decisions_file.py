@@ -10,13 +10,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from seatrial.analysis.decisions.basis import Basis, read_basis
 from seatrial.analysis.decisions.decision import Decision
+from seatrial.analysis.decisions.own_or_cloud import own_or_cloud
 from seatrial.analysis.decisions.time_to_revenue import time_to_revenue
 from seatrial.config.base import first_mistake
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths, write_text
 
 REMEDY = "`seatrial analyse` makes it again"
-DECIDERS: tuple[Callable[[Basis], list[Decision]], ...] = (time_to_revenue,)
+DECIDERS: tuple[Callable[[Basis], list[Decision]], ...] = (
+    own_or_cloud,
+    time_to_revenue,
+)
 """What is decided, in the order of the file: each returns nothing where the study does not ask for it."""
 
 
