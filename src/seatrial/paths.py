@@ -221,6 +221,11 @@ class StudyPaths:
     def lock(self) -> Path:
         return self.root / ".lock"
 
+    @property
+    def kept_records(self) -> Path:
+        """What was read of the records; whoever finds it gone reads them again."""
+        return self.root / ".kept_records.npz"
+
 
 def series_file(record: Path) -> Path:
     """Where the long series of a record lie."""

@@ -14,6 +14,7 @@ from seatrial.analysis.findings.findings_file import findings
 from seatrial.analysis.inputs import read_plan
 from seatrial.analysis.nodes import nodes
 from seatrial.analysis.noise import noise
+from seatrial.analysis.once import reading_once
 from seatrial.analysis.probes.tables import probe_tables
 from seatrial.analysis.routing import routing
 from seatrial.analysis.step_time import step_time
@@ -25,6 +26,7 @@ from seatrial.paths import StudyPaths
 from seatrial.reference.published import add_tables
 
 
+@reading_once()
 def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
     """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, findings.json, verdicts.json,
     junit.xml and decisions.json, emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from seatrial.analysis.attempts import Attempts, Cause, cause, node_names, read_attempts
+from seatrial.analysis.columns import taken
 from seatrial.analysis.inputs import is_ingested, read_cases, read_plan
-from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, read_csv, rows_of, write_csv
+from seatrial.analysis.kept import Place
+from seatrial.analysis.measurement_table import MEASUREMENT_FIELDS, Origin, summary, write_measurements
+from seatrial.analysis.once import is_reading_once, once, reading_once
+from seatrial.analysis.study_records import read_records
+from seatrial.analysis.tables import axis_names, canonical_json, read_csv, rows_of, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import HandedOver
 from seatrial.errors import UnreadableFile
-from seatrial.paths import StudyPaths, written_aside
-from seatrial.record import Measurement, Record
+from seatrial.paths import StudyPaths
+from seatrial.record import Record
+
+__all__ = [
+    "MEASUREMENT_FIELDS",
+    "REPEAT_COLUMNS",
+    "Repeat",
+    "collect",
+    "outcome_lines",
+    "read_record",
+    "read_repeat",
+    "read_repeats",
+    "summary",
+]
 
 REPEAT_COLUMNS = (
     "study",
@@ -41,28 +53,6 @@ REPEAT_COLUMNS = (
     "log",
     "axes",
 )
-MEASUREMENT_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("study", pa.string()),
-    ("target", pa.string()),
-    ("experiment", pa.string()),
-    ("workload", pa.string()),
-    ("case_id", pa.string()),
-    ("repeat", pa.int64()),
-    ("outcome", pa.string()),
-    ("metric", pa.string()),
-    ("labels", pa.string()),
-    ("unit", pa.string()),
-    ("direction", pa.string()),
-    ("n", pa.int64()),
-    ("median", pa.float64()),
-    ("p05", pa.float64()),
-    ("p95", pa.float64()),
-    ("min", pa.float64()),
-    ("max", pa.float64()),
-    ("ceiling", pa.float64()),
-    ("ceiling_basis", pa.string()),
-    ("fraction_of_ceiling", pa.float64()),
-)
 
 
 @dataclass(frozen=True)
@@ -76,24 +66,30 @@ class Repeat:
     attempts: Attempts | None
 
 
-def collect(paths: StudyPaths) -> list[dict[str, Any]]:
+def collect(paths: StudyPaths, trust: bool = True) -> list[dict[str, Any]]:
     """Write both tables; the rows of repeats.csv. A record that is absent, truncated or foreign is `missing`.
 
-    Raises UnreadableFile where study.json or a case file cannot be read.
+    A record that stays as it was is read once: what was read is kept beside the study. Without `trust` all are
+    read, and nothing is kept. Raises UnreadableFile where study.json or a case file cannot be read.
     """
-    plan = read_plan(paths)
-    cases = read_cases(paths, plan)
-    names = axis_names(case.axes for case in cases)
-    rows: list[dict[str, Any]] = []
-    measured: list[dict[str, Any]] = []
-    for case in cases:
-        for number in range(case.repeats):
-            repeat = read_repeat(paths, case, number)
-            rows.append(_repeat_row(paths, repeat))
-            if repeat.record is not None:
-                measured += _measurement_rows(repeat.record, case, names)
-    _write_measurements(paths.measurements, measured, names)
-    write_csv(paths.repeats, REPEAT_COLUMNS, rows)
+    with reading_once():
+        cases = read_cases(paths, read_plan(paths))
+        names = axis_names(case.axes for case in cases)
+        records = once(_records_key(paths), lambda: read_records(paths, trust))
+        rows: list[dict[str, Any]] = []
+        numbers: list[int] = []
+        origins: list[Origin] = []
+        for case in cases:
+            for number in range(case.repeats):
+                repeat = read_repeat(paths, case, number, ())
+                rows.append(_repeat_row(paths, repeat))
+                if repeat.record is not None:
+                    numbers.append(records.numbers[case.case_id, number])
+                    origins.append(Origin(case, number, repeat.record.outcome))
+        write_measurements(paths.measurements, taken(records.columns, numbers), origins, names)
+        write_csv(paths.repeats, REPEAT_COLUMNS, rows)
+        if trust:
+            records.keep(paths)
     return rows
 
 
@@ -118,23 +114,57 @@ def outcome_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def read_repeat(paths: StudyPaths, case: Case, number: int) -> Repeat:
-    """One repeat with its record, unless that is absent, unreadable or another repeat's."""
+def read_repeat(paths: StudyPaths, case: Case, number: int, metrics: Collection[str] | None = None) -> Repeat:
+    """One repeat with its record, unless that is absent, unreadable or another repeat's.
+
+    Of the measurements only those of `metrics`, where these are named: who wants few does not wait for all.
+    """
+    record, problem = _read(paths, case, number, metrics)
+    return Repeat(case, number, record, problem, read_attempts(paths.attempts(case.case_id, number)))
+
+
+def read_record(
+    paths: StudyPaths, case: Case, number: int, metrics: Collection[str] | None = None
+) -> Record | None:
+    """The record of a repeat as `read_repeat` gives it."""
+    return _read(paths, case, number, metrics)[0]
+
+
+def _read(
+    paths: StudyPaths, case: Case, number: int, metrics: Collection[str] | None
+) -> tuple[Record | None, str | None]:
+    """The record of a repeat, or what is wrong with the file at its place; neither where there is none."""
     path = paths.record(case.case_id, number)
-    attempts = read_attempts(paths.attempts(case.case_id, number))
-    if not path.exists():
-        return Repeat(case, number, None, None, attempts)
     try:
-        record = Record.read(path)
+        record = _record_at(paths, path, (case.case_id, number), metrics)
     except UnreadableFile as unreadable:
         first = unreadable.problem.splitlines()[0]
         file = Path(unreadable.file).relative_to(paths.root)
-        return Repeat(case, number, None, f"cannot read {file}: {first}", attempts)
-    problem = _foreign(record, case, number)
+        return None, f"cannot read {file}: {first}"
+    problem = None if record is None else _foreign(record, case, number)
     if problem:
-        name = path.relative_to(paths.root)
-        return Repeat(case, number, None, f"{name} is not this repeat's record: {problem}", attempts)
-    return Repeat(case, number, record, None, attempts)
+        return None, f"{path.relative_to(paths.root)} is not this repeat's record: {problem}"
+    return record, None
+
+
+def _record_at(paths: StudyPaths, path: Path, place: Place, metrics: Collection[str] | None) -> Record | None:
+    """The record in a file, or None where there is no file. In a stage all records are read at once."""
+    if is_reading_once():
+        known = once(_records_key(paths), lambda: read_records(paths))
+        if place in known.problems:
+            raise UnreadableFile(*known.problems[place])
+        # what comes into being while a stage runs is the next one's
+        return known.columns.record(known.numbers[place], metrics) if place in known.numbers else None
+    if not path.exists():
+        return None
+    record = Record.read(path)
+    if metrics is None:
+        return record
+    return record.model_copy(update={"measurements": [m for m in record.measurements if m.metric in metrics]})
+
+
+def _records_key(paths: StudyPaths) -> tuple[str, Path]:
+    return "records", paths.root
 
 
 def _foreign(record: Record, case: Case, number: int) -> str | None:
@@ -214,82 +244,3 @@ def _hosts(record: Record) -> str:
         return node_names(hosts)
     names = [host.get("name") or host.get("hostname") if isinstance(host, dict) else host for host in hosts]
     return ",".join(dict.fromkeys(str(name) for name in names if name))
-
-
-def _measurement_rows(record: Record, case: Case, names: Iterable[str]) -> list[dict[str, Any]]:
-    fixed = {
-        "study": record.study,
-        "target": record.target,
-        "experiment": case.experiment,
-        "workload": record.workload,
-        "case_id": record.case_id,
-        "repeat": record.repeat,
-        "outcome": record.outcome,
-        **axis_columns(case.axes, names),
-    }
-    rows = [
-        fixed
-        | {
-            "metric": m.metric,
-            "labels": canonical_json(m.labels),
-            "unit": m.unit,
-            "direction": m.direction,
-            "ceiling": m.ceiling,
-            "ceiling_basis": m.ceiling_basis,
-            **summary(m),
-        }
-        for m in record.measurements
-    ]
-    return sorted(rows, key=lambda row: (row["metric"], row["labels"]))
-
-
-def summary(m: Measurement) -> dict[str, float | int | None]:
-    """Count, median, quantiles, extremes and fraction of the ceiling of a measurement's samples.
-
-    The fraction is median / ceiling where higher is better and ceiling / median where lower is. A sample that
-    is not finite leaves no statistics: every one is NaN.
-    """
-    values = np.asarray(m.samples, dtype=np.float64)
-    if not np.isfinite(values).all():
-        names = ("median", "p05", "p95", "min", "max", "fraction_of_ceiling")
-        return {"n": len(values), **dict.fromkeys(names, math.nan)}
-    p05, middle, p95 = (float(q) for q in np.percentile(values, (5, 50, 95)))
-    fraction = None
-    if m.ceiling is not None:
-        if m.direction == "higher":
-            fraction = middle / m.ceiling
-        elif middle > 0:
-            fraction = m.ceiling / middle
-    return {
-        "n": len(values),
-        "median": middle,
-        "p05": p05,
-        "p95": p95,
-        "min": float(values.min()),
-        "max": float(values.max()),
-        "fraction_of_ceiling": fraction,
-    }
-
-
-def _write_measurements(path: Path, rows: list[dict[str, Any]], names: Iterable[str]) -> None:
-    fields = [pa.field(name, kind) for name, kind in MEASUREMENT_FIELDS]
-    arrays = [pa.array([row.get(f.name) for row in rows], f.type) for f in fields]
-    for name in names:
-        column = _axis_array([row[AXIS + name] for row in rows])
-        fields.append(pa.field(AXIS + name, column.type))
-        arrays.append(column)
-    with written_aside(path) as aside:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), aside)
-
-
-def _axis_array(values: list[Any]) -> pa.Array:
-    """Whole numbers, numbers or truth values where all are; else text."""
-    present = [v for v in values if v is not None]
-    kinds = {type(v) for v in present}
-    if kinds == {bool}:
-        return pa.array(values, pa.bool_())
-    if kinds == {int}:
-        return pa.array(values, pa.int64())
-    if kinds and kinds <= {int, float}:
-        return pa.array([None if v is None else float(v) for v in values], pa.float64())
-    return pa.array([v if v is None or isinstance(v, str) else canonical_json(v) for v in values], pa.string())

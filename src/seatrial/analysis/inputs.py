@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from seatrial.analysis.once import once
 from seatrial.case import Case
 from seatrial.config.base import Closed, first_mistake
 from seatrial.config.ingested import HandedOver, MlperfLogs
@@ -42,7 +44,10 @@ def read_plan(paths: StudyPaths) -> PlannedStudy:
 
     Raises UnreadableFile where it is absent, truncated or foreign.
     """
-    path = paths.study
+    return once(("plan", paths.study), lambda: _read_plan(paths.study))
+
+
+def _read_plan(path: Path) -> PlannedStudy:
     try:
         return PlannedStudy.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as problem:
@@ -56,7 +61,8 @@ def read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
 
     Raises UnreadableFile where a case file is absent, foreign or edited: without it nothing says what was planned.
     """
-    return [Case.read(paths.case(case_id)) for case_id in plan.cases]
+    key = "cases", paths.cases, tuple(plan.cases)
+    return list(once(key, lambda: [Case.read(paths.case(case_id)) for case_id in plan.cases]))
 
 
 def is_training(case: Case) -> bool:

@@ -42,7 +42,7 @@ def recompute(bundled: Path, again: Path, environment: Path) -> Recomputed:
     paged = any(name.startswith(PAGE) for name in there)
     try:
         paths = StudyPaths(again)
-        collect(paths)
+        collect(paths, trust=False)
         analyse(paths)
         for name in OF_AN_EARLIER_STUDY:
             _copy(bundled / name, again / name)

@@ -1,0 +1,198 @@
+"""Many records as columns: a million measurements go into memory, a file and another process, and soon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.config.metrics import METRICS
+from seatrial.record import Measurement, Record
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+NONE = -1
+"""Stands for None among numbers that are never negative."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Records, their measurements one after another, and the samples of those; codes stand for `texts`.
+
+    Unit and direction are not here: they are the metric's, which reading has checked.
+    """
+
+    texts: list[str]
+    heads: list[str]
+    """[records]: JSON of all but the measurements."""
+    rows: Ints
+    """[records]: how many measurements each has."""
+    metric: Ints
+    """[measurements]: a code; so are `labels` (JSON in the record's own order), `basis` and `samples_file`."""
+    labels: Ints
+    basis: Ints
+    samples_file: Ints
+    ceiling: Floats
+    """[measurements]: NaN where there is none."""
+    series: Ints
+    series_samples: Ints
+    counts: Ints
+    """[measurements]: how many samples each has."""
+    samples: Floats
+
+    @cached_property
+    def row_ends(self) -> Ints:
+        """[records + 1]: where the measurements of each record begin, and where the last one's end."""
+        return _ends(self.rows)
+
+    @cached_property
+    def sample_ends(self) -> Ints:
+        """[measurements + 1]: where the samples of each measurement begin, and where the last one's end."""
+        return _ends(self.counts)
+
+    def record(self, number: int, metrics: Collection[str] | None = None) -> Record:
+        """One record as it was read, with all its measurements, or with those of `metrics` alone.
+
+        Equal parts are shared between the records that are given: they must not be changed.
+        """
+        content = json.loads(self.heads[number])
+        digest = content.pop("series_sha256")  # a record without its series would not be taken with it
+        first, last = int(self.row_ends[number]), int(self.row_ends[number + 1])
+        measured = [self._measurement(row) for row in self._wanted(first, last, metrics)]
+        found = Record.model_validate(content)
+        return found.model_copy(update={"measurements": measured, "series_sha256": digest})
+
+    def _wanted(self, first: int, last: int, metrics: Collection[str] | None) -> Iterable[int]:
+        if metrics is None:
+            return range(first, last)
+        if not metrics:
+            return ()
+        codes = self._codes_of(frozenset(metrics))
+        return [row for row, code in enumerate(self.metric[first:last].tolist(), first) if code in codes]
+
+    def _codes_of(self, metrics: frozenset[str]) -> frozenset[int]:
+        known = self._known_codes
+        if metrics not in known:
+            known[metrics] = frozenset(code for code, text in enumerate(self.texts) if text in metrics)
+        return known[metrics]
+
+    @cached_property
+    def _known_codes(self) -> dict[frozenset[str], frozenset[int]]:
+        return {}
+
+    @cached_property
+    def _known_labels(self) -> dict[int, dict[str, Any]]:
+        return {}
+
+    def _measurement(self, row: int) -> Measurement:
+        metric, code, basis, file, series, length = (
+            int(column[row])
+            for column in (self.metric, self.labels, self.basis, self.samples_file, self.series, self.series_samples)
+        )
+        labels = self._known_labels.get(code)
+        if labels is None:
+            labels = self._known_labels[code] = json.loads(self.texts[code])
+        known = METRICS[self.texts[metric]]
+        return Measurement.model_construct(
+            metric=self.texts[metric],
+            labels=labels,
+            unit=known.unit,
+            direction=known.direction,
+            samples=self.samples[self.sample_ends[row] : self.sample_ends[row + 1]].tolist(),
+            samples_file=None if file == NONE else self.texts[file],
+            series=None if series == NONE else series,
+            series_samples=None if length == NONE else length,
+            ceiling=None if basis == NONE else float(self.ceiling[row]),
+            ceiling_basis=None if basis == NONE else self.texts[basis],
+        )
+
+
+def columns_of(records: Iterable[Record]) -> Columns:
+    """Records as columns; `Columns.record` gives each back."""
+    codes: dict[str, int] = {}
+
+    def code(text: str | None) -> int:
+        return NONE if text is None else codes.setdefault(text, len(codes))
+
+    heads, rows, measured = [], [], []
+    for record in records:
+        heads.append(json.dumps(record.model_dump(exclude={"measurements"})))
+        rows.append(len(record.measurements))
+        measured += record.measurements
+    return Columns(
+        metric=_ints([code(m.metric) for m in measured]),
+        labels=_ints([code(json.dumps(m.labels)) for m in measured]),
+        basis=_ints([code(m.ceiling_basis) for m in measured]),
+        samples_file=_ints([code(m.samples_file) for m in measured]),
+        ceiling=np.array([np.nan if m.ceiling is None else m.ceiling for m in measured], dtype=np.float64),
+        series=_ints([NONE if m.series is None else m.series for m in measured]),
+        series_samples=_ints([NONE if m.series_samples is None else m.series_samples for m in measured]),
+        counts=_ints([len(m.samples) for m in measured]),
+        samples=np.fromiter(chain.from_iterable(m.samples for m in measured), dtype=np.float64),
+        heads=heads,
+        rows=_ints(rows),
+        texts=list(codes),
+    )
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """The records of all parts, one after another."""
+    codes: dict[str, int] = {}
+    moved = [np.array([codes.setdefault(text, len(codes)) for text in part.texts] + [NONE]) for part in parts]
+    # NONE is the last of each: a code of -1 stays one
+    columns: dict[str, Any] = {
+        name: _together([getattr(part, name) for part in parts], kind)
+        for name, kind in (
+            ("rows", np.int64), ("ceiling", np.float64), ("series", np.int64), ("series_samples", np.int64),
+            ("counts", np.int64), ("samples", np.float64),
+        )
+    }  # fmt: skip
+    for name in ("metric", "labels", "basis", "samples_file"):
+        recoded = [new[getattr(part, name)] for part, new in zip(parts, moved, strict=True)]
+        columns[name] = _together(recoded, np.int64)
+    return Columns(texts=list(codes), heads=[head for part in parts for head in part.heads], **columns)
+
+
+def taken(columns: Columns, records: Sequence[int]) -> Columns:
+    """Some of the records, in the order that is asked for."""
+    if list(records) == list(range(len(columns.heads))):
+        return columns
+    chosen = _ints(records)
+    rows = _ranges(columns.row_ends[chosen], columns.rows[chosen])
+    samples = _ranges(columns.sample_ends[rows], columns.counts[rows])
+    of_rows = {
+        field.name: getattr(columns, field.name)[rows]
+        for field in fields(Columns)
+        if field.name not in ("texts", "heads", "rows", "samples")
+    }
+    return Columns(
+        texts=columns.texts,
+        heads=[columns.heads[number] for number in records],
+        rows=columns.rows[chosen],
+        samples=columns.samples[samples],
+        **of_rows,
+    )
+
+
+def _ints(values: Sequence[int]) -> Ints:
+    return np.array(values, dtype=np.int64)
+
+
+def _ends(counts: Ints) -> Ints:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+
+
+def _together(arrays: Sequence[NDArray[Any]], kind: type) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype=kind), *arrays])
+
+
+def _ranges(starts: Ints, counts: Ints) -> Ints:
+    """start, start + 1, ... of each, `count` of them, one after another."""
+    shifts = np.repeat(starts - _ends(counts)[:-1], counts)
+    return shifts + np.arange(len(shifts), dtype=np.int64)
