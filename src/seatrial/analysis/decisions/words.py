@@ -8,22 +8,28 @@ from seatrial.analysis.decisions.decision import Figure
 from seatrial.units import format_figure
 
 SHARE = "share"
-"""The unit of a figure between 0 and 1 that words give in per cent."""
+"""The unit of a figure that words give in per cent."""
 _LARGE = ((1e9, "billion"), (1e6, "million"))
+
+
+def scale_of(value: float, unit: str) -> tuple[float, str]:
+    """What to divide by and what to write behind it: (1e6, 'million USD'), (0.01, '%') of a share."""
+    if unit == SHARE:
+        return 0.01, "%"
+    for size, word in _LARGE:
+        if abs(value) >= size:
+            return size, f"{word} {unit}".rstrip()
+    return 1.0, unit
 
 
 def amount(value: float, unit: str, digits: int = 3) -> str:
     """'60.3 million USD', '2.35 USD/accelerator-hour', '34.1 %' (of a share)."""
-    if unit == SHARE:
-        return f"{format_figure(100 * value, digits)} %"
-    for size, word in _LARGE:
-        if abs(value) >= size:
-            return f"{format_figure(value / size, digits)} {word} {unit}".rstrip()
-    return f"{format_figure(value, digits)} {unit}".rstrip()
+    size, name = scale_of(value, unit)
+    return f"{format_figure(value / size, digits)} {name}".rstrip()
 
 
 def with_interval(figure: Figure, digits: int = 3) -> str:
-    """'60.3 million USD (58 to 63)'; an open end says so, and what is not known is 'not known'."""
+    """'60.3 million USD (58 to 63)'; what is not known is 'not known'."""
     if figure.value is None:
         return "not known"
     ends = interval(figure, digits)
@@ -34,7 +40,7 @@ def interval(figure: Figure, digits: int = 3) -> str:
     """'58 to 63' in the size of the figure's value, 'at least 58' without an upper end, '' without an interval."""
     if figure.value is None or (figure.low is None and figure.high is None):
         return ""
-    size = _size(figure)
+    size, _ = scale_of(figure.value, figure.unit)
     low, high = (None if end is None else format_figure(end / size, digits) for end in (figure.low, figure.high))
     if high is None:
         return f"at least {low}"
@@ -53,10 +59,3 @@ def moved_by(names: Sequence[str]) -> str:
     if not names:
         return "No input has a range, so nothing is known of what moves it."
     return f"What moves it most: {listed(names)}."
-
-
-def _size(figure: Figure) -> float:
-    assert figure.value is not None
-    if figure.unit == SHARE:
-        return 0.01
-    return next((size for size, _ in _LARGE if abs(figure.value) >= size), 1.0)

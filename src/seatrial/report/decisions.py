@@ -1,0 +1,101 @@
+"""The page's section on decisions: for each one sentence, its figures with intervals, and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seatrial.analysis.decisions.decision import Decision, Figure, Input
+from seatrial.analysis.decisions.sensitivity import moves_most
+from seatrial.analysis.decisions.words import amount, interval, moved_by
+from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, table
+from seatrial.report.tornado import FILE, tornado_names
+from seatrial.units import format_figure
+
+MOST_SHOWN = 20
+"""More decisions are in decisions.json."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One decision as the page shows it."""
+
+    anchor: str
+    title: str
+    where: str
+    answer: str
+    moved: str
+    """Which inputs move it most, in words."""
+    tornado: str
+    """The name of its figure; empty where there is none."""
+    figures: Table
+    inputs: Table
+    inputs_in_words: str
+    facts: Sequence[tuple[str, Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class DecisionsSection:
+    """The decisions of a study; `more` are left to the file."""
+
+    shown: Sequence[Shown]
+    more: int
+
+
+def decisions_section(decisions: Sequence[Decision]) -> DecisionsSection | None:
+    """The section; None where the study decides nothing."""
+    if not decisions:
+        return None
+    drawn = {id(one): name for name, one in tornado_names(decisions).items()}
+    shown = [_shown(n, one, drawn.get(id(one), "")) for n, one in enumerate(decisions[:MOST_SHOWN], start=1)]
+    return DecisionsSection(shown, len(decisions) - len(shown))
+
+
+def _shown(number: int, one: Decision, tornado: str) -> Shown:
+    measured = sum(given.measured for given in one.inputs)
+    facts = [("Rests on", one.evidence), ("Not known, or not in it", one.missing)]
+    return Shown(
+        anchor=f"decision-{number}",
+        title=one.title,
+        where=one.where,
+        answer=one.answer,
+        moved=moved_by(moves_most(one.swings)) if one.inputs else "",
+        tornado=tornado,
+        figures=_figures(number, one),
+        inputs=_inputs(number, one),
+        inputs_in_words=f"{count(len(one.inputs), 'input')}, {measured} of them measured here",
+        facts=[(name, said) for name, said in facts if said],
+    )
+
+
+def _figures(number: int, one: Decision) -> Table:
+    columns = [("Figure", TEXT), ("Value", NUMBER), ("Interval", NUMBER), ("How", PROSE)]
+    rows = [[Cell(f.name), Cell(_value(f)), Cell(interval(f) or "-"), Cell(f.method)] for f in one.figures]
+    caption = f"{one.title}: figures with their intervals"
+    return table(f"decision-{number}-figures", caption, columns, rows, FILE)
+
+
+def _value(figure: Figure) -> str:
+    return "not known" if figure.value is None else amount(figure.value, figure.unit)
+
+
+def _inputs(number: int, one: Decision) -> Table:
+    columns = [("Input", TEXT), ("Value", NUMBER), ("Range", NUMBER), ("Of", TEXT), ("Source", PROSE)]
+    rows = [
+        [
+            Cell(given.name, "measured here" if given.measured else ""),
+            Cell(format_figure(given.value), given.unit),
+            Cell(_range(given)),
+            Cell(given.as_of or "-"),
+            Cell(given.source),
+        ]
+        for given in one.inputs
+    ]
+    return table(f"decision-{number}-inputs", f"{one.title}: inputs with date and source", columns, rows, FILE)
+
+
+def _range(given: Input) -> str:
+    if given.is_exact:
+        return "none"
+    low, high = given.ends
+    return f"{format_figure(low)} to {format_figure(high)}"
