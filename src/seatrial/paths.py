@@ -195,6 +195,11 @@ class StudyPaths:
         return self.root / "findings.json"
 
     @property
+    def procurement(self) -> Path:
+        """What a proposed cluster needs for the model that comes next beside what it has, where one is proposed."""
+        return self.tables / "procurement.csv"
+
+    @property
     def decisions(self) -> Path:
         """What follows in money and time."""
         return self.root / "decisions.json"
