@@ -33,7 +33,7 @@ SWEEP = {
 CONF = Path(__file__).parents[2] / "conf"
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 7, 12])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 7, 12])
 def test_the_chance_is_that_of_the_bound_a_verdict_rests_on(n):
     draw = np.random.default_rng(7)
     noise, difference, studies = 0.06, 0.08, 1200

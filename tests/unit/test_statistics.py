@@ -7,7 +7,7 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.analysis.statistics import (
@@ -66,6 +66,21 @@ def test_a_bound_that_order_statistics_cannot_reach_falls_back_and_says_so():
     assert median_bound([1.0, 2.0, 3.0, 4.0, 5.0], "upper", 0.95) == (5.0, "order statistics 96.88 %")
     assert median_bound([1.0, 2.0, 3.0, 4.0, 5.0], "upper", 0.99).method == "log-t 99 %"
     assert order_bound([1.0, 2.0, 3.0, 4.0, 5.0], "upper", 0.99).value is None
+
+
+@settings(deadline=None)
+@given(samples, st.sampled_from(["lower", "upper"]), st.sampled_from([0.9, 0.95, 0.99]))
+def test_a_bound_of_few_values_never_lies_inside_them(values, side, confidence):
+    few = values[:4]
+    found = median_bound(few, side, confidence)
+    if found.value is not None:
+        assert found.value <= min(few) * (1 + 1e-9) if side == "lower" else found.value >= max(few) * (1 - 1e-9)
+
+
+def test_a_bound_that_was_widened_to_a_value_says_so():
+    assert median_bound([1.0, 9.0, 9.0, 9.0], "lower") == (1.0, "log-t 95 %, widened to the least value")
+    assert median_bound([1.0, 1.0, 1.0, 9.0], "upper") == (9.0, "log-t 95 %, widened to the largest value")
+    assert median_bound([1.0, 9.0, 9.0], "lower").method == "log-t 95 %"
 
 
 @given(samples)

@@ -51,13 +51,13 @@ NONE_FAILED = Failed(0, "lower")
 def bound_of_repeats(values: Sequence[float], failed: Failed, side: Side, confidence: float) -> Bound:
     """One-sided bound of the median over `values` and the failed repeats, which have no figure.
 
-    A bound that depends on the figure taken for them is none.
+    A bound that depends on the figure taken for them is none: order statistics alone may not.
     """
     if not failed.repeats:
         return _of_repeats(values, side, confidence)
     edge = max(values) if failed.better == "lower" else min(values)
     beyond = edge + math.copysign(1 + abs(edge), failed.worst)
-    one, other = (_of_repeats([*values, *([v] * failed.repeats)], side, confidence) for v in (edge, beyond))
+    one, other = (order_bound([*values, *([v] * failed.repeats)], side, confidence) for v in (edge, beyond))
     return one if one.value == other.value else Bound(None, "none (it would be a failed run's)")
 
 
