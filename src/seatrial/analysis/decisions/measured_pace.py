@@ -14,6 +14,7 @@ from seatrial.analysis.attempts import read_attempts
 from seatrial.analysis.comparison import COLUMNS as COMPARISON
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import Input
+from seatrial.analysis.decisions.words import SHARE
 from seatrial.analysis.inputs import TIME_TO_QUALITY
 from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import log_spread, median, median_interval
@@ -128,7 +129,7 @@ def _luck(found: Measured, minutes: Sequence[float], runs: float) -> None:
     half = float(stats.t.ppf(0.975, n - 1)) * spread / math.sqrt(max(1.0, runs))
     half = min(half, math.log(10.0))
     words = f"spread of {n} repeats' times to quality ({100 * spread:.3g} %) over {runs:g} runs, t 95 %"
-    _put(found, "luck", 1.0, math.exp(-half), math.exp(half), words, unit="1")
+    _put(found, "luck", 1.0, math.exp(-half), math.exp(half), words, unit="")
 
 
 def _besides(records: Sequence[Record], minutes: dict[int, float]) -> list[float]:
@@ -165,7 +166,7 @@ def _completed_share(found: Measured, basis: Basis, case: Case) -> None:
     interval = stats.binomtest(ended, ended + broken).proportion_ci(method="exact")
     words = f"tables/repeats.csv: {ended} of {ended + broken} repeats did not break off, Clopper-Pearson 95 %"
     low, high = float(interval.low), float(interval.high)
-    _put(found, "completed share", ended / (ended + broken), low, high, words, unit="1")
+    _put(found, "completed share", ended / (ended + broken), low, high, words, unit=SHARE)
 
 
 def _add(found: Measured, role: Role, values: Sequence[float], unit: str, words: str) -> None:

@@ -18,6 +18,7 @@ from seatrial.analysis.decisions.basis import Basis, read_basis
 from seatrial.analysis.decisions.decision import Input, assumed
 from seatrial.analysis.decisions.measured_pace import UPPER_END, Measured, Role, measured_pace, published_pace
 from seatrial.analysis.decisions.propagation import Draws
+from seatrial.analysis.decisions.words import SHARE
 from seatrial.analysis.inputs import is_training
 from seatrial.case import Case
 from seatrial.config.time_to_revenue import OtherSystem, System
@@ -32,9 +33,9 @@ UNITS: Mapping[Role, str] = {
     "time to quality": "h",
     "time besides": "h",
     "queue": "h",
-    "runs at once": "1",
-    "completed share": "1",
-    "luck": "1",
+    "runs at once": "",
+    "completed share": SHARE,
+    "luck": "",
 }
 STATED: Mapping[str, Role] = {
     "runs_per_week": "runs per week",

@@ -8,7 +8,7 @@ multiple of m). What is earlier is worth the revenue of that many days.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -18,6 +18,7 @@ from seatrial.analysis.decisions.decision import Decision, Figure, Input, Swing,
 from seatrial.analysis.decisions.pace import LONGER, Pace, other_pace, pace_of
 from seatrial.analysis.decisions.propagation import Draws, Model, propagate
 from seatrial.analysis.decisions.sensitivity import tornado
+from seatrial.analysis.decisions.words import SHARE, with_interval
 from seatrial.analysis.inputs import is_training
 from seatrial.case import Case
 from seatrial.config.time_to_revenue import TimeToRevenue
@@ -151,13 +152,13 @@ def _swings(of: _Model, asked: TimeToRevenue, compared: bool) -> list[Swing]:
 
 def _stated(asked: TimeToRevenue, longer: bool) -> list[Input]:
     """The inputs that are no system's own."""
-    found = [assumed(DECISIONS, asked.decisions, "1"), assumed(RUNS, asked.runs_per_decision, "1")]
+    found = [assumed(DECISIONS, asked.decisions, ""), assumed(RUNS, asked.runs_per_decision, "")]
     if asked.people_days_per_decision is not None:
-        found.append(assumed(PEOPLE, asked.people_days_per_decision, "d"))
+        found.append(assumed(PEOPLE, asked.people_days_per_decision, "days"))
     if asked.times_longer is not None and longer:
-        found.append(assumed(LONGER, asked.times_longer, "1"))
+        found.append(assumed(LONGER, asked.times_longer, ""))
     if asked.against is not None and asked.critical_share is not None:
-        found.append(assumed(CRITICAL, asked.critical_share, "1"))
+        found.append(assumed(CRITICAL, asked.critical_share, SHARE))
     if asked.against is not None and asked.revenue_per_day is not None:
         found.append(priced(REVENUE, asked.revenue_per_day, "day"))
     return found
@@ -208,8 +209,8 @@ def _claim(of: _Model, asked: TimeToRevenue) -> list[Figure]:
     claimed = asked.claimed_months_earlier.value
     words = f"for the {format_figure(claimed)} months that are claimed"
     return [
-        Figure(f"decisions {words}", _reaches(of, DECISIONS, claimed), None, None, "1", AT_VALUES),
-        Figure(f"runs per decision {words}", _reaches(of, RUNS, claimed), None, None, "1", AT_VALUES),
+        Figure(f"decisions {words}", _reaches(of, DECISIONS, claimed), None, None, "", AT_VALUES),
+        Figure(f"runs per decision {words}", _reaches(of, RUNS, claimed), None, None, "", AT_VALUES),
     ]
 
 
@@ -232,18 +233,19 @@ def _answer(of: _Model, figures: list[Figure]) -> str:
     here = named.get(f"all decisions on {of.pace.name}")
     if here is None:
         return f"Not known: {_why(of)}."
-    words = f"{decisions} take {_said(here)} on {of.pace.name}"
+    words = f"{decisions} take {with_interval(here)} on {of.pace.name}"
     if of.other is None:
         return f"{words}."
     there = named.get(f"all decisions on {of.other.name}")
     if there is None:
         return f"{words}; how long on {of.other.name} is not known: {_why(of)}."
     months = named[f"earlier than on {of.other.name}"]
-    words += f" and {_said(there)} on {of.other.name}: {_said(months, absolute=True)}"
-    words += " earlier" if (months.value or 0.0) >= 0 else " later"
+    words += f" and {with_interval(there)} on {of.other.name}: "
+    earlier = (months.value or 0.0) >= 0
+    words += f"{with_interval(months if earlier else _negative(months))} {'earlier' if earlier else 'later'}"
     worth_of = named.get("worth of what is earlier")
     if worth_of is not None:
-        words += f", {_said(worth_of)} of revenue"
+        words += f", {with_interval(worth_of)} of revenue"
     claim = [figure for figure in figures if " that are claimed" in figure.name]
     if claim:
         needed = " or ".join(f"{format_figure(one.value)} {one.name.partition(' for the')[0]}" for one in claim)
@@ -251,14 +253,9 @@ def _answer(of: _Model, figures: list[Figure]) -> str:
     return f"{words}."
 
 
-def _said(figure: Figure, absolute: bool = False) -> str:
-    ends = [figure.value, figure.low, figure.high]
-    if absolute and figure.value is not None and figure.value < 0:
-        low, high = figure.high, figure.low
-        ends = [-figure.value, None if low is None else -low, None if high is None else -high]
-    value, low, high = (format_figure(end, 3) for end in ends)
-    ranged = f" ({low} to {high})" if ends[1] is not None and ends[2] is not None else ""
-    return f"{value} {figure.unit}{ranged}"
+def _negative(figure: Figure) -> Figure:
+    low, value, high = (None if end is None else -end for end in (figure.high, figure.value, figure.low))
+    return replace(figure, low=low, value=value, high=high)
 
 
 def _why(of: _Model) -> str:
