@@ -245,7 +245,7 @@ def test_planted_markup_in_reasons_stays_text(make_study):
     (case,) = study.experiment("finetune", FINETUNE)
     study.record(case, 0, *training_measurements(1.0), *split([1.0]), provenance={"utilisation": script})
     page = made(study)
-    assert "script" not in page.tags
+    assert page.tags.count("script") == len(page.scripts) == 1
     assert script in page.text
 
 

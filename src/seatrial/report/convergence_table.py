@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.case_links import case_cell
+from seatrial.report.study_tables import Row, StudyTables
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, table
 from seatrial.units import format_figure
 
@@ -38,7 +39,7 @@ def _cells(study: StudyTables, row: Row) -> list[Cell]:
     accepted = "-" if least is None or most is None else f"{_samples(least)} to {_samples(most)}"
     reached = f"{int(row['converged'])} of {count(int(row['repeats']), 'repeat')}"
     return [
-        Cell(case_label(study.cases[row["case_id"]]), row["target"]),
+        case_cell(study, row["case_id"], row["target"]),
         Cell(_samples(row["own_samples"]), reached),
         Cell(_samples(row["reference_samples"]), count(int(row["reference_n"]), "run")),
         Cell(accepted),

@@ -111,3 +111,12 @@ def _cost_words(cost: Cost | None) -> str:
         return ""
     ends = share_span(cost.low, cost.high)
     return f"{share_words(cost.value)} of the time{f' ({ends})' if ends else ', no interval'}"
+
+
+def main_cost(found: Sequence[FindingEntry]) -> str:
+    """What the first finding costs, with interval, method and n; nothing where its cost is not known."""
+    cost = found[0].cost if found else None
+    if cost is None:
+        return ""
+    interval = f", {cost.method}" if cost.low is not None else ""
+    return f"{_cost_words(cost)}{interval}, n = {cost.n}"

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from seatrial.analysis.judge import covers
 from seatrial.analysis.time_to_quality import NOT_CONVERGED
 from seatrial.analysis.verdict_file import is_of_published
 from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
-from seatrial.report.headline_figure import Figure
+from seatrial.report.findings import findings_section, main_cost
+from seatrial.report.headline_figure import Figure, missing
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
 from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over, whose
 from seatrial.report.survey_headline import survey_headline
-from seatrial.report.table import MULTIPLY, ratio_words, reached_in_words, span_of_minutes, span_of_ratios
+from seatrial.report.table import (
+    MULTIPLY,
+    Link,
+    count,
+    ratio_words,
+    reached_in_words,
+    span_of_minutes,
+    span_of_ratios,
+)
 from seatrial.units import age_in_words, format_figure, format_minutes, parse_month
 
 SENTENCES = {
@@ -37,27 +48,65 @@ def verdict(study: StudyTables) -> tuple[str, str, str]:
     return word, shown, f"{sentence} {counts[:1].upper()}{counts[1:]}." if counts else sentence
 
 
+def verdict_sources(study: StudyTables) -> tuple[Link, ...]:
+    """Where the verdict comes from; nothing where no criterion was declared."""
+    if not study.verdicts:
+        return ()
+    return Link("Criteria", "criteria"), Link("verdicts.json", file="verdicts.json")
+
+
+@dataclass(frozen=True)
+class MainFinding:
+    """What holds the workloads back, in a sentence; what that costs, and where the evidence stands."""
+
+    sentence: str
+    kind: str
+    cost: str = ""
+    sources: Sequence[Link] = ()
+
+
+def main_finding(study: StudyTables) -> MainFinding | None:
+    """The finding that costs most, not known where none could be made; None where the study runs nothing."""
+    if not study.cases:
+        return None
+    found = findings_section(study.findings)
+    if found is None:
+        return MainFinding("Not known: nothing was measured that could be held back.", "wait")
+    sources = (Link("Evidence", "findings"), Link("findings.json", file="findings.json"))
+    sentence = found.sentence or "Not known: no training was measured; what probes found stands below."
+    return MainFinding(sentence, found.kind if found.sentence else "wait", main_cost(study.findings), sources)
+
+
 def headline(study: StudyTables) -> list[Figure]:
-    """The headline figures; what was not measured says so."""
-    figures = [_repeats(study)] if study.repeats else []
-    if study.time_to_quality:
-        figures.append(_time(study))
-    if study.comparison:
-        figures.append(_ratio(study))
-    if study.survey is not None:
-        figures += survey_headline(study.survey)
-    return [*figures, _hours(study)] if study.runs_something or not (study.cases or study.survey) else figures
+    """The figures of the first screen, always the same ones; what is not known says so, and why."""
+    if study.survey is not None and not study.cases:
+        compared = [_ratio(study)] if study.comparison else []
+        return [*compared, *survey_headline(study.survey)]
+    return [_time(study), _ratio(study), _cost(study), _repeats(study)]
 
 
 def _repeats(study: StudyTables) -> Figure:
+    if not study.repeats:
+        return missing("Repeats completed", "no repeat is planned")
     done = sum(row["outcome"] == "completed" for row in study.repeats)
     lost = not_completed(study)
     words = ", ".join(lost) or "nothing failed, nothing is missing"
-    return Figure("Repeats completed", f"{done} of {len(study.repeats)}", words, "wait" if lost else "")
+    planned = f"n = {count(len(study.repeats), 'repeat')} of {count(len(study.cases), 'case')}"
+    sources = (Link("Outcomes", "outcomes"), Link("repeats.csv", file="tables/repeats.csv"))
+    value = f"{done} of {len(study.repeats)}"
+    return Figure("Repeats completed", value, words, "wait" if lost else "", n=planned, sources=sources)
 
 
 def _time(study: StudyTables) -> Figure:
+    """The time to quality of the first training, with its interval."""
+    if not study.time_to_quality:
+        return missing("Time to quality", "nothing in this study trains to a quality target")
     row = study.time_to_quality[0]
+    sources = (Link("Table", "time-to-quality"), Link("time_to_quality.csv", file="tables/time_to_quality.csv"))
+    return replace(_time_of(study, row), n=f"n = {count(int(row['repeats']), 'repeat')}", sources=sources)
+
+
+def _time_of(study: StudyTables, row: Row) -> Figure:
     more = len(study.time_to_quality) - 1
     where = case_label(study.cases[row["case_id"]]) + (f", first of {more + 1} cases" if more else "")
     if handed_over(row):
@@ -92,10 +141,13 @@ def _ratio(study: StudyTables) -> Figure:
 
     Of several the slowest; the words under it count the others, so that none is out of sight.
     """
+    name = "Against the published median"
+    sources = (Link("Table", "comparison"), Link("comparison.csv", file="tables/comparison.csv"))
     known = [row for row in study.comparison if row["ratio"] is not None]
     if not known:
-        note = study.comparison[0]["note"] or ""
-        return Figure("Against the published median", "undefined", note)
+        if not study.comparison:
+            return missing(name, "nothing in this study names a benchmark that results are published of")
+        return Figure(name, "undefined", study.comparison[0]["note"] or "", sources=sources)
     judged = [row for row in known if _has_criterion(study, row)]
     among = next(rows for rows in (_own(judged), judged, _own(known), known) if rows)
     row = max(among, key=lambda r: r["ratio"])
@@ -107,9 +159,15 @@ def _ratio(study: StudyTables) -> Figure:
     standing = f"{WORDS_OF_STANDING[row['standing']]} at {format_figure(row['threshold'])}"
     others = _others(study, [other for other in known if other is not row])
     under = f"{bounds}{standing}; {slowest}{row['benchmark']}, {who}{others}"
-    name = "Against the published median" if own else f"{row['submitter']} against the published median"
+    name = name if own else f"{row['submitter']} against the published median"
     kind = {"slower": "fail", "not_slower": "pass"}.get(row["standing"], "wait")
-    return Figure(name, ratio_words(row["ratio"]), under, kind, MULTIPLY)
+    return Figure(name, ratio_words(row["ratio"]), under, kind, MULTIPLY, _counts(row), sources)
+
+
+def _counts(row: Row) -> str:
+    """'n = 10 runs against 8 results of 5 submitters'."""
+    runs, results = count(int(row["measured_n"] or 0), "run"), count(int(row["reference_n"] or 0), "result")
+    return f"n = {runs} against {results} of {count(int(row['reference_submitters'] or 0), 'submitter')}"
 
 
 def _own(rows: list[Row]) -> list[Row]:
@@ -134,14 +192,27 @@ def _others(study: StudyTables, others: list[Row]) -> str:
     return f"{words}, {bare} of them without a criterion" if bare else words
 
 
-def _hours(study: StudyTables) -> Figure:
-    plan = study.plan.plan
-    if plan.accelerator_hours:
-        value, unit = plan.accelerator_hours, "accelerator-hours"
-    else:
-        value, unit = plan.node_hours, "node-hours"
-    cost = cost_in_words(study)
-    return Figure("Planned, at most", format_figure(value, 3), cost or "no price, so no cost", unit=unit)
+def _cost(study: StudyTables) -> Figure:
+    """What the planned repeats cost at most; without a price not known, and what they use at most instead."""
+    plan, sources = study.plan.plan, (Link("Plan", "plan"), Link("study.json", file="study.json"))
+    if not study.runs_something:
+        return missing("Cost", "nothing was run here", sources)
+    hours = (
+        f"{format_figure(plan.accelerator_hours, 3)} accelerator-hours"
+        if plan.accelerator_hours
+        else f"{format_figure(plan.node_hours, 3)} node-hours"
+    )
+    planned = f"{hours} with every repeat at its time limit"
+    n = f"n = {count(plan.repeats, 'planned repeat')}"
+    if plan.cost is None:
+        return replace(missing("Cost", f"no price is stated; planned: at most {planned}", sources), n=n)
+    dated = cost_in_words(study).partition(", ")[2]
+    return Figure("Cost, at most", _amount(plan.cost), f"{planned}; {dated}", "", plan.cost["currency"], n, sources)
+
+
+def _amount(cost: dict[str, Any]) -> str:
+    low, high = format_figure(cost["low"], 3), format_figure(cost["high"], 3)
+    return low if low == high else f"{low} to {high}"
 
 
 def cost_in_words(study: StudyTables) -> str:
@@ -149,11 +220,9 @@ def cost_in_words(study: StudyTables) -> str:
     cost = study.plan.plan.cost
     if cost is None:
         return ""
-    low, high = format_figure(cost["low"], 3), format_figure(cost["high"], 3)
-    amount = low if low == high else f"{low} to {high}"
     age = _age(cost["as_of"], study.repeats)
     dated = f"price of {cost['as_of']}, {age}" if age else f"price of {cost['as_of']}"
-    return f"at most {amount} {cost['currency']}, {dated}: {cost['source']}"
+    return f"at most {_amount(cost)} {cost['currency']}, {dated}: {cost['source']}"
 
 
 def _age(as_of: str, repeats: list[Row]) -> str | None:

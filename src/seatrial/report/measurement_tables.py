@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from seatrial.report.study_tables import INSIDE_TRAINING, OF_TRAINING, StudyTables, case_label
+from seatrial.report.case_links import case_cell
+from seatrial.report.study_tables import INSIDE_TRAINING, OF_TRAINING, StudyTables
 from seatrial.report.table import NUMBER, TEXT, Cell, Table, span, table
 from seatrial.units import format_figure
 
@@ -72,7 +73,7 @@ def _measurement_cells(
     ceiling, fraction = group["ceiling"].median(), group["fraction_of_ceiling"].median()
     basis, unit = group["ceiling_basis"].dropna(), group["unit"].iloc[0]
     return [
-        Cell(case_label(study.cases[case_id]), ", ".join(f"{k} {v}" for k, v in sorted(extra.items()))),
+        case_cell(study, case_id, ", ".join(f"{k} {v}" for k, v in sorted(extra.items()))),
         Cell(metric),
         Cell(format_figure(group["median"].median(), 3), "" if unit == NO_UNIT else unit),
         Cell(span(group["p05"].median(), group["p95"].median()) or "-"),

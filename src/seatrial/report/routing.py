@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from seatrial.analysis.tables import rows_of
 from seatrial.report.axes import WHOLE
+from seatrial.report.case_links import case_cell
 from seatrial.report.drawing import Drawing
 from seatrial.report.figure_data import MEASUREMENTS, FigureData, basis, n_words, picked
 from seatrial.report.palette import GRID, SERIES
@@ -59,7 +60,7 @@ def _cells(study: StudyTables, row: Row) -> list[Cell]:
     over = f"{format_figure(row['imbalance_of_stretches'], 3)} over stretches" if row["measured"] else why
     gini = f"{format_figure(row['gini_of_stretches'], 3)} over stretches" if row["measured"] else why
     return [
-        Cell(case_label(study.cases[row["case_id"]]), layout),
+        case_cell(study, row["case_id"], layout),
         Cell(f"{int(row['experts'])}", f"top {int(row['top_k'])}{shared}"),
         Cell(format_figure(row["imbalance"], 3), f"{interval}; {over}" if interval else over),
         Cell(format_figure(row["gini"], 3), gini),

@@ -8,6 +8,7 @@ from typing import Any
 from seatrial.analysis.tables import canonical_json
 from seatrial.config.ingested import HandedOver
 from seatrial.config.workload import AnyWorkload
+from seatrial.report.case_links import MISSING, with_records
 from seatrial.report.study_tables import Row, StudyTables, case_label, whose
 from seatrial.report.table import (
     MULTIPLY,
@@ -15,6 +16,7 @@ from seatrial.report.table import (
     PROSE,
     TEXT,
     Cell,
+    Link,
     Table,
     count,
     ratio_words,
@@ -117,9 +119,10 @@ def comparison_table(study: StudyTables) -> Table:
         behind = f"n = {_int(row['reference_n'])}, {_int(row['reference_submitters'])} submitters"
         basis = f"basis {row['basis']}" + (f", {behind}" if reference else "")
         kind = f"standing {row['standing']}"
+        subject = Cell(who, f"{study.stated_systems[row['case_id']]}; {whose(row)}" if stated else whose(row))
         rows.append(
             [
-                Cell(who, f"{study.stated_systems[row['case_id']]}; {whose(row)}" if stated else whose(row)),
+                with_records(study, row["case_id"], subject) if own else subject,
                 Cell(row["benchmark"] or "none", f"{row['round']}, {hardware}"),
                 Cell(_minutes(row["measured_minutes"]), count(_int(row["measured_n"]), "run")),
                 Cell(_minutes(reference), basis),
@@ -204,16 +207,25 @@ def outcomes_table(study: StudyTables) -> Table:
         tries = count(int(row["attempts"]), "attempt") if row["attempts"] is not None else ""
         rows.append(
             [
-                Cell(f"{row['experiment']}, repeat {row['repeat']}", case_label(study.cases[row["case_id"]])),
+                _repeat_cell(study, row),
                 Cell(row["outcome"], tries, f"outcome {row['outcome']}"),
                 Cell((row["error_kind"] or "-").replace("_", " ")),
                 Cell(row["error_message"] or "-", where),
-                Cell(row["log"] or "-"),
+                Cell("-") if row["log"] is None else Cell("log", links=[Link(row["log"], file=row["log"])]),
             ]
         )
     columns = [("Repeat", TEXT), ("Outcome", TEXT), ("Kind", TEXT), ("Why", PROSE), ("Log", TEXT)]
     caption = "Planned repeats that did not complete"
     return table("outcomes", caption, columns, rows, "tables/repeats.csv")
+
+
+def _repeat_cell(study: StudyTables, row: Row) -> Cell:
+    """A repeat, its case, and its record where it left one."""
+    case = study.cases[row["case_id"]]
+    path = study.paths.record(row["case_id"], int(row["repeat"])).relative_to(study.paths.root)
+    links = [Link("record", title=str(path), file=str(path))] if row["outcome"] != MISSING else []
+    name = f"{row['experiment']}, repeat {row['repeat']}"
+    return Cell(name, case_label(case), links=links, swept=bool(case.axes))
 
 
 def outcome_counts(study: StudyTables) -> str:

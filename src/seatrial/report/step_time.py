@@ -7,6 +7,7 @@ from matplotlib.ticker import PercentFormatter
 
 from seatrial.analysis.step_time import PARTS
 from seatrial.report.axes import WHOLE, rows_figure, values_at_right
+from seatrial.report.case_links import case_cell
 from seatrial.report.drawing import Drawing
 from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import REFERENCE, SERIES
@@ -41,7 +42,7 @@ def step_time_table(study: StudyTables) -> Table:
 def _split_cells(study: StudyTables, row: Row) -> list[Cell]:
     split = row["compute_share"] is not None
     measured = f"{row['measured']} of {count(row['repeats'], 'repeat')}" if split else row["split_note"]
-    cells = [Cell(case_label(study.cases[row["case_id"]]), measured or "")]
+    cells = [case_cell(study, row["case_id"], measured or "")]
     for part in PARTS:
         value = row[f"{part}_share"]
         under = ""
@@ -89,7 +90,7 @@ def _use_cells(study: StudyTables, row: Row) -> list[Cell]:
     cpu = study.cases[row["case_id"]].target.device == "cpu"
     rate = row["model_tflops_per_second"]
     return [
-        Cell(case_label(study.cases[row["case_id"]]), where),
+        case_cell(study, row["case_id"], where),
         Cell(share_words(row["mfu"]), row["utilisation_note"] or ""),
         Cell(share_words(row["hfu"])),
         Cell(f"{format_figure(rate, 3)} TFLOP/s" if rate is not None else "-", _each(cpu) if rate else ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ class StudyTables:
                 system, submitter = row["system"] or "a system without a name", row["submitter"]
                 stated[row["case_id"]] = f"{system} of {submitter}" if submitter else system
         return stated
+
+    @cached_property
+    def repeats_of(self) -> dict[str, list[Row]]:
+        """The rows of repeats.csv by case, in the order of the plan."""
+        found: dict[str, list[Row]] = {}
+        for row in self.repeats:
+            found.setdefault(row["case_id"], []).append(row)
+        return found
 
     @property
     def runs_something(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from seatrial.units import format_figure, format_minutes
 
@@ -13,18 +14,38 @@ MOST_ROWS = 200
 TEXT, NUMBER, PROSE, WHO = "text", "number", "prose", "text who"
 """Kinds of columns: words, figures (to the right), sentences (wide), a figure with who reached it on what."""
 MULTIPLY = "\u00d7"
+BAD = frozenset({"fail", "slower", "faster", "failed", "contradicted"})
+UNSETTLED = frozenset(
+    {
+        "inconclusive",
+        "not_known",
+        "not_borne_out",
+        "incomplete",
+        "missing",
+        "aborted",
+        "unsupported",
+        "no_reference",
+    }
+)
+"""Words of a cell's kind by which a table that is cut shows its worst rows first."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """A word that leads to another place on the page."""
+    """A word that leads to another place on the page, or to a file beside it."""
 
     text: str
-    anchor: str
+    anchor: str = ""
     title: str = ""
     """Shown on hovering."""
     after: str = ""
     """A word that follows the link."""
+    file: str = ""
+    """A file's path from the study's folder, where the page lies; in place of `anchor`."""
+
+    @property
+    def href(self) -> str:
+        return quote(self.file) if self.file else f"#{self.anchor}"
 
 
 @dataclass(frozen=True)
@@ -37,6 +58,8 @@ class Cell:
     links: Sequence[Link] = ()
     folded: Sequence[Link] = ()
     """Further links, folded behind their number."""
+    swept: bool = False
+    """Whether the row is of a case of a sweep: a table that is cut keeps these before others."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +91,18 @@ def table(
     file: str,
     citation: str = "",
 ) -> Table:
-    """A table of at most MOST_ROWS rows that knows how many there are."""
-    return Table(name, caption, columns, rows[:MOST_ROWS], len(rows), file, citation=citation)
+    """A table of at most MOST_ROWS rows that knows how many there are.
+
+    Of more rows it keeps the worst, then those of sweeps, each in the order given.
+    """
+    kept = rows if len(rows) <= MOST_ROWS else sorted(rows, key=_standing)[:MOST_ROWS]
+    return Table(name, caption, columns, kept, len(rows), file, citation=citation)
+
+
+def _standing(row: Sequence[Cell]) -> tuple[int, bool]:
+    """Sorts rows: what failed, what is not settled, the rest; among them what was swept first."""
+    kinds = {word for cell in row for word in cell.kind.split()}
+    return 0 if kinds & BAD else 1 if kinds & UNSETTLED else 2, not any(cell.swept for cell in row)
 
 
 def span(low: float | None, high: float | None, digits: int = 3) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over
+from seatrial.report.case_links import case_cell
+from seatrial.report.study_tables import Row, StudyTables, handed_over
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, reached_in_words, span_of_minutes, table
 from seatrial.units import format_figure, format_minutes
 
@@ -44,7 +45,7 @@ def _cells(study: StudyTables, row: Row, scored: bool) -> list[Cell]:
         Cell(row["score_note"] or "no logs: it ran here"),
     ]
     return [
-        Cell(case_label(study.cases[row["case_id"]]), f"{system or row['target']}, {where}"),
+        case_cell(study, row["case_id"], f"{system or row['target']}, {where}"),
         Cell(f"{row['converged']} of {row['repeats']}"),
         Cell(f"{row['quality_metric'].replace('_', ' ')} {format_figure(row['quality_target'])}"),
         *(score if scored else []),

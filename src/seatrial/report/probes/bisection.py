@@ -7,6 +7,7 @@ from functools import partial
 
 from seatrial.analysis.probes.bisection import COLUMNS
 from seatrial.analysis.probes.bisection_pairs import PAIR_COLUMNS
+from seatrial.report.case_links import case_cell
 from seatrial.report.drawing import drawn
 from seatrial.report.probes.bisection_figures import draw_cuts, draw_pairs
 from seatrial.report.probes.bisection_pairs import HOW, not_all_pairs, pairs_table, shortened, slow_words
@@ -139,7 +140,7 @@ def _cuts_table(study: StudyTables, rows: Sequence[Row]) -> Table:
 
 
 def _cut_cells(study: StudyTables, row: Row) -> list[Cell]:
-    head = [Cell(case_label(study.cases[row["case_id"]]), _scale(row)), Cell(cut_words(row))]
+    head = [case_cell(study, row["case_id"], _scale(row)), Cell(cut_words(row))]
     if not row["n"]:
         return [*head, Cell("-"), Cell("-"), Cell("-"), Cell("no such cut", row["note"] or "")]
     return [

@@ -9,6 +9,7 @@ from seatrial.analysis.probes import checkpoint as measured
 from seatrial.analysis.probes import checkpoint_interval as reckoned
 from seatrial.config.probe import Checkpoint
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
+from seatrial.report.case_links import case_cell
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import INCONCLUSIVE, REFERENCE, SERIES, SLOWER
@@ -101,7 +102,8 @@ def _bandwidth_table(study: StudyTables, rows: list[Row]) -> Table:
 
 def _bandwidth_cells(study: StudyTables, row: Row) -> list[Cell]:
     layout = f"{_size(row['checkpoint_bytes'])}, {row['format']}, {count(int(row['ranks']), 'rank')}"
-    head = Cell(f"{case_label(study.cases[row['case_id']])}, {row['direction']}", layout)
+    label = f"{case_label(study.cases[row['case_id']])}, {row['direction']}"
+    head = case_cell(study, row["case_id"], layout, label)
     if row["reached"] is None:
         return [head, *[Cell("-")] * 5, Cell(row["note"] or "")]
     interval = span(row["gbps_low"], row["gbps_high"])

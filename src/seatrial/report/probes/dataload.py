@@ -8,12 +8,13 @@ from matplotlib.ticker import MaxNLocator
 
 from seatrial.analysis.probes import dataload as measured
 from seatrial.report.axes import WHOLE, legend_below, new_figure
+from seatrial.report.case_links import case_cell
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import REFERENCE, SERIES
 from seatrial.report.probes.checkpoint import REACHED
 from seatrial.report.probes.section import ProbeSection
-from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.study_tables import Row, StudyTables
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, ratio_words, span, table
 from seatrial.units import format_figure
 
@@ -145,7 +146,7 @@ def _table(study: StudyTables, rows: list[Row]) -> Table:
 
 def _cells(study: StudyTables, row: Row) -> list[Cell]:
     layout = f"{row['source']}, batch {int(row['batch_size'])}, {count(int(row['ranks']), 'rank')}"
-    head = [Cell(case_label(study.cases[row["case_id"]]), layout), Cell(f"{int(row['workers'])}")]
+    head = [case_cell(study, row["case_id"], layout), Cell(f"{int(row['workers'])}")]
     if row["samples_per_second"] is None:
         return [*head, *[Cell("-")] * 5, Cell(row["note"] or "")]
     interval = span(row["samples_per_second_low"], row["samples_per_second_high"])

@@ -8,6 +8,7 @@ from seatrial.analysis.probes import devices as measured
 from seatrial.analysis.probes import gemm
 from seatrial.analysis.probes.devices import ROBUST_Z, SLOWER_BY
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
+from seatrial.report.case_links import case_cell
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import SERIES, SLOWER
@@ -151,7 +152,7 @@ def _product_table(study: StudyTables, rows: list[Row]) -> Table:
 
 
 def _product_cells(study: StudyTables, row: Row) -> list[Cell]:
-    head = Cell(case_label(study.cases[row["case_id"]]), _shape(row))
+    head = case_cell(study, row["case_id"], _shape(row))
     if row["burst_tflops"] is None:
         return [head, *[Cell("-")] * 5, Cell(row["note"] or "")]
     held = row["sustained_tflops"]

@@ -12,6 +12,7 @@ from seatrial.analysis.probes import moe_alltoall as measured
 from seatrial.analysis.probes import moe_alltoall_slope as slopes
 from seatrial.case import Case
 from seatrial.report.axes import WHOLE
+from seatrial.report.case_links import with_records
 from seatrial.report.drawing import Drawing, drawn
 from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import SERIES
@@ -87,7 +88,7 @@ def _latency_table(study: StudyTables, rows: list[Row]) -> Table:
 
 
 def _latency_cells(study: StudyTables, row: Row) -> list[Cell]:
-    head = Cell(_name(study, row), _shape(row))
+    head = with_records(study, row["case_id"], Cell(_name(study, row), _shape(row)))
     if not row["iterations"]:
         return [head, Cell("-", "not measured"), *[Cell("-")] * 6]
     note = row["note"] or row["ceiling_basis"] or "no ceiling known"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from seatrial.analysis.probes.screen import COLUMNS, STANDINGS, TEXT_COLUMNS
 from seatrial.config.base import Threshold
+from seatrial.report.case_links import with_records
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, ratio_words, table
@@ -99,7 +100,11 @@ def _table(study: StudyTables, rows: Sequence[Row], name: str, caption: str) -> 
     columns = [("What", TEXT), ("Standing", TEXT), ("Slowness", NUMBER), ("Evidence", PROSE)]
     cells = [
         [
-            Cell(f"{row['kind']} {row['name'] or ''}".strip(), case_label(study.cases[row["case_id"]])),
+            with_records(
+                study,
+                row["case_id"],
+                Cell(f"{row['kind']} {row['name'] or ''}".strip(), case_label(study.cases[row["case_id"]])),
+            ),
             Cell(row["standing"], row["piece"] or ""),
             Cell(ratio_words(row["ratio"])),
             Cell(row["evidence"] or ""),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from seatrial.analysis.probes import storage_results as handed
 from seatrial.analysis.probes.storage_results import is_storage_result
 from seatrial.ingest.storage.past_cache import LEAST_SECONDS
+from seatrial.report.case_links import case_cell
 from seatrial.report.probes.section import ProbeSection
-from seatrial.report.study_tables import Row, StudyTables, case_label
+from seatrial.report.study_tables import Row, StudyTables
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, span, table
 from seatrial.units import format_figure
 
@@ -84,7 +85,7 @@ def _cells(study: StudyTables, row: Row) -> list[Cell]:
         share = f"{100 * row['fraction_of_ceiling']:.3g} %"
         under = f"{format_figure(float(row['ceiling']), 3)}{unit}: {row['ceiling_basis']}"
     return [
-        Cell(case_label(study.cases[row["case_id"]]), f"{tool}: {row['what']}" if row["what"] else tool),
+        case_cell(study, row["case_id"], f"{tool}: {row['what']}" if row["what"] else tool),
         Cell(NAMES.get(str(row["metric"]), str(row["metric"])), str(row["direction"] or "")),
         Cell(
             f"{format_figure(row['value'], 3)}{unit}", f"{interval} ({row['interval_method']})" if interval else ""
