@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pydantic import TypeAdapter, ValidationError
 
 from seatrial.analysis.decisions.basis import Basis, read_basis
+from seatrial.analysis.decisions.cost import cost
 from seatrial.analysis.decisions.decision import Decision
+from seatrial.analysis.decisions.finish_date import finish_date
 from seatrial.analysis.decisions.own_or_cloud import own_or_cloud
 from seatrial.analysis.decisions.time_to_revenue import time_to_revenue
 from seatrial.config.base import first_mistake
@@ -18,8 +20,10 @@ from seatrial.paths import StudyPaths, write_text
 
 REMEDY = "`seatrial analyse` makes it again"
 DECIDERS: tuple[Callable[[Basis], list[Decision]], ...] = (
+    cost,
     own_or_cloud,
     time_to_revenue,
+    finish_date,
 )
 """What is decided, in the order of the file: each returns nothing where the study does not ask for it."""
 
