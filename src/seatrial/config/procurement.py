@@ -172,6 +172,9 @@ class Procurement(Closed):
     """Share of the time of products behind which communication can run."""
     imbalance: Assumption | None = None
     """Tokens of the busiest rank over the mean; None: every expert gets as many."""
+    of_ceiling: dict[Rate, Assumption] = {}
+    """Share of a target's stated ceiling that such machines were seen to reach, where nothing else is known;
+    products: of the peak, where nobody's best is stated. What has no entry counts as reached in full: a bound."""
     hop_seconds: Assumption | None = None
     """Latency of one message from rank to rank, where no collective was measured."""
     saving: Saving
@@ -190,6 +193,8 @@ class Procurement(Closed):
             self.hop_seconds.within(0.0, None, "hop_seconds")
         if self.needed_months is not None:
             self.needed_months.within(0.0, None, "needed_months")
+        for name, share in self.of_ceiling.items():
+            share.within(1e-3, 1.0, f"of_ceiling.{name}")
         self.saving.bytes_per_parameter.within(1e-3, None, "saving.bytes_per_parameter")
         if self.expert_groups and self.planned.model.experts is None:
             raise FieldMistake(

@@ -1,0 +1,235 @@
+"""Procurement as decisions: the proposals side by side, each by itself, and what hybrid attention changes.
+
+Writes tables/procurement.csv on the way, since both say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seatrial.analysis.decisions.basis import Basis
+from seatrial.analysis.decisions.decision import Decision, Figure, Input
+from seatrial.analysis.decisions.procurement.hybrid import steps_taken
+from seatrial.analysis.decisions.procurement.measured import MeasuredRates
+from seatrial.analysis.decisions.procurement.projection import Projection
+from seatrial.analysis.decisions.procurement.questions import Answer
+from seatrial.analysis.decisions.procurement.rates import WORDS, readings
+from seatrial.analysis.decisions.procurement.shapes import step_flops, weights
+from seatrial.analysis.decisions.procurement.step import HOP, IMBALANCE, KERNELS, MEMORY, NOISE
+from seatrial.analysis.decisions.procurement.table import write_table
+from seatrial.analysis.decisions.sensitivity import moves_most
+from seatrial.analysis.decisions.words import interval, listed, moved_by, with_interval
+from seatrial.config.procurement import Procurement
+from seatrial.units import format_figure
+
+KIND, HYBRID = "procurement", "hybrid_attention"
+QUESTIONS = {"bisection": "bisection", "all_to_all": "all-to-all", "checkpoint": "checkpoint throughput"}
+"""The three questions, in words."""
+BESIDE = {"node_bandwidth": "bandwidth of a node", "memory": "memory of an accelerator"}
+LEFT_OUT = {
+    KERNELS: "products count at their full rate: times are bounds",
+    MEMORY: "reading weights and the optimiser's step are left out",
+    HOP: "messages count without latency",
+    IMBALANCE: "every expert counts as equally loaded",
+    NOISE: "all nodes count as equally fast",
+}
+"""What a figure leaves out where an input that it can do without is not known."""
+
+
+def procurement(basis: Basis) -> list[Decision]:
+    """The decisions on the study's proposals, and tables/procurement.csv; nothing where it names none."""
+    plan = basis.economics.procurement
+    if plan is None:
+        basis.paths.procurement.unlink(missing_ok=True)
+        return []
+    steps, as_input = (None, None) if plan.hybrid is None else steps_taken(basis.paths, plan.hybrid)
+    found = _projections(basis, plan, as_input)
+    write_table(basis.paths, basis.study.name, found)
+    decided = [_side_by_side(plan, found), *(_one(plan, one) for one in found)]
+    return decided if steps is None else [*decided, _hybrid(plan, found, steps, as_input)]
+
+
+def _projections(basis: Basis, plan: Procurement, steps: Input | None) -> list[Projection]:
+    measured = MeasuredRates(basis.paths)
+    return [
+        Projection(
+            name,
+            plan,
+            proposal,
+            readings(plan, proposal, measured.of(proposal, plan.dtype)),
+            measured.hop(proposal),
+            steps,
+            basis.seed,
+        )
+        for name, proposal in plan.proposals.items()
+    ]
+
+
+def _side_by_side(plan: Procurement, found: Sequence[Projection]) -> Decision:
+    said = [f"{_name(one)} {_standing(_three(one))}" for one in found]
+    figures = [_named(one.leading[0], one.name) for one in found]
+    spare = [(one, figure) for one in found if (figure := one.months_to_spare()) is not None]
+    return Decision(
+        kind=KIND,
+        title=f"Which cluster for {plan.planned.description}",
+        where=_where(plan),
+        answer=f"{'; '.join(said)}.",
+        figures=(*figures, *(_named(figure, one.name) for one, figure in spare)),
+        inputs=(),
+        swings=(),
+        evidence=("tables/procurement.csv: needed and there, by proposal and question", _growth(plan)),
+        missing=tuple(f"{_name(one)}: {words}" for one in found for words in (*one.missing, *_unsaved(one))),
+    )
+
+
+def _one(plan: Procurement, one: Projection) -> Decision:
+    leading, swings = one.leading
+    spare = one.months_to_spare()
+    figures = [leading]
+    if leading.unit != "s":
+        figures.append(one.step(plan.planned, "Step time, at least"))
+    if plan.today is not None:
+        figures.append(one.step(plan.today, "Step time of today's training, at least"))
+    figures += [_ratio(found) for found in one.answers]
+    figures += one.saving_figures() + one.hybrid_figures() + ([] if spare is None else [spare])
+    arrives = "" if spare is None else f" {_arrival(spare)}"
+    return Decision(
+        kind=KIND,
+        title=f"{plan.planned.description} on {one.name.replace('_', ' ')}",
+        where=f"{one.proposal.nodes:,} nodes of {one.proposal.target.name}, {one.accelerators:,} accelerators",
+        answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{arrives} "
+        f"{moved_by(moves_most(swings))}",
+        figures=tuple(figures),
+        inputs=tuple(one.inputs.values()),
+        swings=tuple(swings),
+        evidence=_evidence(one),
+        missing=_missing(one),
+    )
+
+
+def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken: Input | None) -> Decision:
+    hybrid = plan.hybrid
+    assert hybrid is not None
+    full, windows = (step_flops(plan.planned, of).hardware for of in (None, hybrid))
+    of_each = {_name(one): figures for one in found if (figures := one.hybrid_figures())}
+    figures = [_named(figure, name) for name, of_one in of_each.items() for figure in of_one]
+    known = "is not known" if steps.value is None else f"is {with_interval(steps)}"
+    ends = interval(Figure(steps.name, 1.0, steps.low, steps.high, "", "")) if steps.value is None else ""
+    even = [f"{with_interval(f, 4)} the steps on {name}" for name, (_, f, *_) in of_each.items()]
+    pays = f"it pays below {listed(even)}" if even else "when it pays is not known: a step has no time"
+    return Decision(
+        kind=HYBRID,
+        title="What hybrid attention changes",
+        where=f"{plan.planned.description}, a window of {hybrid.window} in all but every "
+        f"{hybrid.full_every}th layer, against {hybrid.against}",
+        answer=f"How many times the steps it takes {known}{f' ({ends})' if ends else ''}; a step has "
+        f"{format_figure(100 * (1 - windows / full), 3)} % fewer FLOPs, so that {pays}.",
+        figures=(steps, *figures),
+        inputs=() if taken is None else (taken,),
+        swings=(),
+        evidence=(steps.method,) if steps.value is not None else (),
+        missing=() if steps.value is not None else (f"{steps.name}: {steps.method}",),
+    )
+
+
+def _three(one: Projection) -> list[Answer]:
+    """The answers to the three questions, the all-to-all over the ranks of the layout."""
+    ranks = one.procurement.planned.layout.experts
+    return [a for a in one.answers if a.question in QUESTIONS and a.group in (None, ranks)]
+
+
+def _standing(answers: Sequence[Answer]) -> str:
+    """'fails all-to-all (needs 2 times what is there, 1.4 to 3.6), holds bisection and checkpoint throughput'."""
+    said: dict[str, list[str]] = {"fails": [], "not told apart": [], "holds": [], "not known": []}
+    for found in answers:
+        said[found.standing].append(f"{QUESTIONS[found.question]}{_by(found)}")
+    verbs = {"fails": "fails", "not told apart": "may fail", "holds": "holds", "not known": "leaves open"}
+    return ", ".join(f"{verbs[standing]} {listed(names)}" for standing, names in said.items() if names)
+
+
+def _by(found: Answer) -> str:
+    """By how much a question is failed, or may be."""
+    if found.ratio.value is None or found.standing == "holds":
+        return ""
+    ends = interval(found.ratio)
+    times = format_figure(found.ratio.value, 3)
+    return f" (needs {times} times what is there{f', {ends}' if ends else ''})"
+
+
+def _memory(one: Projection) -> str:
+    memory = one.answers[-1]
+    return " and the state alone does not fit into its memory" if memory.standing == "fails" else ""
+
+
+def _leads(figure: Figure) -> str:
+    if figure.value is None:
+        return f"its {figure.name.lower()} is {figure.method}"
+    return f"{figure.name.lower()} {with_interval(figure)}"
+
+
+def _arrival(spare: Figure) -> str:
+    """Whether what is ordered now is there in time."""
+    assert spare.value is not None
+    low = spare.value if spare.low is None else spare.low
+    high = spare.value if spare.high is None else spare.high
+    if low >= 0:
+        return f"Ordered now it arrives {with_interval(spare)} before it is needed."
+    if high < 0:
+        late = format_figure(-spare.value, 3)
+        return f"Ordered now it arrives {late} months too late."
+    return f"Ordered now it may arrive too late: {with_interval(spare)} to spare."
+
+
+def _ratio(found: Answer) -> Figure:
+    word = {**QUESTIONS, **BESIDE}[found.question]
+    group = f" over {found.group} ranks" if found.group is not None else ""
+    name = f"Needed over there, {word}{group}"
+    return Figure(name, found.ratio.value, found.ratio.low, found.ratio.high, "times", found.ratio.method)
+
+
+def _evidence(one: Projection) -> tuple[str, ...]:
+    said = [f"{WORDS[rate]}: {reading.basis}" for rate, reading in one.rates.items()]
+    return ("tables/procurement.csv", *said)
+
+
+def _missing(one: Projection) -> tuple[str, ...]:
+    left_out = [f"{name}: {words}" for name, words in LEFT_OUT.items() if name not in one.inputs]
+    unanswered = [f"{found.question}: {found.note}" for found in one.answers if found.standing == "not known"]
+    groups = [f"an all-to-all over {n} ranks: they do not divide the proposal" for n in one.groups_left_out]
+    return (*one.missing, *left_out, *_unsaved(one), *unanswered, *groups)
+
+
+def _unsaved(one: Projection) -> list[str]:
+    """That the training time holds nothing for checkpoints and failures, where their cost is not known."""
+    return [] if one.knows_saving else ["time lost to checkpoints and failures: not in the training time"]
+
+
+def _growth(plan: Procurement) -> str:
+    planned = f"{plan.planned.description}: {_size(plan.planned.model)}"
+    if plan.today is None:
+        return planned
+    per_step = [step_flops(t).model * t.tokens_per_step / t.sequence_length for t in (plan.planned, plan.today)]
+    times = format_figure(per_step[0] / per_step[1], 3)
+    return (
+        f"from {plan.today.description} ({_size(plan.today.model)}) to {planned}; {times} times the FLOPs of a step"
+    )
+
+
+def _size(model: object) -> str:
+    found = weights(model)  # type: ignore[arg-type]
+    return f"{found.total / 1e9:.3g} billion weights, {found.active / 1e9:.3g} of them in a token's products"
+
+
+def _where(plan: Procurement) -> str:
+    needed = plan.needed_months
+    return "" if needed is None else f"needed in {format_figure(needed.value)} months"
+
+
+def _name(one: Projection) -> str:
+    return one.name.replace("_", " ")
+
+
+def _named(figure: Figure, name: str) -> Figure:
+    return Figure(f"{figure.name}: {name.replace('_', ' ')}", *(
+        figure.value, figure.low, figure.high, figure.unit, figure.method
+    ))  # fmt: skip

@@ -1,0 +1,269 @@
+"""A proposal with the planned training on it: the inputs that are known, and every figure that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from seatrial.analysis.checkpointing import seconds_between_failures, waste
+from seatrial.analysis.decisions.decision import Figure, Input, Swing, assumed
+from seatrial.analysis.decisions.procurement.questions import (
+    BYTES,
+    FAILURES,
+    Answer,
+    Asked,
+    answer,
+    asked,
+    checkpoint_asked,
+    memory_asked,
+)
+from seatrial.analysis.decisions.procurement.rates import READ, WRITTEN, Reading, alltoall_reading
+from seatrial.analysis.decisions.procurement.shapes import weights
+from seatrial.analysis.decisions.procurement.step import (
+    HIDDEN,
+    HOP,
+    IMBALANCE,
+    KERNELS,
+    NOISE,
+    Values,
+    Work,
+    missing,
+    step_seconds,
+    work,
+)
+from seatrial.analysis.decisions.propagation import Draws, propagate
+from seatrial.analysis.decisions.sensitivity import tornado
+from seatrial.analysis.decisions.words import SHARE
+from seatrial.config.procurement import Hybrid, Procurement, Proposal, Rate, Training
+from seatrial.measure.ceilings.links import by_the_network
+from seatrial.units import GB
+
+TOKENS = "tokens of the training"
+LEAD, NEEDED = "months from order to use", "months until it is needed"
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One proposal of a procurement; figures are None where an input is missing, and `missing` names it."""
+
+    name: str
+    procurement: Procurement
+    proposal: Proposal
+    rates: Mapping[Rate, Reading]
+    hop: Input | None
+    """Measured; else the procurement's own."""
+    steps: Input | None
+    """How many times the steps hybrid attention takes."""
+    seed: int
+
+    @property
+    def accelerators(self) -> int:
+        return self.proposal.accelerators
+
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
+        """Everything that is known, by name."""
+        plan, found = self.procurement, [reading.input for reading in self.rates.values()]
+        for name, assumption, unit in (
+            (KERNELS, plan.kernels, SHARE),
+            (HIDDEN, plan.hidden, SHARE),
+            (IMBALANCE, plan.imbalance, "times"),
+            (NOISE, self.proposal.noise, SHARE),
+            (TOKENS, plan.planned.training_tokens, "tokens"),
+            (BYTES, plan.saving.bytes_per_parameter, "bytes"),
+            (LEAD, self.proposal.lead_months, "months"),
+            (NEEDED, plan.needed_months, "months"),
+        ):
+            if assumption is not None:
+                found.append(assumed(name, assumption, unit))
+        if self.hop is not None:
+            found.append(self.hop)
+        elif plan.hop_seconds is not None:
+            found.append(assumed(HOP, plan.hop_seconds, "s"))
+        reliability = self.proposal.target.reliability or plan.saving.reliability
+        fact = None if reliability is None else reliability.accelerator_hours_between_failures
+        if fact is not None and fact.value is not None:
+            found.append(Input(FAILURES, fact.value, None, None, "h", fact.source, None, measured=False))
+        return {one.name: one for one in found}
+
+    @cached_property
+    def planned(self) -> Work:
+        return self.work_of(self.procurement.planned)
+
+    def work_of(self, training: Training, hybrid: Hybrid | None = None) -> Work:
+        """What one accelerator of the proposal does in a step of `training`."""
+        domain = min(by_the_network(self.proposal.whole), self.accelerators)
+        return work(training, self.accelerators, self.proposal.nodes, domain, hybrid)
+
+    @cached_property
+    def parameters(self) -> int:
+        return weights(self.procurement.planned.model).total
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """Bisection, all-to-all by number of ranks, checkpoint throughput; bandwidth of a node, memory."""
+        per_node = max(1, self.accelerators // self.proposal.nodes)
+        first, *others, node = asked(self.planned, per_node, self._groups())
+        saving = self.procurement.saving
+        checkpoint = checkpoint_asked(self.parameters, self.accelerators, saving.overhead.value)
+        memory = memory_asked(self.planned, self.procurement.planned.layout.gradient_bytes)
+        found = [
+            answer(one, self.inputs, self._reading(one), self.seed) for one in (first, *others, checkpoint, node)
+        ]
+        return [*found, answer(memory, self.inputs, self._memory(), self.seed)]
+
+    def _reading(self, one: Asked) -> Reading | None:
+        """The rate that answers a question; a ceiling of the all-to-all is that of the ranks asked about."""
+        found = None if one.rate is None else self.rates.get(one.rate)
+        if one.rate != "alltoall_gbps" or one.group is None:
+            return found
+        if found is not None and found.basis != "stated, not measured":
+            return found
+        return alltoall_reading(self.procurement, self.proposal, one.group)
+
+    def _groups(self) -> dict[int, Work]:
+        """The work by number of ranks that share the experts: of the layout, and the others asked about."""
+        plan = self.procurement.planned
+        layout = plan.layout
+        ranks = self.accelerators // (layout.tensor * layout.pipeline)
+        sizes = [n for n in (layout.experts, *self.procurement.expert_groups) if n > 1 and ranks % n == 0]
+        return {n: self.work_of(_shared_by(plan, n)) for n in dict.fromkeys(sizes)}
+
+    @property
+    def groups_left_out(self) -> list[int]:
+        """Numbers of ranks that were asked about and do not divide the proposal."""
+        return [n for n in self.procurement.expert_groups if n not in self._groups()]
+
+    def _memory(self) -> Reading | None:
+        accelerator = self.proposal.target.accelerator
+        fact = None if accelerator is None else accelerator.memory_gb
+        if fact is None or fact.value is None:
+            return None
+        found = Input("memory of an accelerator", fact.value, None, None, "GB", fact.source, None, measured=False)
+        return Reading(found, "stated, not measured", "the state alone: activations come on top")
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """The inputs without which a step has no time."""
+        return missing(self.planned, self.inputs)
+
+    def step(self, training: Training, name: str, hybrid: Hybrid | None = None) -> Figure:
+        """Seconds of a step, at least."""
+        done = self.work_of(training, hybrid)
+        lacking = missing(done, self.inputs)
+        if lacking:
+            return Figure(name, None, None, None, "s", f"not known: {', '.join(lacking)}")
+        return self._figure(lambda x: step_seconds(done, x), name, "s")
+
+    @property
+    def knows_saving(self) -> bool:
+        """Whether the time that checkpoints and failures cost is known."""
+        return all(name in self.inputs for name in (FAILURES, BYTES, WRITTEN))
+
+    def save_seconds(self, x: Values) -> Draws:
+        """Seconds of one checkpoint."""
+        return np.asarray(self.parameters * x[BYTES] / GB / x[WRITTEN])
+
+    def lost(self, x: Values) -> Draws:
+        """Share of the time that goes into saving, doing again and reading back, at Young's interval; 1: all."""
+        seconds = self.save_seconds(x)
+        between = seconds_between_failures(x[FAILURES], self.accelerators)  # type: ignore[arg-type]
+        again = self.parameters * x[BYTES] / GB / x[READ] if READ in x else 0.0
+        interval = np.sqrt(2 * seconds * between)  # young_interval, for arrays
+        return np.minimum(1.0, waste(seconds, interval, between, again))  # type: ignore[arg-type]
+
+    def days(self, x: Values) -> Draws:
+        """Days of the whole training; without the time for checkpoints where that is not known."""
+        plan = self.procurement.planned
+        busy = x[TOKENS] / plan.tokens_per_step * step_seconds(self.planned, x) / DAY
+        left = 1 - self.lost(x) if self.knows_saving else np.ones_like(busy)
+        with np.errstate(divide="ignore"):
+            return np.asarray(busy / left)
+
+    @property
+    def leading(self) -> tuple[Figure, list[Swing]]:
+        """Days of the training, or where its tokens are not known seconds of a step; and what moves it."""
+        name = "Training time" if TOKENS in self.inputs else "Step time, at least"
+        unit = "days" if TOKENS in self.inputs else "s"
+        if self.missing:
+            return Figure(name, None, None, None, unit, f"not known: {', '.join(self.missing)}"), []
+        model: Callable[[Values], Draws] = self.days
+        if TOKENS not in self.inputs:
+            model = partial(step_seconds, self.planned)
+        return self._figure(model, name, unit), tornado(model, self._taken_by(model))
+
+    def _figure(self, model: Callable[[Values], Draws], name: str, unit: str) -> Figure:
+        return propagate(model, self._taken_by(model), self.seed, name=name, unit=unit)
+
+    def _taken_by(self, model: Callable[[Values], Draws]) -> list[Input]:
+        """The inputs that `model` takes: only their ranges make its interval."""
+        values = _Recording({name: np.array([one.value]) for name, one in self.inputs.items()})
+        model(values)
+        return [one for name, one in self.inputs.items() if name in values.taken]
+
+    def saving_figures(self) -> list[Figure]:
+        """Seconds of a checkpoint and the share of time that is lost."""
+        if not self.knows_saving:
+            lacking = [name for name in (WRITTEN, FAILURES) if name not in self.inputs]
+            why = f"not known: {', '.join(lacking)}"
+            return [Figure("Time lost to checkpoints and failures", None, None, None, SHARE, why)]
+        return [
+            self._figure(self.save_seconds, "Time of a checkpoint", "s"),
+            self._figure(self.lost, "Time lost to checkpoints and failures", SHARE),
+        ]
+
+    def months_to_spare(self) -> Figure | None:
+        """Months between arrival, ordered now, and need; below 0 it comes too late. None where none is stated."""
+        if LEAD not in self.inputs or NEEDED not in self.inputs:
+            return None
+        return self._figure(lambda x: np.asarray(x[NEEDED] - x[LEAD]), "Months to spare, ordered now", "months")
+
+    def hybrid_figures(self) -> list[Figure]:
+        """What a step saves with hybrid attention, how many times the steps it may take, and what it comes to."""
+        hybrid = self.procurement.hybrid
+        if hybrid is None or self.missing:
+            return []
+        with_windows = self.work_of(self.procurement.planned, hybrid)
+
+        def shorter(x: Values) -> Draws:
+            return np.asarray(step_seconds(with_windows, x) / step_seconds(self.planned, x))
+
+        found = [
+            self._figure(lambda x: 1 - shorter(x), "Saved of a step with hybrid attention", SHARE),
+            self._figure(
+                lambda x: 1 / shorter(x), "Times the steps at which hybrid attention breaks even", "times"
+            ),
+        ]
+        if self.steps is None:
+            return found
+        steps, name = self.steps, "Training time with hybrid attention over that without"
+        inputs = [*self._taken_by(shorter), steps]
+        whole = propagate(lambda x: x[steps.name] * shorter(x), inputs, self.seed, name=name, unit="times")
+        return [*found, whole]
+
+
+class _Recording(dict[str, Draws]):
+    """Values that remember which of them were asked for."""
+
+    def __init__(self, values: Mapping[str, Draws]) -> None:
+        super().__init__(values)
+        self.taken: set[str] = set()
+
+    def __getitem__(self, name: str) -> Draws:
+        self.taken.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.taken.add(name)
+        return super().get(name, default)
+
+
+def _shared_by(training: Training, ranks: int) -> Training:
+    """The training with its experts shared by `ranks`."""
+    layout = training.layout.model_copy(update={"experts": ranks})
+    return training.model_copy(update={"layout": layout})

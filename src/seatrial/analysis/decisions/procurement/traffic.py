@@ -1,0 +1,235 @@
+"""What one accelerator sends in a step: bytes of the experts' all-to-all and of the collectives, by where they go.
+
+Ranks are numbered tensor first, then those that share experts, then the other data-parallel ones, pipeline stages
+last, one after another over the nodes; a domain is the ranks that reach each other without the network. Bytes are
+one way, of one accelerator, of a whole step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seatrial.analysis.decisions.procurement.shapes import weights
+from seatrial.config.procurement import Layout, Training
+from seatrial.measure.ceilings import BUS_FACTORS, across_bound
+from seatrial.measure.ceilings.factors import inside_bound
+from seatrial.measure.moe_alltoall.volumes import expected_distinct
+
+BACKWARD_BYTES = 2.0
+"""Of an element of the gradients that the backward pass sends to and from the experts: bfloat16."""
+ACTIVATION_BYTES = 2.0
+"""Of an element between the ranks of a layer and between pipeline stages: bfloat16."""
+WEIGHT_BYTES = 2.0
+REDUCTIONS = 4
+"""Of a layer shared by a tensor-parallel group: two in the forward pass, two in the backward pass
+(Megatron-LM, arXiv 1909.08053)."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The experts' all-to-all of a step in a group of `ranks`."""
+
+    ranks: int
+    inside: float
+    """Bytes to ranks of the same domain."""
+    across: float
+    """Bytes to other domains."""
+    to_half: float
+    """Bytes to the other half of the group."""
+    messages: float
+    """All-to-alls of a step."""
+
+    @property
+    def wire(self) -> float:
+        """Bytes that leave the rank."""
+        return self.inside + self.across
+
+
+@dataclass(frozen=True)
+class Collective:
+    """One kind of collective of a step: `size` bytes as nccl-tests counts them, over all `messages` together."""
+
+    operation: str
+    size: float
+    ranks: int
+    per_domain: int
+    """Ranks of the group in one domain."""
+    messages: float
+
+    @property
+    def groups(self) -> int:
+        """Domains that the group reaches over."""
+        return -(-self.ranks // self.per_domain)
+
+    @property
+    def bus_bytes(self) -> float:
+        """Bytes over bus bandwidth are seconds."""
+        return self.size * BUS_FACTORS[self.operation](self.ranks)
+
+    @property
+    def across(self) -> float:
+        """Bytes that each of the group's accelerators sends to other domains, done hierarchically."""
+        if self.groups == 1:
+            return 0.0
+        return self.bus_bytes / self._network_factor
+
+    @property
+    def _network_factor(self) -> float:
+        return across_bound(self.operation, 1.0, (self.per_domain,) * self.groups)
+
+    @property
+    def factors(self) -> tuple[float | None, float | None]:
+        """Bus bandwidth over the network's rate of an accelerator, and over the links' inside; None: not used."""
+        if self.groups == 1:
+            return None, inside_bound(self.operation, 1.0, self.ranks, self.ranks)
+        inside = inside_bound(self.operation, 1.0, self.ranks, self.per_domain) if self.per_domain > 1 else None
+        return self._network_factor, inside
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What an accelerator sends in a step, and what crosses the middle of the cluster."""
+
+    exchange: Exchange | None
+    behind: tuple[Collective, ...]
+    """Collectives that can run behind the products: gradients, weights, activations between pipeline stages."""
+    between: tuple[Collective, ...]
+    """Collectives that products wait for: those of tensor parallelism."""
+    crossing: float
+    """Bytes one way from one half of the accelerators to the other, all together."""
+
+    @property
+    def across(self) -> float:
+        """Bytes that one accelerator sends over the network."""
+        own = self.exchange.across if self.exchange is not None else 0.0
+        return own + sum(one.across for one in (*self.behind, *self.between))
+
+
+def traffic(training: Training, accelerators: int, domain: int) -> Traffic:
+    """The traffic of a step of `training` on `accelerators`, `domain` of which share the fast fabric."""
+    layout = training.layout
+    behind = _data_parallel(training, accelerators, domain) + _stages(training, accelerators, domain)
+    found = exchange(training, accelerators, domain) if layout.experts > 1 else None
+    crossing = _crossing(training, accelerators, found, behind)
+    return Traffic(found, behind, _tensor_parallel(training, accelerators, domain), crossing)
+
+
+def tokens_of_rank(training: Training, accelerators: int) -> float:
+    """Tokens that one accelerator sends to the experts in a step: a tensor-parallel group shares its tokens."""
+    return training.tokens_per_step * training.layout.pipeline / accelerators
+
+
+def volume(tokens: float, top_k: int, width: int, element_bytes: float) -> float:
+    """Bytes of the rows of all choices of `tokens`, the rank's own among them: T k h b."""
+    return tokens * top_k * width * element_bytes
+
+
+def remote_nodes(nodes: int, experts: int, top_k: int, most: int | None = None) -> float:
+    """Other nodes than its own that a token's uniform choices reach, of `nodes` with equally many experts.
+
+    M (1 - C(E - E/M, k) / C(E, k)) nodes in all, `most` at most, of which its own is one in every M.
+    """
+    reached = expected_distinct(nodes, experts, top_k)
+    return min(reached, most or nodes) * (nodes - 1) / nodes
+
+
+def exchange(training: Training, accelerators: int, domain: int, ranks: int | None = None) -> Exchange:
+    """The all-to-all of a step over `ranks` (those of the layout where None) that share the experts of a layer.
+
+    Dispatch and combine forward, both again backward in bfloat16, and forward again where layers are recomputed.
+    """
+    layout, experts = training.layout, training.model.experts
+    assert experts is not None  # Training refuses expert parallelism without experts
+    n = layout.experts if ranks is None else ranks
+    forward = layout.dispatch_bytes + layout.combine_bytes
+    passes = forward * (2 if layout.recompute == "full" else 1) + 2 * BACKWARD_BYTES
+    layers = training.model.expert_layers / layout.pipeline
+    tokens, width = tokens_of_rank(training, accelerators), training.model.hidden_size
+    rows = layers * volume(tokens, experts.top_k, width, passes)
+    messages = layers * layout.microbatches * (6 if layout.recompute == "full" else 4)
+    if n <= domain and layout.placement == "contiguous":
+        return Exchange(n, rows * (n - 1) / n, 0.0, rows / 2, messages)
+    if layout.placement == "scattered":
+        away = rows * (n - 1) / n
+        across = away * (accelerators - domain) / max(accelerators - 1, 1)
+        return Exchange(n, away - across, across, rows / 2, messages)
+    if layout.send_once == "node":
+        nodes = -(-n // domain)
+        hops = remote_nodes(nodes, max(experts.experts, nodes), experts.top_k, layout.most_nodes)
+        across = layers * volume(tokens, 1, width, passes) * hops
+        half = across * nodes / 2 / (nodes - 1)
+        return Exchange(n, rows * (domain - 1) / domain, across, half, messages)
+    return Exchange(n, rows * (domain - 1) / n, rows * (n - domain) / n, rows / 2, messages)
+
+
+def _data_parallel(training: Training, accelerators: int, domain: int) -> tuple[Collective, ...]:
+    """Gradients to all, or weights gathered for both passes and gradients scattered: of experts apart."""
+    layout, found = training.layout, weights(training.model)
+    stride = layout.tensor
+    ranks = accelerators // (layout.tensor * layout.pipeline)
+    shards = layout.tensor * layout.pipeline
+    parts = [(found.shared + found.head + found.embedding, ranks, stride)]
+    if found.routed:
+        shared_by = layout.experts
+        parts.append((found.routed // shared_by, ranks // shared_by, stride * shared_by))
+    layers = training.model.layers / layout.pipeline
+    made: list[Collective] = []
+    for count, n, apart in parts:
+        if n < 2:
+            continue
+        near = max(1, min(n, domain // apart))
+        each = count / shards
+        if layout.data_parallel == "replicated":
+            made.append(Collective("all_reduce", each * layout.gradient_bytes, n, near, layers))
+            continue
+        made.append(Collective("all_gather", 2 * each * WEIGHT_BYTES, n, near, 2 * layers))
+        made.append(Collective("reduce_scatter", each * layout.gradient_bytes, n, near, layers))
+    return tuple(made)
+
+
+def _tensor_parallel(training: Training, accelerators: int, domain: int) -> tuple[Collective, ...]:
+    layout, model = training.layout, training.model
+    if layout.tensor < 2:
+        return ()
+    layers = model.layers / layout.pipeline
+    count = layers * REDUCTIONS * (1.5 if layout.recompute == "full" else 1.0)
+    size = _activations(training, accelerators) * layout.tensor * count
+    near = min(layout.tensor, domain)
+    return (Collective("all_reduce", size, layout.tensor, near, count * layout.microbatches),)
+
+
+def _stages(training: Training, accelerators: int, domain: int) -> tuple[Collective, ...]:
+    """Activations to the next pipeline stage and their gradients to the one before: a pair of ranks each."""
+    layout = training.layout
+    if layout.pipeline < 2:
+        return ()
+    near = 2 if accelerators // layout.pipeline < domain else 1
+    size = 2 * _activations(training, accelerators)
+    return (Collective("send_recv", size, 2, near, 2 * layout.microbatches),)
+
+
+def _activations(training: Training, accelerators: int) -> float:
+    """Bytes of the activations between two layers of a rank's tokens in a step."""
+    return tokens_of_rank(training, accelerators) * training.model.hidden_size * ACTIVATION_BYTES
+
+
+def _crossing(
+    training: Training, accelerators: int, found: Exchange | None, behind: tuple[Collective, ...]
+) -> float:
+    """Bytes one way over the middle: groups of experts and of data-parallel ranks that lie across it, stages.
+
+    A ring crosses the middle once in each direction, with its bus bytes. Of contiguous groups of experts one lies
+    across where their number is odd. With an even number of pipeline stages both halves hold whole stages.
+    """
+    layout: Layout = training.layout
+    crossing = 0.0
+    if found is not None:
+        groups = accelerators // found.ranks
+        across = groups if layout.placement == "scattered" else groups % 2
+        crossing += across * found.ranks / 2 * found.to_half
+    for one in behind:
+        if one.operation == "send_recv":
+            crossing += accelerators / layout.pipeline * one.size / 2
+        elif layout.pipeline % 2:
+            crossing += accelerators / one.ranks * one.bus_bytes
+    return crossing
