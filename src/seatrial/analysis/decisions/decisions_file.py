@@ -13,6 +13,7 @@ from seatrial.analysis.decisions.cost import cost
 from seatrial.analysis.decisions.decision import Decision
 from seatrial.analysis.decisions.finish_date import finish_date
 from seatrial.analysis.decisions.own_or_cloud import own_or_cloud
+from seatrial.analysis.decisions.procurement.decide import procurement
 from seatrial.analysis.decisions.time_to_revenue import time_to_revenue
 from seatrial.config.base import first_mistake
 from seatrial.errors import UnreadableFile
@@ -24,6 +25,7 @@ DECIDERS: tuple[Callable[[Basis], list[Decision]], ...] = (
     own_or_cloud,
     time_to_revenue,
     finish_date,
+    procurement,
 )
 """What is decided, in the order of the file: each returns nothing where the study does not ask for it."""
 
