@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from seatrial.checks import check_case, check_plan
@@ -75,8 +76,8 @@ def study_checks(plan: Plan) -> list[Check]:
     """What planning itself refuses: the first thing of each case, then of criteria and references."""
     found: dict[str, ConfigError] = {}
     for case in plan.cases:
-        _note(found, lambda case=case: check_case(plan, case))
-    _note(found, lambda: check_plan(plan))
+        _note(found, partial(check_case, plan, case))
+    _note(found, partial(check_plan, plan))
     if not found:
         saw = f"{len(plan.cases)} case(s), {plan.repeats} repeat(s): what can be checked beforehand is there"
         return [STUDY.ok(plan.study.name, saw)]

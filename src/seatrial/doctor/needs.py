@@ -180,7 +180,8 @@ def _covers(larger: Request, smaller: Request, earlier: bool) -> bool:
 
 def _folders(cases: Iterable[Case]) -> tuple[list[str], list[str]]:
     """Folders that the cases' workloads write to, and what they read."""
-    written, read = [], []
+    written: list[str] = []
+    read: list[str] = []
     for case in cases:
         work = case.workload
         writes = isinstance(work, Checkpoint) or (

@@ -5,6 +5,7 @@ A driver's tool, torch on a broken driver and a folder on a dead file server nev
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -76,7 +77,7 @@ def torch_and_devices() -> Torch:
 
 def _driver() -> tuple[str | None, str | None]:
     """NVIDIA's driver and the newest CUDA that it knows, as NVML says; None where there is none."""
-    import pynvml
+    pynvml = importlib.import_module("pynvml")
 
     try:
         pynvml.nvmlInit()
