@@ -80,8 +80,9 @@ def test_simulated_runs_take_as_long_on_average_as_dalys_formula_says(
 ) -> None:
     work = math.floor(days * DAY / interval) * interval
     timing = (saving, interval, between, restart)
-    found = simulated_run(every(work), *(every(one) for one in timing), np.random.default_rng(1))
-    expected = expected_seconds(*(np.array([one]) for one in (work, *timing)))[0]
+    s, t, b, r = (every(one) for one in timing)
+    found = simulated_run(every(work), s, t, b, r, np.random.default_rng(1))
+    expected = float(expected_seconds(every(work), s, t, b, r)[0])
     error = float(found.seconds.std()) / math.sqrt(N)
     assert abs(float(found.seconds.mean()) - expected) < 3.5 * error
     # and failures come as often as time passes

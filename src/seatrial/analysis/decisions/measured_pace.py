@@ -80,7 +80,7 @@ def published_pace(basis: Basis, case: Case) -> Measured:
     value = float(minutes) / MINUTES_PER_HOUR
     _put(found, "time to quality", value, _hours(low), _hours(high), source, measured=False)
     records = completed(basis.paths, case)
-    stood = {r.repeat: value for r in records if (value := _minutes(r, (MLPERF_MINUTES,))) is not None}
+    stood = {r.repeat: took for r in records if (took := _minutes(r, (MLPERF_MINUTES,))) is not None}
     _add(found, "time besides", _besides(records, stood), "h", "as of this study: nobody publishes it")
     found.evidence["run_hours"] = f"tables/comparison.csv, case {case.case_id}: {source}"
     return found

@@ -130,7 +130,7 @@ def _decision(basis: Basis, asked: TimeToRevenue, case: Case | None) -> Decision
     return Decision(
         kind=KIND,
         title=TITLE if other is None else f"{TITLE}: {pace.name} against {other.name}",
-        where=" against ".join(one.where or "stated figures" for one in systems),
+        where=" against ".join(dict.fromkeys(one.where or "stated figures" for one in systems)),
         answer=_answer(of, figures),
         figures=tuple(figures),
         inputs=tuple(inputs),
