@@ -130,6 +130,7 @@ class Wiring:
 
         paths = self.paths
         self.root, self.study_file, self.report = str(paths.root), str(paths.study), str(paths.report)
+        self.summary = str(paths.summary)
         self.verdicts, self.comparison = str(paths.verdicts), str(paths.comparison)
         self.findings, self.decisions = str(paths.findings), str(paths.decisions)
         self.time_to_quality, self.references = str(paths.time_to_quality), str(paths.references_used)
@@ -272,8 +273,8 @@ class Wiring:
 
 
 def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
-    """What `analyse` writes only where something trains, experts are routed, a probe is measured, or a
-    feature of the fabric is switched off."""
+    """What `analyse` writes only where something trains, experts are routed, a probe is measured, a feature of
+    the fabric is switched off, or a cluster is proposed."""
     workloads = [case.workload for case in plan.cases]
     found = [paths.convergence]
     found += [paths.step_time] if any(isinstance(w, Training | External) for w in workloads) else []
@@ -283,6 +284,7 @@ def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
     found += [paths.exclude] if "screen" in kinds else []
     found += [paths.ablation] if any(case.target.ablation is not None for case in plan.cases) else []
     found += [paths.nodes, paths.node_metrics] if plan.running else []
+    found += [paths.procurement] if plan.study.economics.procurement is not None else []
     return [str(path) for path in dict.fromkeys(found)]
 
 
