@@ -28,7 +28,7 @@ def words_of(svg: str) -> list[str]:
 
 def test_each_figure_is_drawn_where_there_is_something_to_draw(make_study):
     figures = drawn(full_study(make_study))
-    assert list(figures) == ["comparison", "time_to_quality", "loss", "gemm"]
+    assert list(figures) == ["comparison", "published_spread", "time_to_quality", "loss", "gemm"]
 
 
 def test_nothing_measured_draws_nothing(make_study):

@@ -13,10 +13,14 @@ from matplotlib.ticker import FuncFormatter
 from seatrial.analysis.inputs import TIME_TO_QUALITY
 from seatrial.analysis.tables import rows_of
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
+from seatrial.report.axis_figure import time_to_quality_by_axis
 from seatrial.report.drawing import Drawing, Drawn, drawn
 from seatrial.report.figure_data import MEASUREMENTS, FigureData, basis, n_words, picked
+from seatrial.report.ideal_scaling import scaling
 from seatrial.report.palette import OF_STANDING, SERIES
+from seatrial.report.published_spread import published_spread
 from seatrial.report.quality_figures import frechet_distance, loss, retrieval_accuracy
+from seatrial.report.roofline import roofline
 from seatrial.report.routing import expert_imbalance, routing
 from seatrial.report.step_time import step_time
 from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over
@@ -48,7 +52,10 @@ def draw_all(study: StudyTables) -> list[Drawn]:
     """All figures for which there is something to draw, always in the same order and with the same bytes."""
     drawers: tuple[Callable[[StudyTables], Drawing | None], ...] = (
         comparison,
+        published_spread,
         time_to_quality,
+        time_to_quality_by_axis,
+        scaling,
         loss,
         frechet_distance,
         retrieval_accuracy,
@@ -57,6 +64,7 @@ def draw_all(study: StudyTables) -> list[Drawn]:
         expert_imbalance,
         gemm,
         memory,
+        roofline,
     )
     found = (drawn(drawer.__name__, partial(drawer, study)) for drawer in drawers)
     return [figure for figure in found if figure is not None]
