@@ -17,6 +17,7 @@ from seatrial.report.probes.sections import probe_sections
 from seatrial.report.study_tables import StudyTables, read_study
 from seatrial.report.survey_figures import draw_survey
 from seatrial.report.svg import settings
+from seatrial.report.tornado import draw_tornadoes
 
 PNG_DPI = 144
 """Twice the page's pixels."""
@@ -45,7 +46,8 @@ def figures(paths: StudyPaths) -> list[Drawn]:
 def all_figures(study: StudyTables, of_probes: Sequence[Drawn]) -> list[Drawn]:
     """Every figure for which there is something to draw, in the page's order; the probes' stand in sections."""
     windows = read_emergence(study.paths)
-    return [*draw_all(study), *draw_emergence(windows), *draw_survey(study.survey), *of_probes]
+    tornadoes = draw_tornadoes(study.decisions)
+    return [*draw_all(study), *tornadoes, *draw_emergence(windows), *draw_survey(study.survey), *of_probes]
 
 
 def write_figures(paths: StudyPaths, found: Sequence[Drawn]) -> None:

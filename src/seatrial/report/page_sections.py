@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from seatrial.reference.citation import notice
 from seatrial.report import headline, sections
 from seatrial.report.convergence_table import convergence_table
+from seatrial.report.decisions import decisions_section
 from seatrial.report.emergence import EmergenceTables, emergence_section
 from seatrial.report.findings import findings_section
 from seatrial.report.measurement_tables import inside_training_table, probes_table, sampled_table
@@ -56,6 +57,11 @@ def _criteria(contents: Contents) -> list[PageSection]:
 def _findings(contents: Contents) -> list[PageSection]:
     found = findings_section(contents.study.findings)
     return [PageSection("findings.html.j2", [("findings", "Findings")], {"findings": found})] if found else []
+
+
+def _decisions(contents: Contents) -> list[PageSection]:
+    found = decisions_section(contents.study.decisions)
+    return [PageSection("decisions.html.j2", [("decisions", "Decisions")], {"decisions": found})] if found else []
 
 
 def _time_to_quality(contents: Contents) -> list[PageSection]:
@@ -169,6 +175,7 @@ def _notices(contents: Contents) -> list[PageSection]:
 SECTIONS: tuple[Callable[[Contents], list[PageSection]], ...] = (
     _criteria,
     _findings,
+    _decisions,
     _time_to_quality,
     _training,
     _emergence,

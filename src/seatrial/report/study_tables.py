@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from seatrial.analysis import comparison, convergence, routing, step_time, time_to_quality
+from seatrial.analysis.decisions.decision import Decision
+from seatrial.analysis.decisions.decisions_file import read_decisions
 from seatrial.analysis.findings.findings_file import FindingEntry, read_findings
 from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
 from seatrial.analysis.judge import COMPARISON_TEXT
@@ -65,6 +67,7 @@ class StudyTables:
     step_time: list[Row]
     routing: list[Row]
     survey: SurveyTables | None = None
+    decisions: Sequence[Decision] = ()
 
     @property
     def has_own_results(self) -> bool:
@@ -135,6 +138,7 @@ def read_study(paths: StudyPaths) -> StudyTables:
         step_time=_rows(paths.step_time, step_time.COLUMNS, NOTES, plan.cases) if trains else [],
         routing=_rows(paths.routing, routing.COLUMNS, (), plan.cases) if routes else [],
         survey=read_survey(paths, plan.study.references.survey),
+        decisions=read_decisions(paths),
     )
 
 
