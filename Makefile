@@ -12,7 +12,7 @@ VENV := .venv
 PROGRESS := $(shell [ -t 2 ] && echo --logger rich)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo smollm2 test soak slurm lint setup setup-dev clean
+.PHONY: help demo smollm2 test soak slurm browser lint setup setup-dev clean
 
 help:
 	@echo "make demo    run the demo study on this machine and name its report"
@@ -21,6 +21,7 @@ help:
 	@echo "make soak    run by hand what takes longer than a test may"
 	@echo "make bench-NAME  measure: bench-reference (against MLCommons' own summarizer), bench-train (Trainer, nanoGPT), bench-probes (bare torch loops), bench-judge (how often verdicts are wrong), bench-coverage (how often every interval holds)"
 	@echo "make slurm   install Slurm's daemons (Debian or Ubuntu, root), for the tests on a real Slurm"
+	@echo "make browser install chromium (Debian or Ubuntu, root), for the tests of the page in a real browser"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
 	@echo "make setup   only make the environment (.venv)"
 
@@ -69,6 +70,9 @@ bench-%: setup-dev
 
 slurm:
 	@tests/slurm/cluster/install-slurm
+
+browser:
+	@tests/browser/install-chromium
 
 lint: setup-dev
 	ruff check .
