@@ -235,9 +235,7 @@ class Projection:
 
         found = [
             self._figure(lambda x: 1 - shorter(x), "Saved of a step with hybrid attention", SHARE),
-            self._figure(
-                lambda x: 1 / shorter(x), "Times the steps at which hybrid attention breaks even", "times"
-            ),
+            self._figure(lambda x: 1 / shorter(x), "Times the steps where hybrid attention breaks even", "times"),
         ]
         if self.steps is None:
             return found
