@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seatrial.analysis.decisions.cost import KIND as COST
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
 from seatrial.analysis.decisions.sensitivity import moves_most
-from seatrial.analysis.decisions.words import amount, interval, moved_by
-from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, table
+from seatrial.analysis.decisions.words import amount, interval, moved_by, scale_of
+from seatrial.report.headline_figure import Figure as Headline
+from seatrial.report.headline_figure import missing
+from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Link, Table, count, table
 from seatrial.report.tornado import FILE, tornado_names
 from seatrial.units import format_figure
 
 MOST_SHOWN = 20
 """More decisions are in decisions.json."""
+MOST_HEADLINES = 4
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,42 @@ def decisions_section(decisions: Sequence[Decision]) -> DecisionsSection | None:
     return DecisionsSection(shown, len(decisions) - len(shown))
 
 
+def headline_of_decisions(decisions: Sequence[Decision]) -> list[Headline]:
+    """The first screen of a study that decides and measures nothing: the first figures of its decisions."""
+    if len(decisions) == 1:
+        return [_headline(decisions[0], figure, 1) for figure in decisions[0].figures[:MOST_HEADLINES]]
+    first = [(n, one) for n, one in enumerate(decisions[:MOST_SHOWN], start=1) if one.figures]
+    return [_headline(one, one.figures[0], n) for n, one in first[:MOST_HEADLINES]]
+
+
+def headline_cost(decisions: Sequence[Decision]) -> Headline | None:
+    """What a run to quality costs by the first decision that knows it; None where none does."""
+    for number, one in enumerate(decisions, start=1):
+        if one.kind == COST and one.figures[0].value is not None:
+            return _headline(one, one.figures[0], number)
+    return None
+
+
+def _headline(one: Decision, figure: Figure, number: int) -> Headline:
+    sources = (Link("Decision", anchor(number)) if number <= MOST_SHOWN else Link(FILE, file=FILE),)
+    if figure.value is None:
+        return missing(figure.name, figure.method, sources)
+    scale, unit = scale_of(figure.value, figure.unit)
+    spread = f"{interval(figure)} ({figure.method})" if interval(figure) else figure.method
+    value = format_figure(figure.value / scale, 3)
+    return Headline(figure.name, value, f"{spread}; {one.where}", unit=unit, sources=sources)
+
+
+def anchor(number: int) -> str:
+    """Where the page shows a decision."""
+    return f"decision-{number}"
+
+
 def _shown(number: int, one: Decision, tornado: str) -> Shown:
     measured = sum(given.measured for given in one.inputs)
     facts = [("Rests on", one.evidence), ("Not known, or not in it", one.missing)]
     return Shown(
-        anchor=f"decision-{number}",
+        anchor=anchor(number),
         title=one.title,
         where=one.where,
         answer=one.answer,

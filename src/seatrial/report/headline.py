@@ -10,6 +10,7 @@ from seatrial.analysis.judge import covers
 from seatrial.analysis.time_to_quality import NOT_CONVERGED
 from seatrial.analysis.verdict_file import is_of_published
 from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
+from seatrial.report.decisions import headline_cost, headline_of_decisions
 from seatrial.report.findings import findings_section, main_cost
 from seatrial.report.headline_figure import Figure, missing
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
@@ -82,6 +83,8 @@ def headline(study: StudyTables) -> list[Figure]:
     if study.survey is not None and not study.cases:
         compared = [_ratio(study)] if study.comparison else []
         return [*compared, *survey_headline(study.survey)]
+    if study.decisions and not study.cases and not study.comparison:
+        return headline_of_decisions(study.decisions)
     return [_time(study), _ratio(study), _cost(study), _repeats(study)]
 
 
@@ -193,7 +196,13 @@ def _others(study: StudyTables, others: list[Row]) -> str:
 
 
 def _cost(study: StudyTables) -> Figure:
-    """What the planned repeats cost at most; without a price not known, and what they use at most instead."""
+    """What a run to quality costs where it was measured, else what the planned repeats cost at most.
+
+    Without a price not known, and what they use at most instead.
+    """
+    measured = headline_cost(study.decisions)
+    if measured is not None:
+        return measured
     plan, sources = study.plan.plan, (Link("Plan", "plan"), Link("study.json", file="study.json"))
     if not study.runs_something:
         return missing("Cost", "nothing was run here", sources)
