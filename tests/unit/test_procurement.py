@@ -318,11 +318,15 @@ def test_steps_that_nobody_measured_are_not_known_and_no_rule_of_thumb_takes_the
     *_, other = decided(tmp_path, procurement(hybrid=HYBRID | {"window": 64}))
     assert other.figures[0].value is None and "128 against 8" in other.missing[0]
     *_, full = decided(tmp_path, procurement(hybrid=HYBRID | {"against": "full"}))
-    assert full.figures[0].value is None
+    assert full.figures[0].value is None and "workload.pattern" in full.missing[0]
 
 
 def test_steps_that_have_a_bound_alone_are_given_as_a_bound(tmp_path: Path) -> None:
-    """Runs that never got there: at least so many times, and no figure for the training."""
+    """Runs that never got there: at least so many times, and no figure for the training, nor at an open end."""
+    watched(tmp_path, multiplier_high=None)
+    *_, half_open = decided(tmp_path, procurement(hybrid=HYBRID))
+    assert half_open.figures[0].value == 3.1 and "interval is open" in half_open.missing[0]
+    assert not any("over that without" in f.name for f in half_open.figures)
     watched(tmp_path, multiplier=None, multiplier_high=None, multiplier_words="at least 2x (95 %)")
     *_, hybrid = decided(tmp_path, procurement(hybrid=HYBRID))
     steps = hybrid.figures[0]

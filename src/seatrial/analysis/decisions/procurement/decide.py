@@ -128,8 +128,14 @@ def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken
         inputs=() if taken is None else (taken,),
         swings=(),
         evidence=(steps.method,) if steps.value is not None else (),
-        missing=() if steps.value is not None else (f"{steps.name}: {steps.method}",),
+        missing=_missing_of_hybrid(steps, taken),
     )
+
+
+def _missing_of_hybrid(steps: Figure, taken: Input | None) -> tuple[str, ...]:
+    if steps.value is None:
+        return (f"{steps.name}: {steps.method}",)
+    return () if taken is not None else (f"{steps.name}: its interval is open, so no training time follows",)
 
 
 def _three(one: Projection) -> list[Answer]:
