@@ -218,6 +218,11 @@ class StudyPaths:
         return self.root / "report.html"
 
     @property
+    def summary(self) -> Path:
+        """The page's answer in one screen of Markdown."""
+        return self.root / "summary.md"
+
+    @property
     def reruns(self) -> Path:
         """How often each repeat was run again on demand (`rerun=failed`)."""
         return self.root / "reruns.json"

@@ -18,6 +18,7 @@ rule report:
         against=study.against,
     output:
         page=study.report,
+        summary=study.summary,
         figures=directory(study.figures),
     log:
         study.report_log,

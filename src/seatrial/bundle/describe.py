@@ -23,6 +23,7 @@ TYPES = {
     ".xml": "application/xml",
     ".log": "text/plain",
     ".txt": "text/plain",
+    ".md": "text/markdown",
     ".mllog": "text/plain",
 }
 WORDS = {
@@ -32,6 +33,7 @@ WORDS = {
     "findings.json": "What holds the workloads back, with evidence",
     "decisions.json": "What follows in money and time, with every input and its source",
     "report.html": "The report",
+    "summary.md": "The report's answer in one screen of Markdown",
     "tables/measurements.parquet": "One row per repeat, metric and labels",
     "tables/repeats.csv": "One row per planned repeat, with its outcome",
 }

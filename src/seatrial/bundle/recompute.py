@@ -18,7 +18,7 @@ from seatrial.report.page import report
 INPUTS = ("study.json", "cases", "records", "logs", "reruns.json")
 """What everything else is made of."""
 OF_AN_EARLIER_STUDY = ("tables/against.csv", "tables/against_changes.csv")
-PAGE = ("report.html", "figures")
+PAGE = ("report.html", "summary.md", "figures")
 DRAWN_BY = ("jinja2", "matplotlib", "numpy", "pandas", "seaborn")
 """Other versions of these may draw the same figures in other bytes."""
 

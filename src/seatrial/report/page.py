@@ -1,4 +1,4 @@
-"""tables -> figures/ and report.html: one page that needs nothing else, not even a network."""
+"""tables -> figures/, summary.md and report.html: one page that needs nothing else, not even a network."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from seatrial.report import headline, page_sections
 from seatrial.report.drawing import Drawn
 from seatrial.report.emergence import read_emergence
 from seatrial.report.figure_files import all_figures, write_figures
+from seatrial.report.measurement_tables import write_long_tables
 from seatrial.report.page_sections import Contents
 from seatrial.report.probes.sections import probe_sections
 from seatrial.report.rendering import Rendering, script, script_source, style
 from seatrial.report.study_tables import StudyTables, read_study
+from seatrial.report.summary import write_summary
 
 
 def report(paths: StudyPaths) -> None:
-    """Write the figures and the page. The same records give the same bytes; no record at all still gives a page.
+    """Write the figures, the page and its summary. The same records give the same bytes.
 
+    No record at all still gives a page.
     Raises UnreadableFile where collect or analyse has not run.
     """
     study = read_study(paths)
@@ -26,7 +29,9 @@ def report(paths: StudyPaths) -> None:
     of_probes = [figure for section in contents.probes for figure in section.figures]
     figures = all_figures(study, of_probes)
     write_figures(paths, figures)
+    write_long_tables(study)
     write_text(paths.report, page(contents, figures))
+    write_summary(paths, study)
 
 
 def page(contents: Contents, figures: Iterable[Drawn]) -> str:
