@@ -7,7 +7,7 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.analysis.statistics import (
@@ -68,7 +68,6 @@ def test_a_bound_that_order_statistics_cannot_reach_falls_back_and_says_so():
     assert order_bound([1.0, 2.0, 3.0, 4.0, 5.0], "upper", 0.99).value is None
 
 
-@settings(deadline=None)
 @given(samples, st.sampled_from(["lower", "upper"]), st.sampled_from([0.9, 0.95, 0.99]))
 def test_a_bound_of_few_values_never_lies_inside_them(values, side, confidence):
     few = values[:4]

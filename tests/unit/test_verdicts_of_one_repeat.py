@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 from study_on_disk import GEMM
@@ -59,7 +59,6 @@ def test_a_single_repeat_of_many_samples_is_judged_unless_they_depend_on_each_ot
 SERIES = st.lists(st.floats(0.1, 10.0), max_size=300)
 
 
-@settings(deadline=None)
 @given(SERIES)
 def test_there_is_a_bound_exactly_where_the_series_has_as_many_samples_as_it_needs(samples):
     lower, upper = (bound_of_samples(samples, side, 0.95) for side in ("lower", "upper"))
