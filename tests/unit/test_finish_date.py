@@ -116,6 +116,22 @@ def test_a_run_that_cannot_get_through_a_stretch_never_ends() -> None:
     assert np.isinf(found.seconds).all()
 
 
+def test_work_without_end_never_ends() -> None:
+    work = np.array([1e6, 1e300, math.inf])
+    rest = (np.full(3, one) for one in (60.0, 1000.0, 1e6, 60.0))
+    saving, interval, between, restart = rest
+    found = simulated_run(work, saving, interval, between, restart, np.random.default_rng(0))
+    assert np.isfinite(found.seconds).tolist() == [True, False, False]
+
+
+def test_two_runs_that_differ_widely_leave_the_end_open(tmp_path: Path) -> None:
+    disk = measured(tmp_path, from_records() | {"steps": stated(1e6)}, speeds=(0.05, 20.0))
+    (found,) = finish_date(read_basis(disk.paths))
+    first = found.figures[0]
+    assert first.value is not None and first.low is not None
+    assert first.high is None or first.high > 100 * first.value
+
+
 def test_without_failures_a_run_takes_its_work_and_its_checkpoints() -> None:
     found = simulated_run(every(1050), every(10), every(100), every(1e15), every(60), np.random.default_rng(0))
     assert found.seconds == pytest.approx(1050 + 11 * 10)

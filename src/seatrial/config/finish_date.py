@@ -27,7 +27,8 @@ class FinishDate(Closed):
     tokens: Assumption | None = None
     """In place of `steps`: over the measured tokens per second."""
     step_seconds: Assumption | None = None
-    """None: the mean of the measured steps."""
+    """Of an ordinary step, without hiccups; None: the mean of the measured ones. With `experiment` the noise is the
+    measured one all the same."""
     run_spread: Assumption | None = None
     """Coefficient of variation of the step time from run to run, common to all steps of one; None: of the measured
     repeats."""
@@ -79,4 +80,4 @@ class FinishDate(Closed):
     @property
     def needs_measurements(self) -> bool:
         """Whether a training has to be measured for it."""
-        return self.step_seconds is None
+        return self.step_seconds is None or self.run_spread is None

@@ -54,7 +54,7 @@ def finish_date(basis: Basis) -> list[Decision]:
     cases: list[Case | None] = [
         case for case in basis.cases.values() if is_training(case) and asked.experiment in (None, case.experiment)
     ]
-    if not cases or (asked.step_seconds is not None and asked.experiment is None):
+    if not cases or (asked.experiment is None and not asked.needs_measurements):
         cases = [None]
     return [_decision(basis, asked, case) for case in cases]
 

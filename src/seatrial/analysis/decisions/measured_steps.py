@@ -18,6 +18,9 @@ from seatrial.case import Case
 FEWEST_STEPS = 20
 """Of fewer steps neither the noise nor the hiccups are known."""
 
+FARTHEST = math.log(1e6)
+"""No run counts as over a million times as slow as the others, or as fast: two repeats can say as little as that."""
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -87,8 +90,10 @@ def run_factor(spread: Draws, repeats: int | None, random: np.random.Generator) 
     the spread is stated, and counts as known.
     """
     if repeats is None:
-        return np.exp(spread * random.standard_normal(len(spread)))
-    return np.exp(spread * math.sqrt(1 + 1 / repeats) * random.standard_t(repeats - 1, len(spread)))
+        logs = spread * random.standard_normal(len(spread))
+    else:
+        logs = spread * math.sqrt(1 + 1 / repeats) * random.standard_t(repeats - 1, len(spread))
+    return np.asarray(np.exp(np.clip(logs, -FARTHEST, FARTHEST)))
 
 
 def run_factor_ends(spread: float, repeats: int | None) -> tuple[float, float]:
@@ -97,6 +102,7 @@ def run_factor_ends(spread: float, repeats: int | None) -> tuple[float, float]:
         half = float(stats.norm.ppf(0.975)) * spread
     else:
         half = float(stats.t.ppf(0.975, repeats - 1)) * spread * math.sqrt(1 + 1 / repeats)
+    half = min(half, FARTHEST)
     return math.exp(-half), math.exp(half)
 
 

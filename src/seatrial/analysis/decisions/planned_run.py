@@ -89,6 +89,9 @@ def planned_run(basis: Basis, asked: FinishDate, case: Case | None) -> PlannedRu
     Raises UnreadableFile where a table of the study is not there.
     """
     found = PlannedRun(steps=None if case is None else measured_steps(basis, case))
+    if case is not None and found.steps is not None:
+        seen = f"{found.steps.count} steps of {found.steps.repeats} repeats"
+        found.evidence.append(f"records of case {case.case_id} ({case.experiment}): {seen}")
     _work(found, asked, case)
     _noise(found, asked, case)
     _failures(found, asked, basis, case)
@@ -114,8 +117,6 @@ def _work(found: PlannedRun, asked: FinishDate, case: Case | None) -> None:
     else:
         words = f"mean ordinary step of {found.steps.repeats} repeats, {found.steps.count} steps in all"
         _put(found, Input(STEP, found.steps.seconds, None, None, "s", words, None, True))
-        assert case is not None
-        found.evidence.append(f"records of case {case.case_id} ({case.experiment}): {words}")
     if asked.times_longer is not None and asked.step_seconds is None:
         _put(found, assumed(LONGER, asked.times_longer, ""))
 
@@ -135,7 +136,7 @@ def _noise(found: PlannedRun, asked: FinishDate, case: Case | None) -> None:
         low, high = run_factor_ends(spread, steps.repeats)
         words += f" ({100 * spread:.3g} %); one more run, t 95 %"
         _put(found, Input(RUN, 1.0, low, high, "", words, None, True))
-    if steps is None or asked.step_seconds is not None or STEPS not in found.inputs:
+    if steps is None or STEPS not in found.inputs:
         return
     count = found.inputs[STEPS].value
     half = 1.96 * within_deviation(steps, count)

@@ -18,6 +18,8 @@ MANY = 100
 """Of more failures the sum of what they lost counts as normal (central limit theorem)."""
 HOPELESS = 20.0
 """Of mu: a stretch between two checkpoints that is longer is got through less than once in 1e8 times."""
+MOST_STRETCHES = 1e9
+"""A run of more of them never ends for anybody who waits."""
 SMALL = 1e-3
 """Of mu: below it a failure is as likely at any moment of a stretch."""
 
@@ -51,12 +53,15 @@ def simulated_run(
 
     Stretches of tau + C repeat until they are got through; what is left over at the end is one shorter stretch.
     """
+    endless = work / interval > MOST_STRETCHES
+    work = np.where(endless, 0.0, work)
     whole = np.floor(work / interval * (1 + 1e-12)).astype(np.int64)
     rest = np.maximum(0.0, work - whole * interval)
     rest[rest < 1e-9 * interval] = 0.0
     first = _stretches(whole, interval + saving, between_failures, restart, random)
     last = _stretches((rest > 0).astype(np.int64), rest + saving, between_failures, restart, random)
-    return RunTime(first.seconds + last.seconds, first.failures + last.failures)
+    both = (first.seconds + last.seconds, first.failures + last.failures)
+    return RunTime(*(np.where(endless, math.inf, one) for one in both))
 
 
 def _stretches(
