@@ -203,6 +203,10 @@ def test_the_luck_of_forty_runs_is_smaller_than_that_of_one(tmp_path: Path) -> N
 def test_a_repeat_that_broke_off_is_run_again(tmp_path: Path) -> None:
     disk = measured(tmp_path, MEASURED)
     queued(disk, [1, 1, 1])
+    disk.failed(disk.planned[0], 2, kind="cancelled")  # somebody's doing, not the system's
+    tabled(disk)
+    (found,) = time_to_revenue(read_basis(disk.paths))
+    assert not [one for one in found.inputs if one.name.startswith("completed share")]
     disk.failed(disk.planned[0], 2, kind="node_fail")
     tabled(disk)
     (found,) = time_to_revenue(read_basis(disk.paths))

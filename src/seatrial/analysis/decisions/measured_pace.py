@@ -154,10 +154,10 @@ def _queue(found: Measured, paths: StudyPaths, case: Case) -> None:
 
 
 def _completed_share(found: Measured, basis: Basis, case: Case) -> None:
-    """Runs that broke off; those that did not reach their quality are in the median already, at infinity."""
+    """Runs that broke off by themselves; those that did not reach their quality are in the median, at infinity."""
     rows = [row for row in basis.repeats if row["case_id"] == case.case_id]
     ended = sum(row["outcome"] == "completed" for row in rows)
-    broken = sum(row["error_kind"] not in (None, *NOT_CONVERGED) for row in rows)
+    broken = sum(row["error_kind"] not in (None, "cancelled", *NOT_CONVERGED) for row in rows)
     if not ended or not broken:
         if ended:
             words = f"{ended} of {ended} repeats that ended completed: no run is reckoned to be run again"

@@ -19,7 +19,7 @@ FEWEST_STEPS = 20
 """Of fewer steps neither the noise nor the hiccups are known."""
 
 FARTHEST = math.log(1e6)
-"""No run counts as over a million times as slow as the others, or as fast: two repeats can say as little as that."""
+"""No run counts as more than a million times as slow as the others: two repeats can say as little as that."""
 
 
 @dataclass(frozen=True)
