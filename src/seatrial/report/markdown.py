@@ -12,21 +12,26 @@ INVISIBLE = "&#8203;"
 _SPECIAL = re.compile(
     r"[\\`*\[\]#|~$]"  # wherever they stand
     r"|(?<![A-Za-z0-9_])_|_(?![A-Za-z0-9_])"  # within a word an underscore is one
-    r"|^[-+=]|(?<=^\d)[.)]"  # a list's or a heading's line
+    r"|^[-+=](?!\d)"  # a list's, a heading's or a rule's line, not a figure below 0
 )
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _REFERENCES = re.compile(r"(?<=[@#!])(?=\w)|(?<=://)|(?<=www)(?=\.)|(?<=GH)(?=-\d)", re.IGNORECASE)
 _BREAK = "\0"
 
 
-def escape(text: str) -> str:
-    """`text` in one line that Markdown shows as it is: no markup, HTML, link, mention or reference comes of it."""
+def escape(text: str, most: int = MOST_CHARACTERS) -> str:
+    """`text` in one line of at most `most` characters that Markdown shows as it is.
+
+    No markup, HTML, link, mention or reference comes of it.
+    """
     line = " ".join(text.replace(_BREAK, "").split())
-    if len(line) > MOST_CHARACTERS:
-        line = line[: MOST_CHARACTERS - 1].rstrip() + "\u2026"
+    if len(line) > most:
+        line = line[: most - 1].rstrip() + "\u2026"
     marked = _REFERENCES.sub(_BREAK, line)
     plain = "".join(_HTML.get(letter, letter) for letter in marked)
-    return _SPECIAL.sub(lambda found: f"\\{found.group()}", plain).replace(_BREAK, INVISIBLE)
+    escaped = _SPECIAL.sub(lambda found: f"\\{found.group()}", plain).replace(_BREAK, INVISIBLE)
+    return _NUMBERED.sub(r"\1\\\2", escaped)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

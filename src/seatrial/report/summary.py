@@ -17,6 +17,8 @@ from seatrial.report.time_to_quality_table import time_to_quality_table
 
 MOST_CRITERIA, MOST_ROWS, MOST_DECISIONS, MOST_MISSING = 6, 3, 3, 4
 """Of each list the summary shows so many, the worst first; its heading names the file that has all."""
+MOST_ANSWER = 700
+"""Characters of a decision's answer."""
 WORST_FIRST = (
     *("fail", "slower", "inconclusive", "incomplete", "no_reference", "undefined"),
     *("pass", "faster", "not_slower"),
@@ -108,7 +110,7 @@ def _cell(cell: Cell) -> str:
 def _decisions(decisions: Sequence[Decision]) -> list[str]:
     """What follows for money and time: the answers, each with its first figure."""
     lines = [
-        f"- **{escape(one.title)}**: {escape(one.answer)}{_figure_words(one.figures)}"
+        f"- **{escape(one.title)}**: {escape(one.answer, MOST_ANSWER)}{_figure_words(one.figures)}"
         for one in decisions[:MOST_DECISIONS]
     ]
     return section(_of("What follows", len(lines), len(decisions), "decisions.json"), lines)
