@@ -69,13 +69,13 @@ class StudyOnDisk:
         repeats: int = 1,
         axes: Mapping[str, Sequence[Any]] | None = None,
     ) -> list[Case]:
-        """Plan one case per value of the (zipped) axes of `workload`; the cases."""
+        """Plan one case per value of the (zipped) axes of `workload` and `target`; the cases."""
         self.study["experiments"][name] = {"workload": dict(workload), "repeats": repeats}
         axes = axes or {}
         points = [dict(zip(axes, values, strict=True)) for values in zip(*axes.values(), strict=True)] or [{}]
         made = []
         for point in points:
-            resolved = dict(workload) | {key.removeprefix("workload."): value for key, value in point.items()}
+            resolved = dict(workload) | _of(point, "workload.")
             made.append(self._case(name, resolved, repeats, point))
         self.planned += made
         self.write()
@@ -83,8 +83,9 @@ class StudyOnDisk:
 
     def _case(self, name: str, workload: Mapping[str, Any], repeats: int, point: Mapping[str, Any]) -> Case:
         content = {"study": self.study["name"], "experiment": name, "repeats": repeats, "base_seed": 7}
+        target = {**self.study["target"], **_of(point, "target.")}
         draft = Case.model_validate(
-            {**content, "case_id": "draft", "workload": workload, "target": self.study["target"], "axes": point}
+            {**content, "case_id": "draft", "workload": workload, "target": target, "axes": point}
         )
         found = case_id(name, draft.workload, draft.target, draft.base_seed)
         return draft.model_copy(update={"case_id": found})
@@ -151,6 +152,10 @@ class StudyOnDisk:
         collect(self.paths)
         analyse(self.paths)
         return self.paths
+
+
+def _of(point: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {key.removeprefix(prefix): value for key, value in point.items() if key.startswith(prefix)}
 
 
 def training_measurements(minutes: float) -> list[Measurement]:
