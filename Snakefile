@@ -7,6 +7,10 @@ min_version("9.0")
 study = load_study(config, workflow)
 
 
+# of snakemake --report
+report: "workflow/report/study.rst"
+
+
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/analyse.smk"

@@ -14,6 +14,7 @@ import pytest
 
 BIN = Path(sys.executable).parent
 ONLY_GEMM = ["~experiments.memory", "~experiments.all_reduce", "~experiments.finetune"]
+INDEX = Path("results/demo/figures/index.json")
 SMALL = [
     *ONLY_GEMM,
     "~experiments.gemm.sweep",
@@ -98,6 +99,33 @@ def test_a_study_runs_to_its_page_and_a_second_run_finds_nothing_to_do(project):
     assert {k: v for k, v in files(study).items() if k != ".lock"} == {
         k: v for k, v in before.items() if k != ".lock"
     }
+    _figures_are_drawn_again_and_nothing_else(project, before)
+    _snakemakes_own_report_has_captions_and_categories(project)
+
+
+def _figures_are_drawn_again_and_nothing_else(project, before):
+    """`snakemake figures` on the finished study: no rule but its own runs, and only figures are written anew."""
+    figures = project / "results" / "demo" / "figures"
+    contents = {path.name: path.read_bytes() for path in figures.iterdir()}
+    for path in figures.glob("*.*g"):
+        path.unlink()
+    done = snakemake(project, SMALL, "figures")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert set(re.findall(r"^(?:local)?rule (\w+):", done.stdout + done.stderr, re.MULTILINE)) == {"figures"}
+    assert {path.name: path.read_bytes() for path in figures.iterdir()} == contents
+    assert {f"gemm.{suffix}" for suffix in ("svg", "pdf", "png", "csv")} <= set(contents)
+    after = files(project / "results" / "demo")
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert {name for name in changed if not name.startswith("figures/")} == {".lock", "logs/figures.log"}
+
+
+def _snakemakes_own_report_has_captions_and_categories(project):
+    done = snakemake(project, SMALL, "--report", "own.html")
+    assert done.returncode == 0, done.stderr[-3000:]
+    text = (project / "own.html").read_text()
+    (drawn,) = [f for f in json.loads((project / INDEX).read_text()) if f["name"] == "gemm"]
+    for words in ('"Figures"', '"Page"', drawn["title"], drawn["reading"], "verdict, time to quality, ratio to"):
+        assert words in text, words
 
 
 def test_a_further_repeat_runs_alone_and_a_changed_criterion_measures_nothing_again(project):
