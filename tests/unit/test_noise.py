@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_on_disk import COLLECTIVE, FINETUNE, GEMM
 
-from seatrial.analysis.noise import COLUMNS, allan_deviation, band, series_noise
+from seatrial.analysis.noise import COLUMNS, band
+from seatrial.analysis.series_noise import allan_deviation, series_noise
 from seatrial.config.findings import FindingRules
 from seatrial.config.noise_bands import NoiseBands
 from seatrial.record import measurement

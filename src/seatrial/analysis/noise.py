@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seatrial.analysis.inputs import is_ingested, read_cases, read_plan
 from seatrial.analysis.probes.records import completed
-from seatrial.analysis.statistics import (
-    Interval,
-    autocorrelation,
-    block_bootstrap_interval,
-    integrated_autocorrelation_time,
-)
+from seatrial.analysis.series_noise import FEWEST, SeriesNoise, series_noises
+from seatrial.analysis.statistics import Interval, block_bootstrap_interval
+from seatrial.analysis.statistics.series import autocorrelation_times, autocorrelations
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
 from seatrial.case import Case
 from seatrial.config.findings import FindingRules
@@ -47,11 +43,6 @@ SERIES = (
 """Metrics whose samples follow one another in time."""
 OF_ITERATIONS = ("train.step_time", "train.rank_time")
 """Of these the first steps are left out (`findings.warm_up_steps`); probes warm up before they measure."""
-FEWEST = 20
-"""Below so many samples a series is neither quiet nor noisy, and nothing lies beyond its 95th percentile."""
-FEWEST_FOR_P99 = 100
-ALLAN_SHARE = 10
-"""The long Allan deviation averages over a window of this part of the series."""
 COLUMNS = (
     "study",
     "target",
@@ -91,24 +82,6 @@ noise of the same spread would have. `band`: quiet, usual, noisy, or not_known w
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class SeriesNoise:
-    """The spread of one series of times; None where the series is too short (or does not vary) for a figure."""
-
-    n: int
-    cov: float | None = None
-    p95_over_p50: float | None = None
-    p99_over_p50: float | None = None
-    max_over_median: float | None = None
-    hiccups: float | None = None
-    lag1_autocorrelation: float | None = None
-    autocorrelation_time: float | None = None
-    allan_first: float | None = None
-    allan_window: int | None = None
-    allan_long: float | None = None
-    allan_over_white: float | None = None
-
-
 def noise(paths: StudyPaths) -> None:
     """Write tables/noise.csv: a row for every series of a completed repeat; remove it where nothing runs here.
 
@@ -120,61 +93,15 @@ def noise(paths: StudyPaths) -> None:
         paths.noise.unlink(missing_ok=True)
         return
     names = axis_names(case.axes for case in cases)
-    rows = [
-        {**row, **axis_columns(case.axes, names)}
-        for case in cases
-        for record in completed(paths, case)
-        for row in _rows_of(case, record, study)
-    ]
+    rows: list[Row] = []
+    for case in cases:
+        axes = axis_columns(case.axes, names)
+        series = [one for record in completed(paths, case, SERIES) for one in _series_of(record, study)]
+        rows += [
+            {**_about(case, one), **figures, **axes}
+            for one, figures in zip(series, _figures(series, study), strict=True)
+        ]
     write_csv(paths.noise, [*COLUMNS, *(AXIS + name for name in names)], rows)
-
-
-def series_noise(times: Sequence[float], hiccup: float = 1.5) -> SeriesNoise:
-    """The noise metrics of a series of positive times; a hiccup takes more than `hiccup` medians.
-
-    CoV is the sample standard deviation over the mean. Percentiles are interpolated linearly. Raises ValueError for
-    values that are not finite and positive.
-    """
-    found = np.asarray(times, dtype=float)
-    if not (np.isfinite(found).all() and (found > 0).all()):
-        raise ValueError("a time is not finite and positive; what was not measured is no part of a series")
-    n = len(found)
-    if n < 2:
-        return SeriesNoise(n)
-    middle = float(np.median(found))
-    rho = autocorrelation(times) if n >= FEWEST else None
-    window = max(1, n // ALLAN_SHARE)
-    first = allan_deviation(times, 1)
-    long = allan_deviation(times, window) if n >= FEWEST else None
-    return SeriesNoise(
-        n=n,
-        cov=float(np.std(found, ddof=1) / np.mean(found)),
-        p95_over_p50=float(np.percentile(found, 95)) / middle if n >= FEWEST else None,
-        p99_over_p50=float(np.percentile(found, 99)) / middle if n >= FEWEST_FOR_P99 else None,
-        max_over_median=float(found.max()) / middle,
-        hiccups=float(np.mean(found > hiccup * middle)),
-        lag1_autocorrelation=None if rho is None else float(rho[1]),
-        autocorrelation_time=integrated_autocorrelation_time(times) if n >= FEWEST else None,
-        allan_first=first,
-        allan_window=None if long is None else window,
-        allan_long=long,
-        allan_over_white=long * math.sqrt(window) / first if long is not None and first else None,
-    )
-
-
-def allan_deviation(times: Sequence[float], window: int) -> float | None:
-    """Overlapping Allan deviation of averages over `window` samples, over the mean of the series.
-
-    sqrt(mean((y[k + window] - y[k])^2) / 2) of the moving averages y (Allan 1966; NIST SP 1065, 5.2.2). White noise
-    makes it fall with the root of the window, drift makes it rise. None for fewer samples than two windows.
-    """
-    found = np.asarray(times, dtype=float)
-    if len(found) < 2 * window:
-        return None
-    sums: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(found - found.mean())])
-    averages = (sums[window:] - sums[:-window]) / window
-    steps = averages[window:] - averages[:-window]
-    return float(math.sqrt(float(np.mean(steps**2)) / 2) / float(found.mean()))
 
 
 def band(found: SeriesNoise, bands: NoiseBands, rules: FindingRules) -> tuple[str, str | None]:
@@ -195,26 +122,42 @@ def band(found: SeriesNoise, bands: NoiseBands, rules: FindingRules) -> tuple[st
     return level, "; ".join(words) or None
 
 
-def _rows_of(case: Case, record: Record, study: Study) -> Iterator[Row]:
+@dataclass(frozen=True)
+class _Series:
+    """One series, with the repeat and the rank that it is of."""
+
+    record: Record
+    host: str | None
+    measurement: Measurement
+    left_out: int
+    values: Sequence[float]
+    """Without what was left out."""
+
+
+def _series_of(record: Record, study: Study) -> Iterator[_Series]:
     hosts = [str(host) for host in record.provenance.get("hosts") or []]
     for m in record.measurements:
         if m.metric not in SERIES or len(m.samples) < 2 or min(m.samples) <= 0:
             continue
-        rank = m.labels.get("rank")
-        yield {
-            "study": case.study,
-            "target": case.target.name,
-            "experiment": case.experiment,
-            "workload": case.workload.kind,
-            "case_id": case.case_id,
-            "repeat": record.repeat,
-            "host": _host(hosts, rank),
-            "rank": rank,
-            "metric": m.metric,
-            "labels": canonical_json({name: value for name, value in m.labels.items() if name != "rank"}),
-            "unit": m.unit,
-            **_figures(m, record, study),
-        }
+        left_out = min(study.findings.warm_up_steps, len(m.samples)) if m.metric in OF_ITERATIONS else 0
+        yield _Series(record, _host(hosts, m.labels.get("rank")), m, left_out, m.samples[left_out:])
+
+
+def _about(case: Case, one: _Series) -> Row:
+    m = one.measurement
+    return {
+        "study": case.study,
+        "target": case.target.name,
+        "experiment": case.experiment,
+        "workload": case.workload.kind,
+        "case_id": case.case_id,
+        "repeat": one.record.repeat,
+        "host": one.host,
+        "rank": m.labels.get("rank"),
+        "metric": m.metric,
+        "labels": canonical_json({name: value for name, value in m.labels.items() if name != "rank"}),
+        "unit": m.unit,
+    }
 
 
 def _host(hosts: Sequence[str], rank: object) -> str | None:
@@ -224,27 +167,43 @@ def _host(hosts: Sequence[str], rank: object) -> str | None:
     return hosts[0] if len(set(hosts)) == 1 else None
 
 
-def _figures(m: Measurement, record: Record, study: Study) -> Row:
-    left_out = min(study.findings.warm_up_steps, len(m.samples)) if m.metric in OF_ITERATIONS else 0
-    values = m.samples[left_out:]
-    times = [1 / value for value in values] if METRICS[m.metric].direction == "higher" else values
-    found = series_noise(times, study.noise_bands.hiccup.value)
-    level, note = band(found, study.noise_bands, study.findings)
-    again = f"taken up again {record.resumed} times, which is part of the series" if record.resumed else None
-    interval = _interval(values, m)
+def _figures(series: Sequence[_Series], study: Study) -> list[Row]:
+    """What is said of each; those of one length are looked at together."""
+    lengths: dict[int, list[int]] = {}
+    for place, one in enumerate(series):
+        lengths.setdefault(len(one.values), []).append(place)
+    found: list[Row] = [{} for _ in series]
+    for places in lengths.values():
+        chosen = [series[place] for place in places]
+        values = np.array([one.values for one in chosen], dtype=np.float64)
+        rates = np.array([METRICS[one.measurement.metric].direction == "higher" for one in chosen])
+        times = np.where(rates[:, None], 1 / values, values)
+        noises = series_noises(times, study.noise_bands.hiccup.value)
+        medians = np.median(values, axis=1).tolist() if values.shape[1] else [None] * len(chosen)
+        taus = autocorrelation_times(autocorrelations(values))[0].tolist() if values.shape[1] > 1 else medians
+        for place, one, noise, middle, tau in zip(places, chosen, noises, medians, taus, strict=True):
+            found[place] = _said(one, noise, middle, tau, study)
+    return found
+
+
+def _said(one: _Series, noise: SeriesNoise, middle: float | None, tau: float | None, study: Study) -> Row:
+    level, note = band(noise, study.noise_bands, study.findings)
+    resumed = one.record.resumed
+    again = f"taken up again {resumed} times, which is part of the series" if resumed else None
+    interval = _interval(one, tau)
     return {
-        "left_out": left_out,
-        "median": float(np.median(values)) if values else None,
+        "left_out": one.left_out,
+        "median": middle,
         "median_low": interval.low,
         "median_high": interval.high,
         "interval_method": interval.method,
-        **asdict(found),
+        **vars(noise),
         "band": level,
         "note": "; ".join(part for part in (note, again) if part) or None,
     }
 
 
-def _interval(values: Sequence[float], m: Measurement) -> Interval:
-    if "rank" in m.labels and m.metric in OF_ITERATIONS:
+def _interval(one: _Series, tau: float | None) -> Interval:
+    if "rank" in one.measurement.labels and one.measurement.metric in OF_ITERATIONS:
         return Interval(None, None, "none (one rank of many: the step time has one)")
-    return block_bootstrap_interval(values)
+    return block_bootstrap_interval(one.values, time=None if tau is None or math.isnan(tau) else tau)

@@ -34,12 +34,21 @@ def autocorrelation(values: Sequence[float]) -> NDArray[np.float64] | None:
     ValueError for values that are not finite.
     """
     found = _finite(values)
-    away = found - found.mean() if len(found) else found
-    if len(found) < 3 or np.ptp(found) == 0:
-        return None
-    # not directly: those products end in other digits where memory lies otherwise, and a table in other bytes
-    sums = signal.correlate(away, away, mode="full", method="fft")[len(away) - 1 :]
-    return np.asarray(sums / sums[0], dtype=float).round(DIGITS)
+    rho = autocorrelations(found[None, :])[0]
+    return None if len(rho) == 0 or np.isnan(rho[0]) else rho
+
+
+def autocorrelations(series: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[series, n]: the `autocorrelation` of each row; a row of NaN where that is None. All must be finite."""
+    n = series.shape[1]
+    rho = np.full(series.shape, np.nan)
+    varying = series[np.ptp(series, axis=1) > 0] if n >= 3 else series[:0]
+    if len(varying):
+        away = varying - varying.mean(axis=1, keepdims=True)
+        # not directly: those products end in other digits where memory lies otherwise, and a table in other bytes
+        sums = signal.fftconvolve(away, away[:, ::-1], axes=1)[:, n - 1 :]
+        rho[np.ptp(series, axis=1) > 0] = (sums / sums[:, :1]).round(DIGITS)
+    return rho
 
 
 class AutocorrelationTime(NamedTuple):
@@ -61,11 +70,18 @@ def autocorrelation_time(values: Sequence[float]) -> AutocorrelationTime | None:
     if rho is None:
         return None
     n = len(rho)
-    times = 2 * np.cumsum(rho) - 1
-    enough = np.arange(n) >= WINDOW * times
-    last = int(np.argmax(enough)) if enough.any() else n - 1
-    value = max(1.0, float(times[last]) * (1 + (2 * last + 1) / n))
+    (value,), (last,) = (found.tolist() for found in autocorrelation_times(rho[None, :]))
     return AutocorrelationTime(value, value * math.sqrt(2 * (2 * last + 1) / n))
+
+
+def autocorrelation_times(rho: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """[series] each: the value of `autocorrelation_time` and Sokal's window W, of rows of autocorrelations."""
+    n = rho.shape[1]
+    times = 2 * np.cumsum(rho, axis=1) - 1
+    enough = np.arange(n) >= WINDOW * times
+    last = np.where(enough.any(axis=1), np.argmax(enough, axis=1), n - 1)
+    found = times[np.arange(len(rho)), last] * (1 + (2 * last + 1) / n)
+    return np.maximum(1.0, found), last
 
 
 def autocorrelation_time_error(time: float, n: int) -> float:
@@ -85,13 +101,14 @@ def block_bootstrap_interval(
     block: int | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    time: float | None = None,
 ) -> Interval:
     """Interval of the median of a stationary series, by the moving-block bootstrap (Kuensch 1989), percentiles.
 
     `block` in samples; None: three integrated autocorrelation times. No interval where fewer than FEWEST_BLOCKS
     blocks fit. The percentiles are taken further out, as a t with blocks - 1 degrees of freedom lies further out
     than a normal (the spread is known from that many blocks only), and by what dependence between blocks costs.
-    The same seed gives the same interval.
+    The same seed gives the same interval. `time`: the autocorrelation time, where the caller knows it.
     Raises ValueError for values that are not finite.
     """
     found = _finite(values)
@@ -100,7 +117,7 @@ def block_bootstrap_interval(
         return Interval(None, None, "none (n < 2)")
     if np.ptp(found) == 0:
         return Interval(float(found[0]), float(found[0]), "none needed (all values are equal)")
-    time = integrated_autocorrelation_time(values) or 1.0
+    time = time or integrated_autocorrelation_time(values) or 1.0
     length = block or math.ceil(BLOCK_TIMES * time)
     blocks = n // length
     if blocks < FEWEST_BLOCKS:

@@ -1,0 +1,106 @@
+"""How much the samples of one series scatter, stall and drift; of many series of one length at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.analysis.statistics.series import autocorrelation_times, autocorrelations
+
+FEWEST = 20
+"""Below so many samples a series is neither quiet nor noisy, and nothing lies beyond its 95th percentile."""
+FEWEST_FOR_P99 = 100
+ALLAN_SHARE = 10
+"""The long Allan deviation averages over a window of this part of the series."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SeriesNoise:
+    """The spread of one series of times; None where the series is too short (or does not vary) for a figure."""
+
+    n: int
+    cov: float | None = None
+    p95_over_p50: float | None = None
+    p99_over_p50: float | None = None
+    max_over_median: float | None = None
+    hiccups: float | None = None
+    lag1_autocorrelation: float | None = None
+    autocorrelation_time: float | None = None
+    allan_first: float | None = None
+    allan_window: int | None = None
+    allan_long: float | None = None
+    allan_over_white: float | None = None
+
+
+def series_noise(times: Sequence[float], hiccup: float = 1.5) -> SeriesNoise:
+    """The noise metrics of a series of positive times; a hiccup takes more than `hiccup` medians.
+
+    CoV is the sample standard deviation over the mean. Percentiles are interpolated linearly. Raises ValueError for
+    values that are not finite and positive.
+    """
+    found = np.asarray(times, dtype=float)
+    if not (np.isfinite(found).all() and (found > 0).all()):
+        raise ValueError("a time is not finite and positive; what was not measured is no part of a series")
+    return series_noises(found[None, :], hiccup)[0]
+
+
+def series_noises(times: Floats, hiccup: float) -> list[SeriesNoise]:
+    """`series_noise` of each row of [series, n], all finite and positive."""
+    k, n = times.shape
+    if n < 2:
+        return [SeriesNoise(n)] * k
+    middle = np.median(times, axis=1)
+    rho = autocorrelations(times) if n >= FEWEST else np.full((k, 2), np.nan)
+    window = max(1, n // ALLAN_SHARE)
+    first = allan_deviations(times, 1)
+    long = allan_deviations(times, window) if n >= FEWEST else None
+    of_all: dict[str, Floats | None] = {
+        "cov": np.std(times, axis=1, ddof=1) / np.mean(times, axis=1),
+        "p95_over_p50": np.percentile(times, 95, axis=1) / middle if n >= FEWEST else None,
+        "p99_over_p50": np.percentile(times, 99, axis=1) / middle if n >= FEWEST_FOR_P99 else None,
+        "max_over_median": times.max(axis=1) / middle,
+        "hiccups": np.mean(times > hiccup * middle[:, None], axis=1),
+        "lag1_autocorrelation": rho[:, 1],
+        "autocorrelation_time": autocorrelation_times(rho)[0] if n >= FEWEST else None,
+        "allan_first": first,
+        "allan_long": long,
+    }
+    if long is not None and first is not None:
+        with np.errstate(all="ignore"):
+            of_all["allan_over_white"] = np.where(first > 0, long * math.sqrt(window) / first, np.nan)
+    known = {name: values.tolist() for name, values in of_all.items() if values is not None}
+    return [
+        SeriesNoise(
+            n=n,
+            allan_window=None if long is None else window,
+            **{name: None if math.isnan(values[i]) else values[i] for name, values in known.items()},
+        )
+        for i in range(k)
+    ]
+
+
+def allan_deviation(times: Sequence[float], window: int) -> float | None:
+    """Overlapping Allan deviation of averages over `window` samples, over the mean of the series.
+
+    sqrt(mean((y[k + window] - y[k])^2) / 2) of the moving averages y (Allan 1966; NIST SP 1065, 5.2.2). White noise
+    makes it fall with the root of the window, drift makes it rise. None for fewer samples than two windows.
+    """
+    found = allan_deviations(np.asarray(times, dtype=float)[None, :], window)
+    return None if found is None else float(found[0])
+
+
+def allan_deviations(times: Floats, window: int) -> Floats | None:
+    """[series]: `allan_deviation` of each row of [series, n]."""
+    k, n = times.shape
+    if n < 2 * window:
+        return None
+    mean = times.mean(axis=1)
+    sums = np.concatenate([np.zeros((k, 1)), np.cumsum(times - mean[:, None], axis=1)], axis=1)
+    averages = (sums[:, window:] - sums[:, :-window]) / window
+    steps = averages[:, window:] - averages[:, :-window]
+    return np.asarray(np.sqrt(np.mean(steps**2, axis=1) / 2) / mean)
