@@ -37,7 +37,7 @@ class VerdictEntry(Closed):
     required: float
     n: NonNegativeInt
     n_needed: NonNegativeInt | None
-    needed_of: Literal["repeats", "samples"] = "repeats"
+    needed_of: Literal["repeats", "samples"]
     """What `n_needed` counts: `samples` where a single repeat is too short."""
     reason: str = Field(min_length=1)
     bound: Literal["at_least", "at_most"]
