@@ -123,7 +123,7 @@ def test_what_nobody_measured_or_stated_is_not_known_and_named(tmp_path: Path) -
     plan = procurement()
     plan["proposals"]["dense"]["target"] = cluster(accelerator=None, storage={}, scale_out=None)
     side_by_side, dense = decided(tmp_path, plan)
-    assert figure(dense, "Step time").value is None and dense.swings == ()
+    assert figure(dense, "Least step time").value is None and dense.swings == ()
     assert {r["standing"] for r in rows(tmp_path)} == {"not known"}
     assert row(tmp_path, "all_to_all", 64)["ratio"] is None
     assert "matrix products" in dense.missing and "network between nodes, per accelerator" in dense.missing
@@ -196,7 +196,7 @@ def test_the_inputs_that_move_a_training_most_come_first(tmp_path: Path) -> None
 def test_an_interval_is_of_the_inputs_that_a_figure_takes(tmp_path: Path) -> None:
     _, dense = decided(tmp_path, procurement())
     assert figure(dense, "Time of a checkpoint").low is None
-    assert figure(dense, "Step time").low is not None
+    assert figure(dense, "Least step time").low is not None
 
 
 def test_the_same_study_decides_the_same_twice(tmp_path: Path) -> None:
@@ -279,6 +279,10 @@ def test_measured_rates_go_before_all_others_and_say_how_far_they_are_taken(tmp_
     decided(tmp_path, procurement())
     assert row(tmp_path, "all_to_all", 64)["basis"] == "measured"
     assert row(tmp_path, "checkpoint")["note"] == "measured on 64 ranks, taken to 256"
+    assert row(tmp_path, "bisection")["standing"] == "holds"
+    decided(tmp_path, procurement(scale={"value": 2, "source": "ours"}))
+    too_far = row(tmp_path, "bisection")
+    assert too_far["standing"] == "not known" and too_far["ratio"] < 1 and "too far to judge by" in too_far["note"]
     elsewhere = procurement()
     elsewhere["proposals"]["dense"]["target"]["name"] = "another"
     decided(tmp_path, elsewhere)

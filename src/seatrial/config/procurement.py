@@ -25,6 +25,10 @@ Rate = Literal[
 """TFLOPS and GB/s. `network_gbps`: what collectives carry between nodes, per accelerator and direction;
 `alltoall_gbps`: what the experts' all-to-all carries there; `link_gbps`: inside the fast fabric, per accelerator;
 `bisection_gbps`: between the worst halves of the whole proposal, one way; checkpoints: of the whole proposal."""
+SCALE = Threshold(
+    value=8.0,
+    source="our choice: eight times the ranks stand below another tier of switches, which fewer do not show",
+)
 PER_CENT_OF_TIME = Threshold(
     value=0.05, source="checkpoints beyond 5 % of training time: the usual point at which to look at storage"
 )
@@ -175,6 +179,9 @@ class Procurement(Closed):
     of_ceiling: dict[Rate, Assumption] = {}
     """Share of a target's stated ceiling that such machines were seen to reach, where nothing else is known;
     products: of the peak, where nobody's best is stated. What has no entry counts as reached in full: a bound."""
+    scale: Threshold = SCALE
+    """How many times as many ranks as a fabric or storage was measured on a proposal may have, or as few, and still
+    be judged by it."""
     hop_seconds: Assumption | None = None
     """Latency of one message from rank to rank, where no collective was measured."""
     saving: Saving

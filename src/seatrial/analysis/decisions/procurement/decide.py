@@ -87,18 +87,18 @@ def _one(plan: Procurement, one: Projection) -> Decision:
     spare = one.months_to_spare()
     figures = [leading]
     if leading.unit != "s":
-        figures.append(one.step(plan.planned, "Step time, at least"))
+        figures.append(one.step(plan.planned, "Least step time"))
     if plan.today is not None:
-        figures.append(one.step(plan.today, "Step time of today's training, at least"))
+        figures.append(one.step(plan.today, "Least step time of today's training"))
     figures += [_ratio(found) for found in one.answers]
     figures += one.saving_figures() + one.hybrid_figures() + ([] if spare is None else [spare])
+    moved = "" if leading.value is None else f" {moved_by(moves_most(swings))}"
     arrives = "" if spare is None else f" {_arrival(spare)}"
     return Decision(
         kind=KIND,
         title=f"{plan.planned.description} on {one.name.replace('_', ' ')}",
         where=f"{one.proposal.nodes:,} nodes of {one.proposal.target.name}, {one.accelerators:,} accelerators",
-        answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{arrives} "
-        f"{moved_by(moves_most(swings))}",
+        answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{arrives}{moved}",
         figures=tuple(figures),
         inputs=tuple(one.inputs.values()),
         swings=tuple(swings),

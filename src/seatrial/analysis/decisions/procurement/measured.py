@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from seatrial.analysis.decisions.decision import MEASURED, Input
 from seatrial.analysis.decisions.procurement.rates import UNITS, WORDS, Reading
@@ -35,6 +35,16 @@ TABLES: dict[str, Sequence[str]] = {
     "bisection": bisection_table.COLUMNS,
     "checkpoint": checkpoint.COLUMNS,
 }
+
+
+class Taken(NamedTuple):
+    """How far a rate is taken from where it was measured, in words and as a factor."""
+
+    note: str | None
+    times: float
+
+
+NOT_TAKEN = Taken(None, 1.0)
 
 
 class MeasuredRates:
@@ -183,8 +193,10 @@ def _of_one(fit: Row, domain: int) -> float:
     return float(fit["bus_bandwidth_limit"]) / across_bound(operation, 1.0, group_sizes(ranks, domain))
 
 
-def _reading(rate: Rate, value: float, ends: Ends, where: str, note: str | None = None) -> Reading:
+def _reading(rate: Rate, value: float, ends: Ends, where: str, taken: Taken = NOT_TAKEN) -> Reading:
+    """A measured rate, brought to a proposal as `taken` says."""
     low, high = ends
+    note, times = taken
     ranged = low is not None and high is not None and low <= value <= high
     source = f"{MEASURED}: {where}"
     found = Input(
@@ -197,13 +209,15 @@ def _reading(rate: Rate, value: float, ends: Ends, where: str, note: str | None 
         None,
         measured=True,
     )
-    return Reading(found, "measured", note)
+    return Reading(found, "measured", note, times)
 
 
-def _taken(ranks: int, proposal: Proposal) -> str | None:
-    """How far a reading is taken from where it was measured; None: it is not."""
+def _taken(ranks: int, proposal: Proposal) -> Taken:
+    """How far a reading is taken from where it was measured."""
     whole = proposal.whole.world_size
-    return None if ranks == whole else f"measured on {ranks} ranks, taken to {whole}"
+    if ranks == whole:
+        return NOT_TAKEN
+    return Taken(f"measured on {ranks} ranks, taken to {whole}", max(whole / ranks, ranks / whole))
 
 
 def _times(ends: Iterable[float | None], factor: float) -> Ends:

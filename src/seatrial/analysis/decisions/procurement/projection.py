@@ -112,8 +112,10 @@ class Projection:
         saving = self.procurement.saving
         checkpoint = checkpoint_asked(self.parameters, self.accelerators, saving.overhead.value)
         memory = memory_asked(self.planned, self.procurement.planned.layout.gradient_bytes)
+        scale = self.procurement.scale.value
         found = [
-            answer(one, self.inputs, self._reading(one), self.seed) for one in (first, *others, checkpoint, node)
+            answer(one, self.inputs, self._reading(one), self.seed, scale)
+            for one in (first, *others, checkpoint, node)
         ]
         return [*found, answer(memory, self.inputs, self._memory(), self.seed)]
 
@@ -188,7 +190,7 @@ class Projection:
     @property
     def leading(self) -> tuple[Figure, list[Swing]]:
         """Days of the training, or where its tokens are not known seconds of a step; and what moves it."""
-        name = "Training time" if TOKENS in self.inputs else "Step time, at least"
+        name = "Training time" if TOKENS in self.inputs else "Least step time"
         unit = "days" if TOKENS in self.inputs else "s"
         if self.missing:
             return Figure(name, None, None, None, unit, f"not known: {', '.join(self.missing)}"), []

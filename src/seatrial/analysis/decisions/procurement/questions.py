@@ -7,6 +7,7 @@ standing still may take, at Young's interval. Beside them the bandwidth of a nod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -124,8 +125,13 @@ def memory_asked(done: Work, gradient_bytes: float) -> Asked:
     return Asked("memory", "GB", None, 1.0, (BYTES,), needs)
 
 
-def answer(one: Asked, inputs: Mapping[str, Input], reading: Reading | None, seed: int) -> Answer:
-    """A question's answer from the inputs that are known; what is missing is named and nothing takes its place."""
+def answer(
+    one: Asked, inputs: Mapping[str, Input], reading: Reading | None, seed: int, scale: float = math.inf
+) -> Answer:
+    """A question's answer from the inputs that are known; what is missing is named and nothing takes its place.
+
+    A rate that was measured on `scale` times fewer ranks, or more, gives a ratio and no standing.
+    """
     chosen = [inputs[name] for name in one.names if name in inputs]
     lacking = [name for name in REQUIRED if name in one.names and name not in inputs]
     unknown = f"not known: {', '.join(lacking)}" if lacking else None
@@ -141,6 +147,9 @@ def answer(one: Asked, inputs: Mapping[str, Input], reading: Reading | None, see
         ratio = Figure(OVER, 0.0, None, None, "", note)
     elif reading is not None and unknown is None:
         ratio = _ratio(one, chosen, reading, seed)
+    too_far = reading is not None and reading.times > scale
+    if too_far and unknown is None:
+        note = f"{note}: too far to judge by (bound {scale:g} times)"
     return Answer(
         question=one.question,
         group=one.group,
@@ -148,7 +157,7 @@ def answer(one: Asked, inputs: Mapping[str, Input], reading: Reading | None, see
         needed=needed,
         has=_has(one, reading),
         ratio=ratio,
-        standing=standing(ratio),
+        standing="not known" if too_far else standing(ratio),
         basis=None if reading is None else reading.basis,
         source="" if reading is None else reading.input.source,
         note=note,

@@ -40,6 +40,8 @@ class Reading:
     input: Input
     basis: Basis
     note: str | None = None
+    times: float = 1.0
+    """How many times as many ranks as were measured the proposal has, or as few."""
 
 
 @dataclass(frozen=True)
