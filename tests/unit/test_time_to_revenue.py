@@ -163,6 +163,12 @@ def test_a_slower_system_is_said_to_be_later() -> None:
     assert "3.07 months later" in found.answer
 
 
+def test_an_interval_that_holds_nought_tells_nothing_apart() -> None:
+    near = {"name": "near", "runs_per_week": stated(1, 0.8, 1.2)}
+    assert "not told apart" in decided(**WEEKLY | {"system": near}).answer
+    assert "not told apart" not in decided(**WEEKLY).answer
+
+
 def test_a_measured_pace_without_a_queue_is_not_known(tmp_path: Path) -> None:
     disk = measured(tmp_path, MEASURED)
     (found,) = time_to_revenue(read_basis(disk.paths))

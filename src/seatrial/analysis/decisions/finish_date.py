@@ -113,12 +113,12 @@ def _figures(run: PlannedRun, asked: FinishDate, todo: Draws, taken: RunTime, se
         _spread("checkpoints, failures and restarts over the work", taken.seconds / todo - 1, SHARE, seed),
         _spread("failures", taken.failures, "", seed),
         Figure(
-            "expected, without noise",
+            "expected at the inputs' values",
             expected if math.isfinite(expected) else None,
             None,
             None,
             "days",
-            "Daly (2006) at the inputs' values; no interval",
+            "Daly (2006); no interval",
         ),
         _cost_of_noise(run, days, seed),
     ]

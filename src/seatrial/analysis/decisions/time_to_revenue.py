@@ -243,6 +243,8 @@ def _answer(of: _Model, figures: list[Figure]) -> str:
     words += f" and {with_interval(there)} on {of.other.name}: "
     earlier = (months.value or 0.0) >= 0
     words += f"{with_interval(months if earlier else _negative(months))} {'earlier' if earlier else 'later'}"
+    if months.low is not None and months.high is not None and months.low < 0 < months.high:
+        words += ", so the two are not told apart"
     worth_of = named.get("worth of what is earlier")
     if worth_of is not None:
         words += f", {with_interval(worth_of)} of revenue"
