@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from study_on_disk import GEMM, LAPTOP
 
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import Decision, Figure
@@ -233,6 +234,19 @@ def test_a_study_of_economics_alone_has_something_to_do() -> None:
     assert study(economics=economics()).experiments == {}
     with pytest.raises(ConfigError, match="at least one experiment"):
         study()
+
+
+def test_a_budget_in_another_currency_than_the_hour_is_refused() -> None:
+    hour = price(3.0)
+    budget = {"amount": 10.0, "currency": "EUR", "source": "me", "as_of": "2026"}
+    with pytest.raises(ConfigError, match="no rate of exchange is known"):
+        study(economics={**economics(), "budget": budget})
+    with pytest.raises(ConfigError, match="in USD, economics in EUR"):
+        study(
+            target=LAPTOP | {"prices": {"node_hour": hour}},
+            economics={"budget": budget},
+            experiments={"gemm": {"workload": GEMM}},
+        )
 
 
 share = st.floats(0.05, 0.9)

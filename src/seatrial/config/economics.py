@@ -154,6 +154,12 @@ class Economics(Closed):
         return self
 
     @property
+    def currencies_beside_hours(self) -> set[str]:
+        """Of what is reckoned together with the price of an hour."""
+        parts = (self.budget, self.run, self.energy)
+        return {currency for part in parts if part is not None for currency in _currencies(part)}
+
+    @property
     def decides_without_experiments(self) -> bool:
         """Whether a decision follows from these figures alone."""
         without = self.time_to_revenue is not None and not self.time_to_revenue.needs_measurements

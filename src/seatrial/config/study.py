@@ -108,6 +108,21 @@ class Study(Closed):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_currency(self) -> Study:
+        """What a run costs beside its hours is added to them."""
+        beside, prices = self.economics.currencies_beside_hours, self.target.prices
+        for name, price in (("accelerator_hour", self.accelerator_hour), ("node_hour", prices.node_hour)):
+            if price is not None and beside and price.currency not in beside:
+                raise FieldMistake(
+                    f"the price of the {name.replace('_', '-')} is in {price.currency}, economics in "
+                    f"{' and '.join(sorted(beside))}; no rate of exchange is known",
+                    field="economics",
+                    value=price.currency,
+                    allowed=sorted(beside),
+                )
+        return self
+
     @property
     def accelerator_hour(self) -> Price | None:
         """The price that the study reckons with: its own, else the target's."""

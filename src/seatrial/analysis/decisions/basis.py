@@ -49,6 +49,14 @@ class Basis:
         return list(rows_of(read_repeats(self.paths)))
 
     @cached_property
+    def repeats_of(self) -> dict[str, list[Row]]:
+        """The rows of tables/repeats.csv by case, in the order of the plan."""
+        found: dict[str, list[Row]] = {}
+        for row in self.repeats:
+            found.setdefault(row["case_id"], []).append(row)
+        return found
+
+    @cached_property
     def time_to_quality(self) -> list[Row]:
         """The rows of tables/time_to_quality.csv."""
         return list(rows_of(read_csv(self.paths.time_to_quality, time_to_quality.COLUMNS)))
@@ -59,6 +67,11 @@ class Basis:
         if not self.paths.step_time.exists():
             return []
         return list(rows_of(read_csv(self.paths.step_time, step_time.COLUMNS)))
+
+    @cached_property
+    def energy_notes(self) -> dict[str, str]:
+        """Why there is no energy, by case, where tables/step_time.csv says so."""
+        return {row["case_id"]: row["energy_note"] for row in self.step_time if row["energy_note"]}
 
 
 def read_basis(paths: StudyPaths) -> Basis:

@@ -13,7 +13,7 @@ from seatrial.analysis.decisions.energy import energy
 from seatrial.analysis.decisions.held import bootstrap_ratio, goodput
 from seatrial.analysis.decisions.measured_pace import queue_hours
 from seatrial.analysis.decisions.propagation import Draws, Model, propagate
-from seatrial.analysis.decisions.run_cost import HOURS, PRICE, RunCost, Values, run_cost
+from seatrial.analysis.decisions.run_cost import HOURS, PRICE, RunCost, Values, rate_of, run_cost
 from seatrial.analysis.decisions.sensitivity import tornado
 from seatrial.analysis.decisions.words import SHARE, amount, with_interval
 from seatrial.analysis.inputs import is_training
@@ -35,10 +35,8 @@ def cost(basis: Basis) -> list[Decision]:
     asked = economics.budget is not None or economics.run is not None or economics.energy is not None
     found = []
     for case in basis.cases.values():
-        if is_training(case):
-            run = run_cost(basis, case)
-            if asked or run.rate is not None:
-                found.append(_decision(basis, case, run))
+        if is_training(case) and (asked or rate_of(economics, case) is not None):
+            found.append(_decision(basis, case, run_cost(basis, case)))
     return found
 
 

@@ -38,8 +38,7 @@ def energy(basis: Basis, case: Case) -> Energy:
     for of, found in (("accelerators", accelerators), ("processors", processors)):
         if found:
             return Energy(of, tuple(found[n] for n in sorted(found)), "")
-    note = next((row["energy_note"] for row in basis.step_time if row["case_id"] == case.case_id), None)
-    return Energy("", (), note or "no sensor answered")
+    return Energy("", (), basis.energy_notes.get(case.case_id, "no sensor answered"))
 
 
 def _whole(joules: list[tuple[int, float]], devices: int) -> dict[int, float]:

@@ -35,8 +35,7 @@ def held(basis: Basis, case: Case) -> list[Held]:
 
     The hours are of every attempt that the executor noted; where it noted none, of the record in repeats.csv.
     """
-    rows = [row for row in basis.repeats if row["case_id"] == case.case_id]
-    found = [_held(basis, case, row) for row in rows]
+    found = [_held(basis, case, row) for row in basis.repeats_of.get(case.case_id, [])]
     return [one for one in found if one.completed or one.hours is not None or one.attempts]
 
 

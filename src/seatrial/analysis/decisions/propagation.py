@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +74,15 @@ def draw(inputs: Sequence[Input], seed: int, draws: int = DRAWS) -> dict[str, Dr
     return {one.name: _drawn(one, seed, draws) for one in inputs}
 
 
+@lru_cache(maxsize=64)
 def _drawn(one: Input, seed: int, draws: int) -> Draws:
+    """Kept for the next figure of the same inputs, and so not to be written to."""
+    found = _draw(one, seed, draws)
+    found.flags.writeable = False
+    return found
+
+
+def _draw(one: Input, seed: int, draws: int) -> Draws:
     if one.is_exact:
         return np.full(draws, one.value)
     random = np.random.default_rng([seed, zlib.crc32(one.name.encode())])
