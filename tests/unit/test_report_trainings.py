@@ -143,6 +143,17 @@ def test_routing_has_a_table_and_figures(make_study):
     assert "layer 1" in words_of(figures["expert_imbalance"].svg)
 
 
+def test_model_flops_stand_beside_the_other_utilisation_where_they_are_known(make_study):
+    study = make_study(target=TWO_RANKS)
+    for case in study.experiment("finer", MOE, axes={"workload.experts": [8, 16]}):
+        used = measurement("train.mfu", [0.4 if case.workload.experts == 8 else 0.3])
+        study.record(case, 0, *training_measurements(1.0), *routed(2.0, share=0.2), *split([1.0]), used)
+    figure = drawn(study)["routing"]
+    assert "model FLOPs utilisation 30 %" in figure.caption
+    assert [row["mfu"] for row in figure.data.rows] == [0.4, 0.3]
+    assert "tables/step_time.csv" in figure.records.tables
+
+
 def test_axes_that_change_with_the_experts_leave_one_line_for_each_layout(make_study):
     """As in the shipped study: finer experts, of which each byte meets more, on two layouts of ranks."""
     study = make_study(target=TWO_RANKS)

@@ -20,7 +20,11 @@ from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import NUMBER, TEXT, Cell, Table, count, span, table
 from seatrial.units import format_figure
 
-PANELS = {"productive_fraction": "productive fraction", "all_to_all_share": "all-to-all, share of step time"}
+PANELS = {
+    "productive_fraction": "productive fraction",
+    "mfu": "model FLOPs utilisation",
+    "all_to_all_share": "all-to-all, share of step time",
+}
 SHOWN_OTHERWISE = ("workload.experts", "workload.parallelism")
 """Axes that the figure's own axis and the ranks' layout in its legend show."""
 LAYOUT = ("dp", "fsdp", "tp", "ep")
@@ -75,14 +79,15 @@ def _cells(study: StudyTables, row: Row) -> list[Cell]:
 
 
 def routing(study: StudyTables) -> Drawing | None:
-    """Productive fraction and all-to-all's share against the number of experts, a line per layout of ranks."""
-    rows = [row for row in study.routing if row["measured"]]
+    """Utilisation and all-to-all's share against the number of experts, a line per layout of ranks."""
+    mfu = {row["case_id"]: row["mfu"] for row in study.step_time}
+    rows = [row | {"mfu": mfu.get(row["case_id"])} for row in study.routing if row["measured"]]
     if len({row["experts"] for row in rows}) < 2:
         return None
     panels = {name: words for name, words in PANELS.items() if any(row[name] is not None for row in rows)}
     lines = _lines(study, rows)
     figure = Figure(figsize=(WHOLE, 3.3), layout="constrained")
-    axes = figure.subplots(1, len(PANELS), squeeze=False)[0]
+    axes = figure.subplots(1, max(2, len(panels)), squeeze=False)[0]
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     for ax, (name, words) in zip(axes, panels.items(), strict=False):
@@ -96,12 +101,14 @@ def routing(study: StudyTables) -> Drawing | None:
         for label, of_line in lines.items()
         for row in of_line
     )
+    of_mfu = ["tables/step_time.csv"] if "mfu" in panels else []
     reading = "A point is the median over repeats, the upright band its interval."
+    reading += " Model FLOPs utilisation has none." if of_mfu else ""
     shown = [name for panel in panels for name in (panel, f"{panel}_low", f"{panel}_high")]
     columns = ("line", "case_id", "experts", *shown, "interval_method", "repeats", "measured")
     drawn_rows = [row for label, of_line in lines.items() for row in picked(of_line, columns, line=label)]
-    data = FigureData((FILE,), columns, drawn_rows)
-    title = "Productive fraction and all-to-all, by number of experts"
+    data = FigureData((FILE, *of_mfu), columns, drawn_rows)
+    title = "Utilisation and all-to-all, by number of experts"
     return Drawing(figure, title, reading, caption, data, basis(rows, "measured"))
 
 
@@ -160,7 +167,7 @@ def _line_panel(ax: Axes, lines: dict[str, list[Row]], name: str) -> None:
         x = [row["experts"] for row in known]
         ax.plot(x, [row[name] for row in known], style, color=colour, marker="o", label=label)
         for row in known:
-            if row[f"{name}_low"] is not None:
+            if row.get(f"{name}_low") is not None:
                 ends = (row[f"{name}_low"], row[f"{name}_high"])
                 ax.vlines(row["experts"], *ends, color=colour, linewidth=5, alpha=BAND)
     experts = sorted({row["experts"] for rows in lines.values() for row in rows})
