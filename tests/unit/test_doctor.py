@@ -19,6 +19,7 @@ from seatrial.doctor.examine import exit_code
 from seatrial.doctor.facts import Asked, NodeFacts
 from seatrial.doctor.folders import files_checks, folders_checks
 from seatrial.doctor.limits import Limits
+from seatrial.doctor.machine import devices_checks
 from seatrial.doctor.needs import Needs, needs_of
 from seatrial.doctor.node import gather, infiniband
 from seatrial.doctor.part import folder
@@ -250,3 +251,34 @@ def test_infiniband_ports_of_a_made_up_sysfs(tmp_path):
 def test_a_check_is_one_line_whatever_a_tool_printed():
     check = Check("slurm", "x", "lacks", "first\n  second", "do\tthis\nthen that")
     assert (check.saw, check.do) == ("first second", "do this then that")
+
+
+@pytest.fixture
+def fake_nvidia_smi(tmp_path, monkeypatch):
+    """Puts a program of that name on PATH: there is no accelerator where this is tested."""
+    program = tmp_path / "nvidia-smi"
+
+    def make(script: str) -> None:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    return make
+
+
+def test_a_fake_nvidia_smi_that_hangs_is_given_up_and_what_is_known_besides_is_kept(fake_nvidia_smi):
+    fake_nvidia_smi("exec sleep 30")
+    facts = gather(Asked(seconds=0.5))
+    assert facts.device_problem == "devices did not answer within 0.5 s"
+    (check,) = devices_checks(facts, Needs(targets=cluster_targets()))
+    assert (check.standing, bool(facts.shared_memory)) == ("lacks", True)
+
+
+def test_devices_of_a_fake_nvidia_smi_that_the_torch_here_cannot_use_are_said(fake_nvidia_smi):
+    fake_nvidia_smi("echo NVIDIA H100 80GB HBM3; echo NVIDIA H100 80GB HBM3")
+    facts = gather(Asked())
+    if facts.devices:
+        pytest.skip("the torch here is built with CUDA")
+    checks = devices_checks(facts, Needs(targets=cluster_targets()))
+    assert [check.standing for check in checks] == ["warning", "lacks"]
+    assert "2 x NVIDIA H100 80GB HBM3 not used: the installed torch is built without cuda" in checks[0].saw

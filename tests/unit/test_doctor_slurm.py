@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.doctor import slurm
+from seatrial.doctor.command import Answer
 from seatrial.doctor.facts import Folder
 from seatrial.doctor.limits import Limits
 from seatrial.doctor.needs import Needs, _largest
-from seatrial.doctor.nodes import OnNodes, _clocks, _folder_on_nodes, _same_software
+from seatrial.doctor.nodes import OnNodes, _clocks, _folder_on_nodes, _nothing_said, _same_software
 from seatrial.doctor.partitions import Node, Partition, gpus_of, minutes_of, read_partitions
 from seatrial.doctor.slurm import fits, look, sbatch_words
 
@@ -154,6 +155,23 @@ def test_a_folder_that_a_node_does_not_see_is_not_shared():
 def test_a_nodes_clock_must_lie_within_the_time_that_srun_took(at, expected):
     found = OnNodes([machine(at=1000.5), machine(host="n2", at=at)], began=1000.0, ended=1001.0)
     assert _clocks(found, Limits()).standing == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "do"),
+    [
+        (
+            "srun: error: Unable to allocate resources: Requested nodes are busy",
+            "not checked",
+            "when nodes are free",
+        ),
+        ("srun: error: Unable to allocate resources: Invalid account", "lacks", "target.launcher"),
+        ("slurmstepd: error: execve(): python: No such file or directory", "lacks", "nodes mount"),
+    ],
+)
+def test_nodes_that_say_nothing_are_busy_or_refused_or_lack_this_python(said, expected, do):
+    check = _nothing_said(Answer(("srun",), 1, err=said), 2)
+    assert (check.standing, do in check.do) == (expected, True)
 
 
 def test_nodes_must_run_the_same_python_and_seatrial():

@@ -69,7 +69,7 @@ class Request:
         parts = [f"{self.nodes} node(s)", f"{self.cpus_per_node} CPU(s)"]
         parts += [f"{self.gpus_per_node} GPU(s)"] if self.gpus_per_node else []
         parts += [f"{self.memory_mb} MB"] if self.memory_mb else []
-        return f"{parts[0]} of {', '.join(parts[1:])} for {self['runtime']} min ({self.whose})"
+        return f"{parts[0]} of {', '.join(parts[1:])} for {self['runtime']} min"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ TOPIC = Topic("nodes")
 JOB_MINUTES = 5
 WAIT_SECONDS = 30
 """How long srun waits for nodes: a doctor does not stand in a queue."""
-BUSY = ("Unable to allocate resources", "Requested nodes are busy", "immediate")
+BUSY = ("Requested nodes are busy", "Immediate execution impossible", "emporarily unavailable")
+"""What srun says where nodes are there and none is free in time."""
+REFUSED = "Unable to allocate resources"
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def _nothing_said(answer: Answer, count: int) -> Check:
     if answer.late or any(words in answer.err for words in BUSY):
         do = "nothing is known of the nodes: run this again when nodes are free"
         return TOPIC.not_checked("srun", saw, do)
+    if REFUSED in answer.err:
+        return TOPIC.lacks("srun", saw, "mend target.launcher: account, partition, qos, constraint, reservation")
     do = f"see that {sys.executable} and its environment lie on a file system that the nodes mount"
     return TOPIC.lacks("srun", saw, do)
 
