@@ -95,6 +95,10 @@ class StudyPaths:
     def measurements(self) -> Path:
         return self.tables / "measurements.parquet"
 
+    def measurements_of(self, name: str) -> Path:
+        """All rows of a table of measurements that is too long for the page: each case, metric and labels."""
+        return self.tables / f"measurements_{name.replace('-', '_')}.csv"
+
     @property
     def repeats(self) -> Path:
         return self.tables / "repeats.csv"

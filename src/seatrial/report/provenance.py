@@ -21,7 +21,7 @@ def provenance_table(study: StudyTables) -> Table:
     records = 0
     for case in study.cases.values():
         for number in range(case.repeats):
-            record = read_repeat(study.paths, case, number).record
+            record = read_repeat(study.paths, case, number, metrics=()).record
             if record is None:
                 continue
             records += 1

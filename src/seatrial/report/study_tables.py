@@ -44,6 +44,7 @@ INSIDE_TRAINING = (
     "external.memory",
     "external.grad_norm",
 )
+MEDIANS = ("median", "p05", "p95", "ceiling", "fraction_of_ceiling")
 NOTES = ("split_note", "utilisation_note", "energy_note")
 OF_TRAINING = ("train.", "mlperf.", "diffusion.", "telemetry.", "external.")
 """What the metrics of trainings begin with; the others are the probes'."""
@@ -91,6 +92,28 @@ class StudyTables:
         for row in self.repeats:
             found.setdefault(row["case_id"], []).append(row)
         return found
+
+    @cached_property
+    def by_metric(self) -> pd.DataFrame:
+        """The measurements of completed repeats, a row for each case, metric and labels, in the order of the plan.
+
+        MEDIANS are medians over repeats; `repeats` and `n` (samples) are counts.
+        """
+        frame = self.measurements
+        completed = frame[frame["outcome"] == "completed"]
+        found = (
+            completed.groupby(["case_id", "metric", "labels"], sort=True, observed=True)
+            .agg(
+                unit=("unit", "first"),
+                **{name: (name, "median") for name in MEDIANS},
+                ceiling_basis=("ceiling_basis", "first"),
+                repeats=("repeat", "nunique"),
+                n=("n", "sum"),
+            )
+            .reset_index()
+        )
+        order = {case_id: place for place, case_id in enumerate(self.cases)}
+        return found.iloc[found["case_id"].map(order).argsort(kind="stable")].reset_index(drop=True)
 
     @property
     def runs_something(self) -> bool:

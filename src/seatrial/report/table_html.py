@@ -53,7 +53,7 @@ def table_html(table: Table, cell_html: Callable[[Cell], Markup]) -> Markup:
         .as_raw_html()
     )
     inner = laid[laid.index("<table") : laid.rindex("</table>") + len("</table>")]
-    return Markup(re.sub(r"\s*\n\s*(?=</?t)", "\n", TAG.sub(_Dresser(table), inner)))
+    return Markup(re.sub(r"(?<=>)\s+(?=</?t)", "\n", TAG.sub(_Dresser(table), inner)))
 
 
 class _Dresser:
