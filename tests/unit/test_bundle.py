@@ -191,6 +191,7 @@ def test_a_page_that_says_something_else_is_found_whatever_the_manifest_says(bun
         ("trial/tables/measurements.parquet", b"PAR1", "tables/measurements.parquet: cannot be read"),
         ("trial/tables/repeats.csv", b"", "tables/repeats.csv: cannot be read"),
         ("trial/findings.json", None, "findings.json: is not in the bundle"),
+        ("trial/decisions.json", b"[1]", "decisions.json: differs"),
         ("trial/junit.xml", None, "junit.xml: is not in the bundle"),
         ("trial/tables/more.csv", b"a\n1\n", "tables/more.csv: the records give no such file"),
     ],

@@ -63,16 +63,8 @@ RENTS = {"neocloud": 2.95, "aws": 6.88, "azure": 12.29}
 
 
 def study(**words: Any) -> Study:
-    target = {
-        "name": "laptop",
-        "description": "a laptop",
-        "nodes": 1,
-        "accelerators_per_node": 0,
-        "tasks_per_node": 1,
-        "device": "cpu",
-    }
     return validate(
-        Study, {"name": "trial", "title": "A trial", "target": target, **words}, Origins(None, {}, set())
+        Study, {"name": "trial", "title": "A trial", "target": LAPTOP, **words}, Origins(None, {}, set())
     )
 
 
