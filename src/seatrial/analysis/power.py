@@ -4,7 +4,7 @@ Runs are taken for log-normal with a standard deviation `noise` of their logs (a
 The bounds are those that a verdict rests on (`statistics.median_bound`): below 5 repeats log-t, whose chance is
 that of the noncentral t; from 5 on order statistics, whose chance is binomial. Both are exact. Where log-t may
 reach less far than the values themselves (4 repeats at 95 %), all of them must lie beyond the criterion too, and
-the chance is a share of fixed points, within about 0.001. For a ratio the spread of both sides is combined as
+the chance is a share of fixed points, within 0.001. For a ratio the spread of both sides is combined as
 `ratio.ratio` does, and the chance is the noncentral t's with Welch's degrees of freedom, which is an approximation.
 """
 
@@ -22,7 +22,7 @@ from seatrial.analysis.statistics import SMALL_N
 
 MOST_REPEATS = 1000
 """Above this many repeats a criterion counts as one that repeats will not settle."""
-POINTS = 2**14
+POINTS = 2**16
 """Of which the chance is a share, where there is no formula for it."""
 LARGEST_DIFFERENCE = math.log(1000.0)
 """Beyond a factor of 1000 nothing is said to be told apart."""
@@ -152,17 +152,19 @@ def _log_t_settles(n: int, away: float, limit: float) -> float:
     """The chance that t exceeds `limit` and no value lies below 0, `away` standard deviations below the median."""
     if limit >= n - 1:  # t is n - 1 where one value is 0 and the others are equal: the first implies the second
         return _noncentral(limit, n - 1, away * math.sqrt(n))
-    found = _normal_points(n) + away
-    clear = found.mean(axis=1) * math.sqrt(n) > limit * found.std(axis=1, ddof=1)
-    return float(np.mean(clear & (found.min(axis=1) > 0)))
+    return float(np.searchsorted(_cleared_from(n, limit), away)) / POINTS
 
 
 @cache
-def _normal_points(n: int) -> NDArray[np.float64]:
-    """[POINTS, n]: points that are spread as independent standard normal values (Sobol's, without scrambling)."""
-    exponent = POINTS.bit_length() - 1
-    cells = stats.qmc.Sobol(n, scramble=False).random_base2(exponent)
-    return np.asarray(special.ndtri(cells + 0.5 / POINTS), dtype=float)
+def _cleared_from(n: int, limit: float) -> NDArray[np.float64]:
+    """[POINTS] ascending: how far away each of so many draws of n normal values must lie for both to hold.
+
+    The draws are Sobol's points, without scrambling: the same for everyone.
+    """
+    cells = stats.qmc.Sobol(n, scramble=False).random_base2(POINTS.bit_length() - 1)
+    values = special.ndtri(cells + 0.5 / POINTS)
+    of_t = limit * values.std(axis=1, ddof=1) / math.sqrt(n) - values.mean(axis=1)
+    return np.asarray(np.sort(np.maximum(of_t, -values.min(axis=1))), dtype=float)
 
 
 def _noncentral(limit: float, freedom: float, shift: float) -> float:
