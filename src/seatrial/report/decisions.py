@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,9 +105,23 @@ def _shown(number: int, one: Decision, tornado: str) -> Shown:
 
 
 def _figures(number: int, one: Decision) -> Table:
+    """How most intervals are made is said once, in the caption."""
+    ((usual, times),) = Counter(figure.method for figure in one.figures).most_common(1) or [("", 0)]
+    said = times > 2
     columns = [("Figure", TEXT), ("Value", NUMBER), ("Interval", NUMBER), ("How", PROSE)]
-    rows = [[Cell(f.name), Cell(_value(f)), Cell(interval(f) or "-"), Cell(f.method)] for f in one.figures]
+    rows = [
+        [
+            Cell(f.name),
+            Cell(_value(f)),
+            Cell(interval(f) or "-"),
+            Cell("" if said and f.method == usual else f.method),
+        ]
+        for f in one.figures
+    ]
+    if said and times == len(rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     caption = f"{one.title}: figures with their intervals"
+    caption += f" ({usual}{'' if times == len(one.figures) else ', where nothing else is said'})" if said else ""
     return table(f"decision-{number}-figures", caption, columns, rows, FILE)
 
 

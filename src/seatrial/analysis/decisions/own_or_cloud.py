@@ -23,9 +23,9 @@ CLOUD, MONTHS = "price of the cloud", "term of renting"
 NO_RECORD = "no record: every input is stated in the study's configuration, with its source"
 NO_CLOUD = "economics.cloud: what renting costs is not stated, so nothing is compared"
 WORDS = {
-    "own": "owning costs less than {}",
-    "cloud": "{} costs less than owning",
-    "open": "owning and {} are not told apart",
+    "own": "less than {}",
+    "cloud": "more than {}",
+    "open": "not told apart from {}",
 }
 """How owning stands against offers at the planned use."""
 
@@ -171,10 +171,11 @@ def _answer(own: Sequence[Figure], break_even: Sequence[Figure], standings: Mapp
     of = {word: [name for name, found in standings.items() if found == word] for word in WORDS}
     stands = "; ".join(WORDS[word].format(listed(names)) for word, names in of.items() if names)
     per_hour, planned = own[:2]
-    by_hour = "".join(
-        f"; paid by the hour, owning breaks even at {with_interval(f)} of all hours" for f in break_even
+    found = "".join(
+        f"; against offers paid by the hour it breaks even at {with_interval(one)} of all hours in use"
+        for one in break_even
     )
     return (
         f"Owning costs {with_interval(per_hour)} per used accelerator-hour at the planned use of "
-        f"{with_interval(planned)} of all hours: {stands}{by_hour}."
+        f"{with_interval(planned)} of all hours: {stands}{found}."
     )
