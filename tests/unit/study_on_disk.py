@@ -61,6 +61,8 @@ class StudyOnDisk:
         self.study: dict[str, Any] = {"name": "trial", "title": "A trial", "target": LAPTOP, **study}
         self.study.setdefault("experiments", {})
         self.planned: list[Case] = []
+        self.plan_words: dict[str, Any] = {}
+        """What the plan says otherwise: hours, cost."""
 
     def experiment(
         self,
@@ -102,7 +104,8 @@ class StudyOnDisk:
             "schema_version": 1,
             "study": study.model_dump(mode="json"),
             "cases": [case.case_id for case in self.planned],
-            "plan": {"repeats": repeats, "accelerator_hours": 0.0, "node_hours": repeats / 6, "cost": None},
+            "plan": {"repeats": repeats, "accelerator_hours": 0.0, "node_hours": repeats / 6, "cost": None}
+            | self.plan_words,
             "command": [f"study={study.name}"],
         }
         write_text(self.paths.study, json.dumps(content))

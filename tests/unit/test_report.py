@@ -268,9 +268,9 @@ def test_a_long_table_is_cut_and_says_so(make_study):
 
 
 def colours(css: str) -> list[dict[str, str]]:
-    """The variables of the light and of the dark scheme."""
-    light, dark = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)[:2]
-    return [dict(re.findall(r"(--[\w-]+): (#[0-9a-f]{6})", part)) for part in (light, dark)]
+    """The variables of the light and of the dark scheme, and of paper."""
+    parts = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
+    return [dict(re.findall(r"(--[\w-]+): (#[0-9a-f]{6})", part)) for part in parts]
 
 
 def contrast(one: str, other: str) -> float:
@@ -286,12 +286,20 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_text_has_contrast_in_light_and_dark():
-    css = resources.files("seatrial.report").joinpath("page.css").read_text()
-    for scheme in colours(css):
-        for name in ("--ink", "--muted", "--link", "--figure-ink", "--figure-reference"):
+    schemes = colours(resources.files("seatrial.report").joinpath("page.css").read_text())
+    words = ("--ink", "--muted", "--link", "--pass", "--fail", "--wait", "--none")
+    grounds = ("--ground", "--card", *(f"--{name}-ground" for name in ("pass", "fail", "wait", "none")))
+    assert len(schemes) == 3 and schemes[0] != schemes[1]
+    for scheme in schemes:
+        for name in words:
+            for ground in grounds:
+                assert contrast(scheme[name], scheme[ground]) >= 4.5, (name, ground)
+        for name in ("--figure-ink", "--figure-reference"):
             assert contrast(scheme[name], scheme["--ground"]) >= 4.5, name
-        assert contrast(scheme["--muted"], scheme["--card"]) >= 4.5
-        for name in ("pass", "fail", "wait", "none"):
-            assert contrast(scheme[f"--{name}"], scheme[f"--{name}-ground"]) >= 4.5, name
         for i in range(1, 7):
             assert contrast(scheme[f"--series-{i}"], scheme["--ground"]) >= 3, i
+
+
+def test_paper_has_the_light_schemes_colours():
+    light, _, paper = colours(resources.files("seatrial.report").joinpath("page.css").read_text())
+    assert paper == light
