@@ -204,6 +204,11 @@ class StudyPaths:
         return self.tables / "procurement.csv"
 
     @property
+    def finish_date(self) -> Path:
+        """By which day how many of a hundred runs are done, where a run of weeks is planned."""
+        return self.tables / "finish_date.csv"
+
+    @property
     def decisions(self) -> Path:
         """What follows in money and time."""
         return self.root / "decisions.json"

@@ -274,7 +274,7 @@ class Wiring:
 
 def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
     """What `analyse` writes only where something trains, experts are routed, a probe is measured, a feature of
-    the fabric is switched off, or a cluster is proposed."""
+    the fabric is switched off, a cluster is proposed, or a run of weeks is planned."""
     workloads = [case.workload for case in plan.cases]
     found = [paths.convergence]
     found += [paths.step_time] if any(isinstance(w, Training | External) for w in workloads) else []
@@ -285,6 +285,7 @@ def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
     found += [paths.ablation] if any(case.target.ablation is not None for case in plan.cases) else []
     found += [paths.nodes, paths.node_metrics] if plan.running else []
     found += [paths.procurement] if plan.study.economics.procurement is not None else []
+    found += [paths.finish_date] if plan.study.economics.finish_date is not None else []
     return [str(path) for path in dict.fromkeys(found)]
 
 

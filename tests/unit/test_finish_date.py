@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from scipy import signal
 from study_on_disk import FINETUNE, LAPTOP, StudyOnDisk
 
+from seatrial.analysis.analyse import analyse
 from seatrial.analysis.checkpointing import waste, young_interval
 from seatrial.analysis.collect import collect
 from seatrial.analysis.decisions.basis import Basis, read_basis
 from seatrial.analysis.decisions.decision import Decision, Figure
 from seatrial.analysis.decisions.finish_date import finish_date
+from seatrial.analysis.decisions.finish_date_table import COLUMNS, TEXT, finish_date_table
 from seatrial.analysis.decisions.measured_steps import (
     hiccup_share,
     run_factor,
@@ -25,10 +27,13 @@ from seatrial.analysis.decisions.measured_steps import (
     within_deviation,
 )
 from seatrial.analysis.decisions.run_time import expected_seconds, simulated_run
+from seatrial.analysis.tables import read_csv, rows_of
 from seatrial.config.finish_date import FinishDate
 from seatrial.config.study import Study
 from seatrial.paths import StudyPaths
 from seatrial.record import measurement
+from seatrial.report.figures import draw_all
+from seatrial.report.study_tables import read_study
 
 HOUR, DAY = 3600.0, 86_400.0
 N = 20_000
@@ -243,6 +248,32 @@ def test_one_repeat_says_nothing_of_how_runs_differ(tmp_path: Path) -> None:
     disk = measured(tmp_path, from_records() | {"steps": stated(1e6)}, speeds=(1.0,))
     (found,) = finish_date(read_basis(disk.paths))
     assert found.figures[0].value is None and "fewer than two repeats" in found.answer
+
+
+def test_the_table_and_its_figure_say_by_which_day_how_many_are_done(tmp_path: Path) -> None:
+    asked = from_records() | {"steps": stated(1e6), "must_finish": "2027-01-10"}
+    disk = measured(tmp_path, asked, speeds=(0.99, 1.0, 1.0, 1.01))
+    finish_date_table(disk.paths)
+    rows = rows_of(read_csv(disk.paths.finish_date, COLUMNS, TEXT))
+    assert len(rows) == 2 * 99
+    days = {(row["sort"], row["share_done"]): row["days"] for row in rows}
+    (found,) = finish_date(read_basis(disk.paths))
+    first = named(found, "until it is done")
+    assert (days["as_they_differ", 0.05], days["as_they_differ", 0.95]) == (first.low, first.high)
+    assert days["as_they_differ", 0.05] < days["alike", 0.05] < days["alike", 0.95] < days["as_they_differ", 0.95]
+    analyse(disk.paths)
+    (drawing,) = [one for one in draw_all(read_study(disk.paths)) if one.name == "finish_date"]
+    assert "50% by 2026-12-2" in drawing.caption and "2027-01-10" in drawing.svg
+    assert drawing.data is not None and len(drawing.data.rows) == len(rows)
+
+
+def test_a_study_that_plans_no_run_has_no_table(tmp_path: Path) -> None:
+    disk = StudyOnDisk(tmp_path)
+    disk.experiment("tune", FINETUNE)
+    disk.paths.finish_date.parent.mkdir()
+    disk.paths.finish_date.touch()
+    finish_date_table(disk.paths)
+    assert not disk.paths.finish_date.exists()
 
 
 @pytest.mark.parametrize(

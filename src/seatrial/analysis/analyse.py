@@ -9,6 +9,7 @@ from seatrial.analysis.against.table import against
 from seatrial.analysis.comparison import comparison
 from seatrial.analysis.convergence import convergence
 from seatrial.analysis.decisions.decisions_file import decisions
+from seatrial.analysis.decisions.finish_date_table import finish_date_table
 from seatrial.analysis.emergence import emergence
 from seatrial.analysis.findings.findings_file import findings
 from seatrial.analysis.inputs import read_plan
@@ -31,9 +32,9 @@ def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
     """Write time_to_quality.csv, convergence.csv, comparison.csv, references.csv, findings.json, verdicts.json,
     junit.xml and decisions.json, emergence.csv and emergence_runs.csv where windows are swept, step_time.csv where
     something trains, routing.csv where experts are routed, the tables of the probes, ablation.csv where a feature
-    of the fabric is switched off, nodes.csv, node_metrics.csv and noise.csv where anything runs, variance.csv, and
-    the survey's tables where the study has one; against.csv and against_changes.csv where an `earlier` study's
-    folder is named.
+    of the fabric is switched off, nodes.csv, node_metrics.csv and noise.csv where anything runs, variance.csv,
+    finish_date.csv where a run of weeks is planned, and the survey's tables where the study has one; against.csv
+    and against_changes.csv where an `earlier` study's folder is named.
 
     Returns what is to be said of the study's own result files (which of their results count, and which do not) and
     of the earlier study. Raises UnreadableFile where `collect` has not run, ConfigError where a published subject
@@ -55,5 +56,6 @@ def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
     findings(paths)
     verdicts(paths)
     decisions(paths)
+    finish_date_table(paths)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
     return [*(add_tables(added).remarks if added else []), *said]

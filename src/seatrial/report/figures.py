@@ -16,6 +16,7 @@ from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_r
 from seatrial.report.axis_figure import time_to_quality_by_axis
 from seatrial.report.drawing import Drawing, Drawn, drawn
 from seatrial.report.figure_data import MEASUREMENTS, FigureData, basis, n_words, picked
+from seatrial.report.finish_date import finish_date
 from seatrial.report.ideal_scaling import scaling
 from seatrial.report.palette import OF_STANDING, SERIES
 from seatrial.report.published_spread import published_spread
@@ -65,6 +66,7 @@ def draw_all(study: StudyTables) -> list[Drawn]:
         gemm,
         memory,
         roofline,
+        finish_date,
     )
     found = (drawn(drawer.__name__, partial(drawer, study)) for drawer in drawers)
     return [figure for figure in found if figure is not None]

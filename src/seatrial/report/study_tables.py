@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from seatrial.analysis import comparison, convergence, routing, step_time, time_to_quality
+from seatrial.analysis.decisions import finish_date_table
 from seatrial.analysis.decisions.decision import Decision
 from seatrial.analysis.decisions.decisions_file import read_decisions
 from seatrial.analysis.findings.findings_file import FindingEntry, read_findings
@@ -69,6 +70,7 @@ class StudyTables:
     routing: list[Row]
     survey: SurveyTables | None = None
     decisions: Sequence[Decision] = ()
+    finish_date: Sequence[Row] = ()
 
     @property
     def has_own_results(self) -> bool:
@@ -162,6 +164,9 @@ def read_study(paths: StudyPaths) -> StudyTables:
         routing=_rows(paths.routing, routing.COLUMNS, (), plan.cases) if routes else [],
         survey=read_survey(paths, plan.study.references.survey),
         decisions=read_decisions(paths),
+        finish_date=_rows(paths.finish_date, finish_date_table.COLUMNS, finish_date_table.TEXT, plan.cases)
+        if plan.study.economics.finish_date is not None
+        else [],
     )
 
 

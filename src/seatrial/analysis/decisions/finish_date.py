@@ -51,12 +51,15 @@ def finish_date(basis: Basis) -> list[Decision]:
     asked = basis.economics.finish_date
     if asked is None:
         return []
-    cases: list[Case | None] = [
-        case for case in basis.cases.values() if is_training(case) and asked.experiment in (None, case.experiment)
-    ]
-    if not cases or (asked.experiment is None and not asked.needs_measurements):
-        cases = [None]
-    return [_decision(basis, asked, case) for case in cases]
+    return [_decision(basis, asked, case) for case in cases_asked(basis, asked)]
+
+
+def cases_asked(basis: Basis, asked: FinishDate) -> list[Case | None]:
+    """The trainings whose steps count; None in place of one where all is stated, or there is none."""
+    if asked.experiment is None and not asked.needs_measurements:
+        return [None]
+    trainings = [case for case in basis.cases.values() if is_training(case)]
+    return [case for case in trainings if asked.experiment in (None, case.experiment)] or [None]
 
 
 def simulated(run: PlannedRun, seed: int, but: Mapping[str, float] | None = None) -> tuple[Draws, RunTime]:
