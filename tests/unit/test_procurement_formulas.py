@@ -147,6 +147,14 @@ def test_an_all_reduce_of_382_gb_per_second_takes_37_of_every_port() -> None:
     assert across is not None and 50 * across == pytest.approx(750)
 
 
+@pytest.mark.parametrize(("link", "bus"), [(900.0, 750.0), (300.0, 300.0 * 8 / 7 * 15 / 16)])
+def test_a_collective_over_two_nodes_goes_at_the_slower_of_network_and_links(link: float, bus: float) -> None:
+    """2 x 8 accelerators with 50 GB/s each between nodes: 750 GB/s, where the links inside carry that."""
+    one = Collective("all_reduce", 1e9, 16, 8, 1)
+    values = {NETWORK: np.array([50.0]), LINK: np.array([link])}
+    assert collective_seconds(one, values)[0] == pytest.approx(2 * 15 / 16 / bus)
+
+
 def test_a_collective_takes_a_latency_for_every_message_of_its_tree_and_the_ring_s_bytes() -> None:
     one = Collective("all_reduce", 1e9, 8, 8, messages=10)
     values = {LINK: np.array([450.0]), HOP: np.array([5e-6])}
@@ -174,6 +182,8 @@ def test_tensor_parallel_ranks_wait_four_times_a_layer_and_pipelines_idle_p_minu
     tokens = 8192 * 96 * 4 * 8 / 64
     assert waited.size == pytest.approx(4 * 20 * tokens * 8192 * 2) and waited.groups == 1
     assert done.bubble == pytest.approx(3 / 12)
+    values = {PRODUCTS: np.array([800.0]), HIDDEN: np.array([1.0]), LINK: np.array([1e9]), NETWORK: np.array([1e9])}
+    assert step_seconds(done, values)[0] == pytest.approx(products_seconds(done, values)[0] * 1.25, rel=1e-6)
     assert done.state_parameters == pytest.approx(weights(plan.model).total / 32)
 
 
