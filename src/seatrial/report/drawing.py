@@ -19,7 +19,7 @@ class Drawing:
     title: str
     reading: str
     caption: str
-    data: FigureData | None = None
+    data: FigureData
     """What is drawn, value by value."""
     basis: str = ""
     """On how many repeats it rests and how its intervals are made, in words; said after how to read it."""
@@ -50,5 +50,4 @@ def drawn(name: str, drawer: Callable[[], Drawing | None]) -> Drawn | None:
             return None
         svg = to_svg(found.figure, name.replace("_", "-"), found.title, found.caption)
     reading = f"{found.reading} {found.basis}".strip()
-    records = Records() if found.data is None else found.data.records
-    return Drawn(name, found.title, reading, found.caption, svg, records, found.data, found.figure)
+    return Drawn(name, found.title, reading, found.caption, svg, found.data.records, found.data, found.figure)
