@@ -46,7 +46,7 @@ def _decision(basis: Basis, case: Case, run: RunCost) -> Decision:
     figures = [*of_cost, *_time(basis, case, run), *of_energy]
     return Decision(
         kind=KIND,
-        title=f"What a run of {case.experiment} to its quality costs",
+        title=f"Cost of a run to quality: {case.experiment}",
         where=_where(case),
         answer=_answer(run, figures, basis.economics.budget),
         figures=tuple(figures),
@@ -60,8 +60,13 @@ def _decision(basis: Basis, case: Case, run: RunCost) -> Decision:
 def _where(case: Case) -> str:
     axes = "".join(f", {name} {canonical_json(value)}" for name, value in case.axes.items())
     target = case.target
-    on = f"{target.accelerators} accelerators" if target.accelerators else f"{target.nodes} nodes"
-    return f"case {case.case_id} on {on} of {target.name}{axes}"
+    n, one = (target.accelerators, "accelerator") if target.accelerators else (target.nodes, "node")
+    return f"case {case.case_id} on {_counted(n, one)} of {target.name}{axes}"
+
+
+def _counted(n: int, one: str) -> str:
+    """'1 node', '8 accelerators'."""
+    return f"{n} {one if n == 1 else one + 's'}"
 
 
 def _money(run: RunCost, budget: Budget | None, seed: int) -> tuple[list[Figure], list[Input]]:
@@ -171,7 +176,7 @@ def _answer(run: RunCost, figures: Sequence[Figure], budget: Budget | None) -> s
     if whole.value is None or run.rate is None or run.hours is None:
         return f"What a run costs is {whole.method}."
     done = sum(one.completed for one in run.repeats)
-    units = f"{run.rate.count} {run.rate.per.removesuffix('-hour')}{'' if run.rate.count == 1 else 's'}"
+    units = _counted(run.rate.count, run.rate.per.removesuffix("-hour"))
     words = (
         f"A run to quality costs {with_interval(whole)}: {amount(run.hours.value, 'h')} of {units}, "
         f"with {done} of {len(run.repeats)} runs reaching it"
