@@ -90,7 +90,7 @@ class Study(Closed):
             raise ValueError(
                 "a study needs at least one experiment, one published subject (references.subjects), "
                 "a survey of the published results (references.survey) or a decision that needs neither "
-                "(economics.own)"
+                "(economics.own, procurement, time_to_revenue or finish_date)"
             )
         names = [c.name for c in self.criteria]
         twice = sorted({n for n in names if names.count(n) > 1})
