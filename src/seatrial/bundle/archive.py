@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -14,6 +16,8 @@ from seatrial.paths import written_aside
 LEVEL = 10
 MOST_BYTES = 2**40
 """What unpacks to more is refused: a small archive can hold an endless file."""
+PACKED_BYTES = 1024
+"""Unpacked at a time: what a few bytes may unpack to has to fit into memory."""
 
 
 def pack(folder: Path, output: Path) -> None:
@@ -43,7 +47,7 @@ def unpack(archive: Path, folder: Path) -> str | None:
     try:
         with (
             archive.open("rb") as raw,
-            zstandard.ZstdDecompressor().stream_reader(raw) as stream,
+            io.BufferedReader(_Frame(raw)) as stream,
             tarfile.open(fileobj=stream, mode="r|") as tar,
         ):
             for entry in tar:
@@ -60,7 +64,29 @@ def unpack(archive: Path, folder: Path) -> str | None:
     return None
 
 
-def _to_the_end(stream: zstandard.ZstdDecompressionReader) -> None:
+class _Frame(io.RawIOBase):
+    """The content of a zstd frame. Reading raises EOFError where the frame is cut, were it in its checksum only."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw, self._frame, self._left = raw, zstandard.ZstdDecompressor().decompressobj(), memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            if self._frame.eof:
+                return 0
+            packed = self._raw.read(PACKED_BYTES)
+            if not packed:
+                raise EOFError("it ends before its end")
+            self._left = memoryview(self._frame.decompress(packed))
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+def _to_the_end(stream: io.BufferedReader[_Frame]) -> None:
     """Read what follows the last file, so that the checksum of the whole is looked at."""
     while stream.read(2**20):
         pass
