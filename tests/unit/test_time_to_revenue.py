@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from seatrial.analysis.collect import collect
 from seatrial.analysis.comparison import comparison
 from seatrial.analysis.decisions.basis import Basis, read_basis
 from seatrial.analysis.decisions.decision import Decision
+from seatrial.analysis.decisions.measured_pace import MLPERF_MINUTES
 from seatrial.analysis.decisions.time_to_revenue import (
     days_per_decision,
     months_earlier,
@@ -253,6 +255,33 @@ def test_no_published_median_is_said_to_be_missing(tmp_path: Path) -> None:
     queued(disk, [1, 1, 1])
     (found,) = time_to_revenue(read_basis(disk.paths))
     assert found.figures[0].value is None and "not an MLPerf benchmark" in found.figures[0].method
+
+
+def test_a_published_median_is_run_with_this_studys_start_and_the_stated_queue(tmp_path: Path) -> None:
+    against = {"published_median": True, "name": "the median", "queue_hours": stated(2), "runs_at_once": stated(2)}
+    disk = measured(tmp_path, MEASURED | {"against": against})
+    queued(disk, [2, 2, 2])
+    (case,) = disk.planned
+    for repeat in range(3):  # 54 minutes of MLPerf's clock, of an hour from start to end
+        times = [
+            measurement(name, [minutes]) for name, minutes in (("train.time_to_quality", 50), (MLPERF_MINUTES, 54))
+        ]
+        disk.record(
+            case, repeat, *times, finished_at="2026-01-02T04:00:00+00:00", started_at="2026-01-02T03:00:00+00:00"
+        )
+    tabled(disk)
+    table = pd.read_csv(disk.paths.comparison, dtype={"case_id": str})
+    table = table.assign(reference_minutes=24.0, reference_submitters=3, round="v5.1", basis="exact")
+    table.to_csv(disk.paths.comparison, index=False)
+    (found,) = time_to_revenue(read_basis(disk.paths))
+    inputs = {one.name: one for one in found.inputs}
+    assert inputs["time to quality, the median"].value == pytest.approx(0.4)
+    assert not inputs["time to quality, the median"].measured
+    assert "3 submitters, MLPerf Training v5.1" in inputs["time to quality, the median"].source
+    assert inputs["time besides, the median"].value == pytest.approx(0.1)
+    # 2 waves of 2.5 h there and of 3 h here
+    here, there = (figures(found)[f"one decision on {name}"] for name in ("laptop", "the median"))
+    assert here is not None and there is not None and (here - there) * 24 == pytest.approx(2 * 0.5)
 
 
 def test_a_study_without_trainings_has_no_pace(tmp_path: Path) -> None:
