@@ -30,6 +30,7 @@ def decision(kind: str = "cost", value: float | None = 40.0, swings: tuple[Swing
         inputs=(Input("price", 3.0, 2.0, 4.0, "USD/h", "a quote", "2026-11", False),),
         swings=swings,
         missing=("storage",),
+        case_ids=("0123",),
     )
 
 
@@ -79,6 +80,7 @@ def test_the_tornado_shows_every_swing_and_its_data_holds_all() -> None:
     assert figure.name == "tornado_cost" and "price: 26 to 54" in figure.caption
     assert "hours: 30 to none" in figure.caption and "PUE" not in figure.caption
     assert figure.data is not None and [row["input"] for row in figure.data.rows] == ["price", "hours", "PUE"]
+    assert figure.records.case_ids == ("0123",) and figure.records.tables == ("decisions.json",)
 
 
 def test_tornadoes_of_one_kind_have_names_of_their_own_and_none_without_a_swing() -> None:

@@ -22,7 +22,7 @@ FILE = "decisions.json"
 MOST_SWINGS = 12
 """More inputs than this are left to decisions.json."""
 MOST_TORNADOES = 12
-DRAWN = ("decision", "input", "figure", "unit", "value", "at_low", "at_high")
+DRAWN = ("decision", "case_id", "input", "figure", "unit", "value", "at_low", "at_high")
 LOW, HIGH = SERIES[:2]
 TONES = {"input at its low end": LOW, "input at its high end": HIGH}
 
@@ -98,6 +98,7 @@ def _data(decision: Decision) -> FigureData:
     rows = [
         {
             "decision": decision.title,
+            "case_id": case_id,
             "input": swing.input,
             "figure": first.name,
             "unit": first.unit,
@@ -105,6 +106,7 @@ def _data(decision: Decision) -> FigureData:
             "at_low": swing.at_low,
             "at_high": swing.at_high,
         }
+        for case_id in decision.case_ids or (None,)
         for swing in decision.swings
     ]
     return FigureData((FILE,), DRAWN, rows)

@@ -54,6 +54,7 @@ def _decision(basis: Basis, case: Case, run: RunCost) -> Decision:
         swings=tuple(tornado(run.whole, run.inputs)) if run.is_known else (),
         evidence=tuple(run.evidence),
         missing=tuple(run.missing),
+        case_ids=(case.case_id,),
     )
 
 

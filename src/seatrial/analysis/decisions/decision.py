@@ -128,3 +128,5 @@ class Decision:
     """The records and tables it rests on, in words."""
     missing: tuple[str, ...] = ()
     """Inputs that were not known, in words."""
+    case_ids: tuple[str, ...] = ()
+    """The cases whose records it rests on."""
