@@ -17,8 +17,7 @@ from seatrial.analysis.decisions.procurement.rates import WORDS, readings
 from seatrial.analysis.decisions.procurement.shapes import step_flops, weights
 from seatrial.analysis.decisions.procurement.step import HOP, IMBALANCE, KERNELS, MEMORY, NOISE
 from seatrial.analysis.decisions.procurement.table import write_table
-from seatrial.analysis.decisions.sensitivity import moves_most
-from seatrial.analysis.decisions.words import interval, listed, moved_by, with_interval
+from seatrial.analysis.decisions.words import interval, listed, with_interval
 from seatrial.config.procurement import Procurement
 from seatrial.units import format_figure
 
@@ -91,14 +90,14 @@ def _one(plan: Procurement, one: Projection) -> Decision:
     if plan.today is not None:
         figures.append(one.step(plan.today, "Least step time of today's training"))
     figures += [_ratio(found) for found in one.answers]
+    figures += [*one.exchange_figures(), *(_gigabits(a) for a in one.answers if a.question == "node_bandwidth")]
     figures += one.saving_figures() + one.hybrid_figures() + ([] if spare is None else [spare])
-    moved = "" if leading.value is None else f" {moved_by(moves_most(swings))}"
     arrives = "" if spare is None else f" {_arrival(spare)}"
     return Decision(
         kind=KIND,
         title=f"{plan.planned.description} on {one.name.replace('_', ' ')}",
         where=f"{one.proposal.nodes:,} nodes of {one.proposal.target.name}, {one.accelerators:,} accelerators",
-        answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{arrives}{moved}",
+        answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{arrives}",
         figures=tuple(figures),
         inputs=tuple(one.inputs.values()),
         swings=tuple(swings),
@@ -145,11 +144,11 @@ def _three(one: Projection) -> list[Answer]:
 
 
 def _standing(answers: Sequence[Answer]) -> str:
-    """'fails all-to-all (needs 2 times what is there, 1.4 to 3.6), holds bisection and checkpoint throughput'."""
+    """'fails all-to-all (needs 2 times what is there, 1.4 to 3.6), passes bisection and checkpoint throughput'."""
     said: dict[str, list[str]] = {"fails": [], "not told apart": [], "holds": [], "not known": []}
     for found in answers:
         said[found.standing].append(f"{QUESTIONS[found.question]}{_by(found)}")
-    verbs = {"fails": "fails", "not told apart": "may fail", "holds": "holds", "not known": "leaves open"}
+    verbs = {"fails": "fails", "not told apart": "may fail", "holds": "passes", "not known": "leaves open"}
     return ", ".join(f"{verbs[standing]} {listed(names)}" for standing, names in said.items() if names)
 
 
@@ -191,6 +190,13 @@ def _ratio(found: Answer) -> Figure:
     group = f" over {found.group} ranks" if found.group is not None else ""
     name = f"Needed over there, {word}{group}"
     return Figure(name, found.ratio.value, found.ratio.low, found.ratio.high, "times", found.ratio.method)
+
+
+def _gigabits(found: Answer) -> Figure:
+    """What a node needs of the network, as ports are sold."""
+    needed = found.needed
+    value, low, high = (None if end is None else 8 * end for end in (needed.value, needed.low, needed.high))
+    return Figure("Bandwidth that a node needs, each way", value, low, high, "Gb/s", needed.method)
 
 
 def _evidence(one: Projection) -> tuple[str, ...]:

@@ -24,13 +24,16 @@ from seatrial.analysis.decisions.procurement.questions import (
 from seatrial.analysis.decisions.procurement.rates import READ, WRITTEN, Reading, alltoall_reading
 from seatrial.analysis.decisions.procurement.shapes import weights
 from seatrial.analysis.decisions.procurement.step import (
+    ALLTOALL,
     HIDDEN,
     HOP,
     IMBALANCE,
     KERNELS,
+    LINK,
     NOISE,
     Values,
     Work,
+    exchange_seconds,
     missing,
     step_seconds,
     work,
@@ -120,13 +123,17 @@ class Projection:
         return [*found, answer(memory, self.inputs, self._memory(), self.seed)]
 
     def _reading(self, one: Asked) -> Reading | None:
-        """The rate that answers a question; a ceiling of the all-to-all is that of the ranks asked about."""
-        found = None if one.rate is None else self.rates.get(one.rate)
-        if one.rate != "alltoall_gbps" or one.group is None:
-            return found
+        """The rate that answers a question."""
+        if one.rate == "alltoall_gbps" and one.group is not None:
+            return self._alltoall(one.group)
+        return None if one.rate is None else self.rates.get(one.rate)
+
+    def _alltoall(self, ranks: int) -> Reading | None:
+        """The rate of the all-to-all: a stated ceiling is that of `ranks`, anything else is taken as it is."""
+        found = self.rates.get("alltoall_gbps")
         if found is not None and found.basis != "stated, not measured":
             return found
-        return alltoall_reading(self.procurement, self.proposal, one.group)
+        return alltoall_reading(self.procurement, self.proposal, ranks)
 
     def _groups(self) -> dict[int, Work]:
         """The work by number of ranks that share the experts: of the layout, and the others asked about."""
@@ -207,6 +214,25 @@ class Projection:
         values = _Recording({name: np.array([one.value]) for name, one in self.inputs.items()})
         model(values)
         return [one for name, one in self.inputs.items() if name in values.taken]
+
+    def exchange_figures(self) -> list[Figure]:
+        """Seconds of a step's all-to-all, by the number of ranks that share the experts."""
+        found = []
+        for ranks, done in self._groups().items():
+            exchange, name = done.traffic.exchange, f"All-to-all of a step over {ranks} ranks"
+            if exchange is None:
+                continue
+            reading = self._alltoall(ranks)
+            known = self.inputs | ({} if reading is None else {ALLTOALL: reading.input})
+            ways = ((exchange.across, ALLTOALL), (exchange.inside, LINK))
+            lacking = [rate for size, rate in ways if size and rate not in known]
+            if lacking:
+                found.append(Figure(name, None, None, None, "s", f"not known: {', '.join(lacking)}"))
+                continue
+            taken = [known[name] for name in (ALLTOALL, LINK, IMBALANCE, HOP) if name in known]
+            model = partial(exchange_seconds, exchange)
+            found.append(propagate(model, taken, self.seed, name=name, unit="s"))
+        return found
 
     def saving_figures(self) -> list[Figure]:
         """Seconds of a checkpoint and the share of time that is lost."""
