@@ -1,7 +1,7 @@
 """How often every interval of the tables holds, in simulations under its assumptions and beyond them.
 
 Nothing here has a bar: `make bench-judge` has those of the intervals that a verdict rests on. What is simulated
-stands in each line; docs/statistics.md says what it means. 7 minutes on two shared cores.
+stands in each line; docs/statistics.md says what it means. About 8 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import product
+from multiprocessing import get_context
 
 import numpy as np
-from judge_share import SEED, at_least
+from judge_share import SEED, STUDIES, at_least
 from measure import Result, publish
 from numpy.typing import NDArray
 from scipy.signal import lfilter
@@ -29,26 +32,34 @@ from seatrial.analysis.statistics import (
 from seatrial.analysis.survival import Reach, times_longer
 from seatrial.analysis.variance_components import Design, components
 
-STUDIES = 2000
 SPREAD = 0.05
 BURN_IN = 200
 OUTLIER = 3.5
 Floats = NDArray[np.float64]
 Ends = tuple[float | None, float | None]
+Part = Callable[[np.random.Generator], Iterable[Result]]
+RESAMPLES = 250
+"""Of the bootstrap here, to save time; Seatrial takes 1000."""
+LEAST_GIVEN = 100
+"""With fewer intervals there is no line."""
 
 
-def results() -> list[Result]:
-    """All lines."""
-    draw = np.random.default_rng(SEED + 2)
+def parts() -> list[Part]:
+    """What is simulated, each with random numbers of its own, so that they can run side by side."""
     return [
-        *medians(draw),
-        *series(draw),
-        *pairs(draw),
-        *two_sets(draw),
-        *never_reached(draw),
-        *variances(draw),
-        *false_alarms(draw),
+        medians,
+        *(partial(series, n, rho) for n, rho in product((100, 400, 2000), (0.0, 0.5, 0.8, 0.95))),
+        pairs,
+        *(partial(two_sets, *of) for of in TWO_SETS),
+        never_reached,
+        *(partial(variances, *of) for of in CROSSED),
+        false_alarms,
     ]
+
+
+def results_of(place: int) -> list[Result]:
+    """The lines of one part."""
+    return list(parts()[place](np.random.default_rng([SEED, 2, place])))
 
 
 def log_normal(draw: np.random.Generator, n: int, spread: float = SPREAD) -> Floats:
@@ -68,16 +79,15 @@ def medians(draw: np.random.Generator) -> Iterable[Result]:
         yield line(f"median of {n} repeats, {words}: {found[0].method}", [(i.low, i.high) for i in found])
 
 
-def series(draw: np.random.Generator) -> Iterable[Result]:
+def series(n: int, rho: float, draw: np.random.Generator) -> Iterable[Result]:
     """Medians of series whose neighbours depend on each other; share of series that get an interval in the note."""
-    for n, rho in product((100, 400, 2000), (0.0, 0.5, 0.8, 0.95)):
-        noise = draw.standard_normal((STUDIES // 4, n + BURN_IN))
-        made = np.exp(SPREAD * lfilter([math.sqrt(1 - rho * rho)], [1, -rho], noise, axis=1)[:, BURN_IN:])
-        found = [block_bootstrap_interval(one.tolist(), resamples=500) for one in made]
-        given = [(i.low, i.high) for i in found if i.low is not None]
-        note = f"{100 * len(given) / len(found):.0f} % of the series have one"
-        if len(given) >= 100:
-            yield line(f"moving-block bootstrap, {n} steps, correlation {rho:g}", given, note=note)
+    noise = draw.standard_normal((STUDIES, n + BURN_IN))
+    made = np.exp(SPREAD * lfilter([math.sqrt(1 - rho * rho)], [1, -rho], noise, axis=1)[:, BURN_IN:])
+    found = [block_bootstrap_interval(one.tolist(), resamples=RESAMPLES) for one in made]
+    given = [(i.low, i.high) for i in found if i.low is not None]
+    note = f"{100 * len(given) / len(found):.0f} % of {len(found)} series have one"
+    if len(given) >= LEAST_GIVEN:
+        yield line(f"moving-block bootstrap, {n} steps, correlation {rho:g}", given, note=note)
 
 
 def pairs(draw: np.random.Generator) -> Iterable[Result]:
@@ -90,20 +100,22 @@ def pairs(draw: np.random.Generator) -> Iterable[Result]:
         )
 
 
-def two_sets(draw: np.random.Generator) -> Iterable[Result]:
+TWO_SETS = ((3, 3, 1), (4, 4, 1), (5, 5, 1), (5, 5, 4), (5, 10, 3), (10, 5, 3), (10, 10, 1))
+"""Repeats of either set, and how many times as wide the second is."""
+
+
+def two_sets(n: int, m: int, wider: int, draw: np.random.Generator) -> Iterable[Result]:
     """Ratios of two sets, of equal and of different spread."""
-    for n, m, wider in ((3, 3, 1), (4, 4, 1), (5, 5, 1), (5, 5, 4), (5, 10, 3), (10, 5, 3), (10, 10, 1)):
-        found = [compare_unpaired(log_normal(draw, n), log_normal(draw, m, wider * SPREAD)) for _ in range(STUDIES)]
-        words = f"ratio of {n} and {m} repeats, the second set {wider} times as wide"
-        yield line(
-            f"{words}: {found[0].method.partition(',')[0].partition(';')[0]}", [(i.low, i.high) for i in found]
-        )
+    found = [compare_unpaired(log_normal(draw, n), log_normal(draw, m, wider * SPREAD)) for _ in range(STUDIES)]
+    words = f"ratio of {n} and {m} repeats, the second set {wider} times as wide"
+    method = found[0].method.partition(",")[0].partition(";")[0]
+    yield line(f"{words}: {method}", [(i.low, i.high) for i in found])
 
 
 def never_reached(draw: np.random.Generator) -> Iterable[Result]:
     """How many times longer, where a budget ends some of the runs."""
     found: list[Ends] = []
-    for _ in range(STUDIES // 10):
+    for _ in range(STUDIES):
         watched = []
         for longer in (1.0, 1.5):
             times = longer * np.exp(0.3 * draw.standard_normal(5))
@@ -113,26 +125,31 @@ def never_reached(draw: np.random.Generator) -> Iterable[Result]:
     yield line("times longer, 5 and 5 runs, a budget of 2 medians: inverted exact log-rank test", found, 1.5)
 
 
-def variances(draw: np.random.Generator) -> Iterable[Result]:
-    """Components of studies with crossed seeds and nodes; the second and third without one of them."""
-    for seeds, nodes, times, sizes in (
-        (5, 4, 3, (0.1, 0.05, 0.03)),
-        (5, 4, 3, (0.0, 0.05, 0.05)),
-        (3, 4, 1, (0.05, 0.05, 0.05)),
-        (10, 8, 2, (0.05, 0.02, 0.05)),
-    ):
-        seed = np.repeat(np.arange(seeds), nodes * times)
-        node = np.tile(np.repeat(np.arange(nodes), times), seeds)
-        design = Design([0] * len(seed), {"seed": seed, "node": node})
-        found: dict[str, list[Ends]] = {}
-        for _ in range(STUDIES // 4):
-            effects = [size * draw.standard_normal(len(seed)) for size in sizes]
-            y = effects[0][seed] + effects[1][node] + effects[2]
-            for name, one in components(design, y.tolist()).items():
-                found.setdefault(name, []).append((one.low, one.high))
-        words = f"variance components, {seeds} seeds x {nodes} nodes x {times} runs"
-        for (name, ends), size in zip(found.items(), sizes, strict=True):
-            yield line(f"{words}: {name} ({size:g})", ends, size**2)
+CROSSED = (
+    (5, 4, 3, (0.1, 0.05, 0.03)),
+    (5, 4, 3, (0.0, 0.05, 0.05)),
+    (3, 4, 1, (0.05, 0.05, 0.05)),
+    (10, 8, 2, (0.05, 0.02, 0.05)),
+)
+"""Seeds, nodes, runs of each pair, and the spread from seed to seed, node to node, run to run."""
+
+
+def variances(
+    seeds: int, nodes: int, times: int, sizes: tuple[float, ...], draw: np.random.Generator
+) -> Iterable[Result]:
+    """Components of studies with crossed seeds and nodes."""
+    seed = np.repeat(np.arange(seeds), nodes * times)
+    node = np.tile(np.repeat(np.arange(nodes), times), seeds)
+    design = Design([0] * len(seed), {"seed": seed, "node": node})
+    found: dict[str, list[Ends]] = {}
+    for _ in range(STUDIES):
+        effects = [size * draw.standard_normal(len(seed)) for size in sizes]
+        y = effects[0][seed] + effects[1][node] + effects[2]
+        for name, one in components(design, y.tolist()).items():
+            found.setdefault(name, []).append((one.low, one.high))
+    words = f"variance components, {seeds} seeds x {nodes} nodes x {times} runs"
+    for (name, ends), size in zip(found.items(), sizes, strict=True):
+        yield line(f"{words}: {name} ({size:g})", ends, size**2)
 
 
 def false_alarms(draw: np.random.Generator) -> Iterable[Result]:
@@ -152,7 +169,9 @@ def line(name: str, found: Sequence[Ends], truth: float = 1.0, note: str = "") -
 
 def main() -> None:
     began = time.monotonic()
-    publish("coverage", results())
+    places = range(len(parts()))
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as both:
+        publish("coverage", [result for found in both.map(results_of, places) for result in found])
     print(f"{time.monotonic() - began:.0f} s")
 
 
