@@ -38,6 +38,10 @@ class FigureData:
     columns: tuple[str, ...]
     rows: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
+    def __post_init__(self) -> None:
+        unwritten = {name for row in self.rows for name in row} - set(self.columns)
+        assert not unwritten, f"drawn, but in no column: {sorted(unwritten)}"
+
     @property
     def records(self) -> Records:
         """The tables, and the cases that the rows name."""

@@ -78,6 +78,7 @@ def _axes_of_size(study: StudyTables, rows: Sequence[Row]) -> list[str]:
 def _scaled(study: StudyTables, lines: Lines, name: str, unit: str) -> list[Row]:
     """What a panel draws: each case's median with its interval and the ideal, and of throughput every repeat."""
     faster = name == "throughput"
+    measured = _speeds(study.measurements) if faster else {}
     rows: list[Row] = []
     for line, of_line in lines.items():
         known = sorted((row for row in of_line if row[name] is not None), key=_size)
@@ -93,18 +94,18 @@ def _scaled(study: StudyTables, lines: Lines, name: str, unit: str) -> list[Row]
             rows.append(same | {"mark": "median", "value": row[name], "ideal": ideal, "repeats": row["repeats"]}
                         | ends | about)  # fmt: skip
             if faster:
-                rows += [same | found for found in _repeats(study.measurements, row["case_id"])]
+                rows += [same | found for found in measured.get(row["case_id"], [])]
     return rows
 
 
-def _repeats(frame: pd.DataFrame, case_id: str) -> list[Row]:
-    chosen = frame[
-        (frame["case_id"] == case_id) & frame["metric"].isin(THROUGHPUT) & (frame["outcome"] == "completed")
-    ]
-    return [
-        {"mark": "repeat", "repeat": int(repeat), "value": float(value)}
-        for repeat, value in sorted(zip(chosen["repeat"], chosen["median"], strict=True))
-    ]
+def _speeds(frame: pd.DataFrame) -> dict[str, list[Row]]:
+    """The throughput of every completed repeat, by case."""
+    chosen = frame[frame["metric"].isin(THROUGHPUT)]
+    chosen = chosen[chosen["outcome"] == "completed"].sort_values("repeat")
+    found: dict[str, list[Row]] = {}
+    for case_id, repeat, value in zip(chosen["case_id"], chosen["repeat"], chosen["median"], strict=True):
+        found.setdefault(str(case_id), []).append({"mark": "repeat", "repeat": int(repeat), "value": float(value)})
+    return found
 
 
 def _scaling_panel(ax: Axes, rows: Sequence[Row], lines: Lines) -> None:

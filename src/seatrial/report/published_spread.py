@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
@@ -28,21 +29,20 @@ COLUMNS = (
 
 def published_spread(study: StudyTables) -> Drawing | None:
     """Every published result over the median that it belongs to, and the compared time among them."""
-    rows = [row for row in study.comparison if row["ratio"] is not None]
-    behind = {place: _behind(study, row) for place, row in enumerate(rows)}
-    rows = [row for place, row in enumerate(rows) if behind[place]][:MOST_ROWS]
+    behind = _behind(study)
+    rows = [row for row in study.comparison if row["ratio"] is not None and _key(row) in behind][:MOST_ROWS]
     if not rows:
         return None
     labels = [_label(study, row) for row in rows]
     figure, ax = rows_figure(len(rows), labels, WHOLE)
     drawn_rows: list[Row] = []
     for place, row in enumerate(rows):
-        published = _behind(study, row)
+        published = behind[_key(row)]
         _draw_row(ax, place, row, published)
         drawn_rows += [_own(row), *(_published(row, result) for result in published)]
     reference_line(ax, 1.0, "median", "-")
     _scale(ax, drawn_rows)
-    words = [_rank_in_words(row, _behind(study, row)) for row in rows]
+    words = [_rank_in_words(row, behind[_key(row)]) for row in rows]
     values_at_right(ax, words)
     ax.set(xlabel="time to train over the published median", ylabel="")
     reading = (
@@ -54,24 +54,23 @@ def published_spread(study: StudyTables) -> Drawing | None:
         for label, row, said in zip(labels, rows, words, strict=True)
     )
     data = FigureData(("tables/comparison.csv", "tables/references.csv"), COLUMNS, drawn_rows)
-    on = f"{n_words((row['measured_n'] for row in rows), 'run')} Published: {_published_n(study, rows)}."
+    published_n = n_words((len(behind[_key(row)]) for row in rows), "result").removeprefix("n = ")
+    on = f"{n_words((row['measured_n'] for row in rows), 'run')} Published: {published_n}"
     return Drawing(figure, "Among the published results", reading, caption, data, on)
 
 
-def _behind(study: StudyTables, row: Row) -> list[Row]:
-    """The published results of a comparison at its own count, fastest first; of an interpolation there are none."""
-    same = ("benchmark", "round", "accelerators")
-    found = [
-        result
-        for result in study.references
-        if all(result[f"for_{name}"] == row[name] for name in SUBJECT) and all(result[k] == row[k] for k in same)
-    ]
-    return sorted(found, key=lambda result: (result["minutes"], result["submitter"], result["system"]))
+def _behind(study: StudyTables) -> dict[tuple[Any, ...], list[Row]]:
+    """The published results behind each comparison at its own count, fastest first; an interpolation has none."""
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for result in sorted(study.references, key=lambda r: (r["minutes"], r["submitter"], r["system"])):
+        found.setdefault(_key(result, "for_"), []).append(result)
+    return found
 
 
-def _published_n(study: StudyTables, rows: Sequence[Row]) -> str:
-    counts = sorted({len(_behind(study, row)) for row in rows})
-    return f"{counts[0]} results" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} results of each"
+def _key(row: Row, prefix: str = "") -> tuple[Any, ...]:
+    """Subject, benchmark and count; of a published result those of the subject that it stands behind."""
+    subject = (row[f"{prefix}{name}"] for name in SUBJECT)
+    return (*subject, row["benchmark"], row["round"], row["accelerators"])
 
 
 def _label(study: StudyTables, row: Row) -> str:

@@ -107,12 +107,13 @@ def roofline(study: StudyTables) -> Drawing | None:
 def _passes(study: StudyTables, target: str) -> list[Row]:
     """Of each memory case within a device: its bandwidth as the median over repeats of the median over ranks."""
     found = []
-    frame = study.measurements[study.measurements["outcome"] == "completed"]
+    frame = study.measurements[study.measurements["metric"].isin(list(BANDWIDTHS))]
+    frame = frame[frame["outcome"] == "completed"]
     for case_id, case in study.cases.items():
         work = case.workload
         if not isinstance(work, Memory) or work.host_copy or case.target.name != target:
             continue
-        of_case = frame[(frame["case_id"] == case_id) & frame["metric"].isin(list(BANDWIDTHS))]
+        of_case = frame[frame["case_id"] == case_id]
         for metric, of_metric in of_case.groupby("metric", sort=True):
             by_repeat = of_metric.groupby("repeat")["median"].median()
             ceilings = of_metric["ceiling"].dropna()
