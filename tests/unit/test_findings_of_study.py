@@ -200,9 +200,9 @@ def test_what_trainings_share_is_read_once_however_many_there_are(tmp_path, monk
         tables[path.name] += 1
         return read_csv(path, *others)
 
-    def counted_repeat(paths, case, number):
+    def counted_repeat(paths, case, number, *others):
         repeats[case.experiment] += 1
-        return read_repeat(paths, case, number)
+        return read_repeat(paths, case, number, *others)
 
     for module in (of_study, probe_readings):
         monkeypatch.setattr(module, "read_csv", counted_table)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.collect import read_record
 from seatrial.analysis.comparable import Comparable, comparable
 from seatrial.analysis.inputs import PlannedStudy, is_training, read_cases, read_plan
 from seatrial.analysis.measurements import read_measurements, read_repeats
@@ -240,7 +240,7 @@ def _loaded(paths: StudyPaths, case: Case) -> list[str]:
     """In what the models that the completed repeats loaded differ from the benchmark's, each difference once."""
     found: list[str] = []
     for number in range(case.repeats):
-        record = read_repeat(paths, case, number).record
+        record = read_record(paths, case, number, ())
         if record is not None and record.outcome == "completed" and isinstance(case.workload, LlmFinetune):
             stated = record.provenance.get("model")
             found += loaded_otherwise(case.workload, stated if isinstance(stated, dict) else None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.collect import read_record
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements, read_repeats
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
@@ -66,7 +66,7 @@ def convergence(paths: StudyPaths) -> None:
 def _data(paths: StudyPaths, case: Case) -> dict[str, str]:
     """What the repeats of a case were trained on, from the first record that says so; nothing where none does."""
     for repeat in range(case.repeats):
-        record = read_repeat(paths, case, repeat).record
+        record = read_record(paths, case, repeat, ())
         if record is not None and (found := data_of(record.provenance)):
             return found
     return {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.collect import read_record
 from seatrial.case import Case
 from seatrial.config.ingested import MlperfLogs
 from seatrial.paths import StudyPaths
@@ -93,7 +93,7 @@ def stated_system(paths: StudyPaths, case: Case) -> StatedSystem:
     submitters: list[str] = []
     names: list[str] = []
     for number in range(case.repeats):
-        record = read_repeat(paths, case, number).record
+        record = read_record(paths, case, number, ())
         ingested = record.provenance.get("ingested") if record is not None else None
         if not isinstance(ingested, dict):
             continue

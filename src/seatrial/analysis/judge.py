@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seatrial.analysis.bounds import Failed
-from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.collect import read_record
 from seatrial.analysis.comparison import COLUMNS
 from seatrial.analysis.gaps import (
     OF_A_MACHINE,
@@ -71,6 +71,7 @@ class Judge:
         self.fleet = fleet_hosts(plan.study.fleet)
         self._repeats = {str(name): rows for name, rows in repeats.groupby("case_id", sort=False)}
         self._none = repeats.iloc[:0]
+        self._not_run: dict[str, str | None] = {}
 
     def judge(self, criterion: Criterion) -> Judgement:
         """The judgement on all that a criterion selects, as one."""
@@ -108,7 +109,7 @@ class Judge:
         """The host of each rank of the first completed repeat of a case; none where its record does not say."""
         repeats = self._repeats_of(case)
         for number in repeats[repeats["outcome"] == "completed"]["repeat"].head(1):
-            record = read_repeat(self.paths, case, int(number)).record
+            record = read_record(self.paths, case, int(number), ())
             hosts = record.provenance.get("hosts") if record is not None else None
             return [str(host) for host in hosts] if isinstance(hosts, list) else []
         return []
@@ -137,19 +138,20 @@ class Judge:
     def _values(self, criterion: Criterion, group: Group) -> dict[int, float]:
         """The finite values of a group as the criterion counts them, by repeat."""
         column = "fraction_of_ceiling" if criterion.unit_of == "ceiling" else "median"
-        repeat, known = group.rows["repeat"], {}
-        for number in sorted(set(repeat.tolist())):
-            value = float(np.median(group.rows[repeat == number][column])) / _unit(criterion)
-            if math.isfinite(value):
-                known[int(number)] = value
-        return known
+        found: dict[int, list[float]] = {}
+        for number, value in zip(group.rows["repeat"].tolist(), group.rows[column].tolist(), strict=True):
+            found.setdefault(int(number), []).append(value)
+        known = {number: float(np.median(found[number])) / _unit(criterion) for number in sorted(found)}
+        return {number: value for number, value in known.items() if math.isfinite(value)}
 
     def _gaps(self, criterion: Criterion, group: Group, known: int) -> str | None:
         """What of a group was not measured, in words, or None; `known` is how many repeats have a value."""
         repeats = self._repeats_of(group.case)
-        problem = not_completed(group.case, repeats) or nodes_not_tested(group.case, repeats)
-        if problem:
-            return problem
+        if group.case.case_id not in self._not_run:
+            problem = not_completed(group.case, repeats) or nodes_not_tested(group.case, repeats)
+            self._not_run[group.case.case_id] = problem
+        if self._not_run[group.case.case_id]:
+            return self._not_run[group.case.case_id]
         n, planned = group.rows["repeat"].nunique(), group.case.repeats
         runs = runs_of_logs(group.case, repeats)
         if n + (runs.excused if runs else 0) < planned:
@@ -162,7 +164,7 @@ class Judge:
 
     def _samples(self, criterion: Criterion, group: Group, number: int) -> list[float]:
         """The samples of one repeat of a group, as the criterion counts them, from its record."""
-        record = read_repeat(self.paths, group.case, number).record
+        record = read_record(self.paths, group.case, number, (criterion.metric,))
         found = [
             m
             for m in (record.measurements if record is not None else [])

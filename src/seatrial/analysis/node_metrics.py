@@ -60,6 +60,7 @@ OF_THE_ALLOCATION = (
 """What all ranks measure together: of one host only where there is no other."""
 OF_A_PAIR = ("how", "scope", "scale", "size_bytes")
 """Labels of a pair's measurement that say what was done, rather than to whom."""
+READ = (*OF_A_RANK, *OF_THE_ALLOCATION, *PAIR_METRICS)
 LEAST_FLEET = 3
 """Of two that differ nobody can say which is the odd one."""
 DRAWS = 400_000
@@ -111,7 +112,7 @@ class Fleet(NamedTuple):
 
 def node_metrics(paths: StudyPaths, cases: Sequence[Case], thresholds: Differences) -> list[Row]:
     """The rows of all cases, judged together."""
-    rows = [row for case in cases for row in _rows_of_case(case, completed(paths, case), thresholds)]
+    rows = [row for case in cases for row in _rows_of_case(case, completed(paths, case, READ), thresholds)]
     tested = [row for row in rows if row["p_value"] is not None]
     for row, q in zip(tested, benjamini_hochberg([row["p_value"] for row in tested]), strict=True):
         row["q_value"] = q

@@ -100,12 +100,11 @@ def select_groups(
 
 def _labelled(case: Case, where: Mapping[str, Any], facts: Mapping[str, Any], rows: pd.DataFrame) -> list[Group]:
     """The groups of one case that has rows of the metric."""
-    found = []
-    for labels in sorted(set(rows["labels"])):
-        if matches(where, {**facts, **json.loads(labels)}):
-            chosen = rows[(rows["labels"] == labels) & (rows["outcome"] == "completed")]
-            found.append(Group(case, labels, chosen.sort_values("repeat")))
-    return found
+    texts = [text for text in sorted(set(rows["labels"])) if matches(where, {**facts, **json.loads(text)})]
+    counts = rows["labels"].isin(texts) & (rows["outcome"] == "completed")
+    completed = rows[counts].sort_values("repeat", kind="stable")
+    by_labels = {str(text): of for text, of in completed.groupby("labels", sort=False)}
+    return [Group(case, text, by_labels.get(text, rows.iloc[:0])) for text in texts]
 
 
 def _not_measured(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.collect import read_record
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.measurements import Labelled, completed_rows, medians_by_repeat, read_measurements
 from seatrial.analysis.statistics import median, share_interval
@@ -78,7 +78,7 @@ def step_time(paths: StudyPaths) -> None:
 
 
 def _row(paths: StudyPaths, case: Case, measurements: pd.DataFrame, names: Sequence[str]) -> Row:
-    found = [read_repeat(paths, case, number).record for number in range(case.repeats)]
+    found = [read_record(paths, case, number, PARTS.values()) for number in range(case.repeats)]
     records = [record for record in found if record is not None and record.outcome == "completed"]
     return {
         "study": case.study,

@@ -96,7 +96,7 @@ def variance(paths: StudyPaths) -> None:
     first: dict[str, Case] = {}
     for case in cases:
         first.setdefault(case.experiment, case)
-        for record in completed(paths, case):
+        for record in completed(paths, case, METRICS_OF_RUNS):
             for m in record.measurements:
                 if m.metric in METRICS_OF_RUNS and median(m.samples) > 0:
                     groups.setdefault((case.experiment, m.metric), []).append(_observed(case, record, m))

@@ -7,7 +7,7 @@ from typing import Any
 
 from seatrial.analysis.against.alike import Match, flat, what_matters
 from seatrial.analysis.against.earlier import Measured
-from seatrial.analysis.collect import read_repeat
+from seatrial.analysis.collect import read_record
 from seatrial.analysis.tables import canonical_json
 from seatrial.case import NOT_IDENTITY, SCHEDULING, Case
 
@@ -45,7 +45,7 @@ def _gather(facts: Facts, study: Measured, case: Case) -> None:
     for name, value in _declared(case):
         facts.setdefault(("declared", name), set()).add(value)
     for number in range(case.repeats):
-        record = read_repeat(study.paths, case, number).record
+        record = read_record(study.paths, case, number, ())
         if record is not None and record.outcome == "completed":
             for part in RECORDED:
                 for name, value in _leaves(part, record.provenance.get(part)):

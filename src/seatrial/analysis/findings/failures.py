@@ -47,7 +47,7 @@ def hosts_of(record: Record) -> tuple[str, ...]:
 def _of_case(paths: StudyPaths, case: Case) -> Iterator[Noted]:
     for number in range(case.repeats):
         where = f"{case.experiment} {case.case_id} repeat {number}"
-        repeat = read_repeat(paths, case, number)
+        repeat = read_repeat(paths, case, number, ())
         entries = repeat.attempts.entries if repeat.attempts is not None else []
         for attempt in entries:
             state = str(attempt.get("state", "")).split(" ")[0]

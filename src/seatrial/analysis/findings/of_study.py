@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seatrial.analysis import comparison, time_to_quality
 from seatrial.analysis.checkpointing import blocking_share, seconds_between_failures, young_interval
 from seatrial.analysis.findings import probe_readings as probes
+from seatrial.analysis.findings import sampled as sampling
 from seatrial.analysis.findings.failures import Noted, hosts_of, laid_to_hosts, noted_failures
 from seatrial.analysis.findings.observed import Estimate, Observed, Part, Storage
 from seatrial.analysis.findings.sampled import sampled
@@ -41,6 +42,8 @@ SPLIT: Mapping[Part, str] = {
 """The metric of each part of a step."""
 PROBES_OF = "probes of "
 """Begins the name of what is no case: the probes of a target, where nothing trains."""
+READ = (STEP, RANK, STALL, *SPLIT.values(), *sampling.READ)
+"""What of a training's records is looked at."""
 Row = dict[str, Any]
 
 
@@ -98,7 +101,7 @@ def _probed(target: str, beside: _Beside) -> Observed:
 
 
 def _training(paths: StudyPaths, study: Study, case: Case, tables: _Tables, beside: _Beside) -> Observed:
-    records = completed(paths, case)
+    records = completed(paths, case, READ)
     observed = Observed(
         where=case.case_id,
         title=_title(case),

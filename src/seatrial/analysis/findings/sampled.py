@@ -14,6 +14,10 @@ PROCESSORS = ("cpu", "dram")
 FIGURES = ("sm_clock", "power", "utilisation", "temperature")
 
 
+READ = tuple(f"{PREFIX}{name}" for name in (*FIGURES, "throttled"))
+"""What of a record is looked at."""
+
+
 def sampled(records: Sequence[tuple[Record, Sequence[str]]]) -> tuple[DeviceTelemetry, ...]:
     """Medians over runs of each device's medians; hosts are those of each record's ranks. Accelerators only."""
     figures: dict[tuple[str, str], dict[str, list[float]]] = {}

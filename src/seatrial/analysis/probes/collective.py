@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from seatrial.analysis.collect import read_record
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.latency_bandwidth import Piece, fit_pieces
 from seatrial.analysis.measurements import read_measurements, read_repeats
@@ -17,11 +19,9 @@ from seatrial.analysis.statistics import Interval, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.config.probe import Collective
-from seatrial.errors import UnreadableFile
 from seatrial.measure.ceilings import BUS_FACTORS, explain_excess
 from seatrial.measure.collective.wire import explain_wire_excess
 from seatrial.paths import StudyPaths
-from seatrial.record import Record
 from seatrial.units import GB
 
 TIME, ALGORITHM, BUS, WIRE = (
@@ -79,6 +79,16 @@ FIT_COLUMNS = (
 Row = dict[str, Any]
 
 
+class _Measured(NamedTuple):
+    """One row of the measurements; what is not known is NaN."""
+
+    repeat: int
+    n: int
+    median: float
+    ceiling: float
+    ceiling_basis: str | float
+
+
 def collective(paths: StudyPaths, _cases: Sequence[Case]) -> None:
     """Write both tables for all collectives of the study, measured here or read from logs of nccl-tests.
 
@@ -87,10 +97,13 @@ def collective(paths: StudyPaths, _cases: Sequence[Case]) -> None:
     cases = {case.case_id: case for case in read_cases(paths, read_plan(paths))}
     frame = read_measurements(paths)
     short = _cut_short(paths, cases.values())
-    counts = (frame["outcome"] == "completed") | pd.Series(
-        [key in short for key in zip(frame["case_id"], frame["repeat"], strict=True)], index=frame.index, dtype=bool
+    chosen = frame[frame["metric"].str.startswith("collective.")]
+    counts = (chosen["outcome"] == "completed") | pd.Series(
+        [key in short for key in zip(chosen["case_id"], chosen["repeat"], strict=True)],
+        index=chosen.index,
+        dtype=bool,
     )
-    chosen = frame[frame["metric"].str.startswith("collective.") & counts]
+    chosen = chosen[counts]
     axes = axis_names(case.axes for case in cases.values())
     rows = _rows(paths, cases, chosen, axes)
     for row in rows:
@@ -110,29 +123,37 @@ def _cut_short(paths: StudyPaths, cases: Iterable[Case]) -> set[tuple[str, int]]
 def _rows(paths: StudyPaths, cases: dict[str, Case], frame: pd.DataFrame, axes: Sequence[str]) -> list[Row]:
     """A row for each case and set of labels, by line and then size."""
     order = {case_id: place for place, case_id in enumerate(cases)}
-    groups = frame.groupby(["case_id", "labels"], sort=True)
     found = []
-    for (case_id, text), of_labels in groups:
-        labels = json.loads(str(text))
-        if {"operation", "dtype", "ranks", SIZE} <= labels.keys() and (of_labels["metric"] == TIME).any():
-            found.append((cases[str(case_id)], labels, of_labels))
+    for (case_id, text), by_metric in sorted(_by_labels(frame).items()):
+        labels = json.loads(text)
+        if {"operation", "dtype", "ranks", SIZE} <= labels.keys() and TIME in by_metric:
+            found.append((cases[case_id], labels, by_metric))
     found.sort(key=lambda entry: order[entry[0].case_id])
     lines = names([parts(case, labels) for case, labels, _ in found])
     place = {line: number for number, line in enumerate(dict.fromkeys(lines))}
     rows = [
-        {"line": line, **_row(paths, case, labels, of_labels), **axis_columns(case.axes, axes)}
-        for line, (case, labels, of_labels) in zip(lines, found, strict=True)
+        {"line": line, **_row(paths, case, labels, by_metric), **axis_columns(case.axes, axes)}
+        for line, (case, labels, by_metric) in zip(lines, found, strict=True)
     ]
     return sorted(rows, key=lambda row: (place[row["line"]], row["size_bytes"]))
 
 
-def _row(paths: StudyPaths, case: Case, labels: Row, frame: pd.DataFrame) -> Row:
-    times, bus = frame[frame["metric"] == TIME], frame[frame["metric"] == BUS]
-    seconds = [float(value) for value in times["median"]]
+def _by_labels(frame: pd.DataFrame) -> dict[tuple[str, str], dict[str, list[_Measured]]]:
+    """What was measured by case and labels, and by metric; in the table's order, gone through once."""
+    found: dict[tuple[str, str], dict[str, list[_Measured]]] = {}
+    keys = zip(frame["case_id"], frame["labels"], frame["metric"], strict=True)
+    rows = zip(*(frame[name].tolist() for name in _Measured._fields), strict=True)
+    for (case_id, labels, metric), row in zip(keys, rows, strict=True):
+        found.setdefault((case_id, labels), {}).setdefault(metric, []).append(_Measured(*row))
+    return found
+
+
+def _row(paths: StudyPaths, case: Case, labels: Row, by_metric: Mapping[str, Sequence[_Measured]]) -> Row:
+    times, bus, wire = (by_metric.get(metric, ()) for metric in (TIME, BUS, WIRE))
+    seconds = [one.median for one in times]
     interval = _interval(paths, case, labels, times)
-    reading, ceiling = _middle(bus["median"]), _middle(bus["ceiling"])
-    wire = frame[frame["metric"] == WIRE]
-    carried, line = _middle(wire["median"]), _middle(wire["ceiling"])
+    reading, ceiling = _middle(one.median for one in bus), _middle(one.ceiling for one in bus)
+    carried, line = _middle(one.median for one in wire), _middle(one.ceiling for one in wire)
     return {
         "study": case.study,
         "target": case.target.name,
@@ -144,36 +165,35 @@ def _row(paths: StudyPaths, case: Case, labels: Row, frame: pd.DataFrame) -> Row
         "ablation": case.target.ablation,
         "case_id": case.case_id,
         "size_bytes": labels[SIZE],
-        "repeats": int(times["repeat"].nunique()),
-        "samples": int(times["n"].sum()),
+        "repeats": len({one.repeat for one in times}),
+        "samples": sum(one.n for one in times),
         "median_seconds": median(seconds),
         "low_seconds": interval.low,
         "high_seconds": interval.high,
         "interval_method": interval.method,
-        "algorithm_bandwidth": _middle(frame[frame["metric"] == ALGORITHM]["median"]),
+        "algorithm_bandwidth": _middle(one.median for one in by_metric.get(ALGORITHM, ())),
         "bus_bandwidth": reading,
         "wire_bandwidth": carried,
         "wire_line": line,
         "ceiling": ceiling,
-        "ceiling_basis": next(iter(bus["ceiling_basis"].dropna()), None),
+        "ceiling_basis": next((one.ceiling_basis for one in bus if isinstance(one.ceiling_basis, str)), None),
         "fraction_of_ceiling": reading / ceiling if reading is not None and ceiling is not None else None,
         "checked": bool(labels.get("checked", True)),
         "note": _note(case, labels, reading, ceiling) or _wire_note(case, labels, carried, line),
     }
 
 
-def _middle(values: pd.Series) -> float | None:
-    known = values.dropna()
-    return float(known.median()) if len(known) else None
+def _middle(values: Iterable[float]) -> float | None:
+    known = [value for value in values if not math.isnan(value)]
+    return median(known) if known else None
 
 
-def _interval(paths: StudyPaths, case: Case, labels: Row, times: pd.DataFrame) -> Interval:
+def _interval(paths: StudyPaths, case: Case, labels: Row, times: Sequence[_Measured]) -> Interval:
     """The interval of the median over repeats; of a single repeat over its iterations, and its method says so."""
-    if times["repeat"].nunique() > 1:
-        return median_interval([float(value) for value in times["median"]])
-    try:
-        record = Record.read(paths.record(case.case_id, int(times["repeat"].iloc[0])))
-    except UnreadableFile:
+    if len({one.repeat for one in times}) > 1:
+        return median_interval([one.median for one in times])
+    record = read_record(paths, case, times[0].repeat, (TIME,))
+    if record is None:
         return median_interval([])
     samples = [m.samples for m in record.measurements if m.metric == TIME and dict(m.labels) == labels]
     found = median_interval(samples[0] if samples else [])

@@ -95,7 +95,7 @@ def devices(paths: StudyPaths, cases: Sequence[Case]) -> None:
     rows: list[Row] = []
     for case in everything:
         if isinstance(case.workload, Gemm | Memory):
-            rows += [row | axis_columns(case.axes, names) for row in _rows(case, completed(paths, case))]
+            rows += [row | axis_columns(case.axes, names) for row in _rows(case, completed(paths, case, METRICS))]
     write_csv(paths.probe_table("devices"), [*COLUMNS, *(AXIS + name for name in names)], rows)
 
 
