@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from seatrial import __version__
+from seatrial.analysis.once import reading_once
 from seatrial.paths import StudyPaths, write_text
 from seatrial.report import headline, page_sections
 from seatrial.report.drawing import Drawn
@@ -18,6 +19,7 @@ from seatrial.report.study_tables import StudyTables, read_study
 from seatrial.report.summary import write_summary
 
 
+@reading_once()
 def report(paths: StudyPaths) -> None:
     """Write the figures, the page and its summary. The same records give the same bytes.
 
