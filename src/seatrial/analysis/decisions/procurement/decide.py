@@ -41,7 +41,7 @@ def procurement(basis: Basis) -> list[Decision]:
     if plan is None:
         basis.paths.procurement.unlink(missing_ok=True)
         return []
-    steps, as_input = (None, None) if plan.hybrid is None else steps_taken(basis.paths, plan.hybrid)
+    steps, as_input = (None, None) if plan.hybrid is None else steps_taken(basis, plan.hybrid)
     found = _projections(basis, plan, as_input)
     write_table(basis.paths, basis.study.name, found)
     decided = [_side_by_side(plan, found), *(_one(plan, one) for one in found)]

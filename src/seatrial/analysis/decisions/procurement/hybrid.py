@@ -1,6 +1,7 @@
 """How many times the steps hybrid attention needs: as this study, or a named one, measured it; no rule of thumb.
 
-tables/emergence.csv holds the multiplier of steps to a quality by window, over the smallest window of the sweep.
+tables/emergence.csv holds the multiplier of steps to a quality by window, over the smallest window of the sweep;
+that over full attention is in the runs of a study that trains both.
 """
 
 from __future__ import annotations
@@ -8,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seatrial.analysis import emergence
+from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import MEASURED, Figure, Input, assumed
+from seatrial.analysis.decisions.procurement.full_attention import against_full
+from seatrial.analysis.emergence import effect_words
+from seatrial.analysis.survival import Effect
 from seatrial.analysis.tables import read_csv, rows_of
 from seatrial.config.procurement import Hybrid
 from seatrial.paths import StudyPaths
@@ -18,38 +23,58 @@ STEPS_TAKEN = "steps with hybrid attention over those without"
 STATE = "state what it found as economics.procurement.hybrid.steps, with the study as its source"
 REMEDY = {
     "window": f"run a study of hybrid_attention that sweeps workload.window (as study=windows does), or {STATE}",
-    "full": "run a study of hybrid_attention that sweeps workload.pattern over [full, full] and [sliding_window, "
-    f"full], compare samples_to_quality in its tables/time_to_quality.csv, and {STATE}",
+    "full": "add an experiment of hybrid_attention that sweeps workload.pattern over [full, full] and "
+    f"[sliding_window, full], or {STATE}",
 }
 TAKEN = "of the model and the task that were trained there, taken to this model as it is"
 
 
-def steps_taken(paths: StudyPaths, hybrid: Hybrid) -> tuple[Figure, Input | None]:
+def steps_taken(basis: Basis, hybrid: Hybrid) -> tuple[Figure, Input | None]:
     """The multiplier of steps, and as an input where it has a value and both ends of an interval.
 
-    Where it has no value the figure's method says why.
-    Raises UnreadableFile where tables/emergence.csv is there and is not what `analyse` writes.
+    Where it has no value the figure's method says why. Raises UnreadableFile where a table that it takes cannot be
+    read.
     """
     if hybrid.steps is not None:
         found = assumed(STEPS_TAKEN, hybrid.steps, "times")
         words = f"as stated ({found.as_of}): {found.source}"
         return Figure(STEPS_TAKEN, found.value, found.low, found.high, "times", words), found
+    if hybrid.against == "full":
+        return _against_full(basis, hybrid)
+    return _against_window(basis.paths, hybrid)
+
+
+def _against_full(basis: Basis, hybrid: Hybrid) -> tuple[Figure, Input | None]:
+    compared = against_full(basis, hybrid)
+    if compared is None:
+        why = f"no two cases of this study train full attention and a window of {hybrid.window} alike"
+        return Figure(STEPS_TAKEN, None, None, None, "times", f"not known: {why}; {REMEDY['full']}"), None
+    where = f"runs of hybrid_attention, {hybrid.quality}, layers {compared.pattern} against full ones"
+    return _measured(compared.effect, effect_words(compared.effect), where)
+
+
+def _against_window(paths: StudyPaths, hybrid: Hybrid) -> tuple[Figure, Input | None]:
     rows = rows_of(read_csv(paths.emergence, emergence.COLUMNS)) if paths.emergence.exists() else []
     chosen = [r for r in rows if r["quality_metric"] == hybrid.quality and r["window"] == hybrid.window]
     of_pair = [r for r in chosen if r["reference_window"] == hybrid.against]
     if len(of_pair) != 1:
-        remedy = REMEDY["full" if hybrid.against == "full" else "window"]
-        why = f"not known: {_why(hybrid, rows, of_pair)}; {remedy}"
+        why = f"not known: {_why(hybrid, rows, of_pair)}; {REMEDY['window']}"
         return Figure(STEPS_TAKEN, None, None, None, "times", why), None
     (row,) = of_pair
-    where = f"{MEASURED}: tables/emergence.csv, {hybrid.quality}, windows {hybrid.window} and {hybrid.against}"
-    where = f"{where}; {TAKEN}"
-    value, low, high = row["multiplier"], row["multiplier_low"], row["multiplier_high"]
+    where = f"tables/emergence.csv, {hybrid.quality}, windows {hybrid.window} and {hybrid.against}"
+    ends = (row[f"multiplier{end}"] for end in ("", "_low", "_high", "_method"))
+    return _measured(Effect(*ends), row["multiplier_words"], where)
+
+
+def _measured(effect: Effect, words: str, where: str) -> tuple[Figure, Input | None]:
+    """An effect as a figure; as an input only with both ends, since an open one would count as exact."""
+    value, low, high = (None if end is None else float(end) for end in effect[:3])
+    source = f"{MEASURED}: {where}; {TAKEN}"
     if value is None:
-        return Figure(STEPS_TAKEN, None, low, high, "times", f"{row['multiplier_words']}; {where}"), None
+        return Figure(STEPS_TAKEN, None, low, high, "times", f"{words}; {source}"), None
+    figure = Figure(STEPS_TAKEN, value, low, high, "times", f"{effect.method}; {source}")
     ranged = low is not None and high is not None and low <= value <= high
-    figure = Figure(STEPS_TAKEN, value, low, high, "times", f"{row['multiplier_method']}; {where}")
-    return figure, Input(STEPS_TAKEN, value, low, high, "times", where, None, measured=True) if ranged else None
+    return figure, Input(STEPS_TAKEN, value, low, high, "times", source, None, measured=True) if ranged else None
 
 
 def _why(hybrid: Hybrid, rows: Sequence[dict[str, object]], of_pair: Sequence[dict[str, object]]) -> str:
