@@ -176,7 +176,7 @@ def test_one_more_run_lies_within_its_prediction_interval() -> None:
     spread, repeats = 0.05, 3
     factors = run_factor(every(spread), repeats, np.random.default_rng(0))
     low, high = run_factor_ends(spread, repeats)
-    assert float(np.mean((factors > low) & (factors < high))) == pytest.approx(0.95, abs=0.01)
+    assert float(np.mean((factors > low) & (factors < high))) == pytest.approx(0.95, abs=0.005)
     # three runs drawn, and a fourth: the interval of the first three holds it in 95 of 100 cases
     draw = np.random.default_rng(1)
     logs = spread * draw.standard_normal((4000, 4))
@@ -191,6 +191,8 @@ def test_a_stated_run_has_a_date_and_a_chance_to_keep_another() -> None:
     assert first.low is not None and first.value is not None and first.high is not None
     assert 29 < first.low < 30 < first.value < 31 < first.high < 33
     assert first.value == pytest.approx(named(found, "expected").value, rel=0.01)
+    # 50,700 h over 1,024 accelerators: one in 49.5 h
+    assert named(found, "failures").value == pytest.approx(first.value * 24 / 49.5, abs=1)
     chance = named(found, "chance to be done by 2026-12-31").value
     assert chance is not None and 0.5 < chance < 1
     assert "2026-12-01" in found.answer and "2026-12-30" in found.answer
