@@ -86,8 +86,9 @@ def write_study(folder: Path, mix: Mix) -> int:
     study = StudyOnDisk(folder, name="bench", title="A study for the benchmark", target=_target(mix))
     draw = np.random.default_rng(SEED)
     cases, rows = _cases(study, mix), 0
-    study.criterion("products", "gemm.throughput", at_least=1.0)
-    study.criterion("fabric", "collective.bus_bandwidth", at_least=1e-6)
+    study.criterion("products", "gemm.throughput", at_least=1000.0, where={"m": 64})
+    if mix.sweeps:
+        study.criterion("fabric", "collective.bus_bandwidth", at_least=300.0, where={"size_bytes": 2**30})
     for case in cases:
         for repeat in range(case.repeats):
             found = list(_measured(case, mix, draw))

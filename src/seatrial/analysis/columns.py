@@ -17,6 +17,7 @@ from seatrial.record import Measurement, Record
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+ALL_FIELDS = set(Measurement.model_fields)
 NONE = -1
 """Stands for None among numbers that are never negative."""
 
@@ -126,7 +127,7 @@ def _unchecked(content: dict[str, Any]) -> Measurement:
     as long."""
     found = Measurement.__new__(Measurement)
     object.__setattr__(found, "__dict__", content)
-    object.__setattr__(found, "__pydantic_fields_set__", set(content))
+    object.__setattr__(found, "__pydantic_fields_set__", ALL_FIELDS)
     object.__setattr__(found, "__pydantic_extra__", None)
     object.__setattr__(found, "__pydantic_private__", None)
     return found

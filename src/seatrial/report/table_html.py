@@ -7,7 +7,7 @@ cell and a style sheet of 8 KB for each table. So of its HTML the table is taken
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from great_tables import GT, html
@@ -24,6 +24,8 @@ FACTORS = {
 FIGURE = re.compile(r"(?P<figure>-?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:\s*(?P<unit>[A-Za-z\u00b5]+))?")
 TAG = re.compile(r"<(?P<tag>table|thead|tbody|tr|th|td)\b[^>]*>")
 """A tag of great-tables' own: cells are escaped, and their markup has none of these."""
+PLACE = re.compile("\ue000(\\d+)\ue001")
+"""Where the content of a column's cell goes (private characters around the column's number)."""
 
 
 def sort_value(text: str) -> float | None:
@@ -41,9 +43,19 @@ def sort_value(text: str) -> float | None:
 
 def table_html(table: Table, cell_html: Callable[[Cell], Markup]) -> Markup:
     """The `<table>` with its caption; `cell_html` gives what stands in a cell, escaped."""
+    rows = [[str(cell_html(cell)) for cell in row] for row in table.rows]
+    inner = _filled(_laid(table), rows) if rows else _laid(table)
+    return Markup(re.sub(r"(?<=>)\s+(?=</?t)", "\n", TAG.sub(_Dresser(table), inner)))
+
+
+def _laid(table: Table) -> str:
+    """The table as great-tables lays it out, with one row (none where there is none) of PLACEs.
+
+    It takes 0.1 ms for each cell, and all rows are laid out alike.
+    """
     names = [f"c{i}" for i in range(len(table.columns))]
-    cells = [[str(cell_html(cell)) for cell in row] for row in table.rows]
-    frame = pd.DataFrame(cells, columns=names, dtype=object)
+    places = [[f"\ue000{i}\ue001" for i in range(len(names))]] if table.rows else []
+    frame = pd.DataFrame(places, columns=names, dtype=object)
     labels = [html(str(escape(name)).replace("{", "&#123;")) for name, _ in table.columns]
     laid = (
         GT(frame, rowname_col="c0", id=f"table-{table.name}")
@@ -52,8 +64,16 @@ def table_html(table: Table, cell_html: Callable[[Cell], Markup]) -> Markup:
         .fmt_passthrough(names, escape=False)
         .as_raw_html()
     )
-    inner = laid[laid.index("<table") : laid.rindex("</table>") + len("</table>")]
-    return Markup(re.sub(r"(?<=>)\s+(?=</?t)", "\n", TAG.sub(_Dresser(table), inner)))
+    return laid[laid.index("<table") : laid.rindex("</table>") + len("</table>")]
+
+
+def _filled(laid: str, rows: Sequence[Sequence[str]]) -> str:
+    """The laid out table with its row as often as there are rows, and their cells at its PLACEs."""
+    first = laid.index("<tr", laid.index("<tbody"))
+    last = laid.rindex("</tr>") + len("</tr>")
+    row = laid[first:last]
+    made = (PLACE.sub(lambda found, cells=cells: cells[int(found[1])], row) for cells in rows)
+    return laid[:first] + "\n".join(made) + laid[last:]
 
 
 class _Dresser:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -122,8 +124,18 @@ def thinned(series: Array) -> Array:
 
 def _place(hosts: Sequence[str], rank: int) -> Place:
     """A rank by its host and its place there, which are the same in every run on that host."""
-    host = hosts[rank] if rank < len(hosts) else "one host"
-    return host, sum(other == host for other in hosts[:rank]) if rank < len(hosts) else rank
+    return _places(tuple(hosts))[rank] if rank < len(hosts) else ("one host", rank)
+
+
+@lru_cache(maxsize=16)
+def _places(hosts: tuple[str, ...]) -> tuple[Place, ...]:
+    """The place of every rank."""
+    seen: Counter[str] = Counter()
+    places: list[Place] = []
+    for host in hosts:
+        places.append((host, seen[host]))
+        seen[host] += 1
+    return tuple(places)
 
 
 def _slowness(known: Sequence[tuple[Array, Sequence[str]]]) -> dict[Place, float]:

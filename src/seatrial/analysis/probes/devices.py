@@ -101,9 +101,16 @@ def devices(paths: StudyPaths, cases: Sequence[Case]) -> None:
 
 def robust_z(value: float, values: Sequence[float]) -> float:
     """0.6745 (value - median) / MAD; infinite where the MAD is 0 and the value differs, else 0."""
-    middle = median(values)
-    assert middle is not None
-    deviation = median([abs(other - middle) for other in values])
+    return _robust_z(value, *_spread(values))
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float]:
+    """The median and the median absolute deviation."""
+    middle = _middle(values)
+    return middle, _middle([abs(other - middle) for other in values])
+
+
+def _robust_z(value: float, middle: float, deviation: float) -> float:
     if not deviation:
         return 0.0 if value == middle else math.copysign(math.inf, value - middle)
     return CONSISTENCY * (value - middle) / deviation
@@ -113,26 +120,30 @@ def is_slow(value: float, values: Sequence[float]) -> bool | None:
     """Whether a device lies below its fleet by both thresholds; None where the fleet is too small to tell."""
     if len(values) < LEAST_DEVICES:
         return None
-    middle = median(values)
-    assert middle is not None
-    return value < (1 - SLOWER_BY.value) * middle and robust_z(value, values) < -ROBUST_Z.value
+    middle, deviation = _spread(values)
+    return _is_slow(value, middle, _robust_z(value, middle, deviation))
+
+
+def _is_slow(value: float, middle: float, z: float) -> bool:
+    return value < (1 - SLOWER_BY.value) * middle and z < -ROBUST_Z.value
 
 
 def _rows(case: Case, records: Sequence[Record]) -> Iterator[Row]:
     fleets: dict[tuple[str, str], dict[Device, list[Measurement]]] = {}
+    first: dict[tuple[str, str, str, int], Device] = {}
     for record in records:
         for device, found in _readings(case, record):
             work = {k: v for k, v in found.labels.items() if k not in ("rank", "device")}
-            fleet = fleets.setdefault((found.metric, canonical_json(work)), {})
-            known = next((d for d in fleet if (d.host, d.place) == (device.host, device.place)), device)
-            fleet.setdefault(known, []).append(found)
+            done = found.metric, canonical_json(work)
+            known = first.setdefault((*done, device.host, device.place), device)
+            fleets.setdefault(done, {}).setdefault(known, []).append(found)
     for (metric, _), fleet in sorted(fleets.items()):
         yield from _fleet(case, metric, fleet)
 
 
 def _readings(case: Case, record: Record) -> Iterator[Reading]:
     """What each rank measured of its own device, with where that is."""
-    hosts = record.provenance.get("hosts") or []
+    hosts = [str(host) for host in record.provenance.get("hosts") or []]
     searched = isinstance(case.workload, Gemm) and case.workload.search is not None
     for found in record.measurements:
         # of a search only the best shape counts: the same on all devices
@@ -141,19 +152,20 @@ def _readings(case: Case, record: Record) -> Iterator[Reading]:
         rank = found.labels.get("rank")
         if not isinstance(rank, int):
             continue
-        host = str(hosts[rank]) if rank < len(hosts) else "unknown"
-        place = sum(str(other) == host for other in hosts[:rank])
+        host = hosts[rank] if rank < len(hosts) else "unknown"
+        place = hosts[:rank].count(host)
         yield Reading(Device(host, place, rank, str(found.labels.get("device", ""))), found)
 
 
 def _fleet(case: Case, metric: str, fleet: Mapping[Device, Sequence[Measurement]]) -> Iterator[Row]:
     values = {device: _middle([_middle(m.samples) for m in found]) for device, found in fleet.items()}
     all_values = list(values.values())
-    middle = _middle(all_values)
+    middle, deviation = _spread(all_values)
+    spread = (max(all_values) - min(all_values)) / middle
     for device in sorted(fleet):
         value, found = values[device], fleet[device]
-        z, bound = robust_z(value, all_values), found[0].ceiling
-        slow = is_slow(value, all_values)
+        z, bound = _robust_z(value, middle, deviation), found[0].ceiling
+        slow = _is_slow(value, middle, z) if len(all_values) >= LEAST_DEVICES else None
         yield {
             "study": case.study,
             "target": case.target.name,
@@ -167,7 +179,7 @@ def _fleet(case: Case, metric: str, fleet: Mapping[Device, Sequence[Measurement]
             "unit": found[0].unit,
             "devices": len(fleet),
             "fleet_median": middle,
-            "fleet_spread": (max(all_values) - min(all_values)) / middle,
+            "fleet_spread": spread,
             "ratio": value / middle,
             "robust_z": z if math.isfinite(z) else None,
             "slow": slow,
