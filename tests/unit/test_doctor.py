@@ -80,7 +80,7 @@ def test_without_slurm_a_study_of_this_machine_lacks_nothing(empty_folder, monke
     monkeypatch.setenv("PATH", str(empty_folder))
     code, found = doctor(capsys, "study=demo", "target=local")
     assert (code, one(found, "slurm")["standing"]) == (0, "not checked")
-    assert "without Slurm" in one(found, "slurm")["saw"]
+    assert "needs none" in one(found, "slurm")["saw"]
     # what the study would make is not made
     assert one(found, "folders", "results/demo")["saw"].startswith("can be made in ./")
     assert list(empty_folder.iterdir()) == []
@@ -177,6 +177,12 @@ def test_a_folder_is_written_at_a_speed_and_left_as_it_was(tmp_path):
     assert (made.exists, made.made_in, made.writable) == (False, str(tmp_path), True)
 
 
+def test_a_folder_that_takes_too_long_is_given_up_and_left_as_it_was(tmp_path):
+    (found,) = gather(Asked(written=[str(tmp_path)], write_mb=100_000, seconds=0.7)).folders
+    assert found.problem == "folder did not answer within 0.7 s"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_a_file_or_is_full_lacks(tmp_path):
     file = tmp_path / "file"
     file.touch()
@@ -217,6 +223,13 @@ def test_the_hubs_cache_is_looked_into_for_a_model(tmp_path, monkeypatch):
     kept.mkdir(parents=True)
     (kept / "config.json").touch()
     assert models._in_cache(tmp_path, "models", "org/name").standing == "ok"
+
+
+def test_of_logs_that_are_handed_over_nothing_runs_and_no_cluster_is_needed(empty_folder, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(empty_folder))
+    code, found = doctor(capsys, "study=vendor_logs")
+    assert (code, {c["topic"] for c in found}) == (0, {"study", "software", "slurm", "folders"})
+    assert [c["name"] for c in found if c["standing"] == "lacks"] == []
 
 
 def test_needs_are_read_from_the_cases(tmp_path):

@@ -19,7 +19,7 @@ VERSION = {"enroot": ["enroot", "version"]}
 def containers_checks(needs: Needs, slurm: Slurm, seconds: float) -> list[Check]:
     """The runtime and the image of each container that a target names."""
     if not needs.targets:
-        return [_there(seconds)]
+        return [_there(seconds)] if needs.runs else []
     return [check for one in needs.containers for check in (_runtime(one, slurm, seconds), _image(one))]
 
 

@@ -64,7 +64,7 @@ def examine(plan: Plan | None, settings: Settings) -> list[Check]:
 
 def runs_here(needs: Needs, slurm: Slurm) -> bool:
     """Whether this very machine is what the study runs on: of a cluster's login node devices say nothing."""
-    return not needs.targets or needs.here or (needs.nodes == 1 and not slurm.answers)
+    return needs.runs and (needs.here or (needs.nodes == 1 and not slurm.answers))
 
 
 def exit_code(checks: Sequence[Check]) -> int:
@@ -106,6 +106,7 @@ def _asked(needs: Needs, slurm: Slurm, settings: Settings) -> Asked:
         written=needs.written,
         read=needs.read,
         programs=[name for name, _ in needs.programs] if here else [],
+        # of a study that runs on CPUs torch's import would tell nothing
         torch=here and (not needs.targets or needs.on_accelerators is not None),
         write_mb=settings.write_mb,
         seconds=settings.seconds,

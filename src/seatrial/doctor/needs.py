@@ -76,6 +76,8 @@ class Request:
 class Needs:
     """Everything that the checks of a study ask for; of no study nothing is needed."""
 
+    runs: bool = True
+    """Whether anything runs: of a survey, of decisions and of logs that are handed over nothing does."""
     targets: tuple[Target, ...] = ()
     requests: tuple[Request, ...] = ()
     """The largest of each place; what is smaller in everything is left out."""
@@ -107,14 +109,15 @@ class Needs:
 def needs_of(plan: Plan, results: Path, submitit: Path) -> Needs:
     """What a plan needs; `results` and `submitit` are the folders that Snakemake is given."""
     cases = plan.running
-    targets = _distinct([case.target for case in cases] or [plan.study.target])
+    targets = _distinct(case.target for case in cases)
     requests = _requests(plan)
     written, read = _folders(cases)
     own = [str((results / plan.study.name).absolute())]
     needs_slurm = any(target.name != HERE or target.nodes > 1 for target in targets)
-    own += [str(submitit.absolute())] if cases and needs_slurm else []
+    own += [str(submitit.absolute())] if needs_slurm else []
     storages = [s.path for target in targets for s in target.storage.values() if s.path is not None]
     return Needs(
+        runs=bool(cases),
         targets=targets,
         requests=_largest(requests),
         jobs=sum(request.jobs for request in requests),

@@ -124,6 +124,8 @@ def _written(place: Path, write_mb: int) -> dict[str, Any]:
     try:
         began = time.perf_counter()
         with file.open("xb") as handle:
+            # without a name it is gone when this process is, however it ends
+            file.unlink()
             for _ in range(write_mb):
                 handle.write(block)
             handle.flush()
@@ -131,9 +133,6 @@ def _written(place: Path, write_mb: int) -> dict[str, Any]:
         seconds = time.perf_counter() - began
     except OSError as problem:
         return {"writable": False, "problem": problem.strerror or str(problem)}
-    finally:
-        with suppress(OSError):
-            file.unlink(missing_ok=True)
     return {"writable": True, "speed": write_mb / seconds}
 
 

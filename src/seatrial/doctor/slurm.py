@@ -169,7 +169,7 @@ def _commands_missing(missing: Sequence[str], needs: Needs) -> Check:
     if not needs.targets:
         return TOPIC.not_checked("commands", found, "nothing, for studies on this machine alone")
     if needs.here:
-        return TOPIC.not_checked("commands", f"{found}; target local runs here, without Slurm")
+        return TOPIC.not_checked("commands", f"{found}; what runs on this machine needs none")
     if needs.nodes == 1:
         do = "on the node itself run the study with `snakemake --profile local`; else run this where sbatch is"
         return TOPIC.warning("commands", found, do)
@@ -180,7 +180,7 @@ def _commands_missing(missing: Sequence[str], needs: Needs) -> Check:
 
 def _no_controller(answer: Answer, needs: Needs) -> Check:
     if not needs.targets or needs.here:
-        return TOPIC.not_checked("slurmctld", f"{answer.why}; target local runs here, without Slurm")
+        return TOPIC.not_checked("slurmctld", f"{answer.why}; what runs on this machine needs none")
     do = "see that slurmctld runs and /etc/slurm/slurm.conf (or SLURM_CONF) names it; `scontrol ping` asks it"
     return TOPIC.lacks("slurmctld", answer.why, do)
 
