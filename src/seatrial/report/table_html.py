@@ -71,8 +71,12 @@ def _filled(laid: str, rows: Sequence[Sequence[str]]) -> str:
     """The laid out table with its row as often as there are rows, and their cells at its PLACEs."""
     first = laid.index("<tr", laid.index("<tbody"))
     last = laid.rindex("</tr>") + len("</tr>")
-    row = laid[first:last]
-    made = (PLACE.sub(lambda found, cells=cells: cells[int(found[1])], row) for cells in rows)
+    # between every two pieces of the row stands the number of the column whose cell goes there
+    pieces = PLACE.split(laid[first:last])
+    made = []
+    for cells in rows:
+        filled = [cells[int(piece)] if i % 2 else piece for i, piece in enumerate(pieces)]
+        made.append("".join(filled))
     return laid[:first] + "\n".join(made) + laid[last:]
 
 
