@@ -175,9 +175,8 @@ def _add(found: Measured, role: Role, values: Sequence[float], unit: str, words:
     if middle is None:
         return
     interval = median_interval(values)
-    low = None if interval.low is None else max(0.0, interval.low)
     words = f"{words}; n = {len(values)}, {interval.method}"
-    _put(found, role, middle, low, interval.high, words, unit=unit)
+    _put(found, role, middle, interval.low, interval.high, words, unit=unit)
 
 
 def _put(
