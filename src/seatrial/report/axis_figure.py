@@ -15,7 +15,7 @@ from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import SERIES
 from seatrial.report.study_tables import Row, StudyTables
 from seatrial.report.swept import Lines, axes_of, axis_value, in_words, lines_of, value_words
-from seatrial.report.table import count
+from seatrial.report.table import count, span
 from seatrial.units import format_figure
 
 FILE = "tables/time_to_quality.csv"
@@ -50,7 +50,7 @@ def time_to_quality_by_axis(study: StudyTables) -> Drawing | None:
         for line, of_line in lines.items():
             values = [(value_words(study, axis, row), row) for row in of_line]
             rows += [picked([row], DRAWN, axis=axis, line=line, value=value)[0] for value, row in values]
-            said = ", ".join(f"{_minutes(row['median_minutes'])} at {value}" for value, row in values)
+            said = ", ".join(f"{_minutes(row)} at {value}" for value, row in values)
             words.append(f"{name}, {line}: {said}" if line else f"{name}: {said}")
     plots[0].set(ylabel="time to quality, min", ylim=(0, 1.06 * _highest(known)))
     reading = "A line joins cases that differ in this axis alone; the bar is the interval."
@@ -121,5 +121,6 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
-def _minutes(value: float) -> str:
-    return f"{format_figure(value, 3)} min"
+def _minutes(row: Row) -> str:
+    ends = span(row["low_minutes"], row["high_minutes"])
+    return f"{format_figure(row['median_minutes'], 3)} min" + (f" ({ends})" if ends else "")

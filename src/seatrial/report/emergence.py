@@ -18,10 +18,10 @@ from seatrial.analysis.tables import read_csv, rows_of
 from seatrial.paths import StudyPaths
 from seatrial.report.axes import WHOLE
 from seatrial.report.drawing import Drawing, Drawn, drawn
-from seatrial.report.figure_data import FigureData, n_words
+from seatrial.report.figure_data import FigureData, basis
 from seatrial.report.palette import SERIES
 from seatrial.report.study_tables import Row
-from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, table
+from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, table
 from seatrial.units import format_figure
 
 NAMES = {RETRIEVAL: "retrieval accuracy", LOSS: "evaluation loss"}
@@ -115,10 +115,7 @@ def _cells(row: Row) -> list[Cell]:
     axes = "" if row["other_axes"] == "{}" else f", {row['other_axes']}"
     how = "Monte Carlo" if "Monte Carlo" in (row["multiplier_method"] or "") else "exact"
     exact = "" if row["exact_p"] is None else f"{how} {format_figure(row['exact_p'], 2)}"
-    low, high = (None if row[end] is None else _millions(row[end]) for end in ("low_tokens", "high_tokens"))
-    interval = (
-        f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
-    )
+    interval = _interval(row)
     median = _millions(row["median_tokens"]) if row["median_tokens"] is not None else _not_reached(row)
     is_reference = row["multiplier_words"] == "the reference"
     return [
@@ -132,6 +129,13 @@ def _cells(row: Row) -> list[Cell]:
     ]
 
 
+def _interval(row: Row) -> str:
+    low, high = (None if row[end] is None else _millions(row[end]) for end in ("low_tokens", "high_tokens"))
+    if low and high:
+        return f"{low} to {high}"
+    return f"at least {low}" if low else f"at most {high}" if high else ""
+
+
 def _not_reached(row: Row) -> str:
     return f"not within {_millions(row['budget_tokens'])}" if row["runs"] else "no run"
 
@@ -142,28 +146,20 @@ def _millions(tokens: float) -> str:
 
 def _curves(tables: EmergenceTables, finding: Finding) -> Drawing | None:
     """Share of runs that have reached retrieval, and loss, by tokens: a line per window, a bar at the budget."""
-    group = [
-        r for r in tables.runs if (r["experiment"], r["other_axes"]) == (finding.experiment, finding.other_axes)
-    ]
+    of_finding = (finding.experiment, finding.other_axes)
+    group, medians = (
+        [row for row in rows if (row["experiment"], row["other_axes"]) == of_finding]
+        for rows in (tables.runs, tables.windows)
+    )
     qualities = [name for name in NAMES if any(row["quality_metric"] == name for row in group)]
     if not qualities:
         return None
     figure = Figure(figsize=(WHOLE, 3.3), layout="constrained")
     panels = figure.subplots(1, len(qualities), sharex=True, sharey=True, squeeze=False)[0]
-    windows = sorted({row["window"] for row in group})
     end = max(row["after_tokens"] if row["by_tokens"] is None else row["by_tokens"] for row in group)
-    words, drawn_rows = [], []
+    drawn_rows = []
     for ax, quality in zip(panels, qualities, strict=True):
-        for place, window in enumerate(windows):
-            rows = [r for r in group if (r["quality_metric"], r["window"]) == (quality, window)]
-            reaches = [Reach(r["after_tokens"], r["by_tokens"]) for r in rows]
-            if reaches:
-                name = f"window {format_figure(window)}"
-                points = _line(ax, kaplan_meier(reaches), reaches, end, name, SERIES[place % len(SERIES)])
-                same = {"case_id": rows[0]["case_id"], "quality_metric": quality, "window": window}
-                drawn_rows += [same | dict(zip(DRAWN[3:], point, strict=True)) for point in points]
-                reached = sum(reach.by is not None for reach in reaches)
-                words.append(f"{NAMES[quality]}, {name}: {reached} of {len(reaches)} runs")
+        drawn_rows += _panel(ax, group, quality, end)
         ax.set(xlabel="training tokens, millions", title=f"{NAMES[quality]} reached")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_figure(x, 3)))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -174,10 +170,35 @@ def _curves(tables: EmergenceTables, finding: Finding) -> Drawing | None:
     reading = (
         "A step up is a run that reached it, by the evaluation that saw it; an upright bar, runs that had not."
     )
+    caption = "; ".join(_in_words(row) for row in medians if row["runs"] and row["quality_metric"] in qualities)
     data = FigureData(("tables/emergence_runs.csv", "tables/emergence.csv"), DRAWN, drawn_rows)
-    of_group = [r for r in tables.windows if r["case_id"] in {row["case_id"] for row in group}]
-    on = f"{n_words((row['runs'] for row in of_group), 'run')} Shares after Kaplan and Meier."
-    return Drawing(figure, "Retrieval beside loss, by window", reading, "; ".join(words), data, on)
+    on = f"Shares after Kaplan and Meier. {basis(medians, 'runs', noun='run')}"
+    return Drawing(figure, "Retrieval beside loss, by window", reading, caption, data, on)
+
+
+def _panel(ax: Axes, group: Sequence[Row], quality: str, end: float) -> list[Row]:
+    """Draw the windows of one quality; what is drawn."""
+    shown: list[Row] = []
+    for place, window in enumerate(sorted({row["window"] for row in group})):
+        rows = [row for row in group if (row["quality_metric"], row["window"]) == (quality, window)]
+        if not rows:
+            continue
+        reaches = [Reach(row["after_tokens"], row["by_tokens"]) for row in rows]
+        colour = SERIES[place % len(SERIES)]
+        points = _line(ax, kaplan_meier(reaches), reaches, end, f"window {format_figure(window)}", colour)
+        same = {name: rows[0][name] for name in DRAWN[:3]}
+        shown += [same | dict(zip(DRAWN[3:], point, strict=True)) for point in points]
+    return shown
+
+
+def _in_words(row: Row) -> str:
+    """How many runs of a window reached a quality, and after how many tokens, with the interval."""
+    name = f"{NAMES[row['quality_metric']]}, window {format_figure(row['window'])}"
+    said = f"{name}: {int(row['reached'])} of {count(int(row['runs']), 'run')}"
+    if row["median_tokens"] is None:
+        return said
+    interval = _interval(row)
+    return f"{said}, median {_millions(row['median_tokens'])} tokens" + (f" ({interval})" if interval else "")
 
 
 def _line(

@@ -13,7 +13,7 @@ from seatrial.report.drawing import Drawing
 from seatrial.report.figure_data import FigureData, n_words, picked
 from seatrial.report.palette import GRID, OF_STANDING, REFERENCE
 from seatrial.report.study_tables import Row, StudyTables, case_label
-from seatrial.report.table import MULTIPLY, ratio_words
+from seatrial.report.table import MULTIPLY, ratio_words, span_of_ratios
 from seatrial.units import format_figure
 
 MOST_ROWS = 40
@@ -50,7 +50,8 @@ def published_spread(study: StudyTables) -> Drawing | None:
         "time with its two one-sided 95 % bounds, coloured as it stands. Left is faster."
     )
     caption = "; ".join(
-        f"{label.replace(chr(10), ' ')}: {ratio_words(row['ratio'])} of the median, {said}"
+        f"{label.replace(chr(10), ' ')}: {ratio_words(row['ratio'])} of the median"
+        f" ({span_of_ratios(row['ratio_low'], row['ratio_high']) or 'no interval'}), {said}"
         for label, row, said in zip(labels, rows, words, strict=True)
     )
     data = FigureData(("tables/comparison.csv", "tables/references.csv"), COLUMNS, drawn_rows)

@@ -7,18 +7,23 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from seatrial.report.axes import WHOLE, legend_below, new_figure
 from seatrial.report.drawing import Drawing
-from seatrial.report.figure_data import FigureData, n_words, picked
+from seatrial.report.figure_data import FigureData, basis, picked
 from seatrial.report.palette import SERIES
 from seatrial.report.study_tables import Row
 from seatrial.report.table import count
 from seatrial.units import format_bytes, format_figure
 
 FILE = "tables/collective.csv"
-BANDWIDTHS = ("line", "case_id", "size_bytes", "bus_bandwidth", "ceiling", "ceiling_basis", "repeats")
-TIMES = (
-    "mark", "line", "case_id", "size_bytes", "median_seconds", "first_bytes", "last_bytes", "latency_seconds",
-    "seconds_per_byte",
+BANDWIDTHS = (
+    "line", "case_id", "size_bytes", "bus_bandwidth", "bus_bandwidth_low", "bus_bandwidth_high", "interval_method",
+    "ceiling", "ceiling_basis", "repeats",
 )  # fmt: skip
+TIMES = (
+    "mark", "line", "case_id", "size_bytes", "median_seconds", "low_seconds", "high_seconds", "interval_method",
+    "first_bytes", "last_bytes", "latency_seconds", "seconds_per_byte",
+)  # fmt: skip
+BAND = 0.28
+"""How strongly an interval is drawn."""
 STYLES = ("-", "--", "-.")
 MOST_LINES = len(SERIES) * len(STYLES)
 MOST_TICKS = 8
@@ -35,9 +40,11 @@ def bandwidth_figure(rows: list[Row]) -> Drawing | None:
     if not lines:
         return None
     figure, ax = new_figure(3.6, WHOLE)
+    drawn_rows = [_with_interval(row) for row in rows if row["line"] in lines and row["bus_bandwidth"] is not None]
     words = []
     for place, line in enumerate(lines):
-        of_line = [row for row in rows if row["line"] == line and row["bus_bandwidth"] is not None]
+        of_line = [row for row in drawn_rows if row["line"] == line]
+        _intervals(ax, of_line, ("bus_bandwidth_low", "bus_bandwidth_high"), _colour(place))
         sizes, bus = [row["size_bytes"] for row in of_line], [row["bus_bandwidth"] for row in of_line]
         ax.plot(sizes, bus, _style(place), color=_colour(place), marker="o", markersize=4, label=line)
         bounded = [row for row in of_line if row["ceiling"] is not None]
@@ -48,15 +55,32 @@ def bandwidth_figure(rows: list[Row]) -> Drawing | None:
         words.append(f"{line} up to {format_figure(max(bus), 3)} GB/s")
         words[-1] += f" of at most {format_figure(max(ceilings), 3)}" if ceilings else ""
     _by_size(ax, rows)
-    ax.set_ylim(bottom=0)
+    # a ceiling and every median are within; an interval may reach out
+    ax.set_ylim(0, 1.08 * max(row[name] or 0 for row in drawn_rows for name in ("bus_bandwidth", "ceiling")))
     ax.set(ylabel="bus bandwidth, GB/s")
     legend_below(ax)
     known = any(row["ceiling"] is not None for row in rows)
-    reading = f"Median over repeats. {'Dotted: the ceiling.' if known else 'No ceiling is known.'}{_left_out(rows)}"
-    drawn_rows = [row for row in rows if row["line"] in lines and row["bus_bandwidth"] is not None]
+    ceiling = "Dotted: the ceiling." if known else "No ceiling is known."
+    reading = f"Median over repeats, the band its interval. {ceiling}{_left_out(rows)}"
     data = FigureData((FILE,), BANDWIDTHS, picked(drawn_rows, BANDWIDTHS))
-    on = n_words(row["repeats"] for row in drawn_rows)
-    return Drawing(figure, "Collective bus bandwidth by message size", reading, "; ".join(words), data, on)
+    title, on = "Collective bus bandwidth by message size", basis(drawn_rows)
+    return Drawing(figure, title, reading, "; ".join(words), data, on)
+
+
+def _with_interval(row: Row) -> Row:
+    """A row with the ends of its bandwidth's interval: size over time, from the ends of the time's."""
+    if row["low_seconds"] is None or row["high_seconds"] is None:
+        return row
+    of_one_second = row["bus_bandwidth"] * row["median_seconds"]
+    low, high = of_one_second / row["high_seconds"], of_one_second / row["low_seconds"]
+    return row | {"bus_bandwidth_low": low, "bus_bandwidth_high": high}
+
+
+def _intervals(ax: Axes, rows: list[Row], ends: tuple[str, str], colour: str) -> None:
+    for row in rows:
+        low, high = (row.get(end) for end in ends)
+        if low is not None and high is not None:
+            ax.vlines(row["size_bytes"], low, high, color=colour, linewidth=4, alpha=BAND)
 
 
 def time_figure(rows: list[Row], fits: list[Row]) -> Drawing | None:
@@ -71,6 +95,7 @@ def time_figure(rows: list[Row], fits: list[Row]) -> Drawing | None:
         of_line = [row for row in rows if row["line"] == line]
         sizes, times = [row["size_bytes"] for row in of_line], [row["median_seconds"] for row in of_line]
         ax.plot(sizes, times, "o", color=_colour(place), markersize=4, label=line)
+        _intervals(ax, of_line, ("low_seconds", "high_seconds"), _colour(place))
         pieces = [fit for fit in fitted if fit["line"] == line]
         for fit in pieces:
             _draw_piece(ax, fit, place)
@@ -80,15 +105,18 @@ def time_figure(rows: list[Row], fits: list[Row]) -> Drawing | None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda t, _: f"{format_figure(1e6 * t, 3)}"))
     ax.set(ylabel="time of the slowest rank, µs")
     legend_below(ax)
-    reading = f"A dot is a median over repeats, a line latency plus size over bandwidth.{_left_out(rows)}"
+    reading = (
+        "A dot is a median over repeats, the band its interval, a line latency plus size over bandwidth."
+        f"{_left_out(rows)}"
+    )
     drawn_rows = [
         {"mark": mark} | row
         for line in lines
-        for mark, found, columns in (("median", rows, TIMES[1:5]), ("fit", fitted, (TIMES[1], *TIMES[5:])))
+        for mark, found, columns in (("median", rows, TIMES[1:8]), ("fit", fitted, (TIMES[1], *TIMES[8:])))
         for row in picked((row for row in found if row["line"] == line), columns)
     ]
     data = FigureData((FILE, "tables/collective_fit.csv"), TIMES, drawn_rows)
-    on = n_words(row["repeats"] for row in rows if row["line"] in lines)
+    on = basis(row for row in rows if row["line"] in lines)
     title = "Collective time by message size, and what it is fitted by"
     return Drawing(figure, title, reading, "; ".join(words), data, on)
 
