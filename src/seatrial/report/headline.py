@@ -64,6 +64,7 @@ class MainFinding:
     kind: str
     cost: str = ""
     sources: Sequence[Link] = ()
+    name: str = "What holds it back"
 
 
 def main_finding(study: StudyTables) -> MainFinding | None:
@@ -76,6 +77,15 @@ def main_finding(study: StudyTables) -> MainFinding | None:
     sources = (Link("Evidence", "findings"), Link("findings.json", file="findings.json"))
     sentence = found.sentence or "Not known: no training was measured; what probes found stands below."
     return MainFinding(sentence, found.kind if found.sentence else "wait", main_cost(study.findings), sources)
+
+
+def main_sentence(study: StudyTables) -> MainFinding | None:
+    """The sentence of the first screen: the main finding; of a study that only decides, its first decision."""
+    if study.cases or not study.decisions:
+        return main_finding(study)
+    first = study.decisions[0]
+    sources = (Link("Decision", "decisions"), Link("decisions.json", file="decisions.json"))
+    return MainFinding(first.answer, "none", first.where, sources, first.title)
 
 
 def headline(study: StudyTables) -> list[Figure]:

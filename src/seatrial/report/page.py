@@ -57,7 +57,7 @@ def page(contents: Contents, figures: Iterable[Drawn]) -> str:
         verdict=word,
         sentence=sentence,
         verdict_sources=headline.verdict_sources(study),
-        finding=headline.main_finding(study),
+        finding=headline.main_sentence(study),
         headline=headline.headline(study),
         sections=sections,
         bodies=[rendering.render(section.template, **section.words) for section in sections],

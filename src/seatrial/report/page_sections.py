@@ -123,7 +123,7 @@ def _survey(contents: Contents) -> list[PageSection]:
 
 def _outcomes(contents: Contents) -> list[PageSection]:
     study = contents.study
-    if study.survey is not None and not study.cases:
+    if not study.cases and (study.survey is not None or study.decisions):
         return []
     words = {
         "outcomes": sections.outcomes_table(study),

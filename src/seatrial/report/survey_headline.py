@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from statistics import median
 
 from seatrial.report.headline_figure import Figure
 from seatrial.report.survey_cells import whole
 from seatrial.report.survey_claims import NOT_ADDRESSED, WORDS_OF_VERDICT
 from seatrial.report.survey_tables import SurveyTables
-from seatrial.report.table import MULTIPLY, count, ratio_words
+from seatrial.report.table import MULTIPLY, Link, count, ratio_words
 from seatrial.units import format_figure
 
 
 def survey_headline(survey: SurveyTables) -> list[Figure]:
     """How much was surveyed, how far results lie apart, how many have a median, and how the claims fare."""
-    figures = [_results(survey), *_spread(survey), _medians(survey)]
-    return [*figures, _claims(survey)] if survey.claims else figures
+    figures = [_from(_results(survey), "Results", "results")]
+    figures += [_from(figure, "Spread", "spread") for figure in _spread(survey)]
+    figures.append(_from(_medians(survey), "Medians", "medians", "coverage"))
+    return [*figures, _from(_claims(survey), "Claims", "claims")] if survey.claims else figures
+
+
+def _from(figure: Figure, words: str, section: str, file: str = "") -> Figure:
+    """The figure with its section and its table."""
+    name = f"survey_{file or section}.csv"
+    return replace(figure, sources=(Link(words, f"survey-{section}"), Link(name, file=f"tables/{name}")))
 
 
 def _results(survey: SurveyTables) -> Figure:
