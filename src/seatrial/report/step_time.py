@@ -169,14 +169,16 @@ def step_time(study: StudyTables) -> Drawing | None:
         widths = [value or 0.0 for value in values]  # a bar without this part: the table says why
         ax.barh(range(len(rows)), widths, 0.55, left, color=COLOURS[part], label=NAMES[part])
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    words = [f"productive {share_words(row['productive_fraction'])}" for row in rows]
+    words = [_productive(row) for row in rows]
     values_at_right(ax, words)
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set(xlabel="share of the time of steps and checkpoints", ylabel="")
     _legend(figure)
     caption = "; ".join(
-        f"{label}: " + ", ".join(f"{NAMES[p]} {share_words(row[f'{p}_share'])}" for p in PARTS if _has(row, p))
+        f"{label}: "
+        + ", ".join(f"{NAMES[p]} {share_words(row[f'{p}_share'])}" for p in PARTS if _has(row, p))
+        + f", {_productive(row)}".replace("\n", " ")
         for label, row in zip(labels, rows, strict=True)
     )
     reading = "All of a run's time on the training clock and of its checkpoints; evaluations are not in it."
@@ -186,6 +188,12 @@ def step_time(study: StudyTables) -> Drawing | None:
     drawn_rows = [picked([row], columns, label=label)[0] for row, label in zip(rows, labels, strict=True)]
     data = FigureData((FILE,), columns, drawn_rows)
     return Drawing(figure, "Where the step time goes", reading, caption, data, basis(rows, "measured"))
+
+
+def _productive(row: Row) -> str:
+    said = f"productive {share_words(row['productive_fraction'])}"
+    interval = share_span(row["productive_low"], row["productive_high"])
+    return f"{said}\n({interval})" if interval else said
 
 
 def _has(row: Row, part: str) -> bool:
