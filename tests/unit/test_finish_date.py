@@ -187,13 +187,13 @@ def test_one_more_run_lies_within_its_prediction_interval() -> None:
 
 def test_a_stated_run_has_a_date_and_a_chance_to_keep_another() -> None:
     found = decided(must_finish="2026-12-31")
-    first = named(found, "until it is done")
+    first = named(found, "Until it is done")
     assert first.low is not None and first.value is not None and first.high is not None
     assert 29 < first.low < 30 < first.value < 31 < first.high < 33
-    assert first.value == pytest.approx(named(found, "expected").value, rel=0.01)
+    assert first.value == pytest.approx(named(found, "Expected").value, rel=0.01)
     # 50,700 h over 1,024 accelerators: one in 49.5 h
-    assert named(found, "failures").value == pytest.approx(first.value * 24 / 49.5, abs=1)
-    chance = named(found, "chance to be done by 2026-12-31").value
+    assert named(found, "Failures").value == pytest.approx(first.value * 24 / 49.5, abs=1)
+    chance = named(found, "Chance to be done by 2026-12-31").value
     assert chance is not None and 0.5 < chance < 1
     assert "2026-12-01" in found.answer and "2026-12-30" in found.answer
     assert found.swings[0].input == "this run against others"
@@ -202,9 +202,9 @@ def test_a_stated_run_has_a_date_and_a_chance_to_keep_another() -> None:
 
 def test_the_days_to_allow_for_grow_with_the_spread_from_run_to_run() -> None:
     found = [decided(run_spread=stated(spread)) for spread in (0.0, 0.01, 0.05)]
-    days = [named(one, "to allow for").value for one in found]
+    days = [named(one, "To allow for").value for one in found]
     assert days[0] == 0 and days[1] is not None and days[2] is not None and 0 < days[1] < days[2]
-    last = named(found[2], "until it is done")
+    last = named(found[2], "Until it is done")
     assert last.value is not None and last.high == pytest.approx(last.value * math.exp(1.645 * 0.05), rel=0.01)
 
 
@@ -242,7 +242,7 @@ def test_measured_steps_and_checkpoints_make_a_date(tmp_path: Path) -> None:
     assert inputs["step time"].value == pytest.approx(2.0, rel=2e-3) and inputs["step time"].measured
     run = inputs["this run against others"]
     assert run.low is not None and run.low == pytest.approx(math.exp(-4.303 * 0.02 * math.sqrt(4 / 3)), rel=0.02)
-    assert named(found, "work alone").value == pytest.approx(1e6 * 2.5 / DAY, rel=5e-3)
+    assert named(found, "Work alone").value == pytest.approx(1e6 * 2.5 / DAY, rel=5e-3)
     assert found.missing == () and "3 repeats" in found.evidence[0]
 
 
@@ -260,7 +260,7 @@ def test_the_table_and_its_figure_say_by_which_day_how_many_are_done(tmp_path: P
     assert len(rows) == 2 * 99
     days = {(row["sort"], row["share_done"]): row["days"] for row in rows}
     (found,) = finish_date(read_basis(disk.paths))
-    first = named(found, "until it is done")
+    first = named(found, "Until it is done")
     assert (days["as_they_differ", 0.05], days["as_they_differ", 0.95]) == (first.low, first.high)
     assert days["as_they_differ", 0.05] < days["alike", 0.05] < days["alike", 0.95] < days["as_they_differ", 0.95]
     analyse(disk.paths)

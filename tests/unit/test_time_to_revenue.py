@@ -110,24 +110,24 @@ def test_the_essays_twenty_decisions_make_three_months_not_four() -> None:
     basis = Basis(StudyPaths(Path("nowhere")), raw.study, {})
     (found,) = time_to_revenue(basis)
     said = figures(found)
-    assert said["all decisions on the faster system"] == pytest.approx(20 / 3)
-    assert said["all decisions on the slower system"] == pytest.approx(20)
-    assert said["earlier than on the slower system"] == pytest.approx(13.333 * 7 / 30.4375, rel=1e-3)
-    assert said["decisions for the 4 months that are claimed"] == pytest.approx(4 * 30.4375 / (7 * 2 / 3))
-    assert said["runs per decision for the 4 months that are claimed"] == pytest.approx(1.304, abs=1e-3)
+    assert said["All decisions on the faster system"] == pytest.approx(20 / 3)
+    assert said["All decisions on the slower system"] == pytest.approx(20)
+    assert said["Earlier than on the slower system"] == pytest.approx(13.333 * 7 / 30.4375, rel=1e-3)
+    assert said["Decisions for the 4 months that are claimed"] == pytest.approx(4 * 30.4375 / (7 * 2 / 3))
+    assert said["Runs per decision for the 4 months that are claimed"] == pytest.approx(1.304, abs=1e-3)
     assert "6.67 weeks" in found.answer and "3.07 months earlier" in found.answer and "26.09" in found.answer
 
 
 def test_a_queue_adjusted_run_takes_wait_and_time_to_quality() -> None:
     system = {"name": "a", "run_hours": stated(50), "queue_hours": stated(6), "runs_at_once": stated(1)}
     found = decided(**WEEKLY | {"system": system})
-    assert figures(found)["runs per week on a"] == pytest.approx(168 / 56)
-    assert figures(found)["all decisions on a"] == pytest.approx(20 / 3)
+    assert figures(found)["Runs per week on a"] == pytest.approx(168 / 56)
+    assert figures(found)["All decisions on a"] == pytest.approx(20 / 3)
 
 
 def test_days_times_revenue_per_day_is_what_they_are_worth() -> None:
     found = decided(**WEEKLY | {"revenue_per_day": REVENUE})
-    assert figures(found)["worth of what is earlier"] == pytest.approx((20 - 20 / 3) * 7 * 100_000)
+    assert figures(found)["Worth of what is earlier"] == pytest.approx((20 - 20 / 3) * 7 * 100_000)
     first = found.figures[0]
     assert first.low == pytest.approx(0.905 * 9_333_333, rel=0.01) and "Monte Carlo" in first.method
     assert [swing.input for swing in found.swings] == ["revenue"]
@@ -153,10 +153,10 @@ def test_a_slower_run_never_brings_revenue_earlier(
 
 
 def test_people_between_runs_take_the_same_on_both_systems() -> None:
-    without = figures(decided(**WEEKLY))["earlier than on slow"]
+    without = figures(decided(**WEEKLY))["Earlier than on slow"]
     people = decided(**WEEKLY | {"people_days_per_decision": stated(5)})
-    assert figures(people)["earlier than on slow"] == pytest.approx(without)
-    assert figures(people)["decisions per year on fast"] == pytest.approx(365.25 / (7 / 3 + 5))
+    assert figures(people)["Earlier than on slow"] == pytest.approx(without)
+    assert figures(people)["Decisions per year on fast"] == pytest.approx(365.25 / (7 / 3 + 5))
 
 
 def test_a_slower_system_is_said_to_be_later() -> None:
@@ -192,7 +192,7 @@ def test_a_measured_pace_takes_time_to_quality_queue_and_the_rest_of_a_run(tmp_p
     assert inputs["time besides"].value == pytest.approx(0.1, abs=0.01)
     # 2 waves of (2 h queue, 1 h training, 6 minutes besides), then two days
     day = 2 * (2 + 1 + inputs["time besides"].value) / 24 + 2
-    assert figures(found)["one decision on laptop"] == pytest.approx(day)
+    assert figures(found)["One decision on laptop"] == pytest.approx(day)
     first = found.figures[0]
     assert first.low is not None and first.high is not None and first.low < 10 * day / 7 < first.high
     assert found.swings[0].input == "people's days per decision"
@@ -229,7 +229,7 @@ def test_another_studys_pace_is_its_case_of_the_same_experiment(tmp_path: Path) 
     disk = measured(tmp_path / "mine", MEASURED | {"against": against, "times_longer": stated(10)})
     queued(disk, [1, 1, 1])
     (found,) = time_to_revenue(read_basis(disk.paths))
-    here, there = (figures(found)[f"one decision on {name}"] for name in ("laptop", "laptop (sibling)"))
+    here, there = (figures(found)[f"One decision on {name}"] for name in ("laptop", "laptop (sibling)"))
     assert here is not None and there is not None
     # the runs are ten times as long on both: 2 waves of 10 h and of 5 h, with waits of an hour
     assert (here - there) * 24 == pytest.approx(10, abs=0.1)
@@ -246,7 +246,7 @@ def test_another_quality_is_not_compared(tmp_path: Path) -> None:
     queued(disk, [1, 1, 1])
     (found,) = time_to_revenue(read_basis(disk.paths))
     assert found.figures[0].value is None and "3.5" in found.figures[0].method
-    assert figures(found)["all decisions on laptop"] is not None
+    assert figures(found)["All decisions on laptop"] is not None
 
 
 def test_no_published_median_is_said_to_be_missing(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_published_median_is_run_with_this_studys_start_and_the_stated_queue(t
     assert "3 submitters, MLPerf Training v5.1" in inputs["time to quality, the median"].source
     assert inputs["time besides, the median"].value == pytest.approx(0.1)
     # 2 waves of 2.5 h there and of 3 h here
-    here, there = (figures(found)[f"one decision on {name}"] for name in ("laptop", "the median"))
+    here, there = (figures(found)[f"One decision on {name}"] for name in ("laptop", "the median"))
     assert here is not None and there is not None and (here - there) * 24 == pytest.approx(2 * 0.5)
 
 

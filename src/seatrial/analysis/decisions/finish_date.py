@@ -40,7 +40,7 @@ from seatrial.units import format_figure
 
 KIND = "finish_date"
 QUANTILES = (0.05, 0.5, 0.95)
-FIRST = "until it is done"
+FIRST = "Until it is done"
 
 
 def finish_date(basis: Basis) -> list[Decision]:
@@ -109,14 +109,14 @@ def _figures(run: PlannedRun, asked: FinishDate, todo: Draws, taken: RunTime, se
         share = float(np.mean(days <= _allowed(asked.starts, asked.must_finish)))
         error = 1.96 * math.sqrt(share * (1 - share) / len(days))
         words = f"share of {len(days):,} simulated runs, seed {seed}; the simulation itself is out by {error:.2g}"
-        found.append(Figure(f"chance to be done by {asked.must_finish}", share, None, None, SHARE, words))
+        found.append(Figure(f"Chance to be done by {asked.must_finish}", share, None, None, SHARE, words))
     expected = float(expected_days(values)[0])
     found += [
-        _spread("work alone", todo / SECONDS_PER_DAY, "days", seed),
-        _spread("checkpoints, failures and restarts over the work", taken.seconds / todo - 1, SHARE, seed),
-        _spread("failures", taken.failures, "", seed),
+        _spread("Work alone", todo / SECONDS_PER_DAY, "days", seed),
+        _spread("Checkpoints, failures and restarts over the work", taken.seconds / todo - 1, SHARE, seed),
+        _spread("Failures", taken.failures, "", seed),
         Figure(
-            "expected at the inputs' values",
+            "Expected at the inputs' values",
             expected if math.isfinite(expected) else None,
             None,
             None,
@@ -127,7 +127,7 @@ def _figures(run: PlannedRun, asked: FinishDate, todo: Draws, taken: RunTime, se
     ]
     if HICCUPS in run.inputs:
         hiccups = run.draws(seed)[HICCUPS]
-        found.append(_spread("hiccups", todo / SECONDS_PER_DAY * hiccups / (1 + hiccups), "days", seed))
+        found.append(_spread("Hiccups", todo / SECONDS_PER_DAY * hiccups / (1 + hiccups), "days", seed))
     return found
 
 
@@ -135,7 +135,7 @@ def _cost_of_noise(run: PlannedRun, days: Draws, seed: int) -> Figure:
     """How much earlier the date is that 95 of 100 runs keep, where every run is as fast as the others."""
     alike = simulated(run, seed, but={RUN: 1.0})[1].seconds / SECONDS_PER_DAY
     ends = [_quantile(of, 0.95) for of in (days, alike)]
-    name = "to allow for because runs differ"
+    name = "To allow for because runs differ"
     words = f"p95 with and without {RUN}, same seed {seed}; no interval"
     lost = None if ends[0] is None or ends[1] is None else ends[0] - ends[1]
     return Figure(name, lost, None, None, "days", words)

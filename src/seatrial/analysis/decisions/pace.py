@@ -29,7 +29,7 @@ LONGER = "run time over the measured"
 """The name of the input by which the decisions' runs are longer than the measured one."""
 NEEDED: tuple[Role, ...] = ("time to quality", "queue", "runs at once")
 UNITS: Mapping[Role, str] = {
-    "runs per week": "1/week",
+    "runs per week": "runs/week",
     "time to quality": "h",
     "time besides": "h",
     "queue": "h",

@@ -168,7 +168,7 @@ def _figures(of: _Model, asked: TimeToRevenue) -> list[Figure]:
     """What is earlier and its worth first, then each system by itself."""
     found: list[Figure] = []
     if of.other is not None:
-        name = f"earlier than on {of.other.name}"
+        name = f"Earlier than on {of.other.name}"
         if not (of.pace.is_known and of.other.is_known):
             found.append(Figure(name, None, None, None, "months", f"not known: {_why(of)}"))
         else:
@@ -176,12 +176,12 @@ def _figures(of: _Model, asked: TimeToRevenue) -> list[Figure]:
             months = propagate(of.months, both, of.seed, name=name, unit="months")
             if asked.revenue_per_day is not None:
                 all_of_it, unit = of.taken(of.pace, of.other), asked.revenue_per_day.currency
-                found.append(propagate(of.worth, all_of_it, of.seed, name="worth of what is earlier", unit=unit))
+                found.append(propagate(of.worth, all_of_it, of.seed, name="Worth of what is earlier", unit=unit))
             found += [months, *_claim(of, asked)]
     for pace in (of.pace, of.other):
         if pace is not None and pace.is_known:
             found += _of_system(of, pace)
-    return found or [Figure("until all decisions are through", None, None, None, "weeks", f"not known: {_why(of)}")]
+    return found or [Figure("Until all decisions are through", None, None, None, "weeks", f"not known: {_why(of)}")]
 
 
 def _of_system(of: _Model, pace: Pace) -> list[Figure]:
@@ -195,10 +195,10 @@ def _of_system(of: _Model, pace: Pace) -> list[Figure]:
     on = f"on {pace.name}"
     every = of.taken(pace, but=only)
     return [
-        propagate(of.weeks_in_all(pace), every, of.seed, name=f"all decisions {on}", unit="weeks"),
-        propagate(pace.runs_per_week, runs, of.seed, name=f"runs per week {on}", unit="1/week"),
-        propagate(of.days(pace), one, of.seed, name=f"one decision {on}", unit="days"),
-        propagate(per_year, one, of.seed, name=f"decisions per year {on}", unit="1/year"),
+        propagate(of.weeks_in_all(pace), every, of.seed, name=f"All decisions {on}", unit="weeks"),
+        propagate(pace.runs_per_week, runs, of.seed, name=f"Runs per week {on}", unit="runs/week"),
+        propagate(of.days(pace), one, of.seed, name=f"One decision {on}", unit="days"),
+        propagate(per_year, one, of.seed, name=f"Decisions per year {on}", unit="decisions/year"),
     ]
 
 
@@ -209,8 +209,8 @@ def _claim(of: _Model, asked: TimeToRevenue) -> list[Figure]:
     claimed = asked.claimed_months_earlier.value
     words = f"for the {format_figure(claimed)} months that are claimed"
     return [
-        Figure(f"decisions {words}", _reaches(of, DECISIONS, claimed), None, None, "", AT_VALUES),
-        Figure(f"runs per decision {words}", _reaches(of, RUNS, claimed), None, None, "", AT_VALUES),
+        Figure(f"Decisions {words}", _reaches(of, DECISIONS, claimed), None, None, "", AT_VALUES),
+        Figure(f"Runs per decision {words}", _reaches(of, RUNS, claimed), None, None, "", AT_VALUES),
     ]
 
 
@@ -230,27 +230,29 @@ def _answer(of: _Model, figures: list[Figure]) -> str:
     values = {one.name: one.value for one in of.inputs}
     decisions = f"{format_figure(values[DECISIONS])} decisions"
     named = {figure.name: figure for figure in figures}
-    here = named.get(f"all decisions on {of.pace.name}")
+    here = named.get(f"All decisions on {of.pace.name}")
     if here is None:
         return f"Not known: {_why(of)}."
     words = f"{decisions} take {with_interval(here)} on {of.pace.name}"
     if of.other is None:
         return f"{words}."
-    there = named.get(f"all decisions on {of.other.name}")
+    there = named.get(f"All decisions on {of.other.name}")
     if there is None:
         return f"{words}; how long on {of.other.name} is not known: {_why(of)}."
-    months = named[f"earlier than on {of.other.name}"]
+    months = named[f"Earlier than on {of.other.name}"]
     words += f" and {with_interval(there)} on {of.other.name}: "
     earlier = (months.value or 0.0) >= 0
     words += f"{with_interval(months if earlier else _negative(months))} {'earlier' if earlier else 'later'}"
     if months.low is not None and months.high is not None and months.low < 0 < months.high:
         words += ", so the two are not told apart"
-    worth_of = named.get("worth of what is earlier")
+    worth_of = named.get("Worth of what is earlier")
     if worth_of is not None:
         words += f", {with_interval(worth_of)} of revenue"
     claim = [figure for figure in figures if " that are claimed" in figure.name]
     if claim:
-        needed = " or ".join(f"{format_figure(one.value)} {one.name.partition(' for the')[0]}" for one in claim)
+        needed = " or ".join(
+            f"{format_figure(one.value)} {one.name.partition(' for the')[0].lower()}" for one in claim
+        )
         words += f"; {claim[0].name.partition(' for ')[2]} would take {needed}"
     return f"{words}."
 
@@ -267,5 +269,5 @@ def _why(of: _Model) -> str:
 
 
 def _unknown(why: str) -> Decision:
-    figure = Figure("until all decisions are through", None, None, None, "weeks", f"not known: {why}")
+    figure = Figure("Until all decisions are through", None, None, None, "weeks", f"not known: {why}")
     return Decision(KIND, TITLE, "no case", f"Not known: {why}.", (figure,), (), (), (), (why,))
