@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-WAIT_MS = 30_000
+WAIT_MS = 90_000
 START_MS = 120_000
 HOW = "`make browser` installs it"
 

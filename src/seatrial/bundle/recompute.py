@@ -19,8 +19,8 @@ INPUTS = ("study.json", "cases", "records", "logs", "reruns.json")
 """What everything else is made of."""
 OF_AN_EARLIER_STUDY = ("tables/against.csv", "tables/against_changes.csv")
 PAGE = ("report.html", "summary.md", "figures")
-DRAWN_BY = ("jinja2", "matplotlib", "numpy", "pandas", "seaborn")
-"""Other versions of these may draw the same figures in other bytes."""
+DRAWN_BY = ("great-tables", "jinja2", "matplotlib", "numpy", "pandas", "seaborn")
+"""Other versions of these may make the same tables and figures in other bytes."""
 
 
 @dataclass
