@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ class Labelled(NamedTuple):
     """One row of the measurements: a metric of one repeat with its labels."""
 
     repeat: int
-    labels: dict[str, Any]
+    labels: Mapping[str, Any]
     median: float
 
 
@@ -123,4 +124,11 @@ def completed_rows(measurements: pd.DataFrame, case_id: str, metric: str) -> lis
     """The rows of one metric of a case's completed repeats, in order of repeat; what is not finite is left out."""
     chosen = _completed(measurements, case_id, metric).sort_values("repeat", kind="stable")
     rows = zip(chosen["repeat"], chosen["labels"], chosen["median"], strict=True)
-    return [Labelled(int(n), json.loads(text), float(value)) for n, text, value in rows if math.isfinite(value)]
+    return [Labelled(int(n), _labels(text), float(value)) for n, text, value in rows if math.isfinite(value)]
+
+
+@lru_cache(maxsize=100_000)
+def _labels(text: str) -> Mapping[str, Any]:
+    """The labels in a cell; the same ones stand in many, and are shared."""
+    found: dict[str, Any] = json.loads(text)
+    return found

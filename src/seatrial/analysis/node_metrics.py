@@ -153,11 +153,12 @@ def _values(case: Case, record: Record) -> dict[tuple[Fleet, Member], list[float
     for m in record.measurements:
         if m.metric in PAIR_METRICS and (m.labels.get("cut") == "rail" or m.labels["scale"] != whole):
             continue
-        for member, value in _owners(case, m, hosts):
-            labels = _work(m)
+        owners = list(_owners(case, m, hosts))
+        labels = canonical_json(_work(m)) if owners else ""
+        for member, value in owners:
             for devices in (False, True) if member.place is not None else (False,):
                 owner = member if devices else Member(member.host)
-                fleet = Fleet(m.metric, canonical_json(labels), devices)
+                fleet = Fleet(m.metric, labels, devices)
                 found.setdefault((fleet, owner), []).append(value)
     return found
 

@@ -62,7 +62,7 @@ def read_csv(path: Path, columns: Iterable[str], text_columns: Iterable[str] = (
     """
     try:
         kinds = dict.fromkeys(("case_id", *text_columns), "str")
-        frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""], low_memory=False)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
         raise UnreadableFile(path, str(problem)) from problem
     require_columns(path, frame.columns, columns)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.noise import SERIES
@@ -97,9 +97,10 @@ def variance(paths: StudyPaths) -> None:
     for case in cases:
         first.setdefault(case.experiment, case)
         for record in completed(paths, case, METRICS_OF_RUNS):
+            run = _run(record)
             for m in record.measurements:
                 if m.metric in METRICS_OF_RUNS and median(m.samples) > 0:
-                    groups.setdefault((case.experiment, m.metric), []).append(_observed(case, record, m))
+                    groups.setdefault((case.experiment, m.metric), []).append(_observed(case, record, m, run))
     rows = [row for (experiment, metric), of in groups.items() for row in _rows(first[experiment], metric, of)]
     write_csv(paths.variance, COLUMNS, rows)
 
@@ -133,25 +134,37 @@ def separated(observed: Sequence[Observed]) -> tuple[dict[str, Component], dict[
     return {left if name == REST else name: one for name, one in found.items()}, why
 
 
-def _observed(case: Case, record: Record, m: Measurement) -> Observed:
+class _Run(NamedTuple):
+    """What all measurements of a repeat share: the host of each rank, and the levels but for the node's."""
+
+    hosts: Sequence[str]
+    all_hosts: str | None
+    seed: str | None
+    allocation: str | None
+    time_of_day: str | None
+
+
+def _run(record: Record) -> _Run:
     hosts = [str(host) for host in record.provenance.get("hosts") or []]
-    rank = m.labels.get("rank")
+    return _Run(
+        hosts,
+        ", ".join(sorted(set(hosts))) or None,
+        None if record.seed is None else str(record.seed),
+        (record.provenance.get("slurm") or {}).get("SLURM_JOB_ID"),
+        _block(record.started_at),
+    )
+
+
+def _observed(case: Case, record: Record, m: Measurement, run: _Run) -> Observed:
+    rank, node = m.labels.get("rank"), run.all_hosts
     if isinstance(rank, int):
-        node = hosts[rank] if rank < len(hosts) else None
-    else:
-        node = ", ".join(sorted(set(hosts))) or None
+        node = run.hosts[rank] if rank < len(run.hosts) else None
     labels = {name: value for name, value in m.labels.items() if name not in ("rank", "device")}
-    slurm = record.provenance.get("slurm") or {}
     return Observed(
         value=math.log(median(m.samples)),
         cell=f"{case.case_id} {canonical_json(labels)}",
         run=f"{case.case_id} {record.repeat}",
-        levels={
-            "seed": None if record.seed is None else str(record.seed),
-            "node": node,
-            "allocation": slurm.get("SLURM_JOB_ID"),
-            "time_of_day": _block(record.started_at),
-        },
+        levels={"seed": run.seed, "node": node, "allocation": run.allocation, "time_of_day": run.time_of_day},
     )
 
 
