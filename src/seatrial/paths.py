@@ -70,7 +70,8 @@ class StudyPaths:
         return self.root / "records"
 
     def record(self, case_id: str, repeat: int) -> Path:
-        return self.records / case_id / f"{repeat}.json"
+        # one step for all parts: a study may have 10,000 records
+        return self.root.joinpath("records", case_id, f"{repeat}.json")
 
     def failed_record(self, case_id: str, repeat: int, rerun: int) -> Path:
         """Where the record of a failed repeat is kept when the repeat is run again."""
@@ -81,7 +82,7 @@ class StudyPaths:
         return self.root / "logs"
 
     def measure_log(self, case_id: str, repeat: int) -> Path:
-        return self.logs / "measure" / case_id / f"{repeat}.log"
+        return self.root.joinpath("logs", "measure", case_id, f"{repeat}.log")
 
     def attempts(self, case_id: str, repeat: int) -> Path:
         """Every attempt at a repeat (state, exit code, reason, nodes, times), as the executor left it."""

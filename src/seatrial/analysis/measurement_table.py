@@ -68,9 +68,10 @@ def write_measurements(path: Path, columns: Columns, of: Sequence[Origin], axes:
     """Write the table of these records; `of` says of what each is, `axes` are the study's."""
     row_of = np.repeat(np.arange(len(of), dtype=np.int64), columns.rows)
     swept = [axis_columns(one.case.axes, axes) if rows else {} for one, rows in zip(of, columns.rows, strict=True)]
-    order = _order(columns, row_of)
+    labels = _canonical(columns)
+    order = _order(columns, labels, row_of)
     row_of = row_of[order]
-    cells = _cells(columns, order)
+    cells = _cells(columns, labels, order)
     place = pa.array(row_of)
     for name, values in _of_records(of).items():
         cells[name] = pa.array(values, KINDS[name]).take(place)
@@ -96,10 +97,9 @@ def _of_records(of: Sequence[Origin]) -> dict[str, list[Any]]:
     }
 
 
-def _order(columns: Columns, row_of: Ints) -> Ints:
+def _order(columns: Columns, labels: Sequence[str], row_of: Ints) -> Ints:
     """[measurements]: the rows in the order of the table: by record, metric and labels."""
-    labels, names = _canonical(columns), columns.texts
-    return np.lexsort((_ranks(labels)[columns.labels], _ranks(names)[columns.metric], row_of))
+    return np.lexsort((_ranks(labels)[columns.labels], _ranks(columns.texts)[columns.metric], row_of))
 
 
 def _ranks(texts: Sequence[str]) -> Ints:
@@ -116,13 +116,13 @@ def _canonical(columns: Columns) -> list[str]:
     return found
 
 
-def _cells(columns: Columns, order: Ints) -> dict[str, pa.Array]:
+def _cells(columns: Columns, labels: Sequence[str], order: Ints) -> dict[str, pa.Array]:
     """The columns that are of the measurements, in the order of the table."""
     metric, basis, found = columns.metric[order], columns.basis[order], summaries(columns)
     known = [METRICS.get(text) for text in columns.texts]
     cells = {
         "metric": _texts(columns.texts, metric),
-        "labels": _texts(_canonical(columns), columns.labels[order]),
+        "labels": _texts(labels, columns.labels[order]),
         "unit": _texts([None if of is None else of.unit for of in known], metric),
         "direction": _texts([None if of is None else of.direction for of in known], metric),
         "n": pa.array(columns.counts[order]),
