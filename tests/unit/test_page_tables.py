@@ -123,14 +123,28 @@ def test_medians_over_repeats_stand_with_how_many_there_were(make_study):
     assert page.addresses.count(f"records/{case.case_id}/2.json") >= 1
 
 
-def test_figures_beyond_the_pages_size_are_files_beside_it(make_study, monkeypatch):
-    monkeypatch.setattr(rendering, "MOST_SVG", 0)
+def one_figure(make_study) -> tuple[Page, int]:
     study = make_study()
     (case,) = study.experiment("finetune", FINETUNE)
     study.record(case, 0, *training_measurements(1.0))
     page = made(study)
-    assert "svg" not in page.tags and "too large to stand on the page" in page.text
     assert "figures/time_to_quality.svg" in page.addresses
+    return page, study.paths.report.stat().st_size
+
+
+def test_a_figure_too_large_for_the_page_is_there_as_its_png(make_study, monkeypatch):
+    monkeypatch.setattr(rendering, "MOST_OF_ONE", 1000)
+    page, _ = one_figure(make_study)
+    assert "svg" not in page.tags and "too large to stand on the page" not in page.text
+    (shown,) = [found for tag, found in page.attributes if tag == "img"]
+    assert shown["src"].startswith("data:image/png;base64,iVBOR") and shown["alt"].startswith("finetune: 60 s")
+
+
+def test_figures_beyond_the_pages_size_are_files_beside_it(make_study, monkeypatch):
+    monkeypatch.setattr(rendering, "MOST_OF_ALL", 1000)
+    page, _ = one_figure(make_study)
+    assert not {"svg", "img"} & set(page.tags)
+    assert "too large to stand on the page" in page.text
 
 
 def test_a_log_and_a_record_of_what_failed_are_a_link_away(make_study):

@@ -22,7 +22,7 @@ def record_links(study: StudyTables, case_ids: Iterable[str]) -> list[Link]:
         for row in study.repeats_of.get(case_id, ()):
             if row["outcome"] != MISSING:
                 path = study.paths.record(case_id, int(row["repeat"])).relative_to(study.paths.root)
-                found.append(Link(f"record\u00a0{int(row['repeat'])}", title=str(path), file=str(path)))
+                found.append(Link(f"record\u00a0{int(row['repeat'])}", file=str(path)))
     return found
 
 

@@ -18,8 +18,9 @@ from seatrial.report.svg import inline
 from seatrial.report.table import Link, Table
 from seatrial.report.table_html import table_html
 
-MOST_SVG = 2_000_000
-"""Characters of figures that stand on the page, which stays under 3 MB; figures beyond are files beside it."""
+MOST_OF_ONE, MOST_OF_ALL = 400_000, 1_500_000
+"""Characters of a figure's SVG, and of all figures, that stand on the page, which stays under 3 MB. A larger figure
+is there as its PNG, and beyond all of them there are links to the files."""
 
 
 class Rendering:
@@ -28,7 +29,7 @@ class Rendering:
     def __init__(self, study: StudyTables, figures: Iterable[Drawn]) -> None:
         self._study = study
         self._figures = {figure.name: figure for figure in figures}
-        self._room = MOST_SVG
+        self._room = MOST_OF_ALL
         self._environment = Environment(
             loader=PackageLoader("seatrial.report", ""),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -53,20 +54,31 @@ class Rendering:
         figure = self._figures.get(name)
         if figure is None:
             return Markup("")
-        svg = inline(figure.svg)
-        fits = len(svg) <= self._room
-        self._room -= len(svg) if fits else 0
         records = record_links(self._study, figure.records.case_ids)
         return Markup(
             self._macros.figure_block(  # type: ignore[attr-defined]
                 figure,
-                Markup(svg) if fits else None,
+                self._picture(figure),
                 _files(figure),
                 [Link(table, file=table) for table in figure.records.tables],
                 records[:MOST_FOLDED],
                 len(records),
             )
         )
+
+    def _picture(self, figure: Drawn) -> Markup | None:
+        """The figure as it stands on the page; None where there is no room for it."""
+        picture = Markup(inline(figure.svg))
+        if len(picture) > min(self._room, MOST_OF_ONE):
+            png = self._study.paths.figures / f"{figure.name}.png"
+            if not png.is_file():
+                return None
+            encoded = base64.b64encode(png.read_bytes()).decode()
+            picture = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(encoded, figure.caption)
+        if len(picture) > self._room:
+            return None
+        self._room -= len(picture)
+        return picture
 
 
 def style() -> Markup:
