@@ -197,7 +197,8 @@ def memory(study: StudyTables) -> Drawing | None:
 def _dots(study: StudyTables, metric: str, title: str) -> Drawing | None:
     frame = study.measurements
     chosen = frame[(frame["metric"] == metric) & (frame["outcome"] == "completed")]
-    case_ids = [case_id for case_id in study.cases if case_id in set(chosen["case_id"])][:MOST_ROWS]
+    measured = set(chosen["case_id"])
+    case_ids = [case_id for case_id in study.cases if case_id in measured][:MOST_ROWS]
     if not case_ids:
         return None
     chosen = chosen[chosen["case_id"].isin(case_ids)]
