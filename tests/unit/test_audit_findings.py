@@ -74,7 +74,8 @@ def test_checkpoint_messages_give_the_share_and_the_finding(tmp_path: Path) -> N
     assert found.observed.shares["checkpoint_stall"].value == pytest.approx(8.01 / 48.05, rel=0.02)
     assert found.observed.step_seconds is not None
     assert found.observed.step_seconds.value == pytest.approx(2.005, abs=2e-3)
-    assert (found.findings[0].cause, found.findings[0].severity) == ("storage", "minor")
+    # nothing says whether storage or what writes to it is slow
+    assert (found.findings[0].cause, found.findings[0].severity) == ("storage", "inconclusive")
     assert found.observed.productive is None
     assert any("productive fraction" in words for words in found.unknown)
 

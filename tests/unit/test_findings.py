@@ -106,7 +106,6 @@ def test_slower_than_the_reference_without_a_cause_is_not_yet_known():
         (Made(data=0.05), "data_loading"),
         (Made(other=0.03), "framework"),
         (Made(cov=0.4), "noise"),
-        (Made(stalls=(0.8, 0.9, 1.0)), "storage"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -297,6 +296,14 @@ def test_stalls_over_storage_at_its_ceiling_are_nobodys_until_the_trainings_own_
     ):
         found = first(replace(stalled, storage=held))
         assert (found.cause, found.severity in ("major", "minor")) == ("storage", True)
+
+
+def test_stalls_without_a_probe_of_storage_are_a_suspicion():
+    found = first(Made(stalls=(0.8, 0.9, 1.0)).observed(1))
+    assert (found.cause, found.severity) == ("storage", "inconclusive")
+    assert "not yet known" in found.title and "probe checkpoint" in found.next_step
+    slow = Storage(other=(reading("fio", 1.0, 0.2),))
+    assert first(replace(Made(stalls=(0.8, 0.9, 1.0)).observed(1), storage=slow)).severity in ("major", "minor")
 
 
 def test_a_stall_below_the_least_possible_share_is_no_fault():

@@ -1,8 +1,8 @@
 """Whether storage holds the workload back: by checkpoints that it stands still for, or by data that it waits for.
 
 A stall is storage's only where a probe's checkpoints are not much faster through the same file system: else what
-writes them is slow (framework.py); where a probe finds storage at its ceiling and the training's own rate is not
-known, either may be. Waiting for data is storage's only where the loader fetches about as fast as
+writes them is slow (framework.py); where no probe of storage ran, or one finds it at its ceiling and the training's
+own rate is not known, either may be. Waiting for data is storage's only where the loader fetches about as fast as
 storage gives a probe (data_loading.py has the rest).
 """
 
@@ -58,10 +58,14 @@ def writer_is_slow(observed: Observed, rules: FindingRules) -> bool:
 
 
 def writer_is_untold(observed: Observed, rules: FindingRules) -> bool:
-    """Whether a probe finds storage at its ceiling, and nothing says how fast the training itself writes."""
+    """Whether storage or what writes to it may be slow: no probe wrote and none found storage slow, or storage is
+    at its ceiling and nothing says how fast the training itself writes.
+    """
     held = observed.storage
-    write = None if held is None or held.checkpoint_gbps is not None else held.bandwidth.get("write")
-    fraction = None if write is None else write.fraction_of_ceiling
+    write = None if held is None else held.bandwidth.get("write")
+    if held is None or write is None:
+        return not _slow_words(held, rules)
+    fraction = None if held.checkpoint_gbps is not None else write.fraction_of_ceiling
     return fraction is not None and fraction.over(rules.storage_of_ceiling.value)
 
 
