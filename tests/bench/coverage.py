@@ -1,7 +1,7 @@
 """How often every interval of the tables holds, in simulations under its assumptions and beyond them.
 
 Nothing here has a bar: `make bench-judge` has those of the intervals that a verdict rests on. What is simulated
-stands in each line; docs/statistics.md says what it means. About 8 minutes on two cores.
+stands in each line; docs/statistics.md says what it means. At most 8 minutes on two cores.
 """
 
 from __future__ import annotations
