@@ -140,6 +140,37 @@ def test_clocks_that_are_held_down_on_most_devices_are_found(tmp_path: Path) -> 
     assert "held down" in first.title
 
 
+HEADING = (
+    "index, utilization.gpu [%], clocks.sm [MHz], temperature.gpu, clocks_throttle_reasons.sw_thermal_slowdown\n"
+)
+
+
+def test_one_hot_device_is_named_by_its_file_beside_the_same_number_on_another_host(tmp_path: Path) -> None:
+    for host, hot in (("nodeA", 0), ("nodeB", None)):
+        rows = [
+            f"{d}, 99 %, {900 if d == hot else 1980} MHz, {95 if d == hot else 60}, "
+            f"{'Active' if d == hot else 'Not Active'}\n"
+            for _ in range(20)
+            for d in range(2)
+        ]
+        (tmp_path / f"{host}.csv").write_text(HEADING + "".join(rows))
+    found = _only(tmp_path)
+    (first,) = found.findings
+    assert (first.cause, first.severity, first.cost) == ("compute", "minor", None)
+    assert (first.place["host"], first.place["device"]) == ("the host of nodeA.csv", "GPU 0")
+    assert "54.5 %" in first.title
+    assert len(found.observed.telemetry) == 4
+
+
+def test_devices_of_several_hosts_in_one_file_are_told_apart_by_their_uuid(tmp_path: Path) -> None:
+    heading = "index, uuid, clocks.sm [MHz]\n"
+    (tmp_path / "all.csv").write_text(heading + "0, GPU-aa, 900 MHz\n0, GPU-bb, 1980 MHz\n" * 3)
+    assert {one.device: one.sm_clock for one in _only(tmp_path).observed.telemetry} == {
+        "GPU 0 GPU-aa": 900.0,
+        "GPU 0 GPU-bb": 1980.0,
+    }
+
+
 def test_an_idle_device_with_a_low_clock_is_not_judged(tmp_path: Path) -> None:
     (tmp_path / "dcgmi.txt").write_bytes((CAPTURED / "dcgmi_dmon_rtx2080ti.txt").read_bytes())
     assert _only(tmp_path).observed.telemetry == ()

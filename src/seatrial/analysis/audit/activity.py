@@ -47,27 +47,26 @@ def activities(devices: Iterable[tuple[str, DeviceSeries]]) -> tuple[Activity, .
 def telemetry(devices: Sequence[tuple[str, DeviceSeries]]) -> tuple[DeviceTelemetry, ...]:
     """Each device that worked, in the form in which a study's telemetry is judged.
 
-    Idle devices are left out: that their clocks are low is no fault.
+    Where the log names no host, each file is one by itself: GPU 0 of two files is two devices. Idle devices are
+    left out: that their clocks are low is no fault.
     """
-    groups: dict[tuple[str, str], list[DeviceSeries]] = {}
-    for _, series in devices:
-        groups.setdefault((series.host or "", series.device), []).append(series)
+    groups: dict[tuple[str, str], dict[tuple[Quantity, str], list[float]]] = {}
+    for file, series in devices:
+        mine = groups.setdefault((series.host or f"the host of {file}", series.device), {})
+        mine.setdefault((series.quantity, series.label), []).extend(series.values)
     found = []
     for (host, device), mine in groups.items():
-        middle = {
-            quantity: median([value for series in mine if series.quantity == quantity for value in series.values])
-            for quantity in {series.quantity for series in mine if series.quantity != "throttled"}
-        }
+        middle = {quantity: median(values) for (quantity, label), values in mine.items() if not label}
         if middle.get("utilisation", 1.0) < BUSY:
             continue
         found.append(
             DeviceTelemetry(
-                host=host or "host not named",
+                host=host,
                 device=f"GPU {device}",
                 throttled={
-                    series.label: sum(series.values) / len(series.values)
-                    for series in mine
-                    if series.quantity == "throttled"
+                    label: sum(values) / len(values)
+                    for (quantity, label), values in mine.items()
+                    if quantity == "throttled"
                 },
                 sm_clock=middle.get("sm_clock"),
                 power=middle.get("power"),

@@ -1,6 +1,7 @@
 """Whether the devices hold the workload back: all of them below what they can do, or with clocks held down.
 
-A single slow device or host is a straggler (straggler.py). That most time goes to computing is no fault.
+A single slow device or host is a straggler (straggler.py, held_device.py). That most time goes to
+computing is no fault.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def look(observed: Observed, rules: FindingRules) -> Look:
     cost = _cost(observed, rules, everywhere)
     found = "minor" if cost is None else severity(cost, rules)
     evidence = [f"{reading_words(r)}, under {rule_words(rules.device_of_ceiling)}" for r in slow[:3]]
-    evidence += [*(_throttle_words(one) for one in held[:4]), _lost_words(observed, rules)] if everywhere else []
+    evidence += [*(throttle_words(one) for one in held[:4]), _lost_words(observed, rules)] if everywhere else []
     if cost is None and (observed.shares or not slow):
         found = "inconclusive"
     if found is None:
@@ -71,6 +72,20 @@ def look(observed: Observed, rules: FindingRules) -> Look:
 def throttled(observed: Observed, rules: FindingRules) -> list[DeviceTelemetry]:
     """Devices whose clocks were held down, for another reason than idling, more often than the rule allows."""
     return [one for one in observed.telemetry if _reasons(one, rules)]
+
+
+def held_back(observed: Observed, rules: FindingRules) -> list[tuple[DeviceTelemetry, float]]:
+    """Of a minority whose clocks are held down, devices that lack clock beyond the rule, with the share lacking.
+
+    Their clock is held against the median of the devices that work beside them and run free.
+    """
+    held = throttled(observed, rules)
+    free = [one.sm_clock for one in _told(observed) if one.sm_clock and one not in held and not _idle(one, rules)]
+    if not free or 2 * len(held) > len(_told(observed)):
+        return []
+    usual = median(free)
+    lost = [(one, 1 - one.sm_clock / usual) for one in held if one.sm_clock]
+    return [(one, share) for one, share in lost if share > rules.least_share.value]
 
 
 def _reasons(one: DeviceTelemetry, rules: FindingRules) -> list[str]:
@@ -123,7 +138,7 @@ def _cost(observed: Observed, rules: FindingRules, everywhere: bool) -> Estimate
     return None if lost is None else share.times(lost)
 
 
-def _throttle_words(one: DeviceTelemetry) -> str:
+def throttle_words(one: DeviceTelemetry) -> str:
     reasons = ", ".join(
         f"{reason} {percent(share)}" for reason, share in sorted(one.throttled.items()) if share > 0
     )

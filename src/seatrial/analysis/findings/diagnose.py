@@ -10,6 +10,7 @@ from seatrial.analysis.findings import (
     data_loading,
     failed_node,
     framework,
+    held_device,
     interconnect,
     noise,
     storage,
@@ -22,6 +23,7 @@ from seatrial.config.findings import FindingRules
 LOOKS: tuple[Callable[[Observed, FindingRules], Look], ...] = (
     failed_node.look,
     straggler.look,
+    held_device.look,
     interconnect.look,
     storage.look,
     data_loading.look,

@@ -15,8 +15,10 @@ from seatrial.ingest.audit.facts import Facts, Quantity
 from seatrial.ingest.audit.lines import READ, figure
 
 _NAMES = re.compile(r"^[a-z][a-z0-9_.]*(?: \[[^\]]{1,12}\])?$")
-DEVICE = ("index", "uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id", "serial", "gpu_serial")
-"""Columns that name the device, the one that is taken first in front."""
+DEVICE = ("index", "pci.bus_id", "gpu_bus_id")
+"""Columns that name the device on its host, the one that is taken first in front."""
+UNIQUE = ("uuid", "gpu_uuid", "serial", "gpu_serial")
+"""Columns that tell devices of several hosts in one file apart."""
 NOT_NAMED = "not named"
 REASONS = ("clocks_throttle_reasons.", "clocks_event_reasons.")
 """Columns of Active or Not Active; their newer name from driver 535 on."""
@@ -61,7 +63,8 @@ class QueryReader:
         return None
 
     def _row(self, row: dict[str, str]) -> str | None:
-        device = next((row[name] for name in DEVICE if name in row), None)
+        named = [next((row[name] for name in columns if name in row), "") for columns in (DEVICE, UNIQUE)]
+        device = " ".join(filter(None, named))
         found: list[tuple[Quantity, float, str]] = []
         try:
             for name, cell in row.items():

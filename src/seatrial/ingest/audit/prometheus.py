@@ -76,6 +76,8 @@ def _note(readings: DeviceReadings, name: str, labels: dict[str, str], text: Any
     device = next((labels[key] for key in DEVICE if labels.get(key)), None)
     if device is None:
         return "a sample that names no device"
+    if host is None and (uuid := labels.get("UUID") or labels.get("uuid")) and uuid != device:
+        device = f"{device} {uuid}"
     if labels.get("GPU_I_ID"):
         return "a sample of an instance of a divided device"
     quantity, factor = DCGM_FIELDS[name]
