@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from seatrial.analysis.fleet import OF_A_RANK, RANK, distinct_hosts, hosts_of
 from seatrial.analysis.handed_over import Runs, runs_of
 from seatrial.analysis.inputs import is_ingested
 from seatrial.analysis.tables import canonical_json, rows_of
@@ -16,9 +17,6 @@ from seatrial.config.ingested import MlperfLogs
 
 MOST_NAMED = 5
 """Repeats or ranks that a reason names; the tables have them all."""
-RANK = "rank"
-OF_A_RANK = frozenset({RANK, "device", "host"})
-"""Labels that differ from rank to rank."""
 OF_A_MACHINE = "telemetry."
 """Sensors: what is one to a machine is read by one of its ranks."""
 
@@ -58,30 +56,15 @@ def nodes_not_tested(case: Case, repeats: pd.DataFrame) -> str | None:
     if case.target.nodes < 2 or is_ingested(case):
         return None
     for row in rows_of(repeats[repeats["outcome"] == "completed"]):
-        names = {name for name in str(row["nodes"] or "").split(",") if name}
+        names = distinct_hosts(hosts_of(row["nodes"]))
         if not names:
             return (
                 f"repeat {row['repeat']} does not say which nodes it ran on, {case.target.nodes} are to be tested"
             )
         if len(names) < case.target.nodes:
             few = f"{len(names)} of {case.target.nodes} nodes"
-            return f"repeat {row['repeat']} ran on {few} ({', '.join(sorted(names))}): the others were not tested"
+            return f"repeat {row['repeat']} ran on {few} ({', '.join(names)}): the others were not tested"
     return None
-
-
-def fleet_not_tested(fleet: Sequence[str], repeats: Sequence[pd.DataFrame]) -> str | None:
-    """Which hosts of the study's fleet no completed one of these repeats ran on, in words, or None."""
-    there = {
-        name
-        for rows in repeats
-        for nodes in rows[rows["outcome"] == "completed"]["nodes"].dropna()
-        for name in str(nodes).split(",")
-    }
-    missing = [host for host in fleet if host not in there]
-    if not missing:
-        return None
-    named = ", ".join(missing[:MOST_NAMED]) + (", ..." if len(missing) > MOST_NAMED else "")
-    return f"{len(missing)} of {len(fleet)} nodes of the fleet were not tested ({named})"
 
 
 def asks_for_some_ranks(metric: str, where: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,17 @@ import pandas as pd
 from seatrial.analysis.bounds import Failed
 from seatrial.analysis.collect import read_record
 from seatrial.analysis.comparison import COLUMNS
+from seatrial.analysis.fleet import RANK, by_host, fleet_not_tested, hosts_of_ranks, no_claim
 from seatrial.analysis.gaps import (
     OF_A_MACHINE,
-    RANK,
     asks_for_some_ranks,
-    fleet_not_tested,
     nodes_not_sampled,
     nodes_not_tested,
     not_completed,
     ranks_not_measured,
     runs_of_logs,
 )
-from seatrial.analysis.inputs import PlannedStudy, read_cases
+from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases
 from seatrial.analysis.judgement import (
     Judgement,
     incomplete,
@@ -55,12 +55,13 @@ class Judge:
     Raises UnreadableFile where a table is absent, foreign, or speaks of a case that is not planned.
     """
 
-    def __init__(self, paths: StudyPaths, plan: PlannedStudy) -> None:
+    def __init__(self, paths: StudyPaths, plan: PlannedStudy, compared: pd.DataFrame | None = None) -> None:
+        """`compared`: the rows of comparison.csv, where they are not to be read."""
         self.paths = paths
         self.cases = read_cases(paths, plan)
         self.measurements = read_measurements(paths)
         repeats = read_repeats(paths)
-        table = read_csv(paths.comparison, COLUMNS, COMPARISON_TEXT)
+        table = read_csv(paths.comparison, COLUMNS, COMPARISON_TEXT) if compared is None else compared
         for file, frame in (
             (paths.measurements, self.measurements),
             (paths.repeats, repeats),
@@ -71,6 +72,7 @@ class Judge:
         self.fleet = fleet_hosts(plan.study.fleet)
         self._repeats = {str(name): rows for name, rows in repeats.groupby("case_id", sort=False)}
         self._none = repeats.iloc[:0]
+        self._hosts: dict[str, dict[int, list[str]]] = {}
         self._not_run: dict[str, str | None] = {}
 
     def judge(self, criterion: Criterion) -> Judgement:
@@ -79,11 +81,42 @@ class Judge:
             return self._judge_comparison(criterion)
         groups = select_groups(criterion.metric, criterion.where, self.cases, self.measurements)
         absent, fleet = self._absent_ranks(criterion, groups), self._absent_nodes(criterion, groups)
+        groups = self._by_host(criterion, groups)
         judged = [
             (group.name, self._judge_group(criterion, group, len(groups), absent.get(group.case.case_id) or fleet))
             for group in groups
         ]
-        return worst(criterion, judged)
+        return self._with_notes(worst(criterion, judged), [group.case for group in groups])
+
+    def _with_notes(self, judged: Judgement, cases: list[Case]) -> Judgement:
+        """The judgement with what else must be known of the cases that it rests on."""
+        chosen = list({case.case_id: case for case in cases}.values())
+        notes = [no_claim(self.fleet, chosen, self._repeats_of)] if self.fleet else []
+        words = "; ".join(note for note in notes if note is not None and judged.verdict != "incomplete")
+        return replace(judged, reason=f"{judged.reason}; {words}") if words else judged
+
+    def _by_host(self, criterion: Criterion, groups: list[Group]) -> list[Group]:
+        """Where a fleet is named: what every rank has for itself, by host where its rank ran on several."""
+        if not self.fleet or asks_for_some_ranks(criterion.metric, criterion.where):
+            return groups
+        found: dict[tuple[str, str | None], Group] = {}
+        for group in groups:
+            parts = [group]
+            if group.labels and RANK in json.loads(group.labels) and not is_ingested(group.case):
+                of_case = [one for one in groups if one.case is group.case and not one.rows.empty]
+                parts = by_host(group, of_case, self._hosts_by_repeat(group.case))
+            found |= {(part.case.case_id, part.labels): part for part in parts}
+        return list(found.values())
+
+    def _hosts_by_repeat(self, case: Case) -> dict[int, list[str]]:
+        """The host of each rank of the completed repeats; [] of a repeat where its record does not say."""
+        if case.case_id not in self._hosts:
+            repeats = self._repeats_of(case)
+            numbers = repeats[repeats["outcome"] == "completed"]["repeat"].tolist()
+            self._hosts[case.case_id] = {
+                int(number): hosts_of_ranks(case, self._record_hosts(case, int(number))) for number in numbers
+            }
+        return self._hosts[case.case_id]
 
     def _repeats_of(self, case: Case) -> pd.DataFrame:
         return self._repeats.get(case.case_id, self._none)
@@ -109,25 +142,29 @@ class Judge:
         """The host of each rank of the first completed repeat of a case; none where its record does not say."""
         repeats = self._repeats_of(case)
         for number in repeats[repeats["outcome"] == "completed"]["repeat"].head(1):
-            record = read_record(self.paths, case, int(number), ())
-            hosts = record.provenance.get("hosts") if record is not None else None
-            return [str(host) for host in hosts] if isinstance(hosts, list) else []
+            return self._record_hosts(case, int(number))
         return []
 
+    def _record_hosts(self, case: Case, number: int) -> list[str]:
+        """The hosts that a record states."""
+        record = read_record(self.paths, case, number, ())
+        hosts = record.provenance.get("hosts") if record is not None else None
+        return [str(host) for host in hosts] if isinstance(hosts, list) else []
+
     def _absent_nodes(self, criterion: Criterion, groups: list[Group]) -> str | None:
-        """Of what every rank has for itself: which nodes of the fleet nothing that is selected ran on."""
-        of_ranks = any(group.labels and RANK in json.loads(group.labels) for group in groups)
-        if not self.fleet or not of_ranks or asks_for_some_ranks(criterion.metric, criterion.where):
+        """Which nodes of the fleet nothing that is selected ran on, where it should have."""
+        if not self.fleet or asks_for_some_ranks(criterion.metric, criterion.where):
             return None
+        of_ranks = any(group.labels and RANK in json.loads(group.labels) for group in groups)
         chosen = {group.case.case_id: group.case for group in groups}
-        return fleet_not_tested(self.fleet, [self._repeats_of(case) for case in chosen.values()])
+        return fleet_not_tested(self.fleet, list(chosen.values()), self._repeats_of, of_ranks)
 
     def _judge_group(self, criterion: Criterion, group: Group, among: int, absent: str | None) -> Judgement:
         known = self._values(criterion, group)
         samples = self._samples(criterion, group, next(iter(known))) if len(known) == 1 else []
         repeats = self._repeats_of(group.case)
         runs = runs_of_logs(group.case, repeats)
-        values, planned, unit = list(known.values()), group.case.repeats, unit_of(criterion)
+        values, planned, unit = list(known.values()), group.planned, unit_of(criterion)
         if criterion.metric in TO_QUALITY and criterion.unit_of != "ceiling":
             judged = judge_reached(criterion, values, samples, unit, planned, not_converged(repeats), among)
         else:
@@ -152,7 +189,7 @@ class Judge:
             self._not_run[group.case.case_id] = problem
         if self._not_run[group.case.case_id]:
             return self._not_run[group.case.case_id]
-        n, planned = group.rows["repeat"].nunique(), group.case.repeats
+        n, planned = group.rows["repeat"].nunique(), group.planned
         runs = runs_of_logs(group.case, repeats)
         if n + (runs.excused if runs else 0) < planned:
             return f"{planned - n} of {planned} repeats did not measure it"
@@ -165,10 +202,11 @@ class Judge:
     def _samples(self, criterion: Criterion, group: Group, number: int) -> list[float]:
         """The samples of one repeat of a group, as the criterion counts them, from its record."""
         record = read_record(self.paths, group.case, number, (criterion.metric,))
+        labels = set(group.rows["labels"])
         found = [
             m
             for m in (record.measurements if record is not None else [])
-            if m.metric == criterion.metric and canonical_json(m.labels) == group.labels
+            if m.metric == criterion.metric and canonical_json(m.labels) in labels
         ]
         if criterion.unit_of != "ceiling":
             return [s / _unit(criterion) for m in found for s in m.samples]

@@ -24,12 +24,19 @@ class Group:
     """One case and one set of labels: what a criterion is judged on. `rows` are those of completed repeats.
 
     `labels` None: the case should have measured the metric, but no repeat has it under these labels. Of a size or
-    a cut that was planned and that no repeat has, `labels` are that alone.
+    a cut that was planned and that no repeat has, `labels` are that alone. `repeats`: how many should have it,
+    where that are not all of the case.
     """
 
     case: Case
     labels: str | None
     rows: pd.DataFrame
+    repeats: int | None = None
+
+    @property
+    def planned(self) -> int:
+        """How many repeats should have it."""
+        return self.case.repeats if self.repeats is None else self.repeats
 
     @property
     def name(self) -> str:
