@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from audit_logs import BY_HAND, CAPTURED
-from audit_traces import together
+from audit_traces import Step, together, trace
 
 from seatrial.analysis.audit.audit import Audited, audit, document
 from seatrial.config.findings import FindingRules
@@ -42,6 +42,21 @@ def test_profiles_give_the_cause_that_is_in_them(
     first = _only(tmp_path / "run").findings[0]
     assert (first.cause, first.severity) == (cause, severity)
     assert words in first.title
+
+
+def test_a_slow_loader_of_one_rank_is_no_slow_node_and_costs_what_all_wait_for_it(tmp_path: Path) -> None:
+    draw = np.random.default_rng(5)
+    for rank in range(8):
+        work = draw.normal(0.39, 0.002, size=60)
+        wait = 0.6 if rank == 0 else 0.0
+        made = [Step(w, 1.0 - wait - w, wait) for w in work]
+        document = trace(rank, 8, made, host=f"h{rank}")
+        (tmp_path / f"rank{rank}.json").write_text(json.dumps(document))
+    first, *others = _only(tmp_path).findings
+    assert (first.cause, first.severity, first.place["host"]) == ("data_loading", "major", "h0")
+    assert first.cost is not None and first.cost.value == pytest.approx(0.6, abs=0.01)
+    assert "h0 waits for data" in first.title
+    assert "straggler_node" not in [one.cause for one in others]
 
 
 def test_shares_of_profiles_are_those_that_were_put_in(tmp_path: Path) -> None:

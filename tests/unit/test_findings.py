@@ -276,6 +276,12 @@ def test_a_slow_disk_is_told_from_a_slow_loader_by_what_storage_gives_a_probe():
     assert "storage is not what holds it up" in " ".join(first(slow_loader).counter_evidence)
 
 
+def test_a_late_place_may_be_late_for_its_loader_where_that_is_not_known_by_rank():
+    long, short = (first(Made(slow="n3", data=data).observed(1)).counter_evidence for data in (0.02, 0.0001))
+    assert any("may be its data loader" in words for words in long)
+    assert any("too short" in words for words in short)
+
+
 def test_checkpoints_that_storage_takes_much_faster_are_the_frameworks():
     stalled = Made(stalls=(0.8, 0.9, 1.0)).observed(1)
     fast = Storage({"write": reading("checkpoint write", 10.0, 0.9)}, checkpoint_gbps=0.5)

@@ -39,6 +39,7 @@ def of_traces(traces: Sequence[Trace]) -> Told | None:
         part: np.array([[row[step].parts.get(part, 0.0) for row in rows] for step in common]).mean(axis=1)
         for part in SPLIT
     }
+    waits = np.array([[row[step].parts.get("data_wait", 0.0) for row in rows] for step in common])
     exposed = np.array([[row[step].parts.get("communication", 0.0) for row in rows] for step in common])
     ranks = [trace.rank if trace.rank is not None else place for place, trace in enumerate(traces)]
     named = all(trace.host for trace in traces)
@@ -50,6 +51,7 @@ def of_traces(traces: Sequence[Trace]) -> Told | None:
         parts=parts,
         own=seconds - exposed if len(traces) > 1 else None,
         hosts=hosts,
+        waits=waits,
     )
     dropped = max(len(trace.steps) for trace in traces) - len(common)
     note = f"{dropped} profiled steps are not in the profile of every rank" if dropped else ""

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from seatrial.analysis.findings.shift import Shift
+
 Cause = Literal[
     "interconnect",
     "storage",
@@ -100,13 +102,16 @@ class Lateness:
 class Noise:
     """Spread of the step time within runs: CoV, P95/P50, share of steps over 1.5 medians (hiccups).
 
-    `lost`: mean step time less its median, over the mean: the share of time that steps over the median add.
+    `lost`: mean step time less the usual level, over the mean: the share of time that slow steps add. The level is
+    the run's median, of a run with a shift its lower one. Never below 0; steps under it that save more are `saved`.
     """
 
     cov: Estimate | None = None
     p95_over_p50: Estimate | None = None
     hiccups: Estimate | None = None
     lost: Estimate | None = None
+    saved: float = 0.0
+    shifts: tuple[Shift, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -252,6 +257,10 @@ class Observed:
     """Share of the step with communication and no computation beside it, from profiles of the devices."""
     rank_times: tuple[RankTime, ...] = ()
     lateness: Lateness | None = None
+    work_lateness: Lateness | None = None
+    """The same of ranks' own work without their waiting for data; None where that is not known by rank."""
+    data_held: Estimate | None = None
+    """Share of the time that would not be there if no rank waited for data, nor others for one that does."""
     noise: Noise | None = None
     mfu: Estimate | None = None
     over_reference: Estimate | None = None

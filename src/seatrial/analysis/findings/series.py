@@ -17,6 +17,9 @@ from seatrial.analysis.statistics.series import block_bootstrap_interval
 from seatrial.config.findings import FindingRules
 from seatrial.config.noise_bands import NoiseBands
 
+DATA_HELD = "data_held"
+LEAST_WORK = 1e-9
+"""Seconds: a rank that does nothing but wait for data has a ratio to the others all the same."""
 USUAL_HICCUP = NoiseBands().hiccup.value
 
 
@@ -25,8 +28,8 @@ class RunSeries:
     """One run, seconds by step. All series have the same length; what was not measured is absent.
 
     `step` is the longest rank's, `parts` are means over ranks without checkpoint_stall, `own` is [steps, ranks]
-    without waiting for others. `hosts` names each rank's host. `stalls` are seconds of each checkpoint; None where
-    no checkpoint was asked for or none was timed.
+    without waiting for others, `waits` what of that is waiting for data. `hosts` names each rank's host. `stalls` are
+    seconds of each checkpoint; None where no checkpoint was asked for or none was timed.
     """
 
     step: Array
@@ -34,6 +37,7 @@ class RunSeries:
     own: Array | None = None
     hosts: tuple[str, ...] = ()
     stalls: tuple[float, ...] | None = None
+    waits: Array | None = None
 
     def from_step(self, first: int) -> RunSeries:
         """The run without its first steps; all of it where it has no more."""
@@ -44,6 +48,7 @@ class RunSeries:
             step=self.step[first:],
             parts={part: values[first:] for part, values in self.parts.items()},
             own=None if self.own is None else self.own[first:],
+            waits=None if self.waits is None else self.waits[first:],
         )
 
 
@@ -58,14 +63,20 @@ def with_series(
     if not kept:
         return observed
     steps = [run.step for run in kept]
-    found: dict[str, Any] = {"step_seconds": _median_step(steps), "noise": step_noise(steps, hiccup)}
+    found: dict[str, Any] = {"step_seconds": _median_step(steps), "noise": step_noise(steps, hiccup, rules)}
     late = late_ranks([(run.own, run.hosts) for run in kept], rules.straggler_slower.value)
+    at_work = late_ranks([(_work(run), run.hosts) for run in kept], rules.straggler_slower.value)
     found["rank_times"] = rank_times(kept[-1].own, kept[-1].step, kept[-1].hosts)
     found["whole_seconds"] = float(sum(run.step.sum() + sum(run.stalls or ()) for run in kept))
-    return replace(observed, **found, **_shares(kept, late))
+    return replace(observed, **found, **_shares(kept, late, at_work))
 
 
-def _shares(runs: Sequence[RunSeries], late: Late | None) -> dict[str, Any]:
+def _work(run: RunSeries) -> Array | None:
+    """Ranks' own time without their waiting for data; None where that is not known by rank."""
+    return None if run.own is None or run.waits is None else np.maximum(run.own - run.waits, LEAST_WORK)
+
+
+def _shares(runs: Sequence[RunSeries], late: Late | None, at_work: Late | None) -> dict[str, Any]:
     """Shares of each part, what of them is productive, transfer, and lateness."""
     parts: list[Part] = [part for part in PARTS if all(part in run.parts for run in runs)]
     # without computing the parts are not all of a step, and what is known is held against the longest rank's
@@ -92,13 +103,31 @@ def _shares(runs: Sequence[RunSeries], late: Late | None) -> dict[str, Any]:
         return said
     if "transfer" in quantities[0]:
         said["transfer"] = _not_below_zero(found.share("transfer", whole, cut=False))
-    said["lateness"] = Lateness(
+    said["lateness"] = _lateness(found, whole, late)
+    if at_work is not None:
+        of_work = [{**of_run, **of_late} for of_run, of_late in zip(quantities, at_work.by_run, strict=True)]
+        for of_run, run in zip(of_work, runs, strict=True):
+            of_run[DATA_HELD] = _data_held(run)
+        found = Quantities(of_work, apart)
+        said["work_lateness"] = _lateness(found, whole, at_work)
+        said["data_held"] = found.share(DATA_HELD, whole)
+    return said
+
+
+def _lateness(found: Quantities, whole: Sequence[str], late: Late) -> Lateness:
+    return Lateness(
         total=found.share(TOTAL, whole),
         random=found.share(RANDOM, whole),
         persistent=found.share(PERSISTENT, whole),
         **late.named(),
     )
-    return said
+
+
+def _data_held(run: RunSeries) -> Array:
+    """Seconds by which each step would end sooner if no rank waited for data, all waiting for the last."""
+    work = _work(run)
+    assert run.own is not None and work is not None
+    return np.maximum(0.0, run.own.max(axis=1) - work.max(axis=1))
 
 
 def _not_below_zero(found: Estimate) -> Estimate:

@@ -2,7 +2,8 @@
 
 Waiting for a late rank looks like slow communication on every other rank. Told apart by the ranks' own times,
 without waiting: the late rank's is longest, and it waits least itself. Chance makes another rank late in each step;
-a straggler is the same in most steps, and stands out from the others.
+a straggler is the same in most steps, and stands out from the others. Waiting for data is no work: where it
+is known by rank, a rank that is late for that alone is data_loading.py's.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from seatrial.units import format_figure
 
 FEWEST_PLACES = 3
 """Of two places none can be said to be the odd one."""
+LOADER_MAY = 0.5
+"""Of the lateness that waiting for data could explain from which on it is said that it may."""
 ALONE = "the place were as fast as the next slowest, and all else stayed as it is"
 TOGETHER = "these places were as fast as the next slowest, and all else stayed as it is"
 REMEDY = (
@@ -34,12 +37,12 @@ REMEDY = (
 
 def look(observed: Observed, rules: FindingRules) -> Look:
     """Look for a place that is late in most steps."""
-    late = observed.lateness
+    late = observed.work_lateness or observed.lateness
     probed = _probed_only(observed)
     if late is None:
         return Look(probed, unknown=("each rank's own time was not measured",))
     said = f"waiting for whoever is last: {share_words(late.total)}"
-    if late.persistent is None or late.place is None or not _stands_out(late, rules):
+    if late.persistent is None or late.place is None or not stands_out(late, rules):
         return _unnamed(observed, rules, late, said)
     found = severity(late.persistent, rules)
     if found is None:
@@ -47,7 +50,7 @@ def look(observed: Observed, rules: FindingRules) -> Look:
     return Look((_finding(observed, rules, late, _firm(observed, rules, late, found)),))
 
 
-def _stands_out(late: Lateness, rules: FindingRules) -> bool:
+def stands_out(late: Lateness, rules: FindingRules) -> bool:
     """Whether the place is slower than the rule allows and beyond the others' spread, in most steps.
 
     Of several places one is last by chance in their share of the steps: that is taken off.
@@ -166,9 +169,22 @@ def _against(observed: Observed, late: Lateness) -> tuple[str, ...]:
             if probed
             else f"its devices by themselves: {NOT_MEASURED} (probes gemm, memory)"
         )
+    said += _loader_words(observed, late)
     if late.places < FEWEST_PLACES:
         said.append(f"of {late.places} places none can be said to be the odd one")
     return tuple(said)
+
+
+def _loader_words(observed: Observed, late: Lateness) -> list[str]:
+    """Whether it may be waiting for data that makes it late: what all wait, taken to be the place's alone."""
+    if observed.work_lateness is not None:
+        return ["its waiting for data is not counted as its work"]
+    wait, ranks = observed.shares.get("data_wait"), observed.ranks or len(observed.rank_times)
+    if wait is None or late.persistent is None or not late.ranks:
+        return []
+    if wait.value * ranks / len(late.ranks) < LOADER_MAY * late.persistent.value:
+        return ["all ranks' waiting for data is too short to be what makes it late"]
+    return [f"it may be its data loader: each rank's own waiting for data is {NOT_MEASURED}"]
 
 
 def _probed_only(observed: Observed) -> tuple[Finding, ...]:
