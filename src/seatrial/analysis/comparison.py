@@ -99,6 +99,16 @@ def comparison(paths: StudyPaths) -> None:
 
     Raises ConfigError where a published subject names a round, submitter or system that is not in the table.
     """
+    rows, behind = compared(paths)
+    write_csv(paths.comparison, COLUMNS, rows)
+    write_csv(paths.references_used, REFERENCE_COLUMNS, behind)
+
+
+def compared(paths: StudyPaths) -> tuple[list[Row], list[Row]]:
+    """The rows of tables/comparison.csv and of tables/references.csv, from measurements and repeats.
+
+    Raises ConfigError as `comparison` does.
+    """
     plan = read_plan(paths)
     measurements, repeats = read_measurements(paths), read_repeats(paths)
     references = plan.study.references
@@ -111,8 +121,7 @@ def comparison(paths: StudyPaths) -> None:
             _add(rows, behind, *_training(paths, case, known, references, table))
     for row, reference in _published(plan, table):
         _add(rows, behind, row, reference)
-    write_csv(paths.comparison, COLUMNS, rows)
-    write_csv(paths.references_used, REFERENCE_COLUMNS, behind)
+    return rows, behind
 
 
 def _add(rows: list[Row], behind: list[Row], row: Row, reference: Reference | None) -> None:

@@ -42,12 +42,17 @@ def axis_names(axes: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `rows` with `columns`, aside and renamed; counts stay whole where others are missing."""
+    write_text(path, csv_text(columns, rows))
+
+
+def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """What `write_csv` writes."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     # not by a frame of pandas: of a table of 100,000 rows that takes most of the time, and the text is the same
     writer.writerows([_shown(row.get(name)) for name in columns] for row in rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def _shown(value: Any) -> Any:
@@ -61,12 +66,17 @@ def read_csv(path: Path, columns: Iterable[str], text_columns: Iterable[str] = (
     Raises UnreadableFile where the table is absent, not a table, or without one of the columns.
     """
     try:
-        kinds = dict.fromkeys(("case_id", *text_columns), "str")
-        frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""], low_memory=False)
+        frame = parse_csv(path, text_columns)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
         raise UnreadableFile(path, str(problem)) from problem
     require_columns(path, frame.columns, columns)
     return frame
+
+
+def parse_csv(source: Path | StringIO, text_columns: Iterable[str] = ()) -> pd.DataFrame:
+    """A table as `write_csv` writes it. Raises what pandas raises for what is none."""
+    kinds = dict.fromkeys(("case_id", *text_columns), "str")
+    return pd.read_csv(source, dtype=kinds, keep_default_na=False, na_values=[""], low_memory=False)
 
 
 def require_columns(path: Path, found: Iterable[str], columns: Iterable[str]) -> None:

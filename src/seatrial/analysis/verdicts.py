@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seatrial.analysis.inputs import read_plan
+from seatrial.analysis.inputs import PlannedStudy, read_plan
 from seatrial.analysis.judge import Judge
 from seatrial.analysis.judgement import PRECEDENCE, Judgement
 from seatrial.analysis.junit import junit_xml
@@ -17,15 +17,22 @@ from seatrial.paths import StudyPaths, write_text
 
 NO_CRITERIA = "no_criteria"
 """What `overall` says of a study that declares no criterion."""
+TAKEN_AS_THEY_STAND = (
+    "(from the tables as they stand; `seatrial bundle verify` makes them again from the records and compares)"
+)
 
 
 def verdicts(paths: StudyPaths) -> None:
     """Write verdicts.json and junit.xml, one verdict per criterion in the study's order."""
     plan = read_plan(paths)
-    judge = Judge(paths, plan)
-    found = [_as_json(c, judge.judge(c)) for c in plan.study.criteria]
+    found = judged(plan, Judge(paths, plan))
     write_text(paths.verdicts, json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n")
     write_text(paths.verdicts.with_name("junit.xml"), junit_xml(plan.study.name, found))
+
+
+def judged(plan: PlannedStudy, judge: Judge) -> list[Verdict]:
+    """The entries of verdicts.json, from the tables that `judge` has."""
+    return [_as_json(c, judge.judge(c)) for c in plan.study.criteria]
 
 
 def overall(found: Sequence[Mapping[str, Any]]) -> str:
@@ -45,12 +52,13 @@ def exit_code(found: Sequence[Mapping[str, Any]]) -> int:
 
 
 def verdict_lines(paths: StudyPaths) -> list[str]:
-    """What `seatrial verdict` prints: a line per criterion and one for the study.
+    """What `seatrial verdict` prints: a line per criterion, what they rest on, and one for the study.
 
     Raises UnreadableFile where the study has not been analysed, or verdicts.json is not of its criteria.
     """
     found = read_verdicts(paths)
     lines = [f"{_words(v['verdict']):<12}  {v['criterion']}: {v['reason']}" for v in found]
+    lines += [TAKEN_AS_THEY_STAND] if found else []
     return [*lines, f"verdict of {read_plan(paths).study.name}: {overall_in_words(found)}"]
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.errors import EXIT_OK
+from seatrial.errors import EXIT_OK, EXIT_UNKNOWN
 
 if TYPE_CHECKING:
     from seatrial.case import Case
@@ -173,10 +173,18 @@ def _figures(arguments: argparse.Namespace) -> int:
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
+    from seatrial.analysis.follows import not_following
+    from seatrial.analysis.inputs import read_plan
+    from seatrial.analysis.once import reading_once
     from seatrial.analysis.verdicts import exit_code, read_verdicts, verdict_lines
     from seatrial.paths import StudyPaths
 
     paths = StudyPaths(arguments.folder)
-    for line in verdict_lines(paths):
-        print(line)
-    return exit_code(read_verdicts(paths))
+    with reading_once():
+        problem = not_following(paths)
+        if problem is not None:
+            print(f"verdict of {read_plan(paths).study.name}: not known. {problem}")
+            return EXIT_UNKNOWN
+        for line in verdict_lines(paths):
+            print(line)
+        return exit_code(read_verdicts(paths))

@@ -40,6 +40,8 @@ SURVEY_SENTENCE = "A survey of published results: it declares no criteria, so no
 
 def verdict(study: StudyTables) -> tuple[str, str, str]:
     """The study's verdict: its class, its word and a sentence."""
+    if study.unbelieved is not None:
+        return "incomplete", "not known", f"{study.unbelieved}."
     word = overall(study.verdicts)
     if word == NO_CRITERIA and study.survey is not None and not study.cases:
         return word, "nothing to judge", SURVEY_SENTENCE

@@ -73,11 +73,16 @@ def _values(cases: list[Any], axis: str) -> str:
     return f"{shown}, ... ({len(values)} values)" if len(values) > 8 else shown
 
 
+NOT_KNOWN = dict.fromkeys(("measured", "low", "high", "n", "n_needed")) | {"verdict": "incomplete"}
+"""What stands for the figures of a verdict that does not follow from the tables."""
+
+
 def criteria_table(study: StudyTables) -> Table:
     """The acceptance criteria with their verdicts."""
     rows = []
-    for verdict in study.verdicts:
-        word = verdict["verdict"].replace("_", " ")
+    for entry in study.verdicts:
+        verdict = entry if study.unbelieved is None else {**entry, **NOT_KNOWN, "reason": f"{study.unbelieved}."}
+        word = "not known" if study.unbelieved is not None else verdict["verdict"].replace("_", " ")
         where = ", ".join(f"{key} = {value}" for key, value in sorted(verdict["where"].items()))
         bound = verdict["bound"].replace("_", " ")
         unit = "" if verdict["unit"] in WITHOUT_UNIT else f" {verdict['unit']}"
@@ -90,7 +95,10 @@ def criteria_table(study: StudyTables) -> Table:
                     f"{bound} {format_figure(verdict['required'])}{unit}", f"{100 * verdict['confidence']:g} % sure"
                 ),
                 Cell(format_figure(verdict["measured"]), span(verdict["low"], verdict["high"])),
-                Cell(str(verdict["n"]), f"{verdict['n_needed']} needed" if verdict["n_needed"] else ""),
+                Cell(
+                    "-" if verdict["n"] is None else str(verdict["n"]),
+                    f"{verdict['n_needed']} needed" if verdict["n_needed"] else "",
+                ),
                 Cell(verdict["reason"]),
             ]
         )

@@ -15,6 +15,7 @@ from seatrial.analysis.decisions import finish_date_table
 from seatrial.analysis.decisions.decision import Decision
 from seatrial.analysis.decisions.decisions_file import read_decisions
 from seatrial.analysis.findings.findings_file import FindingEntry, read_findings
+from seatrial.analysis.follows import not_following
 from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
 from seatrial.analysis.judge import COMPARISON_TEXT
 from seatrial.analysis.measurements import read_measurements, read_repeats
@@ -71,6 +72,8 @@ class StudyTables:
     survey: SurveyTables | None = None
     decisions: Sequence[Decision] = ()
     finish_date: Sequence[Row] = ()
+    unbelieved: str | None = None
+    """Why the verdicts are not known, in a sentence: they do not follow from the tables."""
 
     @property
     def has_own_results(self) -> bool:
@@ -158,6 +161,7 @@ def read_study(paths: StudyPaths) -> StudyTables:
         comparison=rows_of(compared),
         references=rows_of(references),
         verdicts=read_verdicts(paths),
+        unbelieved=not_following(paths),
         findings=read_findings(paths),
         convergence=_rows(paths.convergence, convergence.COLUMNS, ("note",), plan.cases),
         step_time=_rows(paths.step_time, step_time.COLUMNS, NOTES, plan.cases) if trains else [],
