@@ -28,8 +28,8 @@ class RunSeries:
     """One run, seconds by step. All series have the same length; what was not measured is absent.
 
     `step` is the longest rank's, `parts` are means over ranks without checkpoint_stall, `own` is [steps, ranks]
-    without waiting for others, `waits` what of that is waiting for data. `hosts` names each rank's host. `stalls` are
-    seconds of each checkpoint; None where no checkpoint was asked for or none was timed.
+    without waiting for others, `waits` what of that is waiting for data. `hosts` names each rank's host. `stalls`
+    are seconds of each checkpoint; None where no checkpoint was asked for or none was timed.
     """
 
     step: Array
