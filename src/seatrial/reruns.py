@@ -1,9 +1,10 @@
-"""Which repeats were asked for again (`rerun=failed`), and which of them have reason to be."""
+"""Which repeats were asked for again (`rerun=failed`), which have reason to be, and what is kept of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 from seatrial.errors import UnreadableFile
@@ -36,6 +37,13 @@ def ended_badly(record: Path) -> bool:
         return False
     except (ValueError, AttributeError):
         return True
+
+
+def keep_aside(record: Path, kept: Path) -> None:
+    """Copy a record, and the series file that belongs to it, to where they outlive the next run."""
+    shutil.copy2(record, kept)
+    if series_file(record).exists():
+        shutil.copy2(series_file(record), series_file(kept))
 
 
 def _series_digest(record: Path) -> str | None:

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import shlex
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -19,11 +18,11 @@ from seatrial.checks import check_plan
 from seatrial.config.training import External, Moe, Training
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, nearest_name
 from seatrial.figure_index import labels_of
-from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, series_file, write_text
+from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
-from seatrial.reruns import ended_badly, read_reruns
+from seatrial.reruns import ended_badly, keep_aside, read_reruns
 from seatrial.scheduling import asked, minutes, scheduling
 
 CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun", "against")
@@ -264,10 +263,7 @@ class Wiring:
     def _keep_failed(self) -> None:
         """Put the records of what is run again aside (Snakemake removes them), and note the demand."""
         for case_id, repeat, rerun in self._asked_again:
-            old, kept = self.paths.record(case_id, repeat), self.paths.failed_record(case_id, repeat, rerun)
-            shutil.copy2(old, kept)
-            if series_file(old).exists():
-                shutil.copy2(series_file(old), series_file(kept))
+            keep_aside(self.paths.record(case_id, repeat), self.paths.failed_record(case_id, repeat, rerun))
         if self._asked_again:
             write_text(self.paths.reruns, json.dumps(self._reruns, indent=1, sort_keys=True) + "\n")
 
