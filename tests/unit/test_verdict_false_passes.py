@@ -64,3 +64,74 @@ def test_two_names_of_one_host_are_one_node(make_study):
     study.criterion("fast", "collective.bus_bandwidth", at_least=1.0)
     verdict, reason = only(study)
     assert verdict == "incomplete" and "1 of 2 nodes" in reason
+
+
+@pytest.mark.parametrize(("not_cleared", "verdict"), [(0, "pass"), (7, "incomplete"), (None, "incomplete")])
+def test_a_screen_that_did_not_clear_all_nodes_passes_nothing(make_study, not_cleared, verdict):
+    study = make_study(target=TWO_NODES)
+    (case,) = study.experiment("screen", {"kind": "screen"}, 6)
+    for n in range(6):
+        counts = {"screen.bad_nodes": 0, "screen.slow_links": 0, "screen.not_cleared": not_cleared}
+        study.record(case, n, *(measurement(name, [count]) for name, count in counts.items() if count is not None))
+    for name in ("bad_nodes", "slow_links"):
+        study.criterion(name.replace("_", "-"), f"screen.{name}", at_most=0)
+    assert [found["verdict"] for found in read_verdicts(study.analyse())] == [verdict] * 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"operation": "all_reduce", "dtype": "float32", "size_bytes": 4096, "ranks": 1}, None),
+        ({"operation": "broadcast", "size_bytes": 4096}, "with operation broadcast, planned was all_reduce"),
+        ({"operation": "all_reduce", "size_bytes": 64}, "with size_bytes 64, planned was 4096"),
+        ({"dtype": "bfloat16"}, "with dtype bfloat16, planned was float32"),
+    ],
+)
+def test_what_is_labelled_otherwise_than_planned_passes_nothing(make_study, labels, words):
+    study = make_study()
+    (case,) = study.experiment("all", COLLECTIVE, 3)
+    for n in range(3):
+        study.record(case, n, measurement("collective.bus_bandwidth", [12.0 + n / 10] * 5, labels))
+    study.criterion("fast", "collective.bus_bandwidth", at_least=1.0)
+    verdict, reason = only(study)
+    assert verdict == ("incomplete" if words else "pass") and (words or "") in reason
+
+
+@pytest.mark.parametrize(
+    ("ceilings", "words"),
+    [
+        ((20.0, 20.0, 20.0), None),
+        ((6.3, 6.3, 6.3), "of its ceiling, above the 107 % that are possible"),
+        ((20.0, 20.0, 13.0), "different ceilings (13"),
+    ],
+)
+def test_more_than_the_ceiling_and_ceilings_that_differ_pass_nothing(make_study, ceilings, words):
+    study = make_study()
+    (case,) = study.experiment("gemm", GEMM, 3)
+    for n, ceiling in enumerate(ceilings):
+        study.record(case, n, measurement("gemm.throughput", [12.0 + n / 10] * 5, {}, ceiling, "dense peak"))
+    study.criterion("fast", "gemm.throughput", at_least=0.5, unit_of="ceiling")
+    verdict, reason = only(study)
+    assert verdict == ("incomplete" if words else "pass") and (words or "") in reason
+
+
+def test_a_copied_record_is_no_repeat(make_study):
+    study = make_study()
+    (case,) = study.experiment("gemm", GEMM, 3)
+    for n, value in enumerate((12.0, 12.1, 12.0)):
+        start = {"started_at": "2026-01-02T03:00:00+00:00", "finished_at": "2026-01-02T03:01:00+00:00"}
+        study.record(case, n, measurement("gemm.throughput", [value] * 5), **start)
+    study.criterion("fast", "gemm.throughput", at_least=1.0)
+    verdict, reason = only(study)
+    assert verdict == "incomplete" and "repeat 2 is a copy of repeat 0" in reason
+
+
+def test_a_verdict_says_what_was_run_again(make_study):
+    study = make_study()
+    (case,) = study.experiment("gemm", GEMM, 3)
+    study.gemm(case, [12.0, 12.1, 12.2])
+    study.attempts(case, 1, {"state": "FAILED"}, {"state": "COMPLETED"})
+    study.paths.reruns.write_text(f'{{"{case.case_id}/2": 1}}')
+    study.criterion("fast", "gemm.throughput", at_least=1.0)
+    verdict, reason = only(study)
+    assert verdict == "pass" and "2 repeats were run again" in reason

@@ -38,6 +38,7 @@ from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.nodes import fleet_hosts
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.selection import Group, case_facts, matches, select_groups
+from seatrial.analysis.suspect import run_again, suspect, suspect_records
 from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
 from seatrial.analysis.time_to_quality import TO_QUALITY, not_converged
 from seatrial.analysis.verdict_file import unit_of
@@ -70,10 +71,11 @@ class Judge:
             require_cases(file, frame, plan.cases)
         self.comparison = rows_of(table)
         self.fleet = fleet_hosts(plan.study.fleet)
+        self.above_ceiling = plan.study.differences.above_ceiling.value
         self._repeats = {str(name): rows for name, rows in repeats.groupby("case_id", sort=False)}
         self._none = repeats.iloc[:0]
         self._hosts: dict[str, dict[int, list[str]]] = {}
-        self._not_run: dict[str, str | None] = {}
+        self._not_run: dict[tuple[str, str], str | None] = {}
 
     def judge(self, criterion: Criterion) -> Judgement:
         """The judgement on all that a criterion selects, as one."""
@@ -91,8 +93,10 @@ class Judge:
     def _with_notes(self, judged: Judgement, cases: list[Case]) -> Judgement:
         """The judgement with what else must be known of the cases that it rests on."""
         chosen = list({case.case_id: case for case in cases}.values())
-        notes = [no_claim(self.fleet, chosen, self._repeats_of)] if self.fleet else []
-        words = "; ".join(note for note in notes if note is not None and judged.verdict != "incomplete")
+        notes = [run_again(self.paths, chosen, self._repeats_of)]
+        if self.fleet and judged.verdict != "incomplete":
+            notes.append(no_claim(self.fleet, chosen, self._repeats_of))
+        words = "; ".join(note for note in notes if note is not None)
         return replace(judged, reason=f"{judged.reason}; {words}") if words else judged
 
     def _by_host(self, criterion: Criterion, groups: list[Group]) -> list[Group]:
@@ -183,21 +187,25 @@ class Judge:
 
     def _gaps(self, criterion: Criterion, group: Group, known: int) -> str | None:
         """What of a group was not measured, in words, or None; `known` is how many repeats have a value."""
-        repeats = self._repeats_of(group.case)
-        if group.case.case_id not in self._not_run:
-            problem = not_completed(group.case, repeats) or nodes_not_tested(group.case, repeats)
-            self._not_run[group.case.case_id] = problem
-        if self._not_run[group.case.case_id]:
-            return self._not_run[group.case.case_id]
+        case, repeats = group.case, self._repeats_of(group.case)
+        key = case.case_id, criterion.metric
+        if key not in self._not_run:
+            self._not_run[key] = (
+                not_completed(case, repeats)
+                or nodes_not_tested(case, repeats)
+                or suspect_records(self.paths, case, criterion.metric, repeats, self.measurements)
+            )
+        if self._not_run[key]:
+            return self._not_run[key]
         n, planned = group.rows["repeat"].nunique(), group.planned
-        runs = runs_of_logs(group.case, repeats)
+        runs = runs_of_logs(case, repeats)
         if n + (runs.excused if runs else 0) < planned:
             return f"{planned - n} of {planned} repeats did not measure it"
         if criterion.unit_of == "ceiling" and group.rows["ceiling"].isna().any():
             return "no ceiling is known for it, so a fraction of the ceiling cannot be judged"
         if known < n:
             return f"in {n - known} of {planned} repeats a value is not a number"
-        return None
+        return suspect(criterion, group, self.above_ceiling)
 
     def _samples(self, criterion: Criterion, group: Group, number: int) -> list[float]:
         """The samples of one repeat of a group, as the criterion counts them, from its record."""

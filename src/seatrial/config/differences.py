@@ -48,3 +48,8 @@ class Differences(Closed):
         source="Identical GPUs vary by 8 % on average (Sinha et al., SC'22): 5 to 8 % below is worth a look",
     )
     """A node is slow only where it is slower than the median of its fleet by more than this share of it."""
+    above_ceiling: Threshold = Threshold(
+        value=1.07,
+        source="an agreed margin: stated peaks are rounded and clocks boost; what reads 107 % has another reason",
+    )
+    """More than this multiple of its ceiling is no result: a wrong unit, a wrong ceiling or a wrong result."""
