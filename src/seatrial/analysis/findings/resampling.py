@@ -49,6 +49,8 @@ class Quantities:
 
     runs: Sequence[Mapping[str, Array]]
     apart: Mapping[str, Apart] = field(default_factory=dict)
+    pieces: bool = False
+    """Whether `runs` are pieces of runs: no spread of runs is taken from them."""
 
     @property
     def steps(self) -> int:
@@ -64,7 +66,8 @@ class Quantities:
         pairs = [(self._of_steps(run, [part]), self._of_steps(run, whole)) for run in self.runs]
         length = max(_block(of_part - value * of_whole) for of_part, of_whole in pairs)
         blocks = sum(len(of_part) // length for of_part, _ in pairs)
-        of_runs = len(ratios) >= FEWEST_RUNS or (len(ratios) >= RUNS_OF_LOG_T and blocks < FEWEST_BLOCKS)
+        enough = len(ratios) >= FEWEST_RUNS or (len(ratios) >= RUNS_OF_LOG_T and blocks < FEWEST_BLOCKS)
+        of_runs = enough and not self.pieces
         found = share_interval(ratios) if cut else median_interval(ratios)
         if of_runs and found.low is not None and found.high is not None:
             if len(ratios) >= FEWEST_RUNS:
