@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,43 @@ def test_a_slow_loader_of_one_rank_is_no_slow_node_and_costs_what_all_wait_for_i
     assert first.cost is not None and first.cost.value == pytest.approx(0.6, abs=0.01)
     assert "h0 waits for data" in first.title
     assert "straggler_node" not in [one.cause for one in others]
+
+
+def test_a_copy_of_a_profile_counts_once(tmp_path: Path) -> None:
+    together(tmp_path, [0.1] * 2, steps=20)
+    content = (tmp_path / "rank0.pt.trace.json").read_bytes()
+    (tmp_path / "copy.json").write_bytes(content)
+    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(content))
+    found = _only(tmp_path)
+    assert len(found.workload.traces) == 2
+    assert "on 2 ranks" in found.observed.split_note
+    assert sum("a copy of" in words for words in found.workload.repeated) == 2
+
+
+def test_profiles_of_two_jobs_are_two_workloads(tmp_path: Path) -> None:
+    for ranks in (8, 64):
+        document = trace(0, ranks, [Step(0.1 * ranks)] * 6)
+        (tmp_path / f"job_of_{ranks}.json").write_text(json.dumps(document))
+    found = audit(tmp_path, RULES).workloads
+    assert [(one.workload.name, one.observed.ranks) for one in found] == [
+        ("profiles of 64 ranks", 64),
+        ("profiles of 8 ranks", 8),
+    ]
+
+
+def test_cycles_of_a_profilers_schedule_are_stretches_of_one_run(tmp_path: Path) -> None:
+    for rank in range(2):
+        for cycle, begin in enumerate((2, 12)):
+            document = trace(rank, 2, [Step(0.1 + cycle, 0.01)] * 10)
+            for event in document["traceEvents"]:
+                if (name := str(event["name"])).startswith("ProfilerStep#"):
+                    event["name"] = f"ProfilerStep#{int(name.partition('#')[2]) + begin}"
+            (tmp_path / f"rank{rank}.cycle{cycle}.json").write_text(json.dumps(document))
+    seen = _only(tmp_path).observed
+    # ten steps of 0.11 s and ten of 1.11 s, the first of each cycle left out
+    assert seen.whole_seconds == pytest.approx(9 * 0.11 + 9 * 1.11)
+    assert seen.split_note.startswith("of 20 profiled steps on 2 ranks")
+    assert "2 stretches were profiled" in seen.split_note
 
 
 def test_shares_of_profiles_are_those_that_were_put_in(tmp_path: Path) -> None:
@@ -120,6 +158,19 @@ def test_megatrons_timers_of_every_rank_name_the_slow_one(tmp_path: Path) -> Non
     assert "rank 3" in found.findings[0].title
     # three of four ranks wait for 240 ms of 1,090
     assert found.observed.shares["communication"].value == pytest.approx((40 + 0.75 * 240) / 1090, rel=0.02)
+
+
+def test_timers_of_a_restarted_log_belong_to_their_stretch(tmp_path: Path) -> None:
+    lines = [
+        f" iteration {step:8d}/ 40 | elapsed time per iteration (ms): {seconds * 1000:.1f} | lm loss: 7.0 |\n"
+        f" time (ms) | forward-compute: {seconds * 300:.2f} | backward-compute: {seconds * 600:.2f}\n"
+        for seconds in (1, 10)
+        for step in range(1, 41)
+    ]
+    (tmp_path / "train.log").write_text("".join(lines))
+    seen = _only(tmp_path).observed
+    assert seen.shares["compute"].value == pytest.approx(0.9)
+    assert seen.whole_seconds == pytest.approx(39 * 1 + 39 * 10)
 
 
 def test_megatrons_timers_of_equal_ranks_name_none(tmp_path: Path) -> None:

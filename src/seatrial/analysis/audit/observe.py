@@ -21,7 +21,7 @@ from seatrial.ingest.audit.facts import TrainingLog
 
 def observe(workload: Workload, title: str, rules: FindingRules) -> Observed:
     """What the logs say of the workload; what they do not say is None."""
-    profiled = of_traces([trace for _, trace in workload.traces]) if workload.traces else None
+    profiled = of_traces([trace for _, trace in workload.traces])
     observed = Observed(
         where=title,
         title=f"logs in {title}",
@@ -41,14 +41,16 @@ def observe(workload: Workload, title: str, rules: FindingRules) -> Observed:
     return _timed(observed, [log for _, log in workload.trainings], profiled, rules)
 
 
-def _timed(observed: Observed, logs: Sequence[TrainingLog], profiled: Told | None, rules: FindingRules) -> Observed:
+def _timed(
+    observed: Observed, logs: Sequence[TrainingLog], profiled: Sequence[Told], rules: FindingRules
+) -> Observed:
     """Step times, shares, lateness: of the profiles where there are some, else of the logs.
 
     Where both are there, the profiles say what a step goes to, the logs how long it takes and how long checkpoints.
     """
-    told = [one for log in logs if (one := of_training(log)) is not None]
-    if profiled is not None:
-        found = with_series(_noted(observed, [profiled]), [_with_stalls(profiled, told)], rules)
+    told = [one for log in logs for one in of_training(log)]
+    if profiled:
+        found = with_series(_noted(observed, profiled), _with_stalls(profiled, told), rules)
         whole = sum(_seconds(one) for one in told) or found.whole_seconds
         step = found.step_seconds if not told else _step_seconds(told, rules)
         return replace(
@@ -66,14 +68,15 @@ def _noted(observed: Observed, told: Sequence[Told]) -> Observed:
     return replace(observed, split_note="; ".join([observed.split_note, *(one.note for one in told if one.note)]))
 
 
-def _with_stalls(profiled: Told, told: Sequence[Told]) -> RunSeries:
-    """The profile with the log's checkpoints, as long in it as they are in the whole training."""
+def _with_stalls(profiled: Sequence[Told], told: Sequence[Told]) -> list[RunSeries]:
+    """The profiles with the log's checkpoints, as long in them as they are in the whole training."""
+    series = [one.series for one in profiled]
     stalls = [stall for one in told for stall in one.series.stalls or ()]
     training = sum(float(one.series.step.sum()) for one in told)
     if not stalls or training <= 0:
-        return profiled.series
-    scale = float(profiled.series.step.sum()) / training
-    return replace(profiled.series, stalls=tuple(stall * scale for stall in stalls))
+        return series
+    scale = sum(float(one.step.sum()) for one in series) / training
+    return [replace(series[0], stalls=tuple(stall * scale for stall in stalls)), *series[1:]]
 
 
 def _seconds(told: Told) -> float:
@@ -104,14 +107,15 @@ def _of_totals(observed: Observed, logs: Sequence[TrainingLog]) -> Observed:
     )
 
 
-def _split_note(workload: Workload, profiled: Told | None) -> str:
+def _split_note(workload: Workload, profiled: Sequence[Told]) -> str:
     """Where the split of the step comes from, or why there is none."""
-    if workload.traces and profiled is None:
+    if workload.traces and not profiled:
         return "the profiles have no step in common"
     if workload.traces:
         basis = "; ".join(dict.fromkeys(trace.basis for _, trace in workload.traces))
-        steps = min(len(trace.steps) for _, trace in workload.traces)
-        return f"of {steps} profiled steps on {len(workload.traces)} ranks: {basis}"
+        steps = sum(len(one.counts) for one in profiled)
+        ranks = {(trace.rank, trace.basis) if trace.rank is not None else file for file, trace in workload.traces}
+        return f"of {steps} profiled steps on {len(ranks)} ranks: {basis}"
     logs = [log for _, log in workload.trainings]
     if any(log.parts for log in logs):
         return "of the log's timers; communication of tensor parallelism counts as computing"
@@ -154,7 +158,11 @@ def _storage(logs: Sequence[TrainingLog]) -> Storage | None:
         (later.step - earlier.step) * median(step.seconds for step in log.steps)
         for log in logs
         for earlier, later in zip(log.saves, log.saves[1:], strict=False)
-        if log.steps and earlier.step is not None and later.step is not None and later.step > earlier.step
+        if log.steps
+        and earlier.step is not None
+        and later.step is not None
+        and later.step > earlier.step
+        and later.stretch == earlier.stretch
     ]
     return Storage(
         interval_seconds=median(between) if between else None,

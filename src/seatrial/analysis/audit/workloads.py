@@ -31,26 +31,44 @@ class Workload:
 def workloads(files: Iterable[FileReading]) -> tuple[Workload, ...]:
     """One for every folder directly below the audited one, and one for the files that lie in it itself.
 
-    Where logs of several programs lie in one folder, each program is one; what else lies there is one of its own,
-    since nothing says of which it is.
+    Where logs of several programs lie in one folder, or profiles of trainings on different numbers of ranks, each
+    is one; what else lies there is one of its own, since nothing says of which it is. Copies of a file count once.
     """
     groups: dict[str, list[FileReading]] = {}
     for file in files:
         groups.setdefault(_group(file.file), []).append(file)
     found: list[Workload] = []
     for name in sorted(groups):
-        programs = _by_program(groups[name])
+        different, copies = _without_copies(groups[name])
+        programs = _by_program(different)
         for program, of_program in programs.items():
             words = ", ".join(filter(None, [name, program])) if len(programs) > 1 else name
-            found.append(_workload(words, of_program))
+            kept = {file.file for file in of_program}
+            again = tuple(f"{copy}: a copy of {of}" for copy, of in copies if of in kept)
+            found.append(_workload(words, of_program, again))
     return tuple(found)
 
 
+def _without_copies(files: list[FileReading]) -> tuple[list[FileReading], list[tuple[str, str]]]:
+    """The files of different content, and each copy beside the file that it is a copy of."""
+    first: dict[str, FileReading] = {}
+    copies = []
+    for file in files:
+        if file.digest and (same := first.setdefault(file.digest, file)) is not file:
+            copies.append((file.file, same.file))
+    left_out = {copy for copy, _ in copies}
+    return [file for file in files if file.file not in left_out], copies
+
+
 def _by_program(files: list[FileReading]) -> dict[str, list[FileReading]]:
-    """Files by the program that wrote them; all under one name where there is but one."""
+    """Files by the program that wrote them, or the ranks that profiles are of; one name where there is but one."""
+    sizes = {trace.world_size for file in files for trace in file.facts.traces if trace.world_size}
     programs: dict[str, list[FileReading]] = {}
     for file in files:
         wrote = sorted({log.framework for log in file.facts.trainings})
+        if len(sizes) > 1:
+            of = sorted({trace.world_size for trace in file.facts.traces if trace.world_size})
+            wrote += [f"profiles of {size} ranks" for size in of]
         programs.setdefault(" and ".join(wrote), []).append(file)
     if len([program for program in programs if program]) < 2:
         return {"": files}
@@ -62,7 +80,7 @@ def _group(shown: str) -> str:
     return "" if not parts or _CHECKPOINT.match(parts[0]) else parts[0]
 
 
-def _workload(name: str, files: list[FileReading]) -> Workload:
+def _workload(name: str, files: list[FileReading], copies: tuple[str, ...]) -> Workload:
     trainings, repeated = _once([(file.file, log) for file in files for log in file.facts.trainings])
     return Workload(
         name,
@@ -71,7 +89,7 @@ def _workload(name: str, files: list[FileReading]) -> Workload:
         trainings,
         tuple((file.file, trace) for file in files for trace in file.facts.traces),
         tuple((file.file, failure) for file in files for failure in file.facts.failures),
-        repeated,
+        (*copies, *repeated),
     )
 
 

@@ -41,11 +41,15 @@ class DeviceSeries:
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Mean seconds of `count` steps that end with step `step`."""
+    """Mean seconds of `count` steps that end with step `step`.
+
+    `stretch` counts how often the steps' numbers went back before it, as they do where a training was restarted.
+    """
 
     step: int
     seconds: float
     count: int = 1
+    stretch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Save:
 
     seconds: float
     step: int | None = None
+    stretch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +68,12 @@ class StepParts:
     step: int | None
     seconds: Mapping[Doing, float]
     own_seconds: Mapping[int, float] = field(default_factory=dict)
-    """By rank: time in computation."""
+    """By rank: time in computation, loading data included where `data_seconds` has it."""
+    data_seconds: Mapping[int, float] = field(default_factory=dict)
+    """By rank: what of `own_seconds` is waiting for data; empty where that is not told by rank."""
     spread: tuple[float, float] | None = None
     """The fastest and the slowest rank's time in computation."""
+    stretch: int = 0
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class _Span:
 
 
 def _windows(spans: list[_Span]) -> list[tuple[int, float, float, str]]:
-    """Number, begin, end and thread of every step; each ends where the next begins."""
+    """Number, begin, end and thread of every step; each ends where the next begins, before a gap with its span."""
     found = sorted(
         (span.begin, span.end, int(step[1]), span.thread)
         for span in spans
@@ -112,7 +112,11 @@ def _windows(spans: list[_Span]) -> list[tuple[int, float, float, str]]:
         return []
     main = threads.most_common(1)[0][0]
     mine = [(step, begin, end) for begin, end, step, thread in found if thread == main]
-    ends = [begin for _, begin, _ in mine[1:]] + [mine[-1][2]]
+    after = [(number, begin) for number, begin, _ in mine[1:]]
+    ends = [
+        begin if following == number + 1 else min(begin, end)
+        for (number, _, end), (following, begin) in zip(mine, after, strict=False)
+    ] + [mine[-1][2]]
     return [(step, begin, end, main) for (step, begin, _), end in zip(mine, ends, strict=True) if end > begin]
 
 

@@ -58,6 +58,7 @@ class MegatronReader:
         self._saves: list[Save] = []
         self._parts: list[StepParts] = []
         self._saved_lines = 0
+        self._stretch = 0
         self._timers: dict[str, tuple[float, float]] = {}
         self._by_rank: dict[str, dict[int, float]] = {}
         self._open: str | None = None
@@ -89,8 +90,11 @@ class MegatronReader:
         if elapsed is None or float(elapsed[1]) <= 0:
             return "an iteration line without its time"
         last = self._steps[-1].step if self._steps else 0
+        self._stretch += step < last
         # the mean of all iterations since the last line; after a restart that is not known, and it counts as one
-        self._steps.append(StepTime(step, float(elapsed[1]) * MS, step - last if 0 <= last < step and last else 1))
+        self._steps.append(
+            StepTime(step, float(elapsed[1]) * MS, step - last if 0 <= last < step and last else 1, self._stretch)
+        )
         return READ
 
     def _old_timers(self, text: str) -> str:
@@ -129,7 +133,7 @@ class MegatronReader:
     def _note(self, timers: Mapping[str, tuple[float, float]], by_rank: Mapping[str, Mapping[int, float]]) -> None:
         saving = timers.get("save-checkpoint") or _range(by_rank.get("save-checkpoint", {}))
         if saving:
-            self._saves.append(Save(saving[1], self._steps[-1].step if self._steps else None))
+            self._saves.append(Save(saving[1], self._steps[-1].step if self._steps else None, self._stretch))
         # of the rank that computes longest, which waits least: the two together are no longer than the iteration
         whole = {name: least if _communicates(name) else most for name, (least, most) in timers.items()}
         whole |= {name: sum(ranks.values()) / len(ranks) for name, ranks in by_rank.items() if ranks}
@@ -138,7 +142,10 @@ class MegatronReader:
             return
         own = _own_seconds(by_rank)
         spread = _range(own) or _spread(timers)
-        self._parts.append(StepParts(self._steps[-1].step if self._steps else None, parts, own, spread))
+        data = by_rank.get(DATA, {})
+        loading = {rank: min(data[rank], own[rank]) for rank in own} if own and own.keys() <= data.keys() else {}
+        step = self._steps[-1].step if self._steps else None
+        self._parts.append(StepParts(step, parts, own, loading, spread, self._stretch))
 
     def facts(self) -> Facts:
         """The training, where there is one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections import Counter
@@ -62,6 +63,8 @@ class FileReading:
     facts: Facts
     read: int
     skipped: Mapping[str, int] = field(default_factory=dict)
+    digest: str = ""
+    """SHA-256 of its bytes, unpacked: a copy of another file has the same."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def read_folder(folder: Path) -> FolderReading:
 
 def read_file(file: HandedFile) -> FileReading:
     """What is known in one file. Raises UnreadableFile where it cannot be opened, unpacked or is no text."""
-    return read_content(unpacked(file), file.shown)
+    content = unpacked(file)
+    return replace(read_content(content, file.shown), digest=hashlib.sha256(content).hexdigest())
 
 
 def unpacked(file: HandedFile) -> bytes:

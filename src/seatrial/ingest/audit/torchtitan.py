@@ -49,6 +49,7 @@ class _Rank:
     at: tuple[int, dt.datetime] | None = None
     saved: float = 0.0
     interrupted: bool = False
+    stretch: int = 0
 
 
 class TorchtitanReader:
@@ -84,16 +85,17 @@ class TorchtitanReader:
         return READ
 
     def _saved(self, rank: _Rank, seconds: float) -> str:
-        rank.saves.append(Save(seconds, rank.at[0] if rank.at else None))
+        rank.saves.append(Save(seconds, rank.at[0] if rank.at else None, rank.stretch))
         rank.saved += seconds
         return READ
 
     def _metrics(self, rank: _Rank, step: int, time: dt.datetime, mfu: str | None) -> None:
         rank.lines += 1
         if rank.at is not None:
+            rank.stretch += step < rank.at[0]
             count, seconds = step - rank.at[0], (time - rank.at[1]).total_seconds() - rank.saved
             if count > 0 and seconds > 0 and not rank.interrupted:
-                rank.steps.append(StepTime(step, seconds / count, count))
+                rank.steps.append(StepTime(step, seconds / count, count, rank.stretch))
             else:
                 rank.untimed += max(count, 0)
         rank.at, rank.saved, rank.interrupted = (step, time), 0.0, False
