@@ -142,6 +142,14 @@ def test_a_figure_with_its_unit(text: str, value: float | None) -> None:
     assert figure(text) == value
 
 
+def test_units_beside_a_figure_or_above_its_column_are_honoured_or_the_row_is_refused() -> None:
+    text = "index, clocks.sm [GHz], power.draw [mW]\n0, 1.9, 650000\n0, 1.8 GHz, 640 W\n0, 1.8 rpm, 640 W\n"
+    found = read_text(text)
+    assert values(found.facts, "0", "sm_clock") == pytest.approx((1900.0, 1800.0))
+    assert values(found.facts, "0", "power") == pytest.approx((650.0, 640.0))
+    assert [words for words in found.skipped if "is not in MHz" in words]
+
+
 @pytest.mark.parametrize("text", ["1,5 W", "12 34", "abc", "0x4", "1e999"])
 def test_what_may_mean_two_things_is_no_figure(text: str) -> None:
     with pytest.raises(ValueError, match="is no"):

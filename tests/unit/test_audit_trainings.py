@@ -27,6 +27,22 @@ def test_checkpoints_are_taken_out_of_torchtitans_steps_and_validations_are_not_
     assert found.skipped["torchtitan: a metrics line that is not whole"] == 1
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_was_set_is_not_taken_for_a_slow_step(hours: int) -> None:
+    form = (
+        "[rank0]:[titan] 2026-03-01 {:02d}:00:{:02d},000 - root - INFO - step: {}  loss: 1.0  memory: 1  tps: {}\n"
+    )
+    seconds = [0, 2, 4, 8, 10, 12, 14]
+    lines = [
+        form.format(10 if n < 5 else 10 + hours, at, n, "2,000" if n == 4 else "4,000")
+        for n, at in enumerate(seconds, start=1)
+    ]
+    log = training(read_text("".join(lines)).facts)
+    # step 4 was slow by its tps as well, and stays
+    assert [(step.step, step.seconds) for step in log.steps] == [(2, 2.0), (3, 2.0), (4, 4.0), (6, 2.0), (7, 2.0)]
+    assert log.notes == ("1 steps are not timed: the clock and the tokens per second contradict",)
+
+
 def test_a_restart_is_not_timed() -> None:
     form = "[rank0]:[titan] 2026-03-01 10:00:{:02d},000 - root - INFO - step: {}  loss: 1.0  memory: 1GiB  tps: 1\n"
     log = training(read_text("".join(form.format(s, n) for s, n in ((0, 1), (2, 2), (30, 1), (32, 2)))).facts)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from seatrial.ingest.audit.device_columns import DCGMI_DMON, DeviceReadings
+from seatrial.ingest.audit.device_columns import DCGMI_DMON, DeviceReadings, unit_of
 from seatrial.ingest.audit.facts import Facts, Quantity
 from seatrial.ingest.audit.lines import READ, figure
 
@@ -55,9 +55,9 @@ class DcgmiDmonReader:
         found: list[tuple[Quantity, float, str]] = []
         try:
             for name in DCGMI_DMON:
-                value = figure(row[name]) if name in row else None
+                quantity, factor = DCGMI_DMON[name]
+                value = figure(row[name], wanted=unit_of(quantity, factor)) if name in row else None
                 if value is not None and value < min(BLANK):
-                    quantity, factor = DCGMI_DMON[name]
                     found.append((quantity, value * factor, ""))
             self._readings.note(None, device, found)
         except ValueError as problem:

@@ -60,6 +60,8 @@ DCGM_FIELDS: Columns = {
     "DCGM_FI_DEV_GPU_TEMP": ("temperature", 1.0),
 }
 """dcgm-exporter's metrics (etc/default-counters.csv and dcp-metrics-included.csv)."""
+UNIT: dict[Quantity, str] = {"sm_clock": "MHz", "power": "W", "temperature": "C"}
+"""Of what is no share."""
 MOST = 1e6
 """Of MHz, W and degrees."""
 SHARES = frozenset(
@@ -74,6 +76,11 @@ SHARES = frozenset(
         "throttled",
     }
 )
+
+
+def unit_of(quantity: Quantity, factor: float) -> str:
+    """The unit that a column's figures must have where they have one; of a share that counts to 1 it is none."""
+    return UNIT.get(quantity, "%" if factor == PERCENT else "")
 
 
 class DeviceReadings:

@@ -16,6 +16,12 @@ NO_VALUE = frozenset(
     {"", "-", "\u2013", "n/a", "na", "nan", "not supported", "unknown error", "insufficient permissions"}
 )
 """What programs print in place of a figure that they have not, without brackets, in lower case."""
+FACTORS: dict[str, dict[str, float]] = {
+    "MHz": {"GHz": 1e3, "kHz": 1e-3, "KHz": 1e-3, "Hz": 1e-6},
+    "W": {"mW": 1e-3, "kW": 1e3},
+    "C": {"\u00b0C": 1.0, "degC": 1.0},
+}
+"""By the unit that is wanted, other units of the same with what turns them into it."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _FIGURE = re.compile(r"[-+]?(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][-+]?\d{1,3})?", re.ASCII)
 
@@ -39,10 +45,12 @@ def plain(line: str) -> str:
     return _COLOURS.sub("", line).rstrip("\r\n").rsplit("\r", 1)[-1]
 
 
-def figure(text: str) -> float | None:
-    """A figure with its unit cut off ('45 %', '1455 MHz'); None for what stands for no figure ([N/A], -).
+def figure(text: str, given: str = "", wanted: str | None = None) -> float | None:
+    """The figure of '45 %', '1455 MHz', in the unit that is `wanted`; None for what is no figure ([N/A], -).
 
-    Raises ValueError for anything else; a comma in a figure may be a point or a thousand, and is not guessed at.
+    `given` is the unit of a figure that has none beside it. Where no unit is wanted the figure is taken as it
+    stands. Raises ValueError for anything else, a unit of something else included; a comma in a figure may be a
+    point or a thousand, and is not guessed at.
     """
     bare = text.strip().strip("[]").strip()
     if bare.lower() in NO_VALUE:
@@ -53,7 +61,12 @@ def figure(text: str) -> float | None:
     value = float(found.group())
     if not math.isfinite(value):
         raise ValueError(f"{text.strip()[:40]!r} is not finite")
-    return value
+    unit = bare[found.end() :].strip() or given.strip()
+    if wanted is None or not unit or unit == wanted:
+        return value
+    if unit not in FACTORS.get(wanted, {}):
+        raise ValueError(f"{text.strip()[:40]!r} in {unit!r} is not in {wanted}")
+    return value * FACTORS[wanted][unit]
 
 
 def _is_unit(text: str) -> bool:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from seatrial.ingest.audit.device_columns import SMI_DMON, DeviceReadings
+from seatrial.ingest.audit.device_columns import SMI_DMON, DeviceReadings, unit_of
 from seatrial.ingest.audit.facts import Facts, Quantity
 from seatrial.ingest.audit.lines import READ, figure
 
@@ -52,9 +52,9 @@ class SmiDmonReader:
         try:
             device = int(row["gpu"])
             for name in SMI_DMON:
-                value = figure(row[name]) if name in row else None
+                quantity, factor = SMI_DMON[name]
+                value = figure(row[name], wanted=unit_of(quantity, factor)) if name in row else None
                 if value is not None:
-                    quantity, factor = SMI_DMON[name]
                     found.append((quantity, value * factor, ""))
             self._readings.note(None, str(device), found)
         except ValueError as problem:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 
-from seatrial.ingest.audit.device_columns import QUERY, DeviceReadings
+from seatrial.ingest.audit.device_columns import QUERY, DeviceReadings, unit_of
 from seatrial.ingest.audit.facts import Facts, Quantity
 from seatrial.ingest.audit.lines import READ, figure
 
@@ -33,6 +33,7 @@ class QueryReader:
 
     def __init__(self) -> None:
         self._columns: list[str] = []
+        self._units: dict[str, str] = {}
         self._readings = DeviceReadings()
 
     def take(self, line: str) -> str | None:
@@ -42,7 +43,7 @@ class QueryReader:
             return self._lone(cells)
         names = [cell.split(" [")[0] for cell in cells]
         if all(map(_NAMES.match, cells)) and any(name in QUERY or name.startswith(REASONS) for name in names):
-            self._columns = names
+            self._columns, self._units = names, _units(cells)
             return READ
         if not self._columns:
             return None
@@ -56,7 +57,7 @@ class QueryReader:
             return None
         name = cells[0].split(" [")[0]
         if name in QUERY and _NAMES.match(cells[0]):
-            self._columns = [name]
+            self._columns, self._units = [name], _units(cells)
             return READ
         if len(self._columns) == 1 and re.fullmatch(r"\[?[\w/ .,]{1,20}%?\]?", cells[0]):
             return self._row({self._columns[0]: cells[0]})
@@ -68,9 +69,10 @@ class QueryReader:
         found: list[tuple[Quantity, float, str]] = []
         try:
             for name, cell in row.items():
-                value = figure(cell) if name in QUERY else _active(name, cell)
+                quantity, factor = QUERY.get(name, ("throttled", 1.0))
+                given, wanted = self._units.get(name, ""), unit_of(quantity, factor)
+                value = figure(cell, given, wanted) if name in QUERY else _active(name, cell)
                 if value is not None:
-                    quantity, factor = QUERY.get(name, ("throttled", 1.0))
                     found.append((quantity, value * factor, "" if name in QUERY else name.split(".", 1)[1]))
             self._readings.note(None, device or NOT_NAMED, found)
         except ValueError as problem:
@@ -80,6 +82,12 @@ class QueryReader:
     def facts(self) -> Facts:
         """Readings by device."""
         return Facts(devices=self._readings.series())
+
+
+def _units(heading: list[str]) -> dict[str, str]:
+    """The unit in brackets of every column that has one."""
+    split = [cell.partition(" [") for cell in heading]
+    return {name: unit.rstrip("]") for name, _, unit in split if unit}
 
 
 def _cells(line: str) -> list[str]:

@@ -4,8 +4,9 @@
     [rank0]:2025-04-01 00:25:59,616 - root - INFO - Finished saving the checkpoint (or staging ...)in 5.53 seconds.
 
 Early versions write wps for tps and no [titan]. A step's time is the time between two metrics lines of one rank,
-less the checkpoints between them, over the steps between them: a line's tps leaves the batch unsaid. Where a
-validation or a restart lies between, that stretch is not timed.
+less the checkpoints between them, over the steps between them: a line's tps leaves the batch unsaid. But seconds
+times tps are a step's tokens, the same in all lines: a line in which they are far from the others' has a clock that
+was set in between, and is not timed. Nor is it where a validation or a restart lies between.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, field
+from statistics import median
 
 from seatrial.ingest.audit.facts import Facts, Save, StepTime, TrainingLog
 from seatrial.ingest.audit.lines import READ
@@ -23,7 +25,7 @@ _STAMP = re.compile(
     re.ASCII,
 )
 _METRICS = re.compile(
-    r"^step:\s*(?P<step>\d{1,12})\b.*?\bloss:\s*\S+.*?\s(?:tps|wps):\s*[\d,.]+"
+    r"^step:\s*(?P<step>\d{1,12})\b.*?\bloss:\s*\S+.*?\s(?:tps|wps):\s*(?P<tps>[\d,.]+)"
     r"(?:.*?\bmfu:\s*(?P<mfu>\d{1,3}(?:\.\d+)?)%)?",
     re.ASCII,
 )
@@ -32,6 +34,10 @@ _SAVED = re.compile(
     r"^Finished saving the checkpoint(?: \(or staging if async is enabled\))? ?in (\d{1,9}\.\d+) seconds", re.ASCII
 )
 _BEGINS = re.compile(r"^Training starts at step (\d{1,12})", re.ASCII)
+CONTRADICTS = 0.25
+"""Of a step's tokens: how far those of a line may lie from the usual ones before its clock is not believed."""
+FEWEST_TOKENS = 3
+"""Lines from which on the usual tokens of a step are known."""
 LONGEST_METRICS = 1000
 """Characters of a metrics line."""
 _CLOCK = "%Y-%m-%d %H:%M:%S.%f"
@@ -45,7 +51,10 @@ class _Rank:
     saves: list[Save] = field(default_factory=list)
     mfu: list[float] = field(default_factory=list)
     lines: int = 0
+    tokens: list[tuple[float, float] | None] = field(default_factory=list)
+    """Of each timed line the tokens of a step by its tps, without and with the checkpoints before it."""
     untimed: int = 0
+    set_back: int = 0
     at: tuple[int, dt.datetime] | None = None
     saved: float = 0.0
     interrupted: bool = False
@@ -81,7 +90,7 @@ class TorchtitanReader:
         metrics = _METRICS.match(text) if len(text) <= LONGEST_METRICS else None
         if metrics is None:
             return "a metrics line that is not whole"
-        self._metrics(rank, int(metrics["step"]), time, metrics["mfu"])
+        self._metrics(rank, int(metrics["step"]), time, metrics["mfu"], metrics["tps"])
         return READ
 
     def _saved(self, rank: _Rank, seconds: float) -> str:
@@ -89,13 +98,16 @@ class TorchtitanReader:
         rank.saved += seconds
         return READ
 
-    def _metrics(self, rank: _Rank, step: int, time: dt.datetime, mfu: str | None) -> None:
+    def _metrics(self, rank: _Rank, step: int, time: dt.datetime, mfu: str | None, tps: str) -> None:
         rank.lines += 1
         if rank.at is not None:
             rank.stretch += step < rank.at[0]
             count, seconds = step - rank.at[0], (time - rank.at[1]).total_seconds() - rank.saved
             if count > 0 and seconds > 0 and not rank.interrupted:
                 rank.steps.append(StepTime(step, seconds / count, count, rank.stretch))
+                rank.tokens.append(_tokens(tps, seconds / count, rank.saved / count))
+            elif count > 0 and not rank.interrupted:
+                rank.set_back += count
             else:
                 rank.untimed += max(count, 0)
         rank.at, rank.saved, rank.interrupted = (step, time), 0.0, False
@@ -107,14 +119,17 @@ class TorchtitanReader:
         if not self._ranks:
             return Facts()
         number, rank = max(self._ranks.items(), key=lambda item: (item[1].lines, -item[0]))
+        steps, contradicting = _believed(rank)
         notes = [f"{len(self._ranks)} ranks print; rank {number} is followed"] if len(self._ranks) > 1 else []
         if rank.untimed:
             notes.append(f"{rank.untimed} steps are not timed: a validation or a restart lies between their lines")
+        if contradicting:
+            notes.append(f"{contradicting} steps are not timed: the clock and the tokens per second contradict")
         return Facts(
             trainings=(
                 TrainingLog(
                     self.name,
-                    tuple(rank.steps),
+                    steps,
                     tuple(rank.saves),
                     mfu=tuple(rank.mfu),
                     steps_done=rank.at[0] if rank.at else None,
@@ -122,3 +137,27 @@ class TorchtitanReader:
                 ),
             )
         )
+
+
+def _tokens(tps: str, seconds: float, saved: float) -> tuple[float, float] | None:
+    """A step's tokens by a line's tps and the clock; None where tps has too few digits to tell."""
+    try:
+        rate = float(tps.replace(",", ""))
+    except ValueError:
+        return None
+    return (rate * seconds, rate * (seconds + saved)) if rate >= 1 / CONTRADICTS else None
+
+
+def _believed(rank: _Rank) -> tuple[tuple[StepTime, ...], int]:
+    """The steps whose clock does not contradict their tps, and how many steps are left out."""
+    known = [one[0] for one in rank.tokens if one is not None]
+    if len(known) < FEWEST_TOKENS:
+        return tuple(rank.steps), rank.set_back
+    usual = median(known)
+    kept = [
+        step
+        for step, tokens in zip(rank.steps, rank.tokens, strict=True)
+        if tokens is None or any(abs(one / usual - 1) <= CONTRADICTS for one in tokens)
+    ]
+    left = sum(step.count for step in rank.steps) - sum(step.count for step in kept)
+    return tuple(kept), left + rank.set_back
