@@ -146,3 +146,24 @@ def test_what_is_no_time_is_refused():
                 compare([1.0, 2.0], wrong)
     with pytest.raises(ValueError, match="no pairs"):
         compare_paired([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_p_and_interval_agree_where_values_are_tied(seed):
+    draw, held = np.random.default_rng(seed), 0
+    base, other = [38.0, 38, 30, 30, 30], [32.0, 44, 44, 42, 38]
+    for _ in range(25):
+        found = compare_unpaired(base, other)
+        assert found.p is not None and found.low is not None and found.high is not None
+        assert (found.p <= 0.05) == (not found.low <= 1 <= found.high), (base, other)
+        held += found.low <= 1 <= found.high
+        base, other = (
+            draw.integers(30, 40, 5).astype(float).tolist(),
+            draw.integers(32, 44, 5).astype(float).tolist(),
+        )
+    assert 0 < held < 25
+
+
+def test_equal_constant_sets_do_not_differ():
+    found = compare_unpaired([3.0] * 5, [3.0] * 5)
+    assert (found.p, found.low, found.high) == (1.0, 1.0, 1.0)

@@ -92,9 +92,11 @@ def compare_unpaired(base: Sequence[float], other: Sequence[float], confidence: 
 
     Brunner and Munzel's statistic among all divisions of the values into two such sets (Neubert and Brunner 2007;
     13,000 at random from a fixed seed where there are more), which holds where the spreads differ too, and the
-    interval that it inverts to: the ratios f for which other / f does not differ from base. The smallest two-sided
-    p is 2 / C(n + m, n): 95 % needs 4 and 4, or 3 and 5. With fewer the interval is Welch's of the logs (normal),
-    or none where the values of one set are all equal: so few do not tell that it has no spread.
+    interval that it inverts to: the ratios f for which other / f does not differ from base. Where a value is in both
+    sets, p is of the order next to the tie that speaks least for a difference, as the interval's ends are: where the
+    interval holds 1, p is over 1 - confidence. The smallest two-sided p is 2 / C(n + m, n): 95 % needs 4 and 4, or 3
+    and 5. With fewer the interval is Welch's of the logs (normal), or none where the values of one set are all equal:
+    so few do not tell that it has no spread.
     Raises ValueError for values that are not finite and positive.
     """
     first, second = _logs(base), _logs(other)
@@ -120,9 +122,9 @@ def compare_unpaired(base: Sequence[float], other: Sequence[float], confidence: 
             f"Welch log-t {_percent(confidence)}; {why}",
         )
     low, high = _inverted(first, second, (1 - confidence) / 2)
-    later, earlier = _tails(first, second)
+    p = _p_of_no_shift(first, second, low <= 0 <= high)
     method = f"Brunner-Munzel permutation {_percent(confidence)}, {n} and {m} values"
-    return _result(middle, low, high, min(1.0, 2 * min(later, earlier)), smallest, method)
+    return _result(middle, low, high, p, smallest, method)
 
 
 def smallest_p_of_pairs(n: int) -> float:
@@ -181,6 +183,17 @@ def _inverted(first: Floats, second: Floats, tail: float) -> tuple[float, float]
     low = _first_kept(edges, lambda shift: _tails(first, second - shift)[0] > tail)
     high = -_first_kept(-edges[::-1], lambda shift: _tails(first, second + shift)[1] > tail)
     return low, high
+
+
+def _p_of_no_shift(first: Floats, second: Floats, inside: bool) -> float:
+    """The two-sided p. Values that the sets share are taken apart either way, as beside the interval's ends, and
+    the greater p counts; within the interval (`inside`) also that of the tie itself."""
+    gaps = np.abs(np.subtract.outer(second, first)).ravel()
+    if gaps.min() > ROUNDING:
+        return min(1.0, 2 * min(_tails(first, second)))
+    apart = float(gaps[gaps > ROUNDING].min(initial=1.0)) / 2
+    shifts = (-apart, 0.0, apart) if inside else (-apart, apart)
+    return min(1.0, max(2 * min(_tails(first, second + shift)) for shift in shifts))
 
 
 def _first_kept(edges: Floats, kept: Callable[[float], bool]) -> float:
