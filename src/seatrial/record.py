@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Sequence
@@ -173,9 +174,39 @@ class Record(Closed):
             raise UnreadableFile(path, first_mistake(problem)) from problem
         except (OSError, UnicodeDecodeError) as problem:
             raise UnreadableFile(path, str(problem)) from problem
+        mistake = _twice(record) or _ends_before_it_began(record)
+        if mistake is not None:
+            raise UnreadableFile(path, mistake)
         if any(m.samples_file for m in record.measurements):
             return record.model_copy(update={"measurements": _with_series(path, record)})
         return record
+
+
+def _twice(record: Record) -> str | None:
+    """Which measurement is there twice: nothing says which of them counts."""
+    seen: set[tuple[str, frozenset[tuple[str, object]]]] = set()
+    for m in record.measurements:
+        key = m.metric, frozenset(m.labels.items())
+        if key in seen:
+            return f"{m.metric} is there twice with the labels {m.labels}"
+        seen.add(key)
+    return None
+
+
+def _ends_before_it_began(record: Record) -> str | None:
+    began, ended = _time(record.started_at), _time(record.finished_at)
+    if began is None or ended is None or ended >= began:
+        return None
+    return f"finished_at {record.finished_at} is before started_at {record.started_at}"
+
+
+def _time(text: str) -> dt.datetime | None:
+    """The time that a text states, in UTC where it names no zone; None where it states none."""
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
 
 
 def _write_series(path: Path, series: list[list[float]]) -> str:

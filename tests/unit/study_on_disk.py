@@ -11,6 +11,7 @@ from seatrial.analysis.analyse import analyse
 from seatrial.analysis.collect import collect
 from seatrial.case import Case, case_id
 from seatrial.config.study import Study
+from seatrial.config.training import Training
 from seatrial.paths import StudyPaths, write_text
 from seatrial.record import Error, Measurement, Quality, Record, measurement
 
@@ -128,6 +129,10 @@ class StudyOnDisk:
             "measurements": list(measurements),
             "provenance": {"hosts": ["n1", "n2"]},
         }
+        if isinstance(case.workload, Training) and words.get("outcome", "completed") == "completed":
+            content["quality"] = planned_crossing(case.workload)
+        if "started_at" in words:
+            content["finished_at"] = words["started_at"]
         Record(**{**content, **words}).write(path)
         return path
 
@@ -159,6 +164,14 @@ class StudyOnDisk:
 
 def _of(point: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in point.items() if key.startswith(prefix)}
+
+
+def planned_crossing(workload: Training) -> Quality:
+    """The quality of a training that crossed the planned target after a minute."""
+    planned = workload.quality
+    return Quality(
+        metric=planned.metric, target=planned.target, crossing={"step": 15, "samples": 60, "minutes": 1.0}
+    )
 
 
 def training_measurements(minutes: float) -> list[Measurement]:

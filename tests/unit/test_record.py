@@ -29,7 +29,11 @@ SAMPLES = st.lists(st.floats(min_value=1e-9, max_value=1e9), min_size=1, max_siz
 @given(st.lists(SAMPLES, min_size=1, max_size=3))
 def test_a_record_reads_back_as_it_was_written_whatever_the_length_of_its_series(tmp_path_factory, series):
     path = tmp_path_factory.mktemp("r") / "0.json"
-    record = Record(**BASE, outcome="completed", measurements=[measurement("gemm.throughput", s) for s in series])
+    record = Record(
+        **BASE,
+        outcome="completed",
+        measurements=[measurement("gemm.throughput", s, {"rank": n}) for n, s in enumerate(series)],
+    )
     record.write(path)
     back = Record.read(path)
     assert [m.samples for m in back.measurements] == series
@@ -180,3 +184,23 @@ def test_a_written_file_has_the_usual_permissions(tmp_path):
     plain = tmp_path / "b.json"
     plain.write_text("")
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {
+                "outcome": "completed",
+                "measurements": [measurement("memory.bandwidth", [v], {"rank": 0}) for v in (1.0, 2.0)],
+            },
+            "is there twice",
+        ),
+        ({"outcome": "completed", "started_at": "2026-01-01T00:02:00+00:00"}, "is before started_at"),
+    ],
+)
+def test_a_measurement_twice_and_an_end_before_the_begin_are_refused(tmp_path, change, words):
+    path = tmp_path / "0.json"
+    Record(**{**BASE, **change}).write(path)
+    with pytest.raises(UnreadableFile, match=words):
+        Record.read(path)

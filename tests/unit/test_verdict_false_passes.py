@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from study_on_disk import COLLECTIVE, GEMM, LAPTOP
+from study_on_disk import COLLECTIVE, FINETUNE, GEMM, LAPTOP, crossing, training_measurements
 
 from seatrial.analysis.verdict_file import read_verdicts
 from seatrial.record import measurement
@@ -135,3 +135,26 @@ def test_a_verdict_says_what_was_run_again(make_study):
     study.criterion("fast", "gemm.throughput", at_least=1.0)
     verdict, reason = only(study)
     assert verdict == "pass" and "2 repeats were run again" in reason
+
+
+@pytest.mark.parametrize(
+    ("quality", "words"),
+    [
+        (crossing(10.0), None),
+        (None, "states no quality"),
+        (crossing(10.0).model_copy(update={"crossing": None}), "was never crossed"),
+        (
+            crossing(10.0).model_copy(update={"target": 9.9}),
+            "is evaluation_loss 9.9, planned was evaluation_loss 2.5",
+        ),
+    ],
+)
+def test_a_training_whose_quality_is_not_the_planned_one_passes_nothing(make_study, quality, words):
+    study = make_study()
+    (case,) = study.experiment("finetune", FINETUNE, 3)
+    for n in range(3):
+        study.record(case, n, *training_measurements(10.0 + n / 10), quality=quality)
+    study.criterion("in-time", "train.time_to_quality", at_most=20)
+    verdict, _ = only(study)
+    assert verdict == ("incomplete" if words else "pass")
+    assert (words or "") in study.paths.repeats.read_text()

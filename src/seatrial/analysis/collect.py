@@ -17,6 +17,7 @@ from seatrial.analysis.study_records import read_records
 from seatrial.analysis.tables import axis_names, canonical_json, read_csv, rows_of, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import HandedOver
+from seatrial.config.training import Training
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 from seatrial.record import Record
@@ -141,9 +142,14 @@ def _read(
         first = unreadable.problem.splitlines()[0]
         file = Path(unreadable.file).relative_to(paths.root)
         return None, f"cannot read {file}: {first}"
-    problem = None if record is None else _foreign(record, case, number)
+    if record is None:
+        return None, None
+    problem = _foreign(record, case, number)
     if problem:
         return None, f"{path.relative_to(paths.root)} is not this repeat's record: {problem}"
+    problem = contradiction(case, record)
+    if problem:
+        return None, f"{path.relative_to(paths.root)} contradicts its plan or itself: {problem}"
     return record, None
 
 
@@ -182,6 +188,24 @@ def _foreign(record: Record, case: Case, number: int) -> str | None:
         found = getattr(record, name)
         if found != value:
             return f"{name} is {found!r}, not {value!r}"
+    return None
+
+
+def contradiction(case: Case, record: Record) -> str | None:
+    """What of a completed training's quality is not what was planned, or None.
+
+    A training of ours completes by crossing its planned target; commands and ingested logs have ways of their own.
+    """
+    if record.outcome != "completed" or not isinstance(case.workload, Training):
+        return None
+    quality, planned = record.quality, case.workload.quality
+    if quality is None:
+        return "it completed, but states no quality"
+    if (quality.metric, quality.target) != (planned.metric, planned.target):
+        stated = f"its quality is {quality.metric} {quality.target:g}"
+        return f"{stated}, planned was {planned.metric} {planned.target:g}"
+    if quality.crossing is None:
+        return "it completed, but its quality was never crossed"
     return None
 
 
