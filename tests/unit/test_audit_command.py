@@ -71,7 +71,8 @@ def test_a_folder_without_a_known_log_is_wrong_usage(tmp_path: Path, capsys: pyt
 def test_an_output_that_cannot_be_written_is_wrong_usage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["audit", str(CAPTURED), "--output", str(tmp_path / "missing" / "a.json")]) == 2
+    (tmp_path / "file").write_text("no folder")
+    assert main(["audit", str(CAPTURED), "--output", str(tmp_path / "file" / "a.json")]) == 2
     assert "--output" in capsys.readouterr().err
 
 

@@ -173,6 +173,23 @@ def test_timers_of_a_restarted_log_belong_to_their_stretch(tmp_path: Path) -> No
     assert seen.whole_seconds == pytest.approx(39 * 1 + 39 * 10)
 
 
+def test_megatrons_batch_generator_of_one_rank_is_its_loader(tmp_path: Path) -> None:
+    draw, lines = np.random.default_rng(3), []
+    for step in range(1, 101):
+        lines.append(f" iteration {step:8d}/ 100 | elapsed time per iteration (ms): 1100.0 | lm loss: 7.0 |")
+        lines.append("times across ranks (ms):")
+        for name, slow, usual in (("forward-compute", 700, 300), ("backward-compute", 300, 300)):
+            lines += [
+                f"  {name}:",
+                *(f"     rank {r:2d}: {draw.normal(usual if r else slow, 1):.2f}" for r in range(4)),
+            ]
+        lines += ["  batch-generator:", *(f"     rank {r:2d}: {5.0 if r else 405.0:.2f}" for r in range(4))]
+    (tmp_path / "train.log").write_text("".join(f"{line}\n" for line in lines))
+    first = _only(tmp_path).findings[0]
+    assert (first.cause, first.place["ranks"]) == ("data_loading", [0])
+    assert first.cost is not None and first.cost.value == pytest.approx(405 / 1100, rel=0.02)
+
+
 def test_megatrons_timers_of_equal_ranks_name_none(tmp_path: Path) -> None:
     (tmp_path / "train.log").write_text(_megatron(iterations=200, slow=1.0))
     assert [(f.cause, f.severity) for f in _only(tmp_path).findings] == [("none", "none")]
