@@ -26,6 +26,7 @@ from seatrial.analysis.decisions.ownership import (
     rented_for,
 )
 from seatrial.analysis.decisions.sensitivity import moves_most
+from seatrial.analysis.decisions.words import amount, with_interval
 from seatrial.config.loader import Origins, validate
 from seatrial.config.study import Study
 from seatrial.errors import ConfigError
@@ -76,6 +77,12 @@ def decided(content: dict[str, Any]) -> Decision:
 def figure(decision: Decision, name: str) -> Figure:
     (found,) = [one for one in decision.figures if one.name.startswith(name)]
     return found
+
+
+def test_amounts_are_rounded_to_three_digits_before_the_point_too() -> None:
+    assert amount(492_123.4, "USD") == "492,000 USD"
+    assert amount(60.26e6, "USD") == "60.3 million USD"
+    assert with_interval(Figure("x", 12_345.0, 9_876.5, 123_456.0, "USD", "")) == "12,300 USD (9,880 to 123,000)"
 
 
 def test_an_annuity_pays_a_loan_back_to_nothing() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from seatrial.analysis.decisions.cost import KIND as COST
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
 from seatrial.analysis.decisions.sensitivity import moves_most
-from seatrial.analysis.decisions.words import amount, interval, moved_by, scale_of
+from seatrial.analysis.decisions.words import amount, interval, moved_by, rounded, scale_of
 from seatrial.report.headline_figure import Figure as Headline
 from seatrial.report.headline_figure import missing
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Link, Table, count, table
@@ -78,7 +78,7 @@ def _headline(one: Decision, figure: Figure, number: int) -> Headline:
         return missing(figure.name, figure.method, sources)
     scale, unit = scale_of(figure.value, figure.unit)
     spread = f"{interval(figure)} ({figure.method})" if interval(figure) else figure.method
-    value = format_figure(figure.value / scale, 3)
+    value = rounded(figure.value / scale)
     return Headline(figure.name, value, f"{spread}; {one.where}", unit=unit, sources=sources)
 
 

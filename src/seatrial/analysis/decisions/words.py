@@ -25,7 +25,12 @@ def scale_of(value: float, unit: str) -> tuple[float, str]:
 def amount(value: float, unit: str, digits: int = 3) -> str:
     """'60.3 million USD', '2.35 USD/accelerator-hour', '34.1 %' (of a share)."""
     size, name = scale_of(value, unit)
-    return f"{format_figure(value / size, digits)} {name}".rstrip()
+    return f"{rounded(value / size, digits)} {name}".rstrip()
+
+
+def rounded(value: float, digits: int = 3) -> str:
+    """`value` to `digits` significant figures, before the point too: 107,660 -> '108,000'."""
+    return format_figure(float(f"{value:.{digits - 1}e}"), digits)
 
 
 def with_interval(figure: Figure, digits: int = 3) -> str:
@@ -41,7 +46,7 @@ def interval(figure: Figure, digits: int = 3) -> str:
     if figure.value is None or (figure.low is None and figure.high is None):
         return ""
     size, _ = scale_of(figure.value, figure.unit)
-    low, high = (None if end is None else format_figure(end / size, digits) for end in (figure.low, figure.high))
+    low, high = (None if end is None else rounded(end / size, digits) for end in (figure.low, figure.high))
     if high is None:
         return f"at least {low}"
     return f"at most {high}" if low is None else f"{low} to {high}"
