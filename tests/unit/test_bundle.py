@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,20 +15,26 @@ import zstandard
 from study_on_disk import COLLECTIVE, StudyOnDisk
 
 from seatrial.bundle import verify_bundle, write_bundle
+from seatrial.bundle.archive import LEVEL, pack, unlike_packed, unpack
 from seatrial.bundle.manifest import CRATE, ENVIRONMENT, MANIFEST, SIGNATURE, digest, manifest_text, read_manifest
 from seatrial.cli import main
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.record import measurement
 from seatrial.report.page import report
 
-LABELS = {"operation": "all_reduce", "dtype": "float32", "size_bytes": 2**20, "ranks": 2}
+LABELS: dict[str, str | int | float | bool] = {
+    "operation": "all_reduce",
+    "dtype": "float32",
+    "size_bytes": 2**20,
+    "ranks": 2,
+}
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an analysed study of three repeats and two criteria, one of which fails."""
     made = StudyOnDisk(tmp_path_factory.mktemp("study") / "trial")
-    (case,) = made.experiment("fabric", COLLECTIVE, repeats=3)
+    (case,) = made.experiment("fabric", {**COLLECTIVE, "size_bytes": 2**20}, repeats=3)
     made.criterion("fast", "collective.bus_bandwidth", at_least=1.0, minimum_repeats=3)
     made.criterion("faster", "collective.bus_bandwidth", at_least=9.0, minimum_repeats=3)
     for repeat in range(3):
@@ -59,13 +66,24 @@ def unpacked(archive: Path) -> dict[str, bytes]:
 
 
 def packed(files: dict[str, bytes], archive: Path) -> Path:
+    """The archive that a bundle of `files` would be: nothing but a file's content tells that it was changed."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
-        for name, content in files.items():
+        for name in sorted(files, key=lambda name: (Path(name).name != MANIFEST, Path(name))):
             entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    archive.write_bytes(zstandard.ZstdCompressor().compress(raw.getvalue()))
+            entry.size = len(files[name])
+            tar.addfile(entry, io.BytesIO(files[name]))
+    return compressed(raw.getvalue(), archive)
+
+
+def compressed(content: bytes, archive: Path) -> Path:
+    """As `pack` compresses: streamed, in the blocks that tarfile writes."""
+    with (
+        archive.open("wb") as file,
+        zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).stream_writer(file) as out,
+    ):
+        for start in range(0, len(content), tarfile.RECORDSIZE):
+            out.write(content[start : start + tarfile.RECORDSIZE])
     return archive
 
 
@@ -136,7 +154,7 @@ def test_what_is_missing_and_what_was_put_in_are_named(bundle: Path, tmp_path: P
 def test_a_verdict_that_does_not_follow_is_found_whatever_the_manifest_says(bundle: Path, tmp_path: Path) -> None:
     files = unpacked(bundle)
     verdicts = json.loads(files["trial/verdicts.json"])
-    assert [entry["verdict"] for entry in verdicts] == ["pass", "fail"]
+    assert [entry["verdict"] for entry in verdicts] == ["pass", "fail"], verdicts
     verdicts[1]["verdict"] = "pass"
     files["trial/verdicts.json"] = json.dumps(verdicts).encode()
     found = verify_bundle(packed(with_new_manifest(files, tmp_path), tmp_path / "changed.tar.zst"))
@@ -221,6 +239,65 @@ def test_a_damaged_archive_is_never_sound(bundle: Path, tmp_path: Path) -> None:
         except UnreadableFile:
             continue
         assert not found.sound, f"byte {place} of {len(whole)}"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> bytes:
+    """The archive of a folder of two files."""
+    (tmp_path / "small" / "trial").mkdir(parents=True)
+    (tmp_path / "small" / "trial" / "it.log").write_text("said\n" * 40)
+    (tmp_path / "small" / MANIFEST).write_text(f"{digest(tmp_path / 'small' / 'trial' / 'it.log')}  trial/it.log\n")
+    pack(tmp_path / "small", tmp_path / "small.tar.zst")
+    return (tmp_path / "small.tar.zst").read_bytes()
+
+
+def damage(content: bytes, tmp_path: Path, same_zstd: bool = True) -> str | None:
+    """What is found of an archive, in words."""
+    archive, folder = tmp_path / "it.tar.zst", Path(tempfile.mkdtemp(dir=tmp_path))
+    archive.write_bytes(content)
+    try:
+        return unpack(archive, folder) or unlike_packed(archive, folder, same_zstd)
+    except UnreadableFile as problem:
+        return str(problem)
+
+
+def test_a_flipped_bit_in_any_byte_of_both_ends_is_found(small: bytes, tmp_path: Path) -> None:
+    assert damage(small, tmp_path) is None
+    assert len(small) > 128
+    ends = [*range(64), *range(len(small) - 64, len(small))]
+    bits = [(place, bit) for place in range(8) for bit in range(8)] + [(place, place % 8) for place in ends]
+    for place, bit in bits:
+        changed = small[:place] + bytes([small[place] ^ (1 << bit)]) + small[place + 1 :]
+        # in the frame's header and in its checksum whatever version of zstandard packed it
+        assert damage(changed, tmp_path, 8 <= place < len(small) - 4) is not None, f"byte {place}, bit {bit}"
+
+
+def test_what_follows_the_archive_is_found(small: bytes, tmp_path: Path) -> None:
+    second = zstandard.ZstdCompressor().compress(b"more")
+    skipped = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"more"
+    for more in (b"\n", b"more" * 1000, second, skipped, small):
+        assert (
+            damage(small + more, tmp_path, same_zstd=False) == "the archive is damaged: something follows its end"
+        )
+
+
+def test_a_tar_that_was_repacked_is_found_whatever_version_of_zstd_made_it(small: bytes, tmp_path: Path) -> None:
+    raw = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(small)).read()
+    assert damage(compressed(raw, tmp_path / "a").read_bytes(), tmp_path) is None
+
+    def repacked(**facts: object) -> str | None:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=io.BytesIO(raw)) as tar, tarfile.open(fileobj=out, mode="w") as again:
+            for entry in tar:
+                again.addfile(entry.replace(**facts) if "log" in entry.name else entry, tar.extractfile(entry))  # type: ignore[arg-type]
+        return damage(compressed(out.getvalue(), tmp_path / "a").read_bytes(), tmp_path, same_zstd=False)
+
+    assert repacked() is None
+    for name, value in {"mode": 0o755, "uid": 1, "gid": 1, "uname": "root", "gname": "root", "mtime": 5}.items():
+        assert repacked(**{name: value}) == f"the archive is changed: trial/it.log: {name} is {value!r}"
+    for content in (raw[:-1] + b"x", raw + bytes(tarfile.RECORDSIZE), raw[: -tarfile.RECORDSIZE // 2]):
+        found = damage(compressed(content, tmp_path / "a").read_bytes(), tmp_path, same_zstd=False)
+        assert found is not None and "of its tar" in found
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "trial/../../out.txt"])

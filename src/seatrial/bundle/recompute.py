@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -51,7 +52,7 @@ def recompute(bundled: Path, again: Path, environment: Path) -> Recomputed:
     except SeatrialError as problem:
         found.unknown.append(f"what follows from the records could not be made again here: {problem}")
         return found
-    made, drawn_alike = _files(again), _same_tools(environment)
+    made, drawn_alike = _files(again), same_versions(environment, DRAWN_BY)
     for name in there:
         if name in OF_AN_EARLIER_STUDY:
             found.unknown.append(f"{name}: the earlier study that it compares with is not in the bundle")
@@ -102,11 +103,11 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _same_tools(environment: Path) -> bool:
-    """Whether what draws the page has the versions here that it had where it was bundled."""
+def same_versions(environment: Path, tools: Iterable[str]) -> bool:
+    """Whether packages have the versions here that they had where the study was bundled."""
     try:
         packages = json.loads(environment.read_text(encoding="utf-8"))["packages"]
         told = {name.lower(): version for name, version in packages.items()}
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, AttributeError, TypeError):
         return False
-    return all(told.get(name) == metadata.version(name) for name in DRAWN_BY)
+    return all(told.get(name) == metadata.version(name) for name in tools)

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seatrial.bundle.archive import unpack
+from seatrial.bundle.archive import unlike_packed, unpack
 from seatrial.bundle.manifest import (
     CRATE,
     ENVIRONMENT,
@@ -16,7 +16,7 @@ from seatrial.bundle.manifest import (
     differences,
     read_manifest,
 )
-from seatrial.bundle.recompute import recompute
+from seatrial.bundle.recompute import recompute, same_versions
 from seatrial.bundle.signature import check
 from seatrial.errors import ConfigError, UnreadableFile
 
@@ -58,6 +58,8 @@ def verify_bundle(archive: Path, allowed_signers: Path | None = None, signer: st
         root = Path(made) / "bundle"
         root.mkdir()
         damage = unpack(archive, root)
+        if damage is None:
+            damage = unlike_packed(archive, root, same_versions(root / ENVIRONMENT, ("zstandard",)))
         manifest = read_manifest(root / MANIFEST)
         found = differences(root, manifest)
         name = _study(archive, manifest)
