@@ -23,9 +23,22 @@ def test_curve_and_median_are_those_of_statsmodels(watched):
     assert [ours[time] for time in theirs.surv_times] == pytest.approx(list(theirs.surv_prob))
     expected = theirs.quantile(0.5)
     found = median_reach(runs)
-    # statsmodels takes the first time below 1/2, ours the first at 1/2: they part where the curve stays at 1/2
+    # statsmodels takes the first time below 1/2, ours the middle: they part where the curve stays at 1/2
     if not np.isclose(theirs.surv_prob, 0.5).any():
         assert found == (None if np.isnan(expected) else expected)
+    elif found is not None:
+        assert found < expected
+    else:
+        assert np.isnan(expected)
+
+
+@pytest.mark.parametrize("times", [[1.0, 4.0], [1.0, 2.0, 7.0, 9.0], [3.0, 1.0, 2.0]])
+def test_of_runs_that_all_reached_it_the_median_is_the_usual_one(times):
+    assert median_reach([Reach(t, t) for t in times]) == np.median(times)
+
+
+def test_where_half_reached_it_and_half_never_did_there_is_no_median():
+    assert median_reach([Reach(1.0, 1.0), Reach(2.0, 2.0), Reach(9.0, None), Reach(9.0, None)]) is None
 
 
 def test_bounds_are_greenwoods_on_the_log_log_scale():

@@ -14,6 +14,7 @@ from seatrial.analysis.statistics import (
     SMALL_N,
     Bound,
     Side,
+    are_equal,
     autocorrelation_time,
     autocorrelation_time_error,
     log_spread,
@@ -120,6 +121,6 @@ def _of_repeats(values: Sequence[float], side: Side, confidence: float) -> Bound
     Times to quality come in steps of one evaluation, and few of them are soon equal by chance: log-t would take
     that for certainty.
     """
-    if 2 <= len(values) < SMALL_N and min(values) == max(values):
+    if 2 <= len(values) < SMALL_N and are_equal(values):
         return Bound(None, f"none ({len(values)} equal values show no spread; order statistics need {SMALL_N})")
     return median_bound(values, side, confidence)

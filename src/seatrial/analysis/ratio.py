@@ -15,7 +15,7 @@ from statistics import median, stdev
 
 from scipy import stats
 
-from seatrial.analysis.statistics import SMALL_N
+from seatrial.analysis.statistics import SAME, SMALL_N
 
 LARGEST_LOG = 600.0
 """Keeps the bound of an absurd spread finite."""
@@ -70,7 +70,7 @@ def estimate(minutes: float, spread: float | None, n: int) -> Estimate:
     Its standard error is spread / sqrt(n) for n <= 2, where the median is the mean, and at most
     sqrt(pi / 2) times that for larger n. Fewer than SMALL_N equal values have no known error.
     """
-    if spread is None or n < 2 or (spread == 0 and n < SMALL_N):
+    if spread is None or n < 2 or (spread <= SAME and n < SMALL_N):
         return Estimate(minutes, None, 0.0)
     factor = 1.0 if n <= 2 else math.sqrt(math.pi / 2)
     return Estimate(minutes, factor * spread / math.sqrt(n), n - 1.0)
@@ -85,7 +85,7 @@ def reference_estimate(minutes: float, by_submitter: Sequence[Sequence[float]]) 
     the results, the median is that submitter's. Where all submitters' medians are equal the error is not known.
     """
     logs = [math.log(median(results)) for results in by_submitter]
-    if len(set(logs)) < 2:
+    if len(logs) < 2 or max(logs) - min(logs) <= SAME:
         return Estimate(minutes, None, 0.0)
     counts = [len(results) for results in by_submitter]
     effective = sum(counts) ** 2 / sum(count**2 for count in counts)

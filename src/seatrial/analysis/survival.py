@@ -88,12 +88,17 @@ def kaplan_meier(runs: Sequence[Reach]) -> Curve:
 
 
 def median_reach(runs: Sequence[Reach]) -> float | None:
-    """The first time by which half of the runs have reached it, by Kaplan-Meier; None where half never do."""
+    """The time by which half of the runs have reached it, by Kaplan-Meier; None where half never do.
+
+    Where the curve stays at 1/2 it is the middle of that stretch, as the median of an even number of times is the
+    mean of the two in the middle; None where the stretch does not end while anybody is watched.
+    """
     if not runs:
         return None
     curve = kaplan_meier(runs)
-    below = np.flatnonzero(curve.share <= 0.5 + 1e-12)
-    return float(curve.times[below[0]]) if len(below) else None
+    half = _first(curve.times, curve.share <= 0.5 + 1e-12)
+    below = _first(curve.times, curve.share < 0.5 - 1e-12)
+    return None if half is None or below is None else (half + below) / 2
 
 
 def reach_interval(runs: Sequence[Reach], confidence: float = 0.95) -> Interval:

@@ -2,10 +2,12 @@
 
 from seatrial.analysis.statistics.medians import (
     LARGEST_LOG,
+    SAME,
     SMALL_N,
     Bound,
     Interval,
     Side,
+    are_equal,
     expected_range,
     log_spread,
     median,
@@ -37,11 +39,13 @@ from seatrial.analysis.statistics.two_sets import (
 
 __all__ = [
     "LARGEST_LOG",
+    "SAME",
     "SMALL_N",
     "Bound",
     "Interval",
     "RatioTest",
     "Side",
+    "are_equal",
     "autocorrelation",
     "autocorrelation_time",
     "autocorrelation_time_error",

@@ -17,6 +17,9 @@ from scipy import stats
 
 SMALL_N = 5
 """From this many values on, order statistics are used."""
+SAME = 1e-6
+"""Values no further apart than this part of the greatest count as equal: no clock or counter here resolves more
+of a repeat (our choice; a microsecond in a second)."""
 LARGEST_LOG = 700.0
 """Keeps the upper end of an absurdly wide log-t interval finite."""
 Side = Literal["lower", "upper"]
@@ -35,6 +38,11 @@ class Bound(NamedTuple):
 
     value: float | None
     method: str
+
+
+def are_equal(values: Sequence[float]) -> bool:
+    """Whether values differ by no more than what they are measured to (`SAME`)."""
+    return not len(values) or max(values) - min(values) <= SAME * max(abs(min(values)), abs(max(values)))
 
 
 def median(values: Sequence[float]) -> float | None:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from seatrial.analysis.statistics.medians import SAME
+
 MOST_DIVISIONS = 13_000
 """Up to this many ways to divide the values into two sets all are tried, beyond it as many at random."""
 ROUNDING = 1e-12
@@ -90,13 +92,13 @@ def compare_paired(base: Sequence[float], other: Sequence[float], confidence: fl
 def compare_unpaired(base: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> RatioTest:
     """other / base of repeats that have nothing in common but what was measured.
 
-    Brunner and Munzel's statistic among all divisions of the values into two such sets (Neubert and Brunner 2007;
-    13,000 at random from a fixed seed where there are more), which holds where the spreads differ too, and the
-    interval that it inverts to: the ratios f for which other / f does not differ from base. Where a value is in both
-    sets, p is of the order next to the tie that speaks least for a difference, as the interval's ends are: where the
-    interval holds 1, p is over 1 - confidence. The smallest two-sided p is 2 / C(n + m, n): 95 % needs 4 and 4, or 3
-    and 5. With fewer the interval is Welch's of the logs (normal), or none where the values of one set are all equal:
-    so few do not tell that it has no spread.
+    Brunner and Munzel's statistic among all divisions of the values into two such sets (Neubert and Brunner
+    2007; 13,000 at random from a fixed seed where there are more), which holds where the spreads differ too,
+    and the interval that it inverts to: the ratios f for which other / f does not differ from base. Where a
+    value is in both sets, p is of the order next to the tie that speaks least for a difference, as the
+    interval's ends are: where the interval holds 1, p is over 1 - confidence. The smallest two-sided p is 2 /
+    C(n + m, n): 95 % needs 4 and 4, or 3 and 5. With fewer the interval is Welch's of the logs (normal), or
+    none where the values of one set are all equal: so few do not tell that it has no spread.
     Raises ValueError for values that are not finite and positive.
     """
     first, second = _logs(base), _logs(other)
@@ -138,8 +140,8 @@ def smallest_p_of_sets(n: int, m: int) -> float:
 
 
 def _spreads(logs: Floats) -> bool:
-    """Whether they differ by more than rounding."""
-    return float(np.ptp(logs)) > ROUNDING
+    """Whether they differ by more than what they are measured to."""
+    return float(np.ptp(logs)) > SAME
 
 
 def _result(middle: float, low: float, high: float, p: float | None, smallest: float, method: str) -> RatioTest:
