@@ -107,8 +107,8 @@ def test_the_page_of_a_study_without_experiments_shows_the_decision_and_no_plant
     page = paths.report.read_text(encoding="utf-8")
     assert SCRIPT not in page and "&lt;script&gt;alert(1)" in page
     for words in (
-        "Owning costs 3.53 USD",
-        "What moves it most: price of the cloud",
+        "owning costs 3.53 USD",
+        "What moves it most: price of the cloud: reserved for 12 months, residual value and support.",
         "figures/tornado_own_or_cloud",
     ):
         assert words in page

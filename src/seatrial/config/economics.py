@@ -15,7 +15,7 @@ from seatrial.config.target import Price
 from seatrial.config.time_to_revenue import TimeToRevenue
 from seatrial.errors import FieldMistake
 
-SHARES = ("residual", "support", "spares", "availability", "utilisation", "interest")
+SHARES = ("residual", "residual_at_cloud_end", "support", "spares", "availability", "utilisation", "interest")
 
 
 class RunCosts(Closed):
@@ -53,6 +53,8 @@ class Own(Closed):
     """Of one accelerator with its share of node, network and storage."""
     residual: Assumption
     """Share of the purchase that the machine is sold for at the end of the term."""
+    residual_at_cloud_end: Assumption | None = None
+    """The same where the need ends with the cloud's term (`cloud.months`), before the machine is paid off."""
     interest: Assumption
     """Interest of the capital per year, a share: 0.08 for 8 %."""
     power_kw: Assumption

@@ -50,8 +50,8 @@ def per_used_hour(per_year: Amount, availability: Amount, utilisation: Amount) -
 def break_even_utilisation(own_per_year: Amount, cloud_hour: Amount) -> Found:
     """u*: the share of all hours from which owning costs less than renting by the hour.
 
-    Own cost of one accelerator per year over the price of renting it for all of the year. Above 1: owning never
-    costs less.
+    Own cost of one accelerator per year over the price of renting it for all of the year. Above the
+    availability, which no use can exceed: owning never costs less.
     """
     return np.asarray(np.asarray(own_per_year) / (np.asarray(cloud_hour) * HOURS_PER_YEAR))
 

@@ -23,6 +23,7 @@ POWER, PUE, ELECTRICITY = "power", "PUE", "price of electricity"
 COLOCATION, STAFF, SUPPORT, SPARES = "colocation", "staff", "support", "spares"
 AVAILABILITY, UTILISATION = "availability", "utilisation"
 CAPITAL = "capital"
+RESIDUAL_EARLY = "residual value where the need ends with the term of renting"
 LEFT_OUT = {
     COLOCATION: "economics.own.colocation_kw_month: space, cooling and supply are not in the cost of owning",
     STAFF: "economics.own.staff_year: no staff is in the cost of owning",
@@ -40,6 +41,9 @@ class Owning:
         self.own, self.n = own, n
         self.inputs = tuple(_inputs(own, n))
         self._stated = {one.name for one in self.inputs}
+        early = own.residual_at_cloud_end
+        self.early = None if early is None else assumed(RESIDUAL_EARLY, early, "share of the purchase")
+        """What it is sold for where the need ends early; not an input of any other figure."""
 
     @property
     def missing(self) -> list[str]:
@@ -69,6 +73,15 @@ class Owning:
         """The cost of one accelerator over the whole term."""
         return np.asarray(x[TERM] * self.per_year(x))
 
+    def during(self, months: float, x: Values) -> Draws:
+        """The cost of one accelerator for `months`, at the cost per year of its whole term."""
+        return np.asarray(months / MONTHS_PER_YEAR * self.per_year(x))
+
+    def ended_after(self, months: float, x: Values) -> Draws:
+        """The cost of one accelerator that is sold after `months`, at RESIDUAL_EARLY: its whole loss is in them."""
+        years = np.full_like(x[TERM], months / MONTHS_PER_YEAR)
+        return self.during(months, {**x, RESIDUAL: x[RESIDUAL_EARLY], TERM: years})
+
     def per_hour(self, x: Values) -> Draws:
         """The cost of an hour in which an accelerator is used."""
         return per_used_hour(self.per_year(x), x[AVAILABILITY], x[UTILISATION])
@@ -78,11 +91,12 @@ class Owning:
         return np.asarray(x[AVAILABILITY] * x[UTILISATION])
 
     def figures(self, seed: int) -> tuple[Figure, ...]:
-        """Cost per used hour first, the planned use second, then per year, by part, over the term, at the start."""
+        """Per used hour, planned use, largest reachable use; per year, by part, over the term, at the start."""
         money = self.own.purchase.currency
         models: list[tuple[str, str, Model]] = [
             ("Owning, per used accelerator-hour", money, self.per_hour),
             ("Planned use, of all hours", SHARE, self.use),
+            ("Largest reachable use, of all hours", SHARE, lambda x: x[AVAILABILITY]),
             ("Owning, per year", money, lambda x: self.n * self.per_year(x)),
         ]
         at_values = {one.name: np.array([one.value]) for one in self.inputs}
