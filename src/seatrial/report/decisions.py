@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seatrial.analysis.decisions.cost import KIND as COST
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
@@ -57,11 +57,33 @@ def decisions_section(decisions: Sequence[Decision]) -> DecisionsSection | None:
 
 
 def headline_of_decisions(decisions: Sequence[Decision]) -> list[Headline]:
-    """The first screen of a study that decides and measures nothing: the first figures of its decisions."""
+    """The first screen of a study that decides and measures nothing: the first figures of its decisions.
+
+    Of several decisions each has one figure, named for it; one that only sets the others side by side has none.
+    """
     if len(decisions) == 1:
         return [_headline(decisions[0], figure, 1) for figure in decisions[0].figures[:MOST_HEADLINES]]
-    first = [(n, one) for n, one in enumerate(decisions[:MOST_SHOWN], start=1) if one.figures]
-    return [_headline(one, one.figures[0], n) for n, one in first[:MOST_HEADLINES]]
+    said = [(n, one) for n, one in enumerate(decisions, start=1) if one.figures and not _sums_up(one, decisions)]
+    cards = [
+        replace(card, name=f"{card.name}: {one.title}")
+        for n, one in said[:MOST_HEADLINES]
+        for card in [_headline(one, one.figures[0], n)]
+    ]
+    more = len(said) - len(cards)
+    if more > 0:
+        cards[-1] = replace(cards[-1], under=f"{cards[-1].under}. And {count(more, 'more decision')} below")
+    return cards
+
+
+def _sums_up(one: Decision, decisions: Sequence[Decision]) -> bool:
+    """Whether a decision has no input of its own and its first figure is another one's."""
+
+    def value(figure: Figure) -> tuple[object, ...]:
+        return figure.value, figure.low, figure.high, figure.unit, figure.method
+
+    first = value(one.figures[0])
+    others = [other for other in decisions if other is not one and other.figures and other.inputs]
+    return not one.inputs and any(value(other.figures[0]) == first for other in others)
 
 
 def headline_cost(decisions: Sequence[Decision]) -> Headline | None:

@@ -90,6 +90,12 @@ def main_sentence(study: StudyTables) -> MainFinding | None:
     return MainFinding(first.answer, "none", first.where, sources, first.title)
 
 
+def only_decides(study: StudyTables) -> bool:
+    """Whether a decision is all that the study has: nothing ran or is compared, no criterion is declared."""
+    judged = study.verdicts or study.unbelieved is not None
+    return bool(study.decisions) and not (study.cases or study.comparison or study.survey is not None or judged)
+
+
 def headline(study: StudyTables) -> list[Figure]:
     """The figures of the first screen, always the same ones; what is not known says so, and why."""
     if study.survey is not None and not study.cases:

@@ -53,6 +53,7 @@ def page(contents: Contents, figures: Iterable[Drawn]) -> str:
         runs_something=study.runs_something,
         has_work=bool(study.cases),
         dates=_dates(study),
+        only_decides=headline.only_decides(study),
         verdict_kind=kind,
         verdict=word,
         sentence=sentence,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from seatrial.analysis.tables import canonical_json
@@ -97,7 +98,7 @@ def criteria_table(study: StudyTables) -> Table:
                 Cell(format_figure(verdict["measured"]), span(verdict["low"], verdict["high"])),
                 Cell(
                     "-" if verdict["n"] is None else str(verdict["n"]),
-                    f"{verdict['n_needed']} needed" if verdict["n_needed"] else "",
+                    _needed(verdict),
                 ),
                 Cell(verdict["reason"]),
             ]
@@ -113,6 +114,12 @@ def criteria_table(study: StudyTables) -> Table:
     ]
     caption = "Under each median its two one-sided bounds: a criterion passes only where the bound does"
     return table("criteria", caption, columns, rows, "verdicts.json")
+
+
+def _needed(verdict: Mapping[str, Any]) -> str:
+    """'5 needed' repeats; '71 samples needed' of a single one."""
+    samples = "samples " if verdict["needed_of"] == "samples" else ""
+    return f"{verdict['n_needed']} {samples}needed" if verdict["n_needed"] else ""
 
 
 def comparison_table(study: StudyTables) -> Table:

@@ -38,7 +38,12 @@ def summary(study: StudyTables, decisions: Sequence[Decision]) -> str:
     plan = study.plan.study
     _, word, sentence = headline.verdict(study)
     lines = [f"# {escape(plan.title)}", ""]
-    lines += [f"**Verdict: {escape(word)}.** {escape(sentence)}", ""]
+    answered = headline.only_decides(study)
+    if answered:
+        first = study.decisions[0]
+        lines += [f"**{escape(first.title)}.** {escape(first.answer, MOST_ANSWER)}", "", escape(sentence), ""]
+    else:
+        lines += [f"**Verdict: {escape(word)}.** {escape(sentence)}", ""]
     lines += [_subject(study), ""]
     lines += _headline(study)
     lines += section("What holds it back", _finding(study))
@@ -47,7 +52,7 @@ def summary(study: StudyTables, decisions: Sequence[Decision]) -> str:
     # of one row the headline has said it
     lines += _rows("Time to quality", times, times.rows[:MOST_ROWS]) if times.total > 1 else []
     lines += _worst("Against the published median", compared, "standing", MOST_ROWS) if compared.total > 1 else []
-    lines += _decisions(decisions)
+    lines += _decisions(decisions[1:] if answered else decisions)
     lines += _missing(study, decisions)
     # what MLCommons asks of whoever shows published results
     lines += ["", " ".join(notice(study.has_own_results))] if study.comparison or study.survey else []
