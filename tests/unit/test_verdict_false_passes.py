@@ -6,6 +6,7 @@ import pytest
 from study_on_disk import COLLECTIVE, FINETUNE, GEMM, LAPTOP, crossing, training_measurements
 
 from seatrial.analysis.verdict_file import read_verdicts
+from seatrial.errors import UnreadableFile
 from seatrial.record import measurement
 
 TWO_NODES = {**LAPTOP, "nodes": 2}
@@ -158,3 +159,17 @@ def test_a_training_whose_quality_is_not_the_planned_one_passes_nothing(make_stu
     verdict, _ = only(study)
     assert verdict == ("incomplete" if words else "pass")
     assert (words or "") in study.paths.repeats.read_text()
+
+
+def test_fewer_repeats_or_cases_than_were_planned_are_refused(make_study):
+    study = make_study()
+    first, second = study.experiment("gemm", GEMM, 6, {"workload.m": [64, 256]})
+    file, text = study.paths.case(first.case_id), study.paths.case(first.case_id).read_text()
+    file.write_text(text.replace('"repeats": 6', '"repeats": 5'))
+    with pytest.raises(UnreadableFile, match="repeats is 5, study"):
+        study.analyse()
+    file.write_text(text)
+    planned = study.paths.study.read_text()
+    study.paths.study.write_text(planned.replace(f', "{second.case_id}"', ""))
+    with pytest.raises(UnreadableFile, match="its 1 cases have 6 repeats, its plan asks for 12"):
+        study.analyse()

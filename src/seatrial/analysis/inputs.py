@@ -59,10 +59,25 @@ def _read_plan(path: Path) -> PlannedStudy:
 def read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
     """All cases in plan order.
 
-    Raises UnreadableFile where a case file is absent, foreign or edited: without it nothing says what was planned.
+    Raises UnreadableFile where a case file is absent, foreign or edited, and where cases and study.json do not ask
+    for the same repeats: without them nothing says what was planned.
     """
     key = "cases", paths.cases, tuple(plan.cases)
-    return list(once(key, lambda: [Case.read(paths.case(case_id)) for case_id in plan.cases]))
+    return list(once(key, lambda: _read_cases(paths, plan)))
+
+
+def _read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
+    cases = [Case.read(paths.case(case_id)) for case_id in plan.cases]
+    for case in cases:
+        experiment = plan.study.experiments.get(case.experiment)
+        if experiment is not None and experiment.repeats != case.repeats:
+            words = f"repeats is {case.repeats}, study.json plans {experiment.repeats} of {case.experiment}"
+            raise UnreadableFile(paths.case(case.case_id), f"{words}; was it edited?")
+    repeats = sum(case.repeats for case in cases)
+    if repeats != plan.plan.repeats:
+        words = f"its {len(cases)} cases have {repeats} repeats, its plan asks for {plan.plan.repeats}"
+        raise UnreadableFile(paths.study, f"{words}; was it edited?")
+    return cases
 
 
 def is_training(case: Case) -> bool:
