@@ -39,6 +39,7 @@ def print_plan(plan: Plan, today: dt.date | None = None) -> None:
     if plan.study.criteria:
         for line in power_lines(plan):
             console.print(Text(line), soft_wrap=True)
+        console.print(Text(f"agreed: {plan.agreed_digest} (for `seatrial bundle verify --study`)"), soft_wrap=True)
 
 
 def totals(plan: Plan, today: dt.date) -> list[str]:
@@ -84,14 +85,15 @@ def power_lines(plan: Plan) -> list[str]:
     Raises UnreadableFile where the study names an earlier one that is not there.
     """
     # pandas comes with it: a plan without criteria shall not pay for that
+    from seatrial.analysis.planned_advice import advice
     from seatrial.analysis.planned_power import planned_power
 
     wanted = plan.study.noise
     share = f"{100 * wanted.power:.4g} % of studies"
     lines = [f"what the repeats can settle, as a distance of the true median from the bound, in {share}:"]
-    for found in planned_power(plan.study, plan.cases):
-        lines.append(f"  {found.criterion.name}: {_power(found, wanted.difference.value)}")
-    return lines
+    known = planned_power(plan.study, plan.cases)
+    lines += [f"  {found.criterion.name}: {_power(found, wanted.difference.value)}" for found in known]
+    return lines + advice(plan.study, known)
 
 
 def _power(found: Power, difference: float) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from seatrial.paths import StudyPaths, write_text
 from seatrial.units import age_in_words
 
 MINUTES_PER_HOUR = 60.0
+AGREED = ("target", "experiments", "criteria", "references", "fleet", "differences")
+"""What of a study two parties agree on before it runs: all that a verdict depends on."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,17 @@ class Cost:
     def age(self, today: dt.date) -> str | None:
         """How old the price is, in words, where that is more than a year."""
         return age_in_words(self.as_of, today)
+
+
+def agreed_parts(study_json: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the content of a study.json: AGREED and the ids of the cases, which hash workload, target and seed."""
+    return {**{key: study_json["study"].get(key) for key in AGREED}, "cases": study_json["cases"]}
+
+
+def agreed_digest(study_json: Mapping[str, Any]) -> str:
+    """The SHA-256, in hexadecimal, of the canonical JSON of `agreed_parts`."""
+    text = json.dumps(agreed_parts(study_json), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -140,6 +155,11 @@ class Plan:
             "command": list(self.words),
         }
         return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+    @property
+    def agreed_digest(self) -> str:
+        """What names the study that was agreed on; `seatrial bundle verify --study` takes it."""
+        return agreed_digest(json.loads(self.to_json()))
 
     @property
     def digest(self) -> str:

@@ -19,6 +19,7 @@ from seatrial.bundle.archive import LEVEL, pack, unlike_packed, unpack
 from seatrial.bundle.manifest import CRATE, ENVIRONMENT, MANIFEST, SIGNATURE, digest, manifest_text, read_manifest
 from seatrial.cli import main
 from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.planned import agreed_digest
 from seatrial.record import measurement
 from seatrial.report.page import report
 
@@ -379,6 +380,27 @@ def test_the_command_says_so_by_its_exit_code(
     assert main(["bundle", "verify"]) == 2
     assert main(["bundle", str(study), str(archive)]) == 2
     assert main(["bundle", "verify", str(tmp_path / "none.tar.zst")]) == 2
+
+
+def test_a_criterion_that_was_softened_before_the_study_ran_is_named(
+    study: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agreed = tmp_path / "agreed.json"
+    content = json.loads((study / "study.json").read_text())
+    agreed.write_text(json.dumps(content))
+    assert main(["bundle", "verify", str(bundle), "--study", str(agreed)]) == 0
+    assert "criterion faster: collective.bus_bandwidth at least 9 GB/s" in capsys.readouterr().out
+    digest_of_it = agreed_digest(content)
+    assert main(["bundle", "verify", str(bundle), "--study", digest_of_it]) == 0
+    content["study"]["criteria"][1]["at_least"] = 90.0
+    agreed.write_text(json.dumps(content))
+    capsys.readouterr()
+    assert main(["bundle", "verify", str(bundle), "--study", str(agreed)]) == 1
+    assert "not as agreed: criteria.1.at_least is 9.0, agreed was 90.0" in capsys.readouterr().out
+    assert agreed_digest(content) != digest_of_it
+    assert main(["bundle", "verify", str(bundle), "--study", agreed_digest(content)]) == 1
+    assert main(["bundle", "verify", str(bundle), "--study", "none.json"]) == 2
+    assert main(["bundle", str(study), "--study", str(agreed)]) == 2
 
 
 def test_a_manifest_that_names_a_file_twice_is_none(tmp_path: Path) -> None:

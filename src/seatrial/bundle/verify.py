@@ -6,6 +6,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seatrial.analysis.inputs import PlannedStudy
+from seatrial.bundle.agreed import Agreed, criterion_words, read_content, unlike_agreed
 from seatrial.bundle.archive import unlike_packed, unpack
 from seatrial.bundle.manifest import (
     CRATE,
@@ -39,15 +41,23 @@ class Verification:
     recomputed: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
     unknown: tuple[str, ...] = field(default=())
+    criteria: tuple[str, ...] = ()
+    """The criteria that the bundle holds, in words."""
+    not_agreed: tuple[str, ...] = ()
+    """What of the study is not as it was agreed on, in words."""
 
     @property
     def sound(self) -> bool:
         """Nothing was changed, nothing is unlike."""
-        return not (self.differences or self.unlike or self.forged or self.damage)
+        return not (self.differences or self.unlike or self.forged or self.damage or self.not_agreed)
 
 
-def verify_bundle(archive: Path, allowed_signers: Path | None = None, signer: str | None = None) -> Verification:
+def verify_bundle(
+    archive: Path, allowed_signers: Path | None = None, signer: str | None = None, agreed: Agreed | None = None
+) -> Verification:
     """Unpack `archive` aside, compare every file with the manifest, and make tables, verdicts and page again.
+
+    With `agreed` its study is compared with the one that was agreed on before it ran.
 
     Raises UnreadableFile for what is no bundle, ConfigError where only one of `allowed_signers` and `signer` is
     given, or a signature is asked for that is not there.
@@ -67,8 +77,21 @@ def verify_bundle(archive: Path, allowed_signers: Path | None = None, signer: st
         if found or forged or damage:
             return Verification(name, len(manifest), found, words, forged, damage)
         made_again = recompute(root / name, Path(made) / "again" / name, root / ENVIRONMENT)
-        lists = (tuple(of) for of in (made_again.compared, made_again.unlike, made_again.unknown))
-        return Verification(name, len(manifest), found, words, forged, None, *lists)
+        study = read_content(root / name / "study.json")
+        criteria = tuple(map(criterion_words, PlannedStudy.model_validate(study).study.criteria))
+        not_agreed = () if agreed is None else tuple(unlike_agreed(study, agreed))
+        return Verification(
+            name,
+            len(manifest),
+            found,
+            words,
+            forged,
+            recomputed=tuple(made_again.compared),
+            unlike=tuple(made_again.unlike),
+            unknown=tuple(made_again.unknown),
+            criteria=criteria,
+            not_agreed=not_agreed,
+        )
 
 
 def _study(archive: Path, manifest: dict[str, str]) -> str:

@@ -29,6 +29,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the manifest with this key (ssh-keygen -Y)")
     parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="public keys, as in ssh-keygen(1)")
     parser.add_argument("--signer", metavar="NAME", help="who must have signed: a name in that file")
+    parser.add_argument(
+        "--study",
+        metavar="AGREED",
+        help="verify: the agreed study.json, or the digest that `seatrial plan` printed",
+    )
     parser.set_defaults(run=_bundle)
 
 
@@ -37,10 +42,11 @@ def _bundle(arguments: argparse.Namespace) -> int:
         return _verify(arguments)
     from seatrial.bundle import write_bundle
 
-    if arguments.archive is not None or arguments.allowed_signers is not None or arguments.signer is not None:
+    of_verify = (arguments.archive, arguments.allowed_signers, arguments.signer, arguments.study)
+    if any(word is not None for word in of_verify):
         raise ConfigError(
             "these belong to `seatrial bundle verify BUNDLE.tar.zst`",
-            key="BUNDLE.tar.zst, --allowed-signers, --signer",
+            key="BUNDLE.tar.zst, --allowed-signers, --signer, --study",
             allowed="seatrial bundle results/STUDY [--output BUNDLE.tar.zst] [--sign KEY]",
         )
     folder = Path(arguments.what)
@@ -53,14 +59,16 @@ def _bundle(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from seatrial.bundle import verify_bundle
+    from seatrial.bundle.agreed import read_agreed
 
     if arguments.archive is None or arguments.output is not None or arguments.sign is not None:
         raise ConfigError(
             "name the bundle to verify",
             key="verify",
-            allowed="seatrial bundle verify BUNDLE.tar.zst [--allowed-signers FILE --signer NAME]",
+            allowed="seatrial bundle verify BUNDLE.tar.zst [--allowed-signers FILE --signer NAME] [--study AGREED]",
         )
-    found = verify_bundle(arguments.archive, arguments.allowed_signers, arguments.signer)
+    agreed = None if arguments.study is None else read_agreed(arguments.study)
+    found = verify_bundle(arguments.archive, arguments.allowed_signers, arguments.signer, agreed)
     for line in _lines(found):
         print(line)
     if not found.sound:
@@ -82,6 +90,8 @@ def _lines(found: Verification) -> list[str]:
     if unlike or found.forged or found.damage:
         return [*lines, "not as it was bundled: nothing was made again"]
     lines.append("every file is as the manifest says")
+    lines += [f"criterion {words}" for words in found.criteria]
+    lines += [f"not as agreed: {words}" for words in found.not_agreed]
     lines += [f"does not follow from the records: {words}" for words in found.unlike]
     lines += [f"not checked: {words}" for words in found.unknown]
     if found.recomputed and not found.unlike:
