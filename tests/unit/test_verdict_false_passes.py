@@ -173,3 +173,12 @@ def test_fewer_repeats_or_cases_than_were_planned_are_refused(make_study):
     study.paths.study.write_text(planned.replace(f', "{second.case_id}"', ""))
     with pytest.raises(UnreadableFile, match="its 1 cases have 6 repeats, its plan asks for 12"):
         study.analyse()
+
+
+def test_records_that_the_plan_does_not_list_are_named(make_study):
+    study = make_study()
+    (case,) = study.experiment("gemm", GEMM, 3)
+    study.gemm(case, [12.0, 12.1, 12.2])
+    (study.paths.records / "struck").mkdir()
+    study.criterion("fast", "gemm.throughput", at_least=1.0)
+    assert "records/ has 1 cases that the plan does not list, and that do not count (struck)" in only(study)[1]

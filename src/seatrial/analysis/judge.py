@@ -38,7 +38,7 @@ from seatrial.analysis.measurements import read_measurements, read_repeats
 from seatrial.analysis.nodes import fleet_hosts
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.selection import Group, case_facts, matches, select_groups
-from seatrial.analysis.suspect import run_again, suspect, suspect_records
+from seatrial.analysis.suspect import run_again, suspect, suspect_records, unplanned
 from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
 from seatrial.analysis.time_to_quality import TO_QUALITY, not_converged
 from seatrial.analysis.verdict_file import unit_of
@@ -74,6 +74,7 @@ class Judge:
         self.above_ceiling = plan.study.differences.above_ceiling.value
         self._repeats = {str(name): rows for name, rows in repeats.groupby("case_id", sort=False)}
         self._none = repeats.iloc[:0]
+        self.unplanned = unplanned(paths, plan.cases)
         self._hosts: dict[str, dict[int, list[str]]] = {}
         self._not_run: dict[tuple[str, str], str | None] = {}
 
@@ -93,7 +94,7 @@ class Judge:
     def _with_notes(self, judged: Judgement, cases: list[Case]) -> Judgement:
         """The judgement with what else must be known of the cases that it rests on."""
         chosen = list({case.case_id: case for case in cases}.values())
-        notes = [run_again(self.paths, chosen, self._repeats_of)]
+        notes = [run_again(self.paths, chosen, self._repeats_of), self.unplanned]
         if self.fleet and judged.verdict != "incomplete":
             notes.append(no_claim(self.fleet, chosen, self._repeats_of))
         words = "; ".join(note for note in notes if note is not None)

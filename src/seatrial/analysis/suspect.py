@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from seatrial.analysis.collect import read_record
+from seatrial.analysis.fleet import named
 from seatrial.analysis.inputs import is_ingested
 from seatrial.analysis.selection import OPEN, Group
 from seatrial.analysis.tables import rows_of
@@ -118,3 +119,15 @@ def run_again(paths: StudyPaths, cases: Sequence[Case], repeats_of: Callable[[Ca
         for row in rows_of(repeats_of(case))
     )
     return f"{again} repeat{' was' if again == 1 else 's were'} run again" if again else None
+
+
+def unplanned(paths: StudyPaths, planned: Sequence[str]) -> str | None:
+    """Which cases have records in the study's folder that its plan does not list, in words, or None.
+
+    A plan that was changed leaves them behind; one from which a case was struck out looks the same, so it is said.
+    """
+    known = set(planned)
+    there = sorted(path.name for path in paths.records.glob("*") if path.is_dir() and path.name not in known)
+    if not there:
+        return None
+    return f"records/ has {len(there)} cases that the plan does not list, and that do not count ({named(there)})"
