@@ -39,7 +39,6 @@ def print_plan(plan: Plan, today: dt.date | None = None) -> None:
     if plan.study.criteria:
         for line in power_lines(plan):
             console.print(Text(line), soft_wrap=True)
-        console.print(Text(f"agreed: {plan.agreed_digest} (for `seatrial bundle verify --study`)"), soft_wrap=True)
 
 
 def totals(plan: Plan, today: dt.date) -> list[str]:

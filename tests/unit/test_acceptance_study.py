@@ -50,7 +50,11 @@ def test_it_plans_on_a_cluster_and_says_what_its_repeats_settle(target, tmp_path
     assert kinds["llama2"] == (1, 10) and kinds["products"] == (4, 5)
     assert all(criterion.source for criterion in plan.study.criteria)
     lines = power_lines(plan)
-    assert len(lines) == 1 + len(plan.study.criteria)
+    advice = lines[1 + len(plan.study.criteria) :]
+    assert [line.split()[0] for line in advice] == ["noise", "fleet"]
+    assert "noise.earlier" in advice[0] and sum("noise.earlier" in line for line in lines) == 1
+    named = power_lines(planned(tmp_path, f"target={target}", "target.nodes=4", "fleet=[gpu01]"))
+    assert not any(line.startswith("fleet") for line in named)
     assert any("llama2-in-time: 10 repeats, noise 6.29 %" in line and "settles" in line for line in lines)
 
 

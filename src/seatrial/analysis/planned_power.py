@@ -105,7 +105,7 @@ def _of_case(study: Study, criterion: Criterion, case: Case, power: float) -> Po
     n, confidence = case.repeats, criterion.confidence
     note = None
     if noise is None:
-        note = f'not known: give noise.metrics."{criterion.metric}" {{value, source}}, or noise.earlier'
+        note = "noise not known"
     elif n < 2:
         note = "one repeat says nothing about the next run"
     difference = math.log1p(study.noise.difference.value)
