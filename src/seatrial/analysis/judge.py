@@ -248,6 +248,7 @@ class Judge:
         if case is not None:
             repeats = self._repeats_of(case)
             problem = not_completed(case, repeats) or nodes_not_tested(case, repeats)
+            problem = problem or suspect_records(self.paths, case, criterion.metric, repeats, self.measurements)
             runs = runs_of_logs(case, repeats)
         if problem is None and runs is not None:
             problem = runs.gap
