@@ -73,7 +73,9 @@ class Case(Closed):
         expected = case_id(case.experiment, case.workload, case.target, case.base_seed)
         if case.case_id != expected:
             raise UnreadableFile(
-                path, f"case_id {case.case_id} is not the hash of its content ({expected}); was it edited?"
+                path,
+                f"case_id {case.case_id} is not the hash of its content ({expected}); was it edited, or written by "
+                "an earlier version of Seatrial? Then plan and run it again",
             )
         return case
 

@@ -40,9 +40,20 @@ class Assumption(Closed):
     @model_validator(mode="after")
     def _ordered(self) -> Assumption:
         if (self.low is None) != (self.high is None):
-            raise ValueError("a range needs both low and high; leave both out for a figure without a range")
+            field, end = ("low", self.low) if self.high is None else ("high", self.high)
+            raise FieldMistake(
+                "a range needs both low and high",
+                field=field,
+                value=end,
+                allowed="both low and high, or neither for a figure without a range",
+            )
         if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
-            raise ValueError(f"value ({self.value:g}) is not between low ({self.low:g}) and high ({self.high:g})")
+            raise FieldMistake(
+                "value is not between low and high",
+                field="value",
+                value=self.value,
+                allowed=f"{self.low:g} to {self.high:g} (low to high), or another low and high beside it",
+            )
         return self
 
     def within(self, least: float, most: float | None, field: str) -> None:

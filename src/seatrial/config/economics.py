@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -137,11 +138,16 @@ class Economics(Closed):
 
     @model_validator(mode="after")
     def _one_currency(self) -> Economics:
-        currencies = sorted(set(_currencies(self)))
-        if len(currencies) > 1:
-            raise ValueError(
-                f"all prices of a study must be in one currency (no rate of exchange is known); found: "
-                f"{', '.join(currencies)}"
+        found = list(_currency_keys(self))
+        times = Counter(currency for _, currency in found)
+        if len(times) > 1:
+            rest = times.most_common(1)[0][0]
+            key, other = next((key, currency) for key, currency in found if currency != rest)
+            raise FieldMistake(
+                "all prices of a study must be in one currency (no rate of exchange is known)",
+                field=key,
+                value=other,
+                allowed=f"{rest}, as {times[rest]} of {len(found)} prices of the study",
             )
         return self
 
@@ -171,11 +177,17 @@ class Economics(Closed):
 
 def _currencies(part: BaseModel) -> Iterator[str]:
     """The currency of every price below `part`."""
+    return (currency for _, currency in _currency_keys(part))
+
+
+def _currency_keys(part: BaseModel, place: str = "") -> Iterator[tuple[str, str]]:
+    """The key below `part` and the currency of every price ('own.purchase.currency', 'USD')."""
     if isinstance(part, Price | Budget):
-        yield part.currency
+        yield f"{place}currency", part.currency
         return
     for name in type(part).model_fields:
         value = getattr(part, name)
-        for one in value.values() if isinstance(value, dict) else [value]:
+        below = value if isinstance(value, dict) else {"": value}
+        for key, one in below.items():
             if isinstance(one, BaseModel):
-                yield from _currencies(one)
+                yield from _currency_keys(one, f"{place}{name}.{key}." if key else f"{place}{name}.")

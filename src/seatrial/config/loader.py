@@ -18,6 +18,16 @@ from seatrial.errors import ConfigError, FieldMistake, UnreadableFile, nearest_n
 COMMAND_LINE = "command line"
 
 
+class Null:
+    """A value that was given and is null: to be shown, where no value at all is not."""
+
+    def __repr__(self) -> str:
+        return "null"
+
+
+NULL = Null()
+
+
 class Origins:
     """Which file (or the command line) set a key of the composed configuration.
 
@@ -108,6 +118,8 @@ def _in_words(error: ErrorDetails, further: int, schema: Any, origins: Origins, 
     if kind in ("literal_error", "enum"):
         names = [n.strip().strip("'") for n in str(context.get("expected", "")).replace(" or ", ", ").split(",")]
         nearest, message = nearest_name(str(value), names), "not an allowed value"
+    if value is None and path:
+        value, message = NULL, f"{path[-1]} is required"
     return ConfigError(
         f"{message}{more}",
         file=origins.of(key),
@@ -190,7 +202,7 @@ def _items(annotation: Any) -> list[Any]:
 
 
 def _short(value: object) -> object:
-    if isinstance(value, str | int | float | bool) or value is None:
+    if isinstance(value, str | int | float | bool | Null) or value is None:
         return value
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
