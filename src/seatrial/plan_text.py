@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.case import Case
+from seatrial.config.economics import Economics
 from seatrial.folder_checks import folders_to_look_for
 from seatrial.planned import Plan
 from seatrial.units import format_figure, format_minutes
@@ -28,7 +29,7 @@ def print_plan(plan: Plan, today: dt.date | None = None) -> None:
     # rich folds to 80 columns where there is no terminal, and would cut the case ids in a log
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     study = plan.study
-    target = f", target {study.target.name}" if plan.cases or study.references.survey is None else ""
+    target = f", target {study.target.name}" if _needs_a_target(plan) else ""
     console.print(Text(f"{study.title}  (study {study.name}{target})", style="bold"))
     if plan.cases:
         console.print(_table(plan.cases[:ROWS]))
@@ -39,6 +40,7 @@ def print_plan(plan: Plan, today: dt.date | None = None) -> None:
     if plan.study.criteria:
         for line in power_lines(plan):
             console.print(Text(line), soft_wrap=True)
+        console.print(Text(f"agreed: {plan.agreed_digest} (for `seatrial bundle verify --study`)"), soft_wrap=True)
 
 
 def totals(plan: Plan, today: dt.date) -> list[str]:
@@ -57,6 +59,8 @@ def totals(plan: Plan, today: dt.date) -> list[str]:
         lines.append(f"survey of the published results of {', '.join(survey.rounds)}, {len(survey.claims)} claims")
         if not plan.cases:
             return [*lines, "nothing runs: no hardware is used"]
+    if not plan.cases and not subjects:
+        return [f"nothing runs: decides on {', '.join(decided(plan.study.economics))}"]
     lines.append(
         f"at most {format_figure(plan.node_hours)} node-hours and "
         f"{format_figure(plan.accelerator_hours)} accelerator-hours"
@@ -76,6 +80,25 @@ def totals(plan: Plan, today: dt.date) -> list[str]:
             f"(price of {cost.as_of}{f', {age}' if age else ''}; {cost.source})"
         )
     return lines
+
+
+DECISIONS = {
+    "own": "owning accelerators",
+    "procurement": "procurement",
+    "time_to_revenue": "time to revenue",
+    "finish_date": "the finish date of a run",
+}
+
+
+def decided(economics: Economics) -> list[str]:
+    """What a study decides from figures that it states, in words."""
+    found = [words for field, words in DECISIONS.items() if getattr(economics, field) is not None]
+    return ["owning or renting accelerators", *found[1:]] if economics.own and economics.cloud else found
+
+
+def _needs_a_target(plan: Plan) -> bool:
+    """Whether what is planned has to do with the target: cases, or published subjects beside it."""
+    return bool(plan.cases or (plan.study.references.survey is None and plan.study.references.subjects))
 
 
 def power_lines(plan: Plan) -> list[str]:
