@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.errors import ConfigError
 from seatrial.plan import make_plan
 from seatrial.plan_text import print_plan, totals
 
@@ -24,3 +25,18 @@ def test_a_plan_without_work_says_what_it_decides_and_names_no_target(study, dec
     print_plan(plan, TODAY)
     said = capsys.readouterr().out
     assert "target" not in said and "cost" not in said and "0 cases" not in said
+
+
+@pytest.mark.parametrize("as_of", ["2026-12", "2027"])
+def test_a_figure_dated_after_this_month_is_refused_when_a_study_is_planned(as_of):
+    word = f"economics.own.residual.as_of='{as_of}'"
+    with pytest.raises(ConfigError, match="in the future") as caught:
+        make_plan(["study=own_or_cloud", word], CONF, TODAY)
+    mistake = caught.value
+    assert (mistake.file, mistake.key) == ("command line", "economics.own.residual.as_of")
+    assert (mistake.value, mistake.allowed) == (as_of, "2026-11 or earlier")
+
+
+@pytest.mark.parametrize("as_of", ["2026-11", "2026", "2025-12-31"])
+def test_a_figure_of_this_month_or_before_is_planned(as_of):
+    make_plan(["study=own_or_cloud", f"economics.own.residual.as_of='{as_of}'"], CONF, TODAY)

@@ -6,12 +6,14 @@ because a composition costs tens of milliseconds and a study may have thousands 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case
 from seatrial.config import local, price_list, proposals
+from seatrial.config.dates import refuse_future
 from seatrial.config.loader import Origins, validate
 from seatrial.config.study import Experiment, Study
 from seatrial.errors import ConfigError
@@ -24,9 +26,10 @@ from seatrial.sweep import flatten
 __all__ = ["WORD_FORM", "make_plan"]
 
 
-def make_plan(words: Sequence[str], conf: Path) -> Plan:
+def make_plan(words: Sequence[str], conf: Path, today: dt.date | None = None) -> Plan:
     """Compose, validate and expand a study from `conf` and the user's words (`study=demo`, `target.nodes=4`).
 
+    `today` only bounds the dates that figures may have; None takes the clock's.
     Raises ConfigError for every mistake in files or words. Writes nothing.
     """
     if not (conf / "config.yaml").is_file():
@@ -40,6 +43,7 @@ def make_plan(words: Sequence[str], conf: Path) -> Plan:
     proposals.fill(raw, conf, lambda: targets_of(conf))
     extra_axes = command_line_axes(sorted_words.axes, raw)
     study: Study = validate(Study, resolved(raw, origins), origins)
+    refuse_future(study, origins, today or dt.date.today())
     cases = []
     for name, experiment in study.experiments.items():
         cases += _expand(name, experiment, study, raw, extra_axes.get(name, {}), origins)
