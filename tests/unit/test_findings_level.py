@@ -48,3 +48,17 @@ def test_a_slight_drift_and_slow_waves_are_no_finding(seed):
     draw, steps = np.random.default_rng(seed), np.arange(200)
     drift = (1 + 0.0003 * steps) * (1 + 0.02 * np.sin(steps / 30)) * draw.lognormal(0, 0.02, 200)
     assert first(drift).cause == "none"
+
+
+def test_a_95th_percentile_has_an_interval_only_where_order_statistics_can_hold():
+    draw = np.random.default_rng(2)
+    few, many = (observed(draw.lognormal(0, 0.2, n)).noise for n in (61, 201))
+    assert few is not None and few.p95_over_p50 is not None and few.p95_over_p50.low is None
+    assert "72 needed" in few.p95_over_p50.method
+    assert many is not None and many.p95_over_p50 is not None and many.p95_over_p50.low is not None
+
+
+def test_no_hiccup_seen_does_not_mean_none_can_be():
+    noise = observed(np.random.default_rng(2).lognormal(0, 0.01, 101)).noise
+    assert noise is not None and noise.hiccups is not None
+    assert noise.hiccups.low == 0 and noise.hiccups.high == pytest.approx(3.7 / 100, rel=0.35)
