@@ -203,6 +203,7 @@ def test_gloo_obeys_what_a_case_switches_off_and_its_failure_is_no_figure(tmp_pa
     assert "none0" in json.loads(study.paths.record(off.case_id, 0).read_text())["error"]["message"]
 
 
+@pytest.mark.alone
 def test_two_ranks_multiply_slower_without_the_vector_units_that_a_case_switches_off(tmp_path: Path) -> None:
     """MKL reads its variable when torch loads it: the session sets it before."""
     torch = pytest.importorskip("torch")
