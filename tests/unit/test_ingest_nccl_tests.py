@@ -147,7 +147,7 @@ def test_a_mean_over_ranks_passes_no_criterion_on_the_maximum(tmp_path):
     for words in ("-a 3", "-a 1"):
         runs = {}
         for operation in ("all_reduce", "all_to_all"):
-            large = ((2**30, 3000.0, 3000.0), (2**33, 30000.0, 30000.0))
+            large = ((2**30, 20000.0, 20000.0), (2**33, 36000.0, 36000.0))
             three = [Written(operation=operation, hosts=4, rows=slower_by(n, large)) for n in range(3)]
             program = "all_reduce_perf" if operation == "all_reduce" else "alltoall_perf"
             command = f"+ mpirun -np 32 {program} -b 1G -e 8G {words}\n"

@@ -226,7 +226,9 @@ def test_a_size_that_is_missing_in_every_repeat_passes_nothing(make_study, sizes
 )
 def test_a_cut_that_is_missing_in_every_repeat_passes_nothing(make_study, labels, verdict):
     study = make_study(target=TWO_NODES)
-    (case,) = study.experiment("halves", {"kind": "bisection", "cuts": ["host_order", "shift", "rail"]}, 3)
+    (case,) = study.experiment(
+        "halves", {"kind": "bisection", "size_bytes": 1024, "cuts": ["host_order", "shift", "rail"]}, 3
+    )
     for n in range(3):
         shared = {"scale": 2, "hosts": 2, "ranks": 2, "size_bytes": 1024}
         found = [measurement("bisection.bandwidth", [12.0 + n / 10] * 5, shared | one) for one in labels]
