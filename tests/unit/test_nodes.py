@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from study_on_disk import GEMM
 
 from seatrial.analysis.node_metrics import chance_of
-from seatrial.analysis.nodes import node_uses, untested
+from seatrial.analysis.nodes import node_uses
 from seatrial.analysis.statistics import benjamini_hochberg, robust_z
 from seatrial.config.differences import HostList
 from seatrial.errors import ConfigError
@@ -80,8 +80,16 @@ def test_nodes_that_ran_nothing_or_completed_nothing_are_never_fine(make_study):
     assert nodes.loc["n8", ["allocated", "standing", "note"]].tolist() == [0, "not_tested", "no repeat ran on it"]
     assert nodes.loc["n7", ["allocated", "completed", "standing"]].tolist() == [1, 0, "not_measured"]
     assert nodes.loc["n7", "note"] == "none of its 1 repeats completed"
-    assert untested(paths, ["n[6-8]", "n99"]) == ["n7", "n8", "n99"]
+    assert [host for host, use in node_uses(paths).items() if not use.tested] == ["n7", "n8"]
     assert node_uses(paths)["n1"].completed == 3
+
+
+def test_a_host_with_its_domain_is_the_one_of_the_fleet_without(make_study):
+    full = [f"{host}.cluster" for host in HOSTS]
+    nodes, _ = tables(measured(make_study, slow=["n3.cluster"], hosts=full, fleet=["n[1-7]"]).analyse())
+    assert list(nodes.index) == [*HOSTS, "n7"]
+    assert nodes.loc["n3", "standing"] == "slow" and nodes.loc["n1", "completed"] == 3
+    assert nodes.loc["n7", "standing"] == "not_tested"
 
 
 def test_what_is_measured_only_together_is_not_measured_of_a_node(make_study):

@@ -25,6 +25,14 @@ Place = tuple[str, int]
 """A host, and which of its ranks, counted from 0."""
 
 
+def fleet_hosts(lists: Iterable[str]) -> list[str]:
+    """The hosts of lists in Slurm's form, once each. Raises ConfigError for what is none."""
+    try:
+        return list(dict.fromkeys(host for text in lists for host in expand_hosts(text)))
+    except ConfigError as wrong:
+        raise ConfigError(wrong.problem, key="fleet", value=wrong.value, allowed=wrong.allowed) from None
+
+
 def hosts_of(text: object) -> list[str]:
     """The hosts in a cell of repeats.csv: names, or what an attempt noted in Slurm's form."""
     if not isinstance(text, str) or not text:

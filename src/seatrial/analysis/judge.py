@@ -14,7 +14,7 @@ import pandas as pd
 from seatrial.analysis.bounds import Failed
 from seatrial.analysis.collect import read_record
 from seatrial.analysis.comparison import COLUMNS
-from seatrial.analysis.fleet import RANK, by_host, fleet_not_tested, hosts_of_ranks, no_claim
+from seatrial.analysis.fleet import RANK, by_host, fleet_hosts, fleet_not_tested, hosts_of_ranks, no_claim
 from seatrial.analysis.gaps import (
     OF_A_MACHINE,
     asks_for_some_ranks,
@@ -35,7 +35,6 @@ from seatrial.analysis.judgement import (
     worst,
 )
 from seatrial.analysis.measurements import read_measurements, read_repeats
-from seatrial.analysis.nodes import fleet_hosts
 from seatrial.analysis.ratio import Ratio
 from seatrial.analysis.selection import Group, case_facts, matches, select_groups
 from seatrial.analysis.suspect import run_again, suspect, suspect_records, unplanned

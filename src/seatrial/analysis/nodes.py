@@ -6,17 +6,16 @@ with others, is `not_measured`. Neither is ever fine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from seatrial.analysis.collect import read_repeats
+from seatrial.analysis.fleet import distinct_hosts, fleet_hosts, hosts_of, same_host
 from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
 from seatrial.analysis.node_metrics import COLUMNS as METRIC_COLUMNS
 from seatrial.analysis.node_metrics import node_metrics
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
-from seatrial.errors import ConfigError
-from seatrial.measure.topology import expand_hosts
 from seatrial.paths import StudyPaths
 
 COLUMNS = (
@@ -76,49 +75,32 @@ def nodes(paths: StudyPaths) -> None:
 def node_uses(paths: StudyPaths, plan: PlannedStudy | None = None) -> dict[str, NodeUse]:
     """Host -> its use, by name: every host of tables/repeats.csv, and of the study's fleet where that is stated.
 
+    A host that stands there with its domain and without is one, by the shorter name.
+
     Raises UnreadableFile where `collect` has not run, ConfigError where the fleet is no list of hosts.
     """
     plan = read_plan(paths) if plan is None else plan
-    uses = {host: NodeUse() for host in fleet_hosts(plan.study.fleet)}
     ingested = {case.case_id for case in read_cases(paths, plan) if is_ingested(case)}
-    for row in read_repeats(paths):
-        if row["case_id"] in ingested:
-            continue
-        for host in _hosts_of(row["nodes"]):
-            use = uses.get(host, NodeUse())
-            uses[host] = NodeUse(use.allocated + 1, use.completed + (row["outcome"] == "completed"))
+    rows = [
+        (hosts_of(row["nodes"]), row["outcome"]) for row in read_repeats(paths) if row["case_id"] not in ingested
+    ]
+    stated = fleet_hosts(plan.study.fleet)
+    names = distinct_hosts([*stated, *(host for hosts, _ in rows for host in hosts)])
+    uses = {name: NodeUse() for name in names}
+    for hosts, outcome in rows:
+        for name in {_name_of(host, uses) for host in hosts}:
+            use = uses[name]
+            uses[name] = NodeUse(use.allocated + 1, use.completed + (outcome == "completed"))
     return dict(sorted(uses.items()))
 
 
-def untested(paths: StudyPaths, wanted: Iterable[str]) -> list[str]:
-    """Which of the hosts `wanted` (each in Slurm's form) no completed repeat of the study ran on.
-
-    Raises UnreadableFile where `collect` has not run, ConfigError for what is no list of hosts.
-    """
-    uses = node_uses(paths)
-    return [host for host in fleet_hosts(wanted) if not uses.get(host, NodeUse()).tested]
-
-
-def fleet_hosts(lists: Iterable[str]) -> list[str]:
-    """The hosts of lists in Slurm's form, once each. Raises ConfigError for what is none."""
-    try:
-        return list(dict.fromkeys(host for text in lists for host in expand_hosts(text)))
-    except ConfigError as wrong:
-        raise ConfigError(wrong.problem, key="fleet", value=wrong.value, allowed=wrong.allowed) from None
-
-
-def _hosts_of(text: object) -> list[str]:
-    """The hosts of a repeat: names, or what an attempt noted in Slurm's form."""
-    if not isinstance(text, str) or not text:
-        return []
-    try:
-        return list(dict.fromkeys(expand_hosts(text)))
-    except ConfigError:
-        return [text]
+def _name_of(host: str, uses: Mapping[str, NodeUse]) -> str:
+    """The name by which a host is known: its own, or that without its domain."""
+    return host if host in uses else next(name for name in uses if same_host(host, name))
 
 
 def _row(plan: PlannedStudy, host: str, use: NodeUse, found: Sequence[Row]) -> Row:
-    of_host = [row for row in found if row["host"] == host]
+    of_host = [row for row in found if same_host(str(row["host"]), host)]
     slow = [row for row in of_host if row["standing"] == "slow"]
     worst = max(slow, key=lambda row: row["slower_by"], default=None)
     devices = sorted({row["place"] for row in slow if row["place"] is not None})

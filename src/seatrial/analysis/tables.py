@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from seatrial.paths import write_text
 
 AXIS = "axis."
 """Prefix of the column of a swept axis."""
+Row = TypeVar("Row", bound=Mapping[str, Any])
 REMEDY = "`seatrial collect` and `seatrial analyse` make"
 """What makes every table again."""
 
@@ -33,6 +34,14 @@ def axis_columns(axes: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any
         value = axes.get(name)
         row[AXIS + name] = canonical_json(value) if isinstance(value, list | dict) else value
     return row
+
+
+def rows_by_case(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by their case_id, in their order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(str(row["case_id"]), []).append(row)
+    return found
 
 
 def axis_names(axes: Iterable[Mapping[str, Any]]) -> list[str]:

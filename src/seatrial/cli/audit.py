@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.errors import EXIT_OK, ConfigError, UnreadableFile
+from seatrial.cli.rules import read_rules
+from seatrial.errors import EXIT_OK, ConfigError
 
 if TYPE_CHECKING:
-    from seatrial.config.findings import FindingRules
-
     Actions = argparse._SubParsersAction[argparse.ArgumentParser]
 
 WIDEST = 160
@@ -39,10 +38,11 @@ def _audit(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from seatrial.analysis.audit.audit import audit, document
+    from seatrial.config.findings import FindingRules
     from seatrial.paths import write_text
     from seatrial.report.audit import print_audit
 
-    rules = _rules(arguments.rules)
+    rules = read_rules(arguments.rules, FindingRules, "--rules")
     found = audit(arguments.folder, rules)
     if arguments.output is not None:
         text = json.dumps(document(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -56,25 +56,3 @@ def _audit(arguments: argparse.Namespace) -> int:
     console.width = min(console.width, WIDEST)
     print_audit(found, console)
     return EXIT_OK
-
-
-def _rules(path: Path | None) -> FindingRules:
-    """The usual rules, or those of a YAML file: {productive_low: {value: 0.4, source: agreed with the vendor}}."""
-    import yaml
-    from pydantic import ValidationError
-
-    from seatrial.config.base import first_mistake
-    from seatrial.config.findings import FindingRules
-
-    if path is None:
-        return FindingRules()
-    try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise UnreadableFile(path, " ".join(str(problem).split())) from None
-    try:
-        return FindingRules.model_validate({} if said is None else said)
-    except ValidationError as problem:
-        raise ConfigError(
-            first_mistake(problem), file=path, key="--rules", allowed=FindingRules.model_fields
-        ) from None

@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from seatrial.errors import ConfigError, UnreadableFile
-
-if TYPE_CHECKING:
-    from seatrial.doctor.limits import Limits
+from seatrial.cli.rules import read_rules
 
 WIDEST = 180
 
@@ -53,10 +49,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from seatrial.doctor.examine import Settings, examine, exit_code
+    from seatrial.doctor.limits import Limits
     from seatrial.doctor.text import as_json, plain_lines, print_table
 
     plan = None
-    limits = _limits(arguments.limits)
+    limits = read_rules(arguments.limits, Limits, "--limits")
     if arguments.words:
         from seatrial.plan import make_plan
 
@@ -83,26 +80,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(plain_lines(checks)))
     return exit_code(checks)
-
-
-def _limits(path: Path | None) -> Limits:
-    """The usual rules, or those of a YAML file: {open_files: {value: 65536, source: what our site sets}}."""
-    import yaml
-    from pydantic import ValidationError
-
-    from seatrial.config.base import first_mistake
-    from seatrial.doctor.limits import Limits
-
-    if path is None:
-        return Limits()
-    try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise UnreadableFile(path, " ".join(str(problem).split())) from None
-    try:
-        return Limits.model_validate({} if said is None else said)
-    except ValidationError as problem:
-        raise ConfigError(first_mistake(problem), file=path, key="--limits", allowed=Limits.model_fields) from None
 
 
 def _whole(text: str) -> int:

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field, model_validator
 
-from pydantic import BeforeValidator, Field, model_validator
-
-from seatrial.config.base import Closed
+from seatrial.config.base import AsOf, Closed
 from seatrial.errors import FieldMistake
-from seatrial.units import parse_month
-
-
-def _dated(value: object) -> str:
-    text = str(value)
-    try:
-        parse_month(text)
-    except ValueError as problem:
-        raise FieldMistake(str(problem), value=text, allowed="YYYY, YYYY-MM or YYYY-MM-DD") from None
-    return text
-
-
-AsOf = Annotated[str, BeforeValidator(_dated)]
-"""The year, month or day for which a figure holds."""
 
 
 class Assumption(Closed):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from seatrial.errors import FieldMistake
+from seatrial.units import parse_month
 
 
 class Closed(BaseModel):
@@ -19,6 +22,19 @@ Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$", max_length=64)]
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
 NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+def _dated(value: object) -> str:
+    text = str(value)
+    try:
+        parse_month(text)
+    except ValueError as problem:
+        raise FieldMistake(str(problem), value=text, allowed="YYYY, YYYY-MM or YYYY-MM-DD") from None
+    return text
+
+
+AsOf = Annotated[str, BeforeValidator(_dated)]
+"""The year, month or day for which a figure holds."""
 
 
 class Fact(Closed):

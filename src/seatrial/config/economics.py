@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from seatrial.config.assumption import AsOf, Assumption
-from seatrial.config.base import Closed, PositiveFloat, PositiveInt, Slug
+from seatrial.config.assumption import Assumption
+from seatrial.config.base import AsOf, Closed, PositiveFloat, PositiveInt, Slug
 from seatrial.config.finish_date import FinishDate
 from seatrial.config.procurement import Procurement
 from seatrial.config.target import Price
@@ -182,6 +182,8 @@ def _currencies(part: BaseModel) -> Iterator[str]:
 
 def _currency_keys(part: BaseModel, place: str = "") -> Iterator[tuple[str, str]]:
     """The key below `part` and the currency of every price ('own.purchase.currency', 'USD')."""
+    if isinstance(part, Procurement):
+        return  # what it proposes are whole targets, of which it takes no price
     if isinstance(part, Price | Budget):
         yield f"{place}currency", part.currency
         return

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from seatrial.config.base import Closed, Fact, NonNegativeInt, PositiveInt, Slug
+from seatrial.config.base import AsOf, Closed, Fact, NonNegativeInt, PositiveInt, Slug
 from seatrial.errors import FieldMistake
-from seatrial.units import parse_month
 
 Precision = Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"]
 
@@ -173,18 +172,8 @@ class Price(Closed):
     low: float | None = Field(default=None, ge=0)
     high: float | None = Field(default=None, ge=0)
     currency: str = "USD"
-    as_of: str
+    as_of: AsOf
     source: str = Field(min_length=1)
-
-    @field_validator("as_of", mode="before")
-    @classmethod
-    def _dated(cls, value: object) -> str:
-        text = str(value)
-        try:
-            parse_month(text)
-        except ValueError as problem:
-            raise FieldMistake(str(problem), value=text, allowed="YYYY, YYYY-MM or YYYY-MM-DD") from None
-        return text
 
     @model_validator(mode="after")
     def _ordered(self) -> Price:

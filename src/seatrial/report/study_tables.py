@@ -19,7 +19,7 @@ from seatrial.analysis.follows import not_following
 from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
 from seatrial.analysis.judge import COMPARISON_TEXT
 from seatrial.analysis.measurements import read_measurements, read_repeats
-from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_of
+from seatrial.analysis.tables import canonical_json, read_csv, require_cases, rows_by_case, rows_of
 from seatrial.analysis.verdict_file import read_verdicts
 from seatrial.case import Case
 from seatrial.config.probe import Memory, MoeAlltoall
@@ -93,10 +93,7 @@ class StudyTables:
     @cached_property
     def repeats_of(self) -> dict[str, list[Row]]:
         """The rows of repeats.csv by case, in the order of the plan."""
-        found: dict[str, list[Row]] = {}
-        for row in self.repeats:
-            found.setdefault(row["case_id"], []).append(row)
-        return found
+        return rows_by_case(self.repeats)
 
     @cached_property
     def by_metric(self) -> pd.DataFrame:

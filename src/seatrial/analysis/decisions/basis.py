@@ -12,7 +12,7 @@ import pandas as pd
 from seatrial.analysis import step_time, time_to_quality
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.measurements import read_measurements, read_repeats
-from seatrial.analysis.tables import read_csv, rows_of
+from seatrial.analysis.tables import read_csv, rows_by_case, rows_of
 from seatrial.case import Case
 from seatrial.config.economics import Economics
 from seatrial.config.study import Study
@@ -51,10 +51,7 @@ class Basis:
     @cached_property
     def repeats_of(self) -> dict[str, list[Row]]:
         """The rows of tables/repeats.csv by case, in the order of the plan."""
-        found: dict[str, list[Row]] = {}
-        for row in self.repeats:
-            found.setdefault(row["case_id"], []).append(row)
-        return found
+        return rows_by_case(self.repeats)
 
     @cached_property
     def time_to_quality(self) -> list[Row]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+
+from seatrial.errors import Unsupported
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,14 @@ def make_endpoints(host_of_rank: Sequence[str]) -> list[Endpoint]:
     if len(hosts) < 2:
         return rank_endpoints(host_of_rank)
     return [Endpoint(host, host, tuple(ranks)) for host, ranks in hosts.items()]
+
+
+def require_equal_hosts(what: str, host_of_rank: Sequence[str]) -> None:
+    """Raise Unsupported where hosts have different numbers of ranks; `what` is what cannot be done then."""
+    counts = Counter(host_of_rank)
+    if len(set(counts.values())) > 1:
+        words = ", ".join(f"{host} {count}" for host, count in counts.items())
+        raise Unsupported(f"{what} equally many ranks on each host; there are {words}")
 
 
 def rank_endpoints(host_of_rank: Sequence[str]) -> list[Endpoint]:

@@ -66,12 +66,11 @@ def run(ctx: RankContext) -> None:
     if ctx.device.type != "cpu" and workload.backend == "gloo":
         raise Unsupported("gloo does not send accelerators' memory from rank to rank; take backend auto")
     hosts = everyones(ctx, host_name(os.environ))
-    counts = {host: hosts.count(host) for host in dict.fromkeys(hosts)}
-    if len(set(counts.values())) > 1:
-        words = ", ".join(f"{host} {count}" for host, count in counts.items())
-        raise Unsupported(f"the halves of a bisection need equally many ranks on each host; there are {words}")
+    matchings.require_equal_hosts("the halves of a bisection need", hosts)
     left_out: dict[str, str] = {}
-    steps = list(plan_steps(workload, hosts, ctx.seed, _topology(ctx, workload, list(counts)), left_out))
+    steps = list(
+        plan_steps(workload, hosts, ctx.seed, _topology(ctx, workload, list(dict.fromkeys(hosts))), left_out)
+    )
     if left_out:
         ctx.facts["bisection"] = {"left_out": left_out}
     needed = 2 * workload.size_bytes + busy_bytes(ctx.device)

@@ -12,7 +12,7 @@ from statistics import median
 from seatrial.config.probe.screen import LEAST_MEMBERS, Screen
 from seatrial.errors import Unsupported
 from seatrial.measure.bisection.exchange import Mailbox, timed_exchanges
-from seatrial.measure.bisection.matchings import Endpoint, make_endpoints
+from seatrial.measure.bisection.matchings import Endpoint, make_endpoints, require_equal_hosts
 from seatrial.measure.context import RankContext
 from seatrial.measure.gemm.product import check_dtype
 from seatrial.measure.launch import host_name
@@ -61,10 +61,7 @@ def require_screenable(endpoints: Sequence[Endpoint]) -> None:
         raise Unsupported(
             f"{LEAST_MEMBERS} or more are needed to tell which one is slow; there are {len(endpoints)} {unit}"
         )
-    counts = {end.name: len(end.ranks) for end in endpoints}
-    if len(set(counts.values())) > 1:
-        words = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise Unsupported(f"a screening needs equally many ranks on each host; there are {words}")
+    require_equal_hosts("a screening needs", [end.host for end in endpoints for _ in end.ranks])
 
 
 def add_counts(ctx: RankContext, found: Screening) -> None:
