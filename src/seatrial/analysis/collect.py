@@ -9,7 +9,7 @@ from typing import Any
 
 from seatrial.analysis.attempts import Attempts, Cause, cause, node_names, read_attempts
 from seatrial.analysis.columns import taken
-from seatrial.analysis.inputs import is_ingested, read_cases, read_plan
+from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.kept import Place
 from seatrial.analysis.measurement_table import MEASUREMENT_FIELDS, Origin, summary, write_measurements
 from seatrial.analysis.once import is_reading_once, once, reading_once
@@ -17,8 +17,8 @@ from seatrial.analysis.study_records import read_records
 from seatrial.analysis.tables import axis_names, canonical_json, read_csv, rows_of, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import HandedOver
-from seatrial.config.training import Training
 from seatrial.errors import UnreadableFile
+from seatrial.own_record import not_its_own
 from seatrial.paths import StudyPaths
 from seatrial.record import Record
 
@@ -144,12 +144,9 @@ def _read(
         return None, f"cannot read {file}: {first}"
     if record is None:
         return None, None
-    problem = _foreign(record, case, number)
+    problem = not_its_own(record, case, number)
     if problem:
-        return None, f"{path.relative_to(paths.root)} is not this repeat's record: {problem}"
-    problem = contradiction(case, record)
-    if problem:
-        return None, f"{path.relative_to(paths.root)} contradicts its plan or itself: {problem}"
+        return None, f"{path.relative_to(paths.root)} {problem}"
     return record, None
 
 
@@ -171,42 +168,6 @@ def _record_at(paths: StudyPaths, path: Path, place: Place, metrics: Collection[
 
 def _records_key(paths: StudyPaths) -> tuple[str, Path]:
     return "records", paths.root
-
-
-def _foreign(record: Record, case: Case, number: int) -> str | None:
-    """What shows that a record belongs to another repeat, or None."""
-    expected = {
-        "study": case.study,
-        "case_id": case.case_id,
-        "repeat": number,
-        "workload": case.workload.kind,
-        "target": case.target.name,
-    }
-    if not is_ingested(case):
-        expected["seed"] = case.seed(number)  # a log has the seeds that its run had
-    for name, value in expected.items():
-        found = getattr(record, name)
-        if found != value:
-            return f"{name} is {found!r}, not {value!r}"
-    return None
-
-
-def contradiction(case: Case, record: Record) -> str | None:
-    """What of a completed training's quality is not what was planned, or None.
-
-    A training of ours completes by crossing its planned target; commands and ingested logs have ways of their own.
-    """
-    if record.outcome != "completed" or not isinstance(case.workload, Training):
-        return None
-    quality, planned = record.quality, case.workload.quality
-    if quality is None:
-        return "it completed, but states no quality"
-    if (quality.metric, quality.target) != (planned.metric, planned.target):
-        stated = f"its quality is {quality.metric} {quality.target:g}"
-        return f"{stated}, planned was {planned.metric} {planned.target:g}"
-    if quality.crossing is None:
-        return "it completed, but its quality was never crossed"
-    return None
 
 
 def _repeat_row(paths: StudyPaths, repeat: Repeat) -> dict[str, Any]:
