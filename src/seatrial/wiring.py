@@ -18,12 +18,14 @@ from seatrial.checks import check_plan
 from seatrial.config.training import External, Moe, Training
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, nearest_name
 from seatrial.figure_index import labels_of
+from seatrial.modules import keep_hooks
 from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
 from seatrial.reruns import ended_badly, keep_aside, read_reruns
 from seatrial.scheduling import asked, minutes, scheduling
+from seatrial.study_folder import conf_folder
 
 CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun", "against")
 RERUN = ("failed",)
@@ -40,7 +42,7 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
         os.environ["PATH"] = own + os.pathsep + os.environ.get("PATH", "")
     try:
         words = words_of(config)
-        conf = Path(workflow.basedir) / "conf"
+        conf = conf_folder(Path(workflow.basedir))
         plan = make_plan(words, conf)
         check_plan(plan)
         if workflow.is_main_process:
@@ -51,6 +53,7 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
             wiring.ask_for_failed()
     except SeatrialError as problem:
         _give_up(problem)
+    keep_hooks(wiring, workflow)
     return wiring
 
 

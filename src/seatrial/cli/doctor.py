@@ -20,7 +20,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "words", nargs="*", metavar="KEY=VALUE", help="as of `seatrial plan`; none: this machine by itself"
     )
-    parser.add_argument("--conf", type=Path, default=Path("conf"), help="configuration folder (default: conf)")
+    parser.add_argument("--conf", type=Path, help="configuration folder (default: conf, else the package's own)")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     parser.add_argument(
         "--submitit-folder",
@@ -56,8 +56,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
     limits = read_rules(arguments.limits, Limits, "--limits")
     if arguments.words:
         from seatrial.plan import make_plan
+        from seatrial.study_folder import conf_folder
 
-        plan = make_plan(arguments.words, arguments.conf)
+        plan = make_plan(arguments.words, arguments.conf or conf_folder(Path()))
     checks = examine(
         plan,
         Settings(

@@ -18,7 +18,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "plan", help="print what a study would run, how much it takes and what it costs; runs nothing"
     )
     plan.add_argument("words", nargs="*", metavar="KEY=VALUE", help="study=..., target=..., any Hydra override")
-    plan.add_argument("--conf", type=Path, default=Path("conf"), help="configuration folder (default: conf)")
+    plan.add_argument("--conf", type=Path, help="configuration folder (default: conf, else the package's own)")
     plan.add_argument("--write", type=Path, metavar="DIR", help="write study.json and the cases to results DIR")
     plan.set_defaults(run=_plan)
 
@@ -67,8 +67,9 @@ def _plan(arguments: argparse.Namespace) -> int:
     from seatrial.paths import StudyPaths
     from seatrial.plan import make_plan
     from seatrial.plan_text import print_plan
+    from seatrial.study_folder import conf_folder
 
-    plan = make_plan(arguments.words, arguments.conf)
+    plan = make_plan(arguments.words, arguments.conf or conf_folder(Path()))
     check_plan(plan)
     if arguments.write is None:
         print_plan(plan)
