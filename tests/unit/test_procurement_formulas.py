@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -120,14 +121,68 @@ def test_rows_of_one_layer_are_235_mb_of_which_231_leave_the_rank() -> None:
 
 def test_a_router_limited_to_4_nodes_sends_103_and_206_mb_in_2_and_4_ms() -> None:
     """3.5 remote nodes of 8: 103 MB in fp8 and 206 MB in bfloat16, 2.1 + 4.2 ms at 49 GB/s."""
-    assert remote_nodes(8, 256, 8, 4) == 3.5
-    assert remote_nodes(8, 256, 8) == pytest.approx(5.295 * 7 / 8, rel=1e-3)
+    assert remote_nodes((8,) * 8, 256, 8, 4) == pytest.approx(3.5)
+    assert remote_nodes((8,) * 8, 256, 8) == pytest.approx(5.295 * 7 / 8, rel=1e-3)
     layout = {"experts": 64, "dispatch_bytes": 1, "send_once": "node", "most_nodes": 4}
     sent = exchange(training({**DEEPSEEK_V3, "layers": 4}, tokens=4096 * 64, layout=layout), 64, 8)
     forward = sent.across * 3 / 7
     assert forward / MEGA == pytest.approx(103 + 206, abs=1)
     values = {ALLTOALL: np.array([49.0]), LINK: np.array([450.0])}
     assert exchange_seconds(sent, values)[0] * 3 / 7 == pytest.approx(2.1e-3 + 4.2e-3, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "domain", "across"),
+    [
+        (64, 8, 56 / 64),  # 8 nodes of 8
+        (72, 8, 64 / 72),  # 9 nodes
+        (128, 8, 120 / 128),
+        (256, 8, 248 / 256),
+        (64, 72, 0.0),  # one rack of 72, 8 of them left to others
+        (72, 72, 0.0),
+        (128, 72, 64 / 128),  # two racks with 64 each, not 72 and 56
+        (256, 72, 192 / 256),  # four racks
+    ],
+)
+def test_of_an_even_all_to_all_that_share_leaves_a_node_or_rack(ranks: int, domain: int, across: float) -> None:
+    """T k h b (1 - 1/n) leaves the rank, (n - g) / n of T k h b the domain of g ranks: V3's EP64 and beyond."""
+    plan = training({**DEEPSEEK_V3, "layers": 4}, tokens=4096 * 2304, layout={"experts": ranks})
+    sent, rows = exchange(plan, 2304, domain), volume(4096, 8, 7168, 2 + 2 + 2 * 2)
+    assert sent.across == pytest.approx(across * rows)
+    assert sent.wire == pytest.approx(rows * (ranks - 1) / ranks)
+
+
+def test_tensor_parallel_ranks_spread_experts_over_as_many_times_the_nodes() -> None:
+    """Of a group of 2 each rank has a half of the tokens, and its 8 peers stand on 2 nodes of 8."""
+    alone, halves = (training(MIXTURE, layout={"experts": 8, "tensor": n}) for n in (1, 2))
+    assert exchange(alone, 256, 8).across == 0
+    sent = exchange(halves, 256, 8)
+    assert sent.across / sent.wire == pytest.approx(4 / 7)
+
+
+@pytest.mark.parametrize(("nodes", "experts"), [(8, 256), (9, 64), (16, 64), (32, 256)])
+def test_a_token_reaches_as_many_nodes_as_are_counted_of_drawn_choices(nodes: int, experts: int) -> None:
+    """8 different experts of each token, drawn evenly; of 9 nodes each draws from where its 7.1 experts begin."""
+    tokens = 4000
+    chosen = np.argsort(np.random.default_rng(1).random((tokens, experts)), axis=1)[:, :8]
+    at = chosen * nodes // experts
+    others = np.array([len(set(row) - {own}) for own, row in zip(np.arange(tokens) % nodes, at, strict=True)])
+    found = remote_nodes((8,) * nodes, experts, 8)
+    assert found == pytest.approx(others.mean(), abs=4 * others.std() / math.sqrt(tokens))
+
+
+def test_ranks_beyond_the_number_of_experts_hold_copies_of_them() -> None:
+    """64 experts on 128 ranks: as many weights on each as on 64, and their gradients go round twice as few."""
+    few, many = (work(training(MIXTURE, layout={"experts": n}), 256, 32, 8) for n in (64, 128))
+    assert many.read_bytes == few.read_bytes
+    sizes = [sum(c.bus_bytes for c in done.traffic.behind) for done in (few, many)]
+    assert sizes[0] == sizes[1]
+
+
+def test_a_collective_over_racks_that_it_does_not_fill_has_as_many_ranks_in_each() -> None:
+    """256 ranks over racks of 72: 64 in each of 4, nic (n - 1) / (k - 1) = 85 times one port."""
+    one = Collective("all_gather", 1.0, 256, 72, 1)
+    assert one.shares == (64,) * 4 and one.factors[0] == pytest.approx(85)
 
 
 def test_experts_within_one_domain_never_take_the_network_and_scattered_ones_nearly_always() -> None:

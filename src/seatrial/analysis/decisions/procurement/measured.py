@@ -151,7 +151,7 @@ class MeasuredRates:
         most = max((r["ranks"], r["tokens"] or 0) for r in even or rows)
         row = min((r for r in even or rows if (r["ranks"], r["tokens"] or 0) == most), key=lambda r: r["wire_gbps"])
         ranks = int(row["ranks"])
-        value = row["wire_gbps"] * (ranks - domain) / (ranks - 1)
+        value = row["wire_gbps"] * (ranks - min(group_sizes(ranks, domain))) / (ranks - 1)
         spread = (_over(row["p50_s"], row["p50_s_high"]), _over(row["p50_s"], row["p50_s_low"]))
         where = f"tables/moe_alltoall.csv, {row['direction']} over {ranks} ranks, load {row['load']}"
         return _reading("alltoall_gbps", value, _times(spread, value), where, _taken(ranks, proposal))

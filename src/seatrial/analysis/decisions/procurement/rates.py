@@ -15,7 +15,7 @@ from seatrial.config.assumption import Assumption
 from seatrial.config.procurement import Procurement, Proposal, Rate
 from seatrial.config.target import Fact, Target
 from seatrial.measure.ceilings import bisection_ceiling, collective_ceiling
-from seatrial.measure.ceilings.links import by_the_network, inside_link, nic
+from seatrial.measure.ceilings.links import by_the_network, group_sizes, inside_link, nic
 
 WRITTEN, READ = "checkpoints written", "checkpoints read"
 Basis = Literal["measured", "given by the study", "stated, not measured"]
@@ -163,18 +163,18 @@ def alltoall_reading(procurement: Procurement, proposal: Proposal, ranks: int) -
 def _alltoall(procurement: Procurement, whole: Target, ranks: int) -> Ceiling | None:
     """What a rank can send over the network in an all-to-all over `ranks`, what uplinks leave of it among it.
 
-    The bound is of the bytes to all other ranks, of which (n - g) / (n - 1) take the network.
+    The bound is of the bytes to all other ranks, of which (n - g) / (n - 1) take the network in the least group.
     """
-    domain = by_the_network(whole)
-    if procurement.planned.layout.placement == "scattered":
-        ranks = whole.world_size
+    domain, layout = by_the_network(whole), procurement.planned.layout
+    ranks = whole.world_size if layout.placement == "scattered" else min(ranks * layout.tensor, whole.world_size)
     if ranks <= domain:
         return None
-    nodes = -(-ranks // whole.tasks_per_node)
-    bound = collective_ceiling(whole.model_copy(update={"nodes": nodes}), "all_to_all")
+    spanned = whole.model_copy(update={"nodes": -(-ranks // whole.tasks_per_node)})
+    bound = collective_ceiling(spanned, "all_to_all")
     if bound is None:
         return None
-    return Ceiling(bound[0] * (ranks - domain) / (ranks - 1), bound[1])
+    n = spanned.world_size
+    return Ceiling(bound[0] * (n - min(group_sizes(n, domain))) / (n - 1), bound[1])
 
 
 def _known(fact: Fact | None) -> tuple[float, str] | None:

@@ -14,7 +14,14 @@ import numpy as np
 from scipy.stats import norm
 
 from seatrial.analysis.decisions.procurement.shapes import step_flops, weights
-from seatrial.analysis.decisions.procurement.traffic import WEIGHT_BYTES, Collective, Exchange, Traffic, traffic
+from seatrial.analysis.decisions.procurement.traffic import (
+    WEIGHT_BYTES,
+    Collective,
+    Exchange,
+    Traffic,
+    holders,
+    traffic,
+)
 from seatrial.analysis.decisions.propagation import Draws
 from seatrial.config.procurement import Hybrid, Training
 from seatrial.units import GB, TERA
@@ -67,7 +74,7 @@ def work(training: Training, accelerators: int, nodes: int, domain: int, hybrid:
     sequences = training.tokens_per_step / training.sequence_length
     parts = layout.tensor * layout.pipeline
     dense = found.shared + found.head + found.embedding
-    held = (dense + found.routed / layout.experts) / parts
+    held = (dense + found.routed / holders(training)) / parts
     owned = found.total / accelerators if layout.data_parallel == "sharded" else held
     passes = 4 if layout.recompute == "full" else 3
     return Work(

@@ -1,19 +1,21 @@
 """What one accelerator sends in a step: bytes of the experts' all-to-all and of the collectives, by where they go.
 
 Ranks are numbered tensor first, then those that share experts, then the other data-parallel ones, pipeline stages
-last, one after another over the nodes; a domain is the ranks that reach each other without the network. Bytes are
-one way, of one accelerator, of a whole step.
+last, one after another over the nodes; a domain is the ranks that reach each other without the network. A group
+that is larger than a domain takes as few domains as hold it, equal shares of each: for 128 ranks two racks of 72
+with 64 in each. Bytes are one way, of the accelerator that sends most, of a whole step.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seatrial.analysis.decisions.procurement.shapes import weights
 from seatrial.config.procurement import Layout, Training
 from seatrial.measure.ceilings import BUS_FACTORS, across_bound
 from seatrial.measure.ceilings.factors import inside_bound
-from seatrial.measure.moe_alltoall.volumes import expected_distinct
 
 BACKWARD_BYTES = 2.0
 """Of an element of the gradients that the backward pass sends to and from the experts: bfloat16."""
@@ -41,7 +43,7 @@ class Exchange:
 
     @property
     def wire(self) -> float:
-        """Bytes that leave the rank."""
+        """Bytes that leave the rank; an upper bound where the group has not as many ranks in every domain."""
         return self.inside + self.across
 
 
@@ -57,9 +59,14 @@ class Collective:
     messages: float
 
     @property
+    def shares(self) -> tuple[int, ...]:
+        """Ranks of the group in each domain that it reaches over."""
+        return shares(self.ranks, self.per_domain)
+
+    @property
     def groups(self) -> int:
         """Domains that the group reaches over."""
-        return -(-self.ranks // self.per_domain)
+        return len(self.shares)
 
     @property
     def bus_bytes(self) -> float:
@@ -75,14 +82,15 @@ class Collective:
 
     @property
     def _network_factor(self) -> float:
-        return across_bound(self.operation, 1.0, (self.per_domain,) * self.groups)
+        return across_bound(self.operation, 1.0, self.shares)
 
     @property
     def factors(self) -> tuple[float | None, float | None]:
         """Bus bandwidth over the network's rate of an accelerator, and over the links' inside; None: not used."""
         if self.groups == 1:
             return None, inside_bound(self.operation, 1.0, self.ranks, self.ranks)
-        inside = inside_bound(self.operation, 1.0, self.ranks, self.per_domain) if self.per_domain > 1 else None
+        most = max(self.shares)
+        inside = inside_bound(self.operation, 1.0, self.ranks, most) if most > 1 else None
         return self._network_factor, inside
 
 
@@ -119,24 +127,46 @@ def tokens_of_rank(training: Training, accelerators: int) -> float:
     return training.tokens_per_step * training.layout.pipeline / accelerators
 
 
+def holders(training: Training) -> int:
+    """Ranks among which the weights of a layer's experts are shared: more ranks than experts hold copies."""
+    experts = training.model.experts
+    return training.layout.experts if experts is None else min(training.layout.experts, experts.experts)
+
+
 def volume(tokens: float, top_k: int, width: int, element_bytes: float) -> float:
     """Bytes of the rows of all choices of `tokens`, the rank's own among them: T k h b."""
     return tokens * top_k * width * element_bytes
 
 
-def remote_nodes(nodes: int, experts: int, top_k: int, most: int | None = None) -> float:
-    """Other nodes than its own that a token's uniform choices reach, of `nodes` with equally many experts.
+def shares(ranks: int, domain: int) -> tuple[int, ...]:
+    """The ranks that a group of `ranks` has in each of the fewest domains that hold it, largest first."""
+    count = math.ceil(ranks / domain)
+    each, more = divmod(ranks, count)
+    return (each + 1,) * more + (each,) * (count - more)
 
-    M (1 - C(E - E/M, k) / C(E, k)) nodes in all, `most` at most, of which its own is one in every M.
+
+def remote_nodes(sizes: Sequence[int], experts: int, top_k: int, most: int | None = None) -> float:
+    """Other nodes than its own that a token's uniform choices reach, of nodes with `sizes` ranks of the group.
+
+    A node with e of E experts is reached with 1 - C(E - e, k) / C(E, k); of M equal ones M times that are reached
+    in all, `most` at most, of which its own is one in every M. Of a token on the node with the fewest ranks.
     """
-    reached = expected_distinct(nodes, experts, top_k)
-    return min(reached, most or nodes) * (nodes - 1) / nodes
+    ranks = sum(sizes)
+    chances = [1 - _missed(experts, experts * size / ranks, top_k) for size in sizes]
+    limit = 1.0 if most is None else min(1.0, most / sum(chances))
+    return limit * (sum(chances) - min(chances))
+
+
+def _missed(experts: int, held: float, top_k: int) -> float:
+    """C(E - e, k) / C(E, k), e need not be whole: that none of k different choices of E is among e."""
+    return math.prod(max(0.0, experts - held - i) / (experts - i) for i in range(top_k))
 
 
 def exchange(training: Training, accelerators: int, domain: int, ranks: int | None = None) -> Exchange:
     """The all-to-all of a step over `ranks` (those of the layout where None) that share the experts of a layer.
 
     Dispatch and combine forward, both again backward in bfloat16, and forward again where layers are recomputed.
+    Where ranks outnumber experts each expert has copies, and a row goes to any one of them.
     """
     layout, experts = training.layout, training.model.experts
     assert experts is not None  # Training refuses expert parallelism without experts
@@ -147,19 +177,19 @@ def exchange(training: Training, accelerators: int, domain: int, ranks: int | No
     tokens, width = tokens_of_rank(training, accelerators), training.model.hidden_size
     rows = layers * volume(tokens, experts.top_k, width, passes)
     messages = layers * layout.microbatches * (6 if layout.recompute == "full" else 4)
-    if n <= domain and layout.placement == "contiguous":
-        return Exchange(n, rows * (n - 1) / n, 0.0, rows / 2, messages)
     if layout.placement == "scattered":
         away = rows * (n - 1) / n
         across = away * (accelerators - domain) / max(accelerators - 1, 1)
         return Exchange(n, away - across, across, rows / 2, messages)
-    if layout.send_once == "node":
-        nodes = -(-n // domain)
-        hops = remote_nodes(nodes, max(experts.experts, nodes), experts.top_k, layout.most_nodes)
+    # of a tensor-parallel group one rank is in each of as many groups that share experts
+    placed = shares(n, max(1, domain // layout.tensor))
+    least, most = min(placed), max(placed)
+    if layout.send_once == "node" and len(placed) > 1:
+        hops = remote_nodes(placed, experts.experts, experts.top_k, layout.most_nodes)
         across = layers * volume(tokens, 1, width, passes) * hops
-        half = across * nodes / 2 / (nodes - 1)
-        return Exchange(n, rows * (domain - 1) / domain, across, half, messages)
-    return Exchange(n, rows * (domain - 1) / n, rows * (n - domain) / n, rows / 2, messages)
+        half = across * len(placed) / 2 / (len(placed) - 1)
+        return Exchange(n, rows * (most - 1) / most, across, half, messages)
+    return Exchange(n, rows * (most - 1) / n, rows * (n - least) / n, rows / 2, messages)
 
 
 def _data_parallel(training: Training, accelerators: int, domain: int) -> tuple[Collective, ...]:
@@ -170,7 +200,7 @@ def _data_parallel(training: Training, accelerators: int, domain: int) -> tuple[
     shards = layout.tensor * layout.pipeline
     parts = [(found.shared + found.head + found.embedding, ranks, stride)]
     if found.routed:
-        shared_by = layout.experts
+        shared_by = holders(training)
         parts.append((found.routed // shared_by, ranks // shared_by, stride * shared_by))
     layers = training.model.layers / layout.pipeline
     made: list[Collective] = []
