@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,19 @@ NOT_IDENTITY = {"prices", "notes", "description"}
 """Parts of a target that never change what is measured; they stay out of the hash."""
 PATIENCE = {"rank_timeout_minutes"}
 """Parts of a workload that say when to give up, not what is measured; they stay out of the hash."""
-SCHEDULING = {"account", "partition", "qos", "reservation", "exclude", "slurm_extra", "gpus_request"}
-"""Launcher words that say where a job queues, not what it measures; they stay out of the hash."""
+SCHEDULING = {
+    "account",
+    "partition",
+    "qos",
+    "reservation",
+    "exclude",
+    "slurm_extra",
+    "gpus_request",
+    "retry_memory_factor",
+    "retry_time_factor",
+    "longest_minutes",
+}
+"""Launcher words that say where and for how long a job queues, not what it measures; they stay out of the hash."""
 
 
 class Case(Closed):
@@ -53,7 +65,7 @@ class Case(Closed):
 
     def to_json(self) -> str:
         """Canonical text: sorted keys, two-space indent, newline at the end."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+        return next(case_texts([self]))
 
     def write(self, path: Path) -> None:
         write_text(path, self.to_json())
@@ -80,26 +92,64 @@ class Case(Closed):
         return case
 
 
+def case_texts(cases: Iterable[Case]) -> Iterator[str]:
+    """The text of each case's file, in order. A target that several share is written out once."""
+    targets: dict[int, tuple[Target, str]] = {}
+    for case in cases:
+        found = targets.get(id(case.target))
+        if found is None:
+            # the target is kept beside its text, so that no other comes to have its id
+            found = targets[id(case.target)] = case.target, _indented(case.target.model_dump(mode="json"))
+        parts = {key: _indented(value) for key, value in case.model_dump(mode="json", exclude={"target"}).items()}
+        parts["target"] = found[1]
+        yield "{\n  " + ",\n  ".join(f'"{key}": {parts[key]}' for key in sorted(parts)) + "\n}\n"
+
+
+def _indented(content: object) -> str:
+    """The JSON of a value that stands one level deep. No text in JSON holds a bare newline."""
+    return json.dumps(content, indent=2, sort_keys=True).replace("\n", "\n  ")
+
+
 def content_hash(content: object) -> str:
     """The first 16 hex digits of SHA-256 over the canonical JSON of `content`."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return text_hash([canonical(content)])
 
 
-def case_id(experiment: str, workload: AnyWorkload, target: Target, base_seed: int) -> str:
-    """The id of a case: the hash of everything that can change what is measured."""
+def canonical(content: object) -> str:
+    """JSON with sorted keys and without blanks."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def text_hash(pieces: Iterable[str]) -> str:
+    """The first 16 hex digits of SHA-256 over texts one after the other."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece.encode())
+    return digest.hexdigest()[:16]
+
+
+def case_id(
+    experiment: str, workload: AnyWorkload, target: Target, base_seed: int, facts: str | None = None
+) -> str:
+    """The id of a case: the hash of everything that can change what is measured.
+
+    `facts` are the target's (`target_facts`), where they are known already.
+    """
+    work = canonical(workload.model_dump(mode="json", exclude=PATIENCE))
+    known = target_facts(target) if facts is None else facts
+    # the canonical JSON of the four, in the order of their names
+    return text_hash(
+        [f'{{"base_seed":{base_seed},"experiment":{canonical(experiment)},"target":{known},"workload":{work}}}']
+    )
+
+
+def target_facts(target: Target) -> str:
+    """Canonical JSON of what of a target can change what is measured."""
     facts = target.model_dump(mode="json", exclude=NOT_IDENTITY)
     facts["launcher"] = {k: v for k, v in facts["launcher"].items() if k not in SCHEDULING}
     # of the bare node only its CPUs: they set the threads, while detected memory differs by a kernel update
     facts["node"] = {"cpus": target.node.cpus}
-    return content_hash(
-        {
-            "experiment": experiment,
-            "workload": workload.model_dump(mode="json", exclude=PATIENCE),
-            "target": facts,
-            "base_seed": base_seed,
-        }
-    )
+    return canonical(facts)
 
 
 def prepared_id(spec: Preparation) -> str:

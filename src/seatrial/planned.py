@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seatrial.case import Case, content_hash, prepared_id
+from seatrial.case import Case, canonical, case_texts, content_hash, prepared_id, text_hash
 from seatrial.config.ingested import HandedOver
 from seatrial.config.loader import Origins
 from seatrial.config.probe import Preparation
@@ -164,10 +164,17 @@ class Plan:
     @property
     def digest(self) -> str:
         """Changes whenever study.json or a case file would change."""
-        return content_hash([self.to_json(), [case.to_json() for case in self.cases]])
+        return text_hash(self._digested())
+
+    def _digested(self) -> Iterator[str]:
+        """The canonical JSON of [study.json, [every case file]], a piece at a time: it can be hundreds of MB."""
+        yield f"[{canonical(self.to_json())},["
+        for number, text in enumerate(case_texts(self.cases)):
+            yield f"{',' if number else ''}{canonical(text)}"
+        yield "]]"
 
     def write(self, paths: StudyPaths) -> None:
         """Write study.json and the case files."""
-        for case in self.cases:
-            case.write(paths.case(case.case_id))
+        for case, text in zip(self.cases, case_texts(self.cases), strict=True):
+            write_text(paths.case(case.case_id), text)
         write_text(paths.study, self.to_json())

@@ -69,10 +69,21 @@ def validate(schema: Any, raw: object, origins: Origins, prefix: str = "") -> An
     Raises ConfigError for the first mistake, with the number of further ones.
     """
     try:
-        return TypeAdapter(schema).validate_python(raw)
+        return _adapter(schema).validate_python(raw)
     except ValidationError as problem:
         errors = problem.errors(include_url=False)
         raise _in_words(errors[0], len(errors) - 1, schema, origins, prefix) from None
+
+
+_ADAPTERS: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
+"""By the schema's id, with the schema itself: an annotated type has no hash."""
+
+
+def _adapter(schema: Any) -> TypeAdapter[Any]:
+    """Made once for each schema: making one takes longer than a hundred validations."""
+    if id(schema) not in _ADAPTERS:
+        _ADAPTERS[id(schema)] = schema, TypeAdapter(schema)
+    return _ADAPTERS[id(schema)][1]
 
 
 def _in_words(error: ErrorDetails, further: int, schema: Any, origins: Origins, prefix: str) -> ConfigError:
