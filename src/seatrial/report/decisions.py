@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from seatrial.analysis.decisions.cost import KIND as COST
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
-from seatrial.analysis.decisions.sensitivity import moves_most
-from seatrial.analysis.decisions.words import amount, interval, moved_by, rounded, scale_of
+from seatrial.analysis.decisions.sensitivity import in_words
+from seatrial.analysis.decisions.words import amount, interval, rounded, scale_of
 from seatrial.report.headline_figure import Figure as Headline
 from seatrial.report.headline_figure import missing
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Link, Table, count, table
@@ -117,7 +117,7 @@ def _shown(number: int, one: Decision, tornado: str) -> Shown:
         title=one.title,
         where=one.where,
         answer=one.answer,
-        moved=moved_by(moves_most(one.swings)) if one.inputs else "",
+        moved=one.moved or in_words(one),
         tornado=tornado,
         figures=_figures(number, one),
         inputs=_inputs(number, one),

@@ -130,3 +130,5 @@ class Decision:
     """Inputs that were not known, in words."""
     case_ids: tuple[str, ...] = ()
     """The cases whose records it rests on."""
+    moved: str = ""
+    """Which inputs move it most, in words."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +14,7 @@ from seatrial.analysis.decisions.decision import Decision
 from seatrial.analysis.decisions.finish_date import finish_date
 from seatrial.analysis.decisions.own_or_cloud import own_or_cloud
 from seatrial.analysis.decisions.procurement.decide import procurement
+from seatrial.analysis.decisions.sensitivity import in_words
 from seatrial.analysis.decisions.time_to_revenue import time_to_revenue
 from seatrial.config.base import first_mistake
 from seatrial.errors import UnreadableFile
@@ -47,7 +48,8 @@ def decide(paths: StudyPaths) -> list[Decision]:
     Raises UnreadableFile where one of them is not.
     """
     basis = read_basis(paths)
-    return [decision for decider in DECIDERS for decision in decider(basis)]
+    found = [decision for decider in DECIDERS for decision in decider(basis)]
+    return [replace(one, moved=one.moved or in_words(one)) for one in found]
 
 
 def read_decisions(paths: StudyPaths) -> list[Decision]:

@@ -28,6 +28,8 @@ class Held:
     attempts: int
     completed: bool
     """Whether it reached its quality."""
+    noted: bool = False
+    """Whether the hours are of the executor's notes of every attempt, not of the record alone."""
 
 
 def held(basis: Basis, case: Case) -> list[Held]:
@@ -52,7 +54,7 @@ def _held(basis: Basis, case: Case, row: Mapping[str, Any]) -> Held:
         hours = [_hours(entry["started_at"], end) for entry, end in zip(started, ends, strict=True)]
     known = [value for value in hours if value is not None]
     whole = math.fsum(known) if len(known) == len(hours) else None
-    return Held(repeat, whole, len(started) or len(known), row["outcome"] == "completed")
+    return Held(repeat, whole, len(started) or len(known), row["outcome"] == "completed", noted=bool(started))
 
 
 def _hours(started: object, ended: object) -> float | None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,32 @@ def draw(inputs: Sequence[Input], seed: int, draws: int = DRAWS) -> dict[str, Dr
     """
     _values(inputs)
     return {one.name: _drawn(one, seed, draws) for one in inputs}
+
+
+def taken_by(model: Model, inputs: Sequence[Input]) -> list[Input]:
+    """Those of `inputs` that `model` asks for: only their ranges make its interval.
+
+    Raises ValueError where two inputs have one name.
+    """
+    values = _Recording(_values(inputs))
+    model(values)
+    return [one for one in inputs if one.name in values.taken]
+
+
+class _Recording(dict[str, Draws]):
+    """Values that remember which of them were asked for."""
+
+    def __init__(self, values: Mapping[str, Draws]) -> None:
+        super().__init__(values)
+        self.taken: set[str] = set()
+
+    def __getitem__(self, name: str) -> Draws:
+        self.taken.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.taken.add(name)
+        return super().get(name, default)
 
 
 @lru_cache(maxsize=64)

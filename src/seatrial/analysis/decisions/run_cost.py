@@ -119,9 +119,16 @@ def _hours(found: RunCost, case: Case, seed: int) -> None:
             found.missing.append("upper end of the hours: with so few repeats that completed there is none")
     n = len(found.repeats)
     how = f"bootstrap over {n} repeats, widened to Student's t" if draws is not None else "one repeat"
-    source = f"{MEASURED}: tables/repeats.csv, case {case.case_id}; {how}"
+    source = f"{MEASURED}: {_where_from(found.repeats, case)}; {how}"
     found.hours = Input(HOURS, value, low, high, "h", source, None, True)
     found.evidence.append(_reached(found.repeats, case))
+
+
+def _where_from(repeats: list[Held], case: Case) -> str:
+    """Where the hours were read."""
+    notes, table = f"logs/measure/{case.case_id}/*.attempts.json, of every attempt", "tables/repeats.csv"
+    read = [words for words, noted in ((notes, True), (table, False)) if any(r.noted == noted for r in repeats)]
+    return f"{' and '.join(read)}, case {case.case_id}"
 
 
 def _why_no_hours(repeats: list[Held], case: Case) -> str:

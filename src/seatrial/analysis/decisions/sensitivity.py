@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from seatrial.analysis.decisions.decision import Input, Swing
+from seatrial.analysis.decisions.decision import Decision, Input, Swing
 from seatrial.analysis.decisions.propagation import Model
+from seatrial.analysis.decisions.words import listed, moved_by
 
 MOST_NAMED = 3
 """How many inputs are named in words."""
@@ -39,6 +40,27 @@ def size(swing: Swing) -> float:
 def moves_most(swings: Sequence[Swing], count: int = MOST_NAMED) -> list[str]:
     """The names of the inputs that move the figure most, fewer where fewer move it at all."""
     return [swing.input for swing in swings if size(swing) > 0][:count]
+
+
+def in_words(one: Decision) -> str:
+    """Which inputs move a decision's first figure most; why that is not known where it is not."""
+    if not any(not given.is_exact for given in one.inputs):
+        return moved_by([]) if one.inputs else ""
+    if not one.swings:
+        return "What moves it most is not known, since the figure itself is not."
+    return moved_by(moves_most(one.swings)) if moves_most(one.swings) else "No input's range moves it."
+
+
+def of_each(what: str, swings: Mapping[str, Sequence[Swing]]) -> str:
+    """Which inputs move `what` most in each of several cases, by name; those with the same inputs are said once."""
+    cases: dict[tuple[str, ...], list[str]] = {}
+    for name, found in swings.items():
+        if most := moves_most(found):
+            cases.setdefault(tuple(most), []).append(name)
+    if not cases:
+        return f"What moves {what} most is not known."
+    said = [f"{listed(most)}{f' ({listed(names)})' if len(cases) > 1 else ''}" for most, names in cases.items()]
+    return f"What moves {what} most: {'; '.join(said)}."
 
 
 def _ends(results: np.ndarray, place: int) -> tuple[float | None, float | None]:

@@ -17,6 +17,7 @@ from seatrial.analysis.decisions.procurement.rates import WORDS, readings
 from seatrial.analysis.decisions.procurement.shapes import step_flops, weights
 from seatrial.analysis.decisions.procurement.step import HOP, IMBALANCE, KERNELS, MEMORY, NOISE
 from seatrial.analysis.decisions.procurement.table import write_table
+from seatrial.analysis.decisions.sensitivity import of_each
 from seatrial.analysis.decisions.words import interval, listed, with_interval
 from seatrial.config.procurement import Procurement
 from seatrial.units import format_figure
@@ -78,6 +79,7 @@ def _side_by_side(plan: Procurement, found: Sequence[Projection]) -> Decision:
         swings=(),
         evidence=("tables/procurement.csv: needed and there, by proposal and question", _growth(plan)),
         missing=tuple(f"{_name(one)}: {words}" for one in found for words in (*one.missing, *_unsaved(one))),
+        moved=of_each(f"the {found[0].leading[0].name.lower()}", {_name(one): one.leading[1] for one in found}),
     )
 
 
@@ -110,11 +112,11 @@ def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken
     hybrid = plan.hybrid
     assert hybrid is not None
     full, windows = (step_flops(plan.planned, of).hardware for of in (None, hybrid))
-    of_each = {_name(one): figures for one in found if (figures := one.hybrid_figures())}
-    figures = [_named(figure, name) for name, of_one in of_each.items() for figure in of_one]
+    by_name = {_name(one): figures for one in found if (figures := one.hybrid_figures())}
+    figures = [_named(figure, name) for name, of_one in by_name.items() for figure in of_one]
     known = "is not known" if steps.value is None else f"is {with_interval(steps)}"
     ends = interval(Figure(steps.name, 1.0, steps.low, steps.high, "", "")) if steps.value is None else ""
-    even = [f"{with_interval(f, 4)} the steps on {name}" for name, (_, f, *_) in of_each.items()]
+    even = [f"{with_interval(f, 4)} the steps on {name}" for name, (_, f, *_) in by_name.items()]
     pays = f"it pays below {listed(even)}" if even else "when it pays is not known: a step has no time"
     return Decision(
         kind=HYBRID,
@@ -128,6 +130,10 @@ def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken
         swings=(),
         evidence=(steps.method,) if steps.value is not None else (),
         missing=_missing_of_hybrid(steps, taken),
+        moved=of_each(
+            "the number of times the steps at which it pays" if taken is None else "the training time with it",
+            {_name(one): one.hybrid_swings() for one in found},
+        ),
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 
@@ -38,7 +37,7 @@ from seatrial.analysis.decisions.procurement.step import (
     step_seconds,
     work,
 )
-from seatrial.analysis.decisions.propagation import Draws, propagate
+from seatrial.analysis.decisions.propagation import Draws, Model, propagate, taken_by
 from seatrial.analysis.decisions.sensitivity import tornado
 from seatrial.analysis.decisions.words import SHARE
 from seatrial.config.procurement import Hybrid, Procurement, Proposal, Rate, Training
@@ -201,19 +200,16 @@ class Projection:
         unit = "days" if TOKENS in self.inputs else "s"
         if self.missing:
             return Figure(name, None, None, None, unit, f"not known: {', '.join(self.missing)}"), []
-        model: Callable[[Values], Draws] = self.days
+        model: Model = self.days
         if TOKENS not in self.inputs:
             model = partial(step_seconds, self.planned)
         return self._figure(model, name, unit), tornado(model, self._taken_by(model))
 
-    def _figure(self, model: Callable[[Values], Draws], name: str, unit: str) -> Figure:
+    def _figure(self, model: Model, name: str, unit: str) -> Figure:
         return propagate(model, self._taken_by(model), self.seed, name=name, unit=unit)
 
-    def _taken_by(self, model: Callable[[Values], Draws]) -> list[Input]:
-        """The inputs that `model` takes: only their ranges make its interval."""
-        values = _Recording({name: np.array([one.value]) for name, one in self.inputs.items()})
-        model(values)
-        return [one for name, one in self.inputs.items() if name in values.taken]
+    def _taken_by(self, model: Model) -> list[Input]:
+        return taken_by(model, list(self.inputs.values()))
 
     def exchange_figures(self) -> list[Figure]:
         """Seconds of a step's all-to-all, by the number of ranks that share the experts."""
@@ -253,14 +249,9 @@ class Projection:
 
     def hybrid_figures(self) -> list[Figure]:
         """What a step saves with hybrid attention, how many times the steps it may take, and what it comes to."""
-        hybrid = self.procurement.hybrid
-        if hybrid is None or self.missing:
+        shorter = self._shorter()
+        if shorter is None:
             return []
-        with_windows = self.work_of(self.procurement.planned, hybrid)
-
-        def shorter(x: Values) -> Draws:
-            return np.asarray(step_seconds(with_windows, x) / step_seconds(self.planned, x))
-
         found = [
             self._figure(lambda x: 1 - shorter(x), "Saved of a step with hybrid attention", SHARE),
             self._figure(lambda x: 1 / shorter(x), "Times the steps where hybrid attention breaks even", "times"),
@@ -272,21 +263,22 @@ class Projection:
         whole = propagate(lambda x: x[steps.name] * shorter(x), inputs, self.seed, name=name, unit="times")
         return [*found, whole]
 
+    def hybrid_swings(self) -> list[Swing]:
+        """What moves the last of `hybrid_figures`."""
+        shorter, steps = self._shorter(), self.steps
+        if shorter is None:
+            return []
+        if steps is None:
+            return tornado(lambda x: 1 / shorter(x), self._taken_by(shorter))
+        return tornado(lambda x: x[steps.name] * shorter(x), [*self._taken_by(shorter), steps])
 
-class _Recording(dict[str, Draws]):
-    """Values that remember which of them were asked for."""
-
-    def __init__(self, values: Mapping[str, Draws]) -> None:
-        super().__init__(values)
-        self.taken: set[str] = set()
-
-    def __getitem__(self, name: str) -> Draws:
-        self.taken.add(name)
-        return super().__getitem__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.taken.add(name)
-        return super().get(name, default)
+    def _shorter(self) -> Model | None:
+        """The time of a step with hybrid attention over that without; None where a step has none."""
+        hybrid = self.procurement.hybrid
+        if hybrid is None or self.missing:
+            return None
+        with_windows = self.work_of(self.procurement.planned, hybrid)
+        return lambda x: np.asarray(step_seconds(with_windows, x) / step_seconds(self.planned, x))
 
 
 def _shared_by(training: Training, ranks: int) -> Training:
