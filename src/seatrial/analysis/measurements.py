@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from statistics import median
@@ -44,15 +44,17 @@ def read_measurements(paths: StudyPaths) -> pd.DataFrame:
 
 def _read_measurements(path: Path) -> pd.DataFrame:
     try:
-        table = pq.read_table(path)
+        texts = [field.name for field in pq.read_schema(path) if field.type == pa.string()]
+        coded = pq.read_table(path, read_dictionary=texts)
     except (OSError, pa.ArrowException) as problem:
         raise UnreadableFile(path, str(problem)) from problem
-    require_columns(path, table.column_names, [name for name, _ in MEASUREMENT_FIELDS])
+    plain = pa.schema([(f.name, pa.string() if f.name in texts else f.type) for f in coded.schema])
+    require_columns(path, coded.column_names, [name for name, _ in MEASUREMENT_FIELDS])
     for name, kind in MEASUREMENT_FIELDS:
-        if table.schema.field(name).type != kind:
-            raise UnreadableFile(path, f"column {name} is {table.schema.field(name).type}, not {kind}")
-    frame = table.to_pandas()
-    once(("rows", id(frame)), lambda: _Rows(frame))
+        if plain.field(name).type != kind:
+            raise UnreadableFile(path, f"column {name} is {plain.field(name).type}, not {kind}")
+    frame = coded.cast(plain).to_pandas()
+    once(("rows", id(frame)), lambda: _Rows(frame, coded.select(_Rows.COLUMNS)))
     return frame
 
 
@@ -65,45 +67,92 @@ def read_repeats(paths: StudyPaths) -> pd.DataFrame:
     return once(key, lambda: read_csv(paths.repeats, REPEAT_COLUMNS, REPEATS_TEXT))
 
 
+class _Found(NamedTuple):
+    """[rows] each: what is asked of the rows of one metric of a case, in the table's order."""
+
+    repeat: Sequence[int]
+    labels: Sequence[Mapping[str, Any]]
+    median: Sequence[float]
+
+
 class _Rows:
-    """Where in a frame of measurements the rows of each case and metric are, found the first time it is asked."""
+    """Where in a table of measurements the rows of each case and metric are, found the first time it is asked."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
+    COLUMNS = ("case_id", "metric", "outcome", "repeat", "labels", "median")
+
+    def __init__(self, frame: pd.DataFrame, coded: pa.Table) -> None:
+        """`coded`: the table of the frame, its texts as dictionaries."""
         self._frame = frame  # held, so that no other frame comes to lie at its address
+        self._coded = coded
 
-    def of(self, case_id: str, metric: str) -> pd.DataFrame:
-        """Repeat, labels and median of a case's completed repeats that have the metric, in the frame's order."""
-        return self._narrow.take(self._places.get((case_id, metric), []))
+    def of(self, case_id: str, metric: str) -> _Found:
+        """The rows of a case's completed repeats that have the metric."""
+        places = self._places.get((case_id, metric))
+        if places is None:
+            return _Found((), (), ())
+        labels, (codes, texts) = self._labels, self._texts("labels")
+        for code in np.unique(codes[places]).tolist():
+            labels[code] = labels.get(code) or _labels(texts[code])
+        return _Found(
+            self._numbers("repeat")[places].tolist(),
+            [labels[code] for code in codes[places].tolist()],
+            self._numbers("median")[places].tolist(),
+        )
+
+    def _numbers(self, column: str) -> NDArray[Any]:
+        if column not in self._known:
+            self._known[column] = self._coded[column].to_numpy()
+        found: NDArray[Any] = self._known[column]
+        return found
+
+    def _texts(self, column: str) -> tuple[NDArray[np.int64], list[str]]:
+        """[rows] codes, -1 where there is nothing, and what they stand for."""
+        if column not in self._known:
+            one = self._coded[column].combine_chunks()
+            chunks = one.chunks if isinstance(one, pa.ChunkedArray) else [one]
+            whole = chunks[0] if chunks else pa.array([], pa.string()).dictionary_encode()
+            codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+            self._known[column] = codes, whole.dictionary.to_pylist()
+        found: tuple[NDArray[np.int64], list[str]] = self._known[column]
+        return found
 
     @cached_property
-    def _narrow(self) -> pd.DataFrame:
-        return self._frame[["repeat", "labels", "median"]]
+    def _known(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
+    def _labels(self) -> dict[int, Mapping[str, Any]]:
+        return {}
 
     @cached_property
     def _places(self) -> dict[tuple[str, str], NDArray[np.int64]]:
-        completed = np.flatnonzero(self._frame["outcome"] == "completed")
-        cases, names = pd.factorize(self._frame["case_id"].take(completed))
-        metrics, words = pd.factorize(self._frame["metric"].take(completed))
-        key = cases * max(1, len(words)) + metrics
+        cases, names = self._texts("case_id")
+        metrics, words = self._texts("metric")
+        outcomes, kinds = self._texts("outcome")
+        done = [code for code, kind in enumerate(kinds) if kind == "completed"]
+        completed = np.flatnonzero(np.isin(outcomes, done) & (cases >= 0) & (metrics >= 0))
+        key = cases[completed] * max(1, len(words)) + metrics[completed]
         order = np.argsort(key, kind="stable")
         found, first = np.unique(key[order], return_index=True)
         places = np.split(completed[order], first[1:])
         return {
-            (str(names[k // len(words)]), str(words[k % len(words)])): of
+            (names[k // len(words)], words[k % len(words)]): of
             for k, of in zip(found.tolist(), places, strict=False)
         }
 
 
-def _completed(measurements: pd.DataFrame, case_id: str, metric: str) -> pd.DataFrame:
+def _completed(measurements: pd.DataFrame, case_id: str, metric: str) -> _Found:
     """The rows of one metric of a case's completed repeats; in a stage all are looked through once."""
     rows: _Rows | None = kept(("rows", id(measurements)))
     if rows is not None:
         return rows.of(case_id, metric)
-    return measurements[
+    chosen = measurements[
         (measurements["case_id"] == case_id)
         & (measurements["metric"] == metric)
         & (measurements["outcome"] == "completed")
     ]
+    labels = [_labels(text) for text in chosen["labels"]]
+    return _Found(chosen["repeat"].tolist(), labels, chosen["median"].tolist())
 
 
 def medians_by_repeat(measurements: pd.DataFrame, case_id: str, metric: str) -> list[float]:
@@ -113,7 +162,7 @@ def medians_by_repeat(measurements: pd.DataFrame, case_id: str, metric: str) -> 
     """
     chosen = _completed(measurements, case_id, metric)
     found: dict[int, list[float]] = {}
-    for repeat, value in zip(chosen["repeat"].tolist(), chosen["median"].tolist(), strict=True):
+    for repeat, value in zip(chosen.repeat, chosen.median, strict=True):
         if not math.isnan(value):
             found.setdefault(repeat, []).append(value)
     medians = (median(found[repeat]) for repeat in sorted(found))
@@ -122,9 +171,9 @@ def medians_by_repeat(measurements: pd.DataFrame, case_id: str, metric: str) -> 
 
 def completed_rows(measurements: pd.DataFrame, case_id: str, metric: str) -> list[Labelled]:
     """The rows of one metric of a case's completed repeats, in order of repeat; what is not finite is left out."""
-    chosen = _completed(measurements, case_id, metric).sort_values("repeat", kind="stable")
-    rows = zip(chosen["repeat"], chosen["labels"], chosen["median"], strict=True)
-    return [Labelled(int(n), _labels(text), float(value)) for n, text, value in rows if math.isfinite(value)]
+    chosen = _completed(measurements, case_id, metric)
+    rows = [Labelled(*row) for row in zip(*chosen, strict=True) if math.isfinite(row[2])]
+    return sorted(rows, key=lambda row: row.repeat)
 
 
 @lru_cache(maxsize=100_000)

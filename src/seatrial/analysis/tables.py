@@ -99,7 +99,7 @@ def require_columns(path: Path, found: Iterable[str], columns: Iterable[str]) ->
 
 def require_cases(path: Path, frame: pd.DataFrame, case_ids: Iterable[str]) -> None:
     """Raises UnreadableFile where the table in `path` speaks of a case that the study does not plan."""
-    foreign = sorted(set(frame["case_id"].dropna()) - set(case_ids))
+    foreign = sorted(set(frame["case_id"].dropna().unique()) - set(case_ids))
     if foreign:
         raise UnreadableFile(path, f"not the table that {REMEDY}: case {foreign[0]} is not of this study")
 
