@@ -4,6 +4,7 @@ SeatrialError
  +-- ConfigError            wrong usage or configuration; exit code 2, nothing written
  |    +-- PlanRefused       a sound plan that exceeds what the study allows
  +-- UnreadableFile         a record, table or log that is not what it should be; exit code 2
+ +-- CannotWrite            a full disk, a read-only folder, a quota; exit code 2, nothing half-written
  +-- StudyBusy              another process works on this study; exit code 2
  +-- MeasurementFailed      a repeat that failed and can say why; becomes the record's error
  +-- Unsupported            this machine cannot run the workload; becomes outcome `unsupported`
@@ -104,6 +105,14 @@ class UnreadableFile(SeatrialError):
     def __init__(self, file: Path | str, problem: str) -> None:
         self.file, self.problem = file, problem
         super().__init__(f"cannot read {file}: {problem}")
+
+
+class CannotWrite(SeatrialError, OSError):
+    """A file that cannot be written for a reason that the user can mend; what was there before is untouched."""
+
+    def __init__(self, file: Path | str, problem: str) -> None:
+        self.file, self.problem = file, problem
+        super().__init__(f"cannot write {file}: {problem}. Nothing half-written is left; mend it and start again")
 
 
 class StudyBusy(SeatrialError):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from seatrial.unwritable import cannot_write
+
 SURVEY_TABLES = (
     "results",
     "spread",
@@ -76,6 +78,10 @@ class StudyPaths:
     def failed_record(self, case_id: str, repeat: int, rerun: int) -> Path:
         """Where the record of a failed repeat is kept when the repeat is run again."""
         return self.records / case_id / f"{repeat}.failed-{rerun}.json"
+
+    def unusable_record(self, case_id: str, repeat: int, number: int) -> Path:
+        """Where a file is kept that lay at a record's place and was not the record of its repeat."""
+        return self.records / case_id / f"{repeat}.unusable-{number}.json"
 
     @property
     def logs(self) -> Path:
@@ -256,18 +262,20 @@ def series_file(record: Path) -> Path:
 def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and rename it into place at the end, so that no half file ever exists.
 
-    On an error inside the block nothing is left and `path` is untouched.
+    On an error inside the block nothing is left and `path` is untouched. Raises CannotWrite where the disk is
+    full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    aside = Path(name)
-    try:
-        yield aside
-        aside.chmod(0o666 & ~_umask())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with cannot_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        aside = Path(name)
+        try:
+            yield aside
+            aside.chmod(0o666 & ~_umask())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

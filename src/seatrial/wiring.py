@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import json
 import os
 import shlex
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,20 +13,24 @@ from typing import Any, NoReturn
 
 from seatrial.case import Case
 from seatrial.checks import check_plan
-from seatrial.config.training import External, Moe, Training
-from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, StudyBusy, nearest_name
+from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, nearest_name
 from seatrial.figure_index import labels_of
 from seatrial.modules import keep_hooks
-from seatrial.paths import PROBE_TABLES, SURVEY_TABLES, StudyPaths, write_text
+from seatrial.paths import SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
 from seatrial.reruns import ended_badly, keep_aside, read_reruns
-from seatrial.scheduling import asked, minutes, scheduling
+from seatrial.scheduling import asked, scheduling, time_limit
 from seatrial.study_folder import conf_folder
+from seatrial.study_lock import StudyLock, working
+from seatrial.unusable import put_unusable_aside
+from seatrial.wanted_tables import tables_of_workloads
 
 CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun", "against")
 RERUN = ("failed",)
+MEASURING = "measuring"
+"""Snakemake's resource of which every repeat takes one: what `max_parallel` limits."""
 
 
 def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
@@ -51,6 +53,8 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
         wiring = Wiring(plan, _results_folder(config), conf, config.get("against"))
         if config.get("rerun") == "failed":
             wiring.ask_for_failed()
+        if workflow.is_main_process:
+            wiring.settle_with(workflow)
     except SeatrialError as problem:
         _give_up(problem)
     keep_hooks(wiring, workflow)
@@ -126,7 +130,8 @@ class Wiring:
         self.earlier = _earlier_study(against, self.paths) if against is not None else None
         self.words, self.digest = list(plan.words), plan.digest
         self._cases = {case.case_id: case for case in plan.cases}
-        self._held: int | None = None
+        self._lock = StudyLock(self.paths.lock)
+        self._workflow: Any = None
         self._reruns = read_reruns(self.paths.reruns)
         self._asked_again: list[tuple[str, int, int]] = []
 
@@ -140,7 +145,7 @@ class Wiring:
         references = plan.study.references
         self.published_tables = [str(Path(name).expanduser()) for name in references.tables]
         self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if references.survey is not None else []
-        self.of_workloads = _tables_of_workloads(plan, paths)
+        self.of_workloads = tables_of_workloads(plan, paths)
         # a param and no input: Snakemake removes what a rule of it could make
         self.ingested = plan.digest_of_ingested(paths)
         # the earlier study's tables and ours beside them, where one is named
@@ -199,27 +204,36 @@ class Wiring:
         return str(self.paths.case(case.case_id))
 
     @property
-    def measure_resources(self) -> dict[str, Callable[[Any], int | str]]:
+    def measure_resources(self) -> dict[str, Any]:
         """What a repeat asks the scheduler for, by the executor's resource names: one function each.
 
         Only what some case of the study states is asked for at all: Snakemake knows no absent resource.
         """
         names = {name for case in self.plan.cases for name, value in asked(case).items() if value is not None}
-        return {name: self._resource(name) for name in sorted(names)}
+        wanted: dict[str, Any] = {name: self._resource(name) for name in sorted(names)}
+        return wanted if self.plan.study.max_parallel is None else {**wanted, MEASURING: 1}
 
     @property
     def prepare_resources(self) -> dict[str, Any]:
         """One task on one node of the study's target, for as long as the preparation may take."""
         launcher = scheduling(self.plan.study.target)
         stated = {name: value for name, value in launcher.items() if value is not None}
-        return {"nodes": 1, "tasks_per_node": 1, "runtime": self._prepare_runtime, **stated}
+        growing: dict[str, Any] = {"runtime": self._prepare_runtime}
+        if "mem_mb" in stated:
+            growing["mem_mb"] = self._prepare_memory
+        return {"nodes": 1, "tasks_per_node": 1, **stated, **growing}
 
-    def _prepare_runtime(self, wildcards: Any) -> int:
-        return minutes(self.plan.prepared[wildcards.prepared].time_limit_minutes)
+    def _prepare_runtime(self, wildcards: Any, attempt: int = 1) -> int:
+        limit = self.plan.prepared[wildcards.prepared].time_limit_minutes
+        return time_limit(limit, self.plan.study.target, attempt)
 
-    def _resource(self, name: str) -> Callable[[Any], int | str]:
-        def wanted(wildcards: Any) -> int | str:
-            value = asked(self._of(wildcards))[name]
+    def _prepare_memory(self, wildcards: Any, attempt: int = 1) -> int | str:
+        return scheduling(self.plan.study.target, attempt)["mem_mb"] or ""
+
+    def _resource(self, name: str) -> Callable[..., int | str]:
+        # Snakemake tells the attempt to whoever names it: a later one may ask for more
+        def wanted(wildcards: Any, attempt: int = 1) -> int | str:
+            value = asked(self._of(wildcards), attempt)[name]
             return "" if value is None else value
 
         return wanted
@@ -240,27 +254,24 @@ class Wiring:
                     self._reruns[key] = self._reruns.get(key, 0) + 1
                     self._asked_again.append((case.case_id, repeat, self._reruns[key]))
 
+    def settle_with(self, workflow: Any) -> None:
+        """What a study has to say to Snakemake before that looks at any file: how much runs at a time, and that
+        what lies at the place of a record and is not one is no record (in a dry run it is left where it is)."""
+        self._workflow = workflow
+        limit = self.plan.study.max_parallel
+        if limit is not None and MEASURING not in workflow.global_resources:
+            workflow.register_resource(MEASURING, limit)
+        if working(self.paths.lock) is None:
+            put_unusable_aside(self.paths, self.plan.running, only_say=workflow.output_settings.dryrun)
+
     def hold(self) -> None:
         """Hold the study until this process ends, however it ends; a second Snakemake is refused in words."""
-        self.paths.root.mkdir(parents=True, exist_ok=True)
-        self._held = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = self.paths.lock.read_text(encoding="utf-8").strip() or "another process"
-            _give_up(StudyBusy(f"{self.root} is being worked on by {holder}; wait for it or stop it"))
-        except OSError as problem:
-            _give_up(
-                ConfigError(
-                    f"the study cannot be locked: {problem.strerror}",
-                    file=self.paths.lock,
-                    key="results",
-                    value=self.root,
-                    allowed="a folder on a file system with file locks (Lustre: mounted with flock)",
-                )
-            )
-        os.ftruncate(self._held, 0)
-        os.write(self._held, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            # they are not known yet while the Snakefile is read
+            settings = getattr(self._workflow, "executor_settings", None)
+            self._lock.take(getattr(settings, "folder", None))
+        except SeatrialError as problem:
+            _give_up(problem)
         self._keep_failed()
 
     def _keep_failed(self) -> None:
@@ -269,23 +280,6 @@ class Wiring:
             keep_aside(self.paths.record(case_id, repeat), self.paths.failed_record(case_id, repeat, rerun))
         if self._asked_again:
             write_text(self.paths.reruns, json.dumps(self._reruns, indent=1, sort_keys=True) + "\n")
-
-
-def _tables_of_workloads(plan: Plan, paths: StudyPaths) -> list[str]:
-    """What `analyse` writes only where something trains, experts are routed, a probe is measured, a feature of
-    the fabric is switched off, a cluster is proposed, or a run of weeks is planned."""
-    workloads = [case.workload for case in plan.cases]
-    found = [paths.convergence]
-    found += [paths.step_time] if any(isinstance(w, Training | External) for w in workloads) else []
-    found += [paths.routing] if any(isinstance(w, Moe) for w in workloads) else []
-    kinds = {workload.kind for workload in workloads}
-    found += [paths.probe_table(name) for kind, names in PROBE_TABLES.items() if kind in kinds for name in names]
-    found += [paths.exclude] if "screen" in kinds else []
-    found += [paths.ablation] if any(case.target.ablation is not None for case in plan.cases) else []
-    found += [paths.nodes, paths.node_metrics] if plan.running else []
-    found += [paths.procurement] if plan.study.economics.procurement is not None else []
-    found += [paths.finish_date] if plan.study.economics.finish_date is not None else []
-    return [str(path) for path in dict.fromkeys(found)]
 
 
 def _earlier_study(folder: object, paths: StudyPaths) -> StudyPaths:

@@ -80,6 +80,8 @@ class Study(Closed):
     """All nodes under test, where they are known: one that no repeat ran on is `not tested`, never fine."""
     base_seed: PositiveInt = 1
     """Repeat r of every case uses seed base_seed + r."""
+    max_parallel: PositiveInt | None = None
+    """At most so many repeats measure at a time; None: as many as Snakemake's `jobs` allows."""
     max_accelerator_hours: Annotated[float, Field(ge=0)] | None = None
     max_node_hours: Annotated[float, Field(ge=0)] | None = None
 

@@ -161,6 +161,13 @@ class Launcher(Closed):
     slurm_extra: str | None = None
     cpus_per_task: PositiveInt | None = None
     memory_mb_per_node: PositiveInt | None = None
+    retry_memory_factor: float = Field(default=1.5, ge=1)
+    """A job that died without a word is submitted again with so many times `memory_mb_per_node`, each attempt with
+    more than the one before, up to `node.memory_mb` where that is stated; 1: always the same."""
+    retry_time_factor: float = Field(default=1.5, ge=1)
+    """The same for the time limit, up to `longest_minutes` where that is stated."""
+    longest_minutes: PositiveInt | None = None
+    """The longest time limit that the partition grants: no later attempt asks for more."""
     container: Container | None = None
     environment: dict[str, str] = {}
     """Variables set for every rank before torch starts (GLOO_SOCKET_IFNAME, NCCL_...)."""
