@@ -16,7 +16,7 @@ PROFILES = ("local", "slurm")
 
 
 def shipped() -> Path:
-    """The folder with Snakefile, workflow/, conf/ and schema/ that came with this installation.
+    """The folder with Snakefile, workflow/ and conf/ that came with this installation.
 
     In a wheel they lie inside the package; an editable installation has those of its checkout.
     """
@@ -41,10 +41,17 @@ def conf_folder(beside: Path) -> Path:
 def lay_out(folder: Path, only: str | None = None) -> list[Path]:
     """Lay out a study folder, or one part of it, and return the files that were written.
 
+    With conf/ come the schemas of its files, for editors.
+
     Raises ConfigError where any of them is there already, or nothing can be written: then nothing is.
     """
+    # the wiring needs this module at every start, and never the schemas for editors
+    from seatrial.schema.editor import write_documents
+
     files = dict(_files(folder, only))
-    there = sorted(str(target) for target in files if target.exists() or target.is_symlink())
+    with_schemas = only in (None, "conf")
+    wanted = [*files, folder / "schema"] if with_schemas else list(files)
+    there = sorted(str(target) for target in wanted if target.exists() or target.is_symlink())
     if there:
         rest = f" and {len(there) - 3} more" if len(there) > 3 else ""
         raise ConfigError(
@@ -64,7 +71,7 @@ def lay_out(folder: Path, only: str | None = None) -> list[Path]:
             file=problem.filename,
             allowed="a folder that can be made and written",
         ) from None
-    return list(files)
+    return [*files, *(write_documents(folder / "schema") if with_schemas else [])]
 
 
 def _files(folder: Path, only: str | None) -> Iterator[tuple[Path, Path]]:
@@ -74,7 +81,6 @@ def _files(folder: Path, only: str | None) -> Iterator[tuple[Path, Path]]:
         yield folder / "Snakefile", TEMPLATES / "Snakefile"
     if "conf" in wanted:
         yield from _copies(shipped() / "conf", folder / "conf")
-        yield from _copies(shipped() / "schema", folder / "schema")
     if "profiles" in wanted:
         for name in PROFILES:
             yield folder / name / "config.yaml", shipped() / "workflow" / "profiles" / name / "config.yaml"
@@ -85,5 +91,5 @@ def _files(folder: Path, only: str | None) -> Iterator[tuple[Path, Path]]:
 
 def _copies(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
     for path in sorted(source.rglob("*")):
-        if path.suffix in (".yaml", ".json"):
+        if path.suffix == ".yaml":
             yield target / path.relative_to(source), path

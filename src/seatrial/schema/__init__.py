@@ -1,0 +1,1 @@
+"""The configuration's schemas for people (a reference in Markdown) and for editors (JSON Schema of every file)."""
