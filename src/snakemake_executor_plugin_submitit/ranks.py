@@ -21,8 +21,12 @@ def now() -> str:
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file aside and rename it, so that nobody ever reads half of it."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 @dataclass
