@@ -93,10 +93,9 @@ def _axis_panel(ax: Axes, study: StudyTables, axis: str, lines: Lines) -> None:
         rows = sorted(rows, key=lambda row: at[row["case_id"]])
         x, minutes = [at[row["case_id"]] for row in rows], [row["median_minutes"] for row in rows]
         ax.plot(x, minutes, MARKERS[place] + ("-" if numeric else ""), color=SERIES[place], label=line)
-        for row in rows:
-            if row["low_minutes"] is not None and row["high_minutes"] is not None:
-                ends = (row["low_minutes"], row["high_minutes"])
-                ax.vlines(at[row["case_id"]], *ends, color=SERIES[place], linewidth=5, alpha=BAND)
+        known = [row for row in rows if row["low_minutes"] is not None and row["high_minutes"] is not None]
+        lows, highs = ([row[end] for row in known] for end in ("low_minutes", "high_minutes"))
+        ax.vlines([at[row["case_id"]] for row in known], lows, highs, color=SERIES[place], linewidth=5, alpha=BAND)
     if numeric:
         ticks_at(ax, sorted(set(raw.values())), lambda value: in_words(axis, value))
     else:

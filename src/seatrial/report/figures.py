@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from seatrial.analysis.inputs import TIME_TO_QUALITY
-from seatrial.analysis.tables import rows_of
 from seatrial.report.axes import WHOLE, reference_line, rows_figure, values_at_right
 from seatrial.report.axis_figure import time_to_quality_by_axis
+from seatrial.report.dots_figure import gemm, memory
 from seatrial.report.drawing import Drawing, Drawn, drawn
 from seatrial.report.figure_data import MEASUREMENTS, FigureData, basis, n_words, picked
 from seatrial.report.finish_date import finish_date
@@ -45,7 +45,6 @@ TIMED = (
     "repeats",
 )  # fmt: skip
 """`mark`: a repeat's time, or the median of all that reached their quality or were given up."""
-DOTS = ("case_id", "label", "repeat", "labels", "median", "p05", "p95", "ceiling", "unit")
 WORDS = {"slower": "slower", "not_slower": "not slower", "inconclusive": "not yet known"}
 
 
@@ -145,13 +144,8 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     seconds = max(row["high_minutes"] or row["median_minutes"] for row in rows) < 3
     scale, unit = (60.0, "s") if seconds else (1.0, "min")
     figure, ax = rows_figure(len(rows), [case_label(study.cases[row["case_id"]]) for row in rows])
-    for place, row in enumerate(rows):
-        if row["low_minutes"] is not None:
-            # without an upper end the band goes on to the edge, which set_xlim puts there
-            high = row["high_minutes"] or 2 * CLIP * max(chosen["median"])
-            ax.hlines(place, scale * row["low_minutes"], scale * high, color=SERIES[0], linewidth=7, alpha=0.28)
-        middle = scale * row["median_minutes"]
-        ax.vlines(middle, place - 0.2, place + 0.2, color=SERIES[0], linewidth=2.4)
+    # without an upper end a band goes on to the edge, which set_xlim puts there
+    _draw_medians(ax, rows, scale, 2 * CLIP * max(chosen["median"]))
     points = pd.DataFrame({"x": scale * chosen["median"], "y": chosen["case_id"].map(places)})
     sns.scatterplot(points, x="x", y="y", color=SERIES[1], s=40, linewidth=0, zorder=3, legend=False, ax=ax)
     words = [_time_words(row, scale, unit) for row in rows]
@@ -163,6 +157,16 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     reading = "A dot is one repeat, the bar the median, the band its interval; beside it how many reached it."
     data = FigureData(("tables/time_to_quality.csv", MEASUREMENTS), TIMED, _timed(study, rows, chosen))
     return Drawing(figure, "Time to quality by repeat", reading, caption, data, basis(rows))
+
+
+def _draw_medians(ax: Axes, rows: list[Row], scale: float, furthest: float) -> None:
+    """A bar at each row's median, and a band for its interval, to `furthest` where that has no upper end."""
+    banded = [(place, row) for place, row in enumerate(rows) if row["low_minutes"] is not None]
+    lows = [scale * row["low_minutes"] for _, row in banded]
+    highs = [scale * (row["high_minutes"] or furthest) for _, row in banded]
+    ax.hlines([place for place, _ in banded], lows, highs, color=SERIES[0], linewidth=7, alpha=0.28)
+    tops, bottoms = ([place + side for place in range(len(rows))] for side in (-0.2, 0.2))
+    ax.vlines([scale * row["median_minutes"] for row in rows], tops, bottoms, color=SERIES[0], linewidth=2.4)
 
 
 def _timed(study: StudyTables, rows: list[Row], of_repeats: pd.DataFrame) -> list[Row]:
@@ -182,52 +186,3 @@ def _timed(study: StudyTables, rows: list[Row], of_repeats: pd.DataFrame) -> lis
 
 def _time_words(row: Row, scale: float, unit: str) -> str:
     return f"{format_figure(scale * row['median_minutes'], 3)} {unit}, {row['converged']} of {row['repeats']}"
-
-
-def gemm(study: StudyTables) -> Drawing | None:
-    """Matrix-product throughput by shape, a dot per repeat and rank, with the ceiling."""
-    return _dots(study, "gemm.throughput", "Matrix-product throughput by shape")
-
-
-def memory(study: StudyTables) -> Drawing | None:
-    """Memory bandwidth by operation, a dot per repeat and rank, with the ceiling."""
-    return _dots(study, "memory.bandwidth", "Memory bandwidth by operation")
-
-
-def _dots(study: StudyTables, metric: str, title: str) -> Drawing | None:
-    frame = study.measurements
-    chosen = frame[(frame["metric"] == metric) & (frame["outcome"] == "completed")]
-    measured = set(chosen["case_id"])
-    case_ids = [case_id for case_id in study.cases if case_id in measured][:MOST_ROWS]
-    if not case_ids:
-        return None
-    chosen = chosen[chosen["case_id"].isin(case_ids)]
-    places = {case_id: place for place, case_id in enumerate(case_ids)}
-    labels = [case_label(study.cases[case_id]) for case_id in case_ids]
-    figure, ax = rows_figure(len(case_ids), labels)
-    y = chosen["case_id"].map(places)
-    ax.hlines(y, chosen["p05"], chosen["p95"], color=SERIES[0], linewidth=5, alpha=0.28)
-    points = pd.DataFrame({"x": chosen["median"], "y": y})
-    sns.scatterplot(points, x="x", y="y", color=SERIES[0], s=44, linewidth=0, zorder=3, legend=False, ax=ax)
-    ceilings = chosen.dropna(subset=["ceiling"]).groupby("case_id")["ceiling"].max()
-    for case_id, ceiling in ceilings.items():
-        place = places[str(case_id)]
-        ax.vlines(ceiling, place - 0.32, place + 0.32, color=SERIES[1], linewidth=2.4)
-    unit = chosen["unit"].iloc[0]
-    medians = chosen.groupby("case_id")["median"].median()
-    words = [f"{format_figure(medians[case_id], 3)} {unit}" for case_id in case_ids]
-    values_at_right(ax, words)
-    ax.set_xlim(left=0)
-    ax.set(xlabel=unit, ylabel="")
-    ceiling_words = "The upright bar is the ceiling." if len(ceilings) else "No ceiling is known."
-    reading = f"A dot is the median of one repeat and rank, the band its 5th to 95th percentile. {ceiling_words}"
-    caption = "; ".join(f"{label}: {word}" for label, word in zip(labels, words, strict=True))
-    known = chosen.assign(place=y, label=chosen["case_id"].map(dict(zip(case_ids, labels, strict=True))))
-    ordered = known.sort_values(["place", "repeat", "labels"])
-    data = FigureData((MEASUREMENTS,), DOTS, rows_of(ordered[list(DOTS)]))
-    on = n_words(chosen.groupby("case_id")["repeat"].nunique())
-    return Drawing(figure, title, reading, caption, data, on)
-
-
-def _keys(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(frame["case_id"], frame["labels"], strict=True))

@@ -10,6 +10,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from seatrial.report.palette import GRID, INK, VARIABLES
@@ -66,7 +67,8 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     Call within `settings()`.
     """
     text = StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    # savefig would draw twice, once to settle the layout; drawing settles it too
+    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)

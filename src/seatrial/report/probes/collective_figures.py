@@ -77,10 +77,10 @@ def _with_interval(row: Row) -> Row:
 
 
 def _intervals(ax: Axes, rows: list[Row], ends: tuple[str, str], colour: str) -> None:
-    for row in rows:
-        low, high = (row.get(end) for end in ends)
-        if low is not None and high is not None:
-            ax.vlines(row["size_bytes"], low, high, color=colour, linewidth=4, alpha=BAND)
+    known = [row for row in rows if all(row.get(end) is not None for end in ends)]
+    if known:  # all of a line at once: an artist for each takes ten times as long
+        low, high = ([row[end] for row in known] for end in ends)
+        ax.vlines([row["size_bytes"] for row in known], low, high, color=colour, linewidth=4, alpha=BAND)
 
 
 def time_figure(rows: list[Row], fits: list[Row]) -> Drawing | None:

@@ -111,12 +111,11 @@ def _dots(study: StudyTables, fleets: list[list[Row]]) -> Drawing | None:
     several = len({fleet[0]["experiment"] for fleet in shown}) > 1
     labels = [f"{fleet[0]['experiment']}: {_work(fleet[0])}" if several else _work(fleet[0]) for fleet in shown]
     figure, ax = rows_figure(len(shown), labels, WHOLE)
-    for place, fleet in enumerate(shown):
-        for row in fleet:
-            colour, mark = (SLOWER, "D") if row["slow"] else (SERIES[0], "o")
-            ax.plot(
-                row["ratio"], place, mark, color=colour, alpha=0.8, markersize=5, zorder=3 if row["slow"] else 2
-            )
+    # all dots of a kind at once: an artist for each takes a hundred times as long
+    for slow, colour, mark in ((False, SERIES[0], "o"), (True, SLOWER, "D")):
+        dots = [(row["ratio"], at) for at, fleet in enumerate(shown) for row in fleet if bool(row["slow"]) is slow]
+        ratios, places = [ratio for ratio, _ in dots], [place for _, place in dots]
+        ax.plot(ratios, places, mark, color=colour, alpha=0.8, markersize=5, zorder=3 if slow else 2)
     reference_line(ax, 1.0, "median", "-")
     reference_line(ax, 1 - SLOWER_BY.value, f"{-100 * SLOWER_BY.value:g} %", "--")
     ax.set_xlabel("device over the median of its fleet")
