@@ -73,8 +73,8 @@ def _draw_repeats(ax: Axes, chosen: pd.DataFrame) -> bool:
     spans = many.groupby("place", as_index=False).agg(p05=("p05", "min"), p95=("p95", "max"))
     bands = pd.concat([apart, spans])
     ax.hlines(bands["place"], bands["p05"], bands["p95"], color=SERIES[0], linewidth=5, alpha=0.28)
-    step = chosen[["median", "p95", "ceiling"]].max(axis=None) / TOLD_APART
-    covered = many.assign(step=np.floor(many["median"] / step)).duplicated(["place", "step"])
+    step = float(np.nanmax(chosen[["median", "p95", "ceiling"]].to_numpy())) / TOLD_APART
+    covered = many.assign(step=np.floor(many["median"].to_numpy() / step)).duplicated(["place", "step"])
     points = pd.concat([apart, many[~covered]])
     sns.scatterplot(
         points, x="median", y="place", color=SERIES[0], s=44, linewidth=0, zorder=3, legend=False, ax=ax
