@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.analysis.attempts import Attempts, Cause, cause, node_names, read_attempts
-from seatrial.analysis.columns import taken
+from seatrial.analysis.columns import Columns, columns_of, taken
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.kept import Place
 from seatrial.analysis.measurement_table import MEASUREMENT_FIELDS, Origin, summary, write_measurements
 from seatrial.analysis.once import is_reading_once, once, reading_once
-from seatrial.analysis.study_records import read_records
+from seatrial.analysis.study_records import StudyRecords, read_records
 from seatrial.analysis.tables import axis_names, canonical_json, read_csv, rows_of, write_csv
 from seatrial.case import Case
 from seatrial.config.ingested import HandedOver
@@ -28,6 +28,7 @@ __all__ = [
     "Repeat",
     "collect",
     "outcome_lines",
+    "read_columns",
     "read_record",
     "read_repeat",
     "read_repeats",
@@ -131,10 +132,38 @@ def read_record(
     return _read(paths, case, number, metrics)[0]
 
 
+def read_columns(paths: StudyPaths, case: Case, number: int) -> tuple[Columns, int]:
+    """Columns that hold the record of a repeat, and which one in them that is.
+
+    For a repeat of which `read_record` gives a record. Raises KeyError where a stage has read none.
+    """
+    if is_reading_once():
+        known = _all_records(paths)
+        return known.columns, known.numbers[case.case_id, number]
+    return columns_of([Record.read(paths.record(case.case_id, number))]), 0
+
+
 def _read(
     paths: StudyPaths, case: Case, number: int, metrics: Collection[str] | None
 ) -> tuple[Record | None, str | None]:
-    """The record of a repeat, or what is wrong with the file at its place; neither where there is none."""
+    """The record of a repeat, or what is wrong with the file at its place; neither where there is none.
+
+    In a stage all records are read at once, and each is checked once.
+    """
+    if not is_reading_once():
+        return _checked(paths, case, number, metrics)
+    key = "checked", paths.root, case.case_id, number
+    record, problem = once(key, lambda: _checked(paths, case, number, ()))
+    if record is None:
+        return None, problem
+    columns, place = read_columns(paths, case, number)
+    return columns.with_measurements(record, place, metrics), None
+
+
+def _checked(
+    paths: StudyPaths, case: Case, number: int, metrics: Collection[str] | None
+) -> tuple[Record | None, str | None]:
+    """What `_read` says, of the file."""
     path = paths.record(case.case_id, number)
     try:
         record = _record_at(paths, path, (case.case_id, number), metrics)
@@ -151,9 +180,9 @@ def _read(
 
 
 def _record_at(paths: StudyPaths, path: Path, place: Place, metrics: Collection[str] | None) -> Record | None:
-    """The record in a file, or None where there is no file. In a stage all records are read at once."""
+    """The record in a file, or None where there is no file."""
     if is_reading_once():
-        known = once(_records_key(paths), lambda: read_records(paths))
+        known = _all_records(paths)
         if place in known.problems:
             raise UnreadableFile(*known.problems[place])
         # what comes into being while a stage runs is the next one's
@@ -164,6 +193,11 @@ def _record_at(paths: StudyPaths, path: Path, place: Place, metrics: Collection[
     if metrics is None:
         return record
     return record.model_copy(update={"measurements": [m for m in record.measurements if m.metric in metrics]})
+
+
+def _all_records(paths: StudyPaths) -> StudyRecords:
+    """All records of the study, in a stage."""
+    return once(_records_key(paths), lambda: read_records(paths))
 
 
 def _records_key(paths: StudyPaths) -> tuple[str, Path]:

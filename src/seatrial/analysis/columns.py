@@ -64,17 +64,58 @@ class Columns:
         """
         content = json.loads(self.heads[number])
         digest = content.pop("series_sha256")  # a record without its series would not be taken with it
-        first, last = int(self.row_ends[number]), int(self.row_ends[number + 1])
-        measured = self._measurements(self._wanted(first, last, metrics))
-        found = Record.model_validate(content)
-        return found.model_copy(update={"measurements": measured, "series_sha256": digest})
+        found = Record.model_validate(content).model_copy(update={"series_sha256": digest})
+        return self.with_measurements(found, number, metrics)
 
-    def _wanted(self, first: int, last: int, metrics: Collection[str] | None) -> Ints:
-        """The rows of a record that are of these metrics."""
+    def with_measurements(self, record: Record, number: int, metrics: Collection[str] | None = None) -> Record:
+        """`record`, which is the one of this number, with its measurements, or with those of `metrics` alone."""
+        if metrics is not None and not metrics:
+            return record
+        return record.model_copy(update={"measurements": self.measurements(self.rows_of(number, metrics))})
+
+    def rows_of(self, number: int, metrics: Collection[str] | None = None) -> Ints:
+        """The rows of a record's measurements, or those that are of `metrics`."""
+        first, last = int(self.row_ends[number]), int(self.row_ends[number + 1])
         if metrics is None:
             return np.arange(first, last)
         wanted = self._codes_of(frozenset(metrics))
         return first + np.flatnonzero(wanted[self.metric[first:last]])
+
+    def finite(self, rows: Ints) -> Ints:
+        """Those of `rows` whose samples are all finite."""
+        return rows[~self._broken[rows]]
+
+    def values(self, rows: Ints) -> Floats:
+        """[rows, samples]: the samples of rows that have equally many."""
+        n = int(self.counts[rows[0]]) if len(rows) else 0
+        found: Floats = self.samples[self.sample_ends[rows][:, None] + np.arange(n)]
+        return found
+
+    def medians(self, rows: Ints) -> Floats:
+        """[rows]: the median of each one's samples, NaN where one is not finite; each is looked for once."""
+        wanted = rows[~self._has_median[rows]]
+        for n in np.unique(self.counts[wanted]).tolist() if len(wanted) else ():
+            some = wanted[self.counts[wanted] == n]
+            self._medians[some] = medians_of(self.values(some))
+        self._has_median[wanted] = True
+        found: Floats = self._medians[rows]
+        return found
+
+    @cached_property
+    def _broken(self) -> NDArray[np.bool_]:
+        """[measurements]: whether a sample is not finite."""
+        places = np.flatnonzero(~np.isfinite(self.samples))
+        found = np.zeros(len(self.counts), dtype=bool)
+        found[np.searchsorted(self.sample_ends, places, side="right") - 1] = True
+        return found
+
+    @cached_property
+    def _medians(self) -> Floats:
+        return np.full(len(self.counts), np.nan)
+
+    @cached_property
+    def _has_median(self) -> NDArray[np.bool_]:
+        return np.zeros(len(self.counts), dtype=bool)
 
     def _codes_of(self, metrics: frozenset[str]) -> NDArray[np.bool_]:
         """[texts]: which are one of these metrics."""
@@ -90,13 +131,15 @@ class Columns:
     def _known_labels(self) -> dict[int, dict[str, Any]]:
         return {}
 
-    def _labels_of(self, code: int) -> dict[str, Any]:
+    def labels_of(self, code: int) -> dict[str, Any]:
+        """The labels that a code of `labels` stands for; they are shared."""
         found = self._known_labels.get(code)
         if found is None:
             found = self._known_labels[code] = json.loads(self.texts[code])
         return found
 
-    def _measurements(self, rows: Ints) -> list[Measurement]:
+    def measurements(self, rows: Ints) -> list[Measurement]:
+        """These rows as they were read."""
         coded = [of[rows].tolist() for of in (self.metric, self.labels, self.basis, self.samples_file)]
         numbers = [of[rows].tolist() for of in (self.ceiling, self.series, self.series_samples)]
         ends = self.sample_ends[rows].tolist(), self.sample_ends[rows + 1].tolist()
@@ -108,7 +151,7 @@ class Columns:
             known = METRICS[name]
             of = {
                 "metric": name,
-                "labels": self._labels_of(labels),
+                "labels": self.labels_of(labels),
                 "unit": known.unit,
                 "direction": known.direction,
                 "samples": self.samples[begin:end].tolist(),
@@ -120,6 +163,19 @@ class Columns:
             }
             found.append(_unchecked(of))
         return found
+
+
+def medians_of(values: Floats) -> Floats:
+    """[rows]: the medians of [rows, samples], of an even number the mean of the two in the middle.
+
+    NaN where a value is not finite, or there is none.
+    """
+    n = values.shape[1]
+    if not n:
+        return np.full(len(values), np.nan)
+    ordered = np.sort(values, axis=1)
+    middle = ordered[:, n // 2] if n % 2 else (ordered[:, n // 2 - 1] + ordered[:, n // 2]) / 2
+    return np.where(np.isfinite(values).all(axis=1), middle, np.nan)
 
 
 def _unchecked(content: dict[str, Any]) -> Measurement:

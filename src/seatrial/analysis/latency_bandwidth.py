@@ -107,11 +107,7 @@ def _check(sizes: Sequence[int], seconds: Sequence[float]) -> None:
 def _breaks(x: Array, t: Array, most: int) -> list[int]:
     """Where each piece ends (exclusive): for every number of pieces the best breaks, by dynamic programming."""
     n = len(x)
-    residuals = {
-        (a, b): _residuals(x[a:b], t[a:b], *_line(x[a:b], t[a:b]))
-        for a in range(n)
-        for b in range(a + LEAST_SIZES, n + 1)
-    }
+    residuals = _of_spans(x, t)
     cost = {span: float(np.abs(left).sum()) for span, left in residuals.items()}
     least: dict[int, tuple[float, list[int]]] = {b: (cost[0, b], [b]) for b in range(LEAST_SIZES, n + 1)}
     candidates = [least[n][1]]
@@ -139,28 +135,52 @@ def _criterion(residuals: list[Array]) -> float:
     return n * math.log(squares / (n - 2 * pieces) + CLOCK_NOISE**2) + parameters * math.log(n)
 
 
+def _of_spans(x: Array, t: Array) -> dict[tuple[int, int], Array]:
+    """The relative residuals of every span of sizes under its own line; those of one length are fitted together."""
+    found: dict[tuple[int, int], Array] = {}
+    for length in range(LEAST_SIZES, len(x) + 1):
+        xs, ts = (np.lib.stride_tricks.sliding_window_view(of, length) for of in (x, t))
+        alpha, beta = _lines(xs, ts)
+        left = _residuals(xs, ts, alpha[:, None], beta[:, None])
+        found |= {(first, first + length): of_span for first, of_span in enumerate(left)}
+    return found
+
+
 def _line(x: Array, t: Array) -> tuple[float, float]:
     """alpha and beta with the least Huber loss of relative residuals, by reweighting."""
-    scale = float(x.max())
-    u, v = 1 / t, x / scale / t
+    (alpha,), (beta,) = (found.tolist() for found in _lines(x[None, :], t[None, :]))
+    return alpha, beta
+
+
+def _lines(x: Array, t: Array) -> tuple[Array, Array]:
+    """[lines] each: `_line` of each row of [lines, sizes]."""
+    scale = x.max(axis=1)
+    u, v = 1 / t, x / scale[:, None] / t
     weights = np.ones_like(t)
     for _ in range(REWEIGHTINGS):
         alpha, slope = _least_squares(u, v, weights)
-        residuals = np.abs(1 - alpha * u - slope * v)
-        spread = max(1.4826 * float(np.median(residuals)), CLOCK_NOISE)
-        weights = np.minimum(1.0, HUBER * spread / np.maximum(residuals, 1e-300))
+        residuals = np.abs(1 - alpha[:, None] * u - slope[:, None] * v)
+        spread = np.maximum(1.4826 * np.median(residuals, axis=1), CLOCK_NOISE)
+        weights = np.minimum(1.0, HUBER * spread[:, None] / np.maximum(residuals, 1e-300))
     return alpha, slope / scale
 
 
-def _least_squares(u: Array, v: Array, weights: Array) -> tuple[float, float]:
-    """a and b with the least weighted sum of (1 - a u - b v)^2; sizes differ, so u and v are not proportional."""
+def _least_squares(u: Array, v: Array, weights: Array) -> tuple[Array, Array]:
+    """[lines]: a and b with the least weighted sum of (1 - a u - b v)^2; sizes differ, so u and v are not
+    proportional."""
     wu, wv = weights * u, weights * v
-    uu, uv, vv, u1, v1 = float(wu @ u), float(wu @ v), float(wv @ v), float(wu.sum()), float(wv.sum())
+    uu, uv, vv, u1, v1 = _dots(wu, u), _dots(wu, v), _dots(wv, v), wu.sum(axis=1), wv.sum(axis=1)
     determinant = uu * vv - uv * uv
     return (vv * u1 - uv * v1) / determinant, (uu * v1 - uv * u1) / determinant
 
 
-def _residuals(x: Array, t: Array, alpha: float, beta: float) -> Array:
+def _dots(one: Array, other: Array) -> Array:
+    """[lines]: the inner product of each row of both."""
+    found: Array = np.matmul(one[:, None, :], other[:, :, None])[:, 0, 0]
+    return found
+
+
+def _residuals(x: Array, t: Array, alpha: float | Array, beta: float | Array) -> Array:
     return (t - alpha - beta * x) / t
 
 

@@ -12,7 +12,7 @@ so uncertain that a large z happens by chance. p is adjusted by Benjamini and Ho
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from statistics import median
 from typing import Any, NamedTuple
@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.analysis.medians import Middle, Rows, completed_rows
 from seatrial.analysis.probes.bisection_pairs import PAIR_METRICS, each_pair
-from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import benjamini_hochberg, robust_z
 from seatrial.analysis.tables import canonical_json
 from seatrial.case import Case
@@ -30,7 +30,6 @@ from seatrial.config.metrics import METRICS
 from seatrial.config.metrics.dataload import PREFIX, dataload_metric
 from seatrial.config.probe import Gemm
 from seatrial.paths import StudyPaths
-from seatrial.record import Measurement, Record
 
 OF_A_RANK = (
     "gemm.throughput",
@@ -112,7 +111,7 @@ class Fleet(NamedTuple):
 
 def node_metrics(paths: StudyPaths, cases: Sequence[Case], thresholds: Differences) -> list[Row]:
     """The rows of all cases, judged together."""
-    rows = [row for case in cases for row in _rows_of_case(case, completed(paths, case, READ), thresholds)]
+    rows = [row for case in cases for row in _rows_of_case(case, completed_rows(paths, case, READ), thresholds)]
     tested = [row for row in rows if row["p_value"] is not None]
     for row, q in zip(tested, benjamini_hochberg([row["p_value"] for row in tested]), strict=True):
         row["q_value"] = q
@@ -122,8 +121,14 @@ def node_metrics(paths: StudyPaths, cases: Sequence[Case], thresholds: Differenc
 
 def chance_of(z: float, size: int) -> float:
     """The share of members of uniform fleets of `size` whose robust z is at least `z`; never 0."""
-    below = int(np.searchsorted(_simulated(size), z, side="left"))
-    return (DRAWS // size * size - below + 1) / (DRAWS // size * size + 1)
+    return _chances([z], size)[0]
+
+
+def _chances(scores: Sequence[float], size: int) -> list[float]:
+    """`chance_of` each."""
+    draws = DRAWS // size * size
+    below = np.searchsorted(_simulated(size), scores, side="left").tolist()
+    return [(draws - one + 1) / (draws + 1) for one in below]
 
 
 @cache
@@ -135,56 +140,86 @@ def _simulated(size: int) -> NDArray[np.float64]:
     return np.sort(np.divide(away, scale, out=np.zeros_like(away), where=scale > 0).ravel())
 
 
-def _rows_of_case(case: Case, records: Sequence[Record], thresholds: Differences) -> Iterator[Row]:
+def _rows_of_case(case: Case, repeats: Sequence[Rows], thresholds: Differences) -> Iterator[Row]:
     fleets: dict[Fleet, dict[Member, list[float]]] = {}
-    for record in records:
-        for (fleet, member), values in _values(case, record).items():
+    known: dict[Hashable, _Owners] = {}
+    for repeat in repeats:
+        owners = known.setdefault((id(repeat.columns), repeat.hosts), _Owners(case, repeat.hosts))
+        for (fleet, member), values in _values(repeat, owners).items():
             fleets.setdefault(fleet, {}).setdefault(member, []).append(median(values))
     for fleet, members in sorted(fleets.items()):
         if not fleet.devices or len(members) > len({member.host for member in members}):
             yield from _rows_of_fleet(case, fleet, members)
 
 
-def _values(case: Case, record: Record) -> dict[tuple[Fleet, Member], list[float]]:
-    """What one repeat says of each host and device: the medians of the measurements that are theirs."""
-    hosts = [str(host) for host in record.provenance.get("hosts") or []]
+class _Owners:
+    """Whose a measurement is that repeats on the same hosts have, by its metric and its labels."""
+
+    def __init__(self, case: Case, hosts: Sequence[str]) -> None:
+        self._hosts = hosts
+        self._searched = isinstance(case.workload, Gemm) and case.workload.search is not None
+        self._found: dict[tuple[str, int], Sequence[tuple[Fleet, Member]]] = {}
+
+    def of(self, m: Middle) -> Sequence[tuple[Fleet, Member]]:
+        """The fleets that a measurement belongs to, with its member there."""
+        key = m.metric, m.code
+        found = self._found.get(key)
+        if found is None:
+            member = self._member(m)
+            found = self._found[key] = () if member is None else _as_member(m.metric, m.labels, member)
+        return found
+
+    def _member(self, m: Middle) -> Member | None:
+        hosts, rank = self._hosts, m.labels.get("rank")
+        if self._searched and m.metric == "gemm.throughput":
+            return None
+        if m.metric in OF_A_RANK and isinstance(rank, int) and rank < len(hosts):
+            return Member(hosts[rank], hosts[:rank].count(hosts[rank]))
+        if m.metric in OF_THE_ALLOCATION and rank is None and len(set(hosts)) == 1:
+            return Member(hosts[0])
+        return None
+
+
+def _as_member(metric: str, labels: Mapping[str, Any], member: Member) -> Sequence[tuple[Fleet, Member]]:
+    """The fleet of hosts and, of a device, that of devices; with the member in each."""
+    text = canonical_json(_work(metric, labels))
+    of_host = Fleet(metric, text, False), Member(member.host)
+    return (of_host,) if member.place is None else (of_host, (Fleet(metric, text, True), member))
+
+
+def _values(repeat: Rows, owners: _Owners) -> dict[tuple[Fleet, Member], list[float]]:
+    """What one repeat says of each host and device: the medians of the measurements that are theirs.
+
+    Of nothing positive there is no ratio.
+    """
     found: dict[tuple[Fleet, Member], list[float]] = {}
-    whole = max((m.labels["scale"] for m in record.measurements if m.metric in PAIR_METRICS), default=0)
-    for m in record.measurements:
-        if m.metric in PAIR_METRICS and (m.labels.get("cut") == "rail" or m.labels["scale"] != whole):
-            continue
-        owners = list(_owners(case, m, hosts))
-        labels = canonical_json(_work(m)) if owners else ""
-        for member, value in owners:
-            for devices in (False, True) if member.place is not None else (False,):
-                owner = member if devices else Member(member.host)
-                fleet = Fleet(m.metric, labels, devices)
-                found.setdefault((fleet, owner), []).append(value)
+    for m in repeat.medians():
+        if m.metric not in PAIR_METRICS and m.median > 0:
+            for owner in owners.of(m):
+                found.setdefault(owner, []).append(m.median)
+    for owner, value in _of_pairs(repeat):
+        found.setdefault(owner, []).append(value)
     return found
 
 
-def _work(m: Measurement) -> dict[str, Any]:
-    """The labels that say what was done; a host's pairs are taken together, whichever matching they were in."""
-    if m.metric in PAIR_METRICS:
-        return {name: m.labels[name] for name in OF_A_PAIR if name in m.labels}
-    return {name: value for name, value in m.labels.items() if name not in ("rank", "device")}
-
-
-def _owners(case: Case, m: Measurement, hosts: Sequence[str]) -> Iterator[tuple[Member, float]]:
-    """The members that a measurement is of, with their value; of nothing positive there is no ratio."""
-    if m.metric in PAIR_METRICS:
+def _of_pairs(repeat: Rows) -> Iterator[tuple[tuple[Fleet, Member], float]]:
+    """What pairs of hosts say of both ends, at the largest scale."""
+    pairs = repeat.of(PAIR_METRICS)
+    whole = max((m.labels["scale"] for m in pairs), default=0)
+    for m in pairs:
+        if m.labels.get("cut") == "rail" or m.labels["scale"] != whole:
+            continue
         for ends, samples in each_pair(m):
-            if set(ends) <= set(hosts) and ends[0] != ends[1] and median(samples) > 0:
-                yield from ((Member(end), median(samples)) for end in ends)
-        return
-    value, rank = median(m.samples), m.labels.get("rank")
-    searched = isinstance(case.workload, Gemm) and case.workload.search is not None
-    if value <= 0 or (searched and m.metric == "gemm.throughput"):
-        return
-    if m.metric in OF_A_RANK and isinstance(rank, int) and rank < len(hosts):
-        yield Member(hosts[rank], hosts[:rank].count(hosts[rank])), value
-    elif m.metric in OF_THE_ALLOCATION and rank is None and len(set(hosts)) == 1:
-        yield Member(hosts[0]), value
+            if set(ends) <= set(repeat.hosts) and ends[0] != ends[1] and median(samples) > 0:
+                for end in ends:
+                    yield _as_member(m.metric, m.labels, Member(end))[0], median(samples)
+
+
+def _work(metric: str, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """The labels that say what was done; a host's pairs are taken together, whichever matching they were in."""
+    if metric in PAIR_METRICS:
+        return {name: labels[name] for name in OF_A_PAIR if name in labels}
+    return {name: value for name, value in labels.items() if name not in ("rank", "device")}
 
 
 def _rows_of_fleet(case: Case, fleet: Fleet, members: Mapping[Member, Sequence[float]]) -> Iterator[Row]:
@@ -193,9 +228,10 @@ def _rows_of_fleet(case: Case, fleet: Fleet, members: Mapping[Member, Sequence[f
     towards_slow = 1.0 if known.direction == "lower" else -1.0
     scores = robust_z([towards_slow * math.log(value) for value in values.values()])
     middle, size = median(values.values()), len(values)
-    for (member, value), z in zip(values.items(), scores, strict=True):
+    enough = size >= LEAST_FLEET
+    chances = _chances(scores, size) if enough else [None] * size
+    for (member, value), z, chance in zip(values.items(), scores, chances, strict=True):
         slower = value / middle if known.direction == "lower" else middle / value
-        enough = size >= LEAST_FLEET
         yield {
             "study": case.study,
             "target": case.target.name,
@@ -213,7 +249,7 @@ def _rows_of_fleet(case: Case, fleet: Fleet, members: Mapping[Member, Sequence[f
             "fleet_median": middle,
             "slower_by": slower - 1,
             "robust_z": z if enough else None,
-            "p_value": chance_of(z, size) if enough else None,
+            "p_value": chance,
             "q_value": None,
             "standing": "too_few",
             "note": None if enough else f"{size} did this work: too few to tell the odd one",

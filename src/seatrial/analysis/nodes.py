@@ -69,7 +69,10 @@ def nodes(paths: StudyPaths) -> None:
     columns = [*METRIC_COLUMNS, *(AXIS + name for name in names)]
     write_csv(paths.node_metrics, columns, [row | axes[row["case_id"]] for row in found])
     uses = node_uses(paths, plan)
-    write_csv(paths.nodes, COLUMNS, [_row(plan, host, use, found) for host, use in uses.items()])
+    by_name: dict[str, list[Row]] = {}
+    for row in found:
+        by_name.setdefault(str(row["host"]), []).append(row)
+    write_csv(paths.nodes, COLUMNS, [_row(plan, host, use, by_name) for host, use in uses.items()])
 
 
 def node_uses(paths: StudyPaths, plan: PlannedStudy | None = None) -> dict[str, NodeUse]:
@@ -99,8 +102,8 @@ def _name_of(host: str, uses: Mapping[str, NodeUse]) -> str:
     return host if host in uses else next(name for name in uses if same_host(host, name))
 
 
-def _row(plan: PlannedStudy, host: str, use: NodeUse, found: Sequence[Row]) -> Row:
-    of_host = [row for row in found if same_host(str(row["host"]), host)]
+def _row(plan: PlannedStudy, host: str, use: NodeUse, found: Mapping[str, Sequence[Row]]) -> Row:
+    of_host = [row for name, rows in found.items() if same_host(name, host) for row in rows]
     slow = [row for row in of_host if row["standing"] == "slow"]
     worst = max(slow, key=lambda row: row["slower_by"], default=None)
     devices = sorted({row["place"] for row in slow if row["place"] is not None})

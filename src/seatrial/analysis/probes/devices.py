@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seatrial.analysis.inputs import read_cases, read_plan
-from seatrial.analysis.probes.records import completed
+from seatrial.analysis.medians import Middle, Rows, completed_rows
 from seatrial.analysis.statistics import median
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
 from seatrial.case import Case
 from seatrial.config.base import Threshold
+from seatrial.config.metrics import METRICS
 from seatrial.config.probe import Gemm, Memory
 from seatrial.paths import StudyPaths
-from seatrial.record import Measurement, Record
 from seatrial.units import format_bytes
 
 SLOWER_BY = Threshold(
@@ -34,7 +34,7 @@ CONSISTENCY = 0.6745
 """What makes the median absolute deviation one standard deviation of normal values."""
 LEAST_DEVICES = 3
 """Of two devices that differ nobody can say which is the odd one."""
-METRICS = (
+MEASURED = (
     "gemm.throughput",
     "gemm.best_throughput",
     "gemm.sustained_throughput",
@@ -85,7 +85,7 @@ class Reading(NamedTuple):
     """One device's measurement in one repeat."""
 
     device: Device
-    found: Measurement
+    found: Middle
 
 
 def devices(paths: StudyPaths, cases: Sequence[Case]) -> None:
@@ -95,7 +95,9 @@ def devices(paths: StudyPaths, cases: Sequence[Case]) -> None:
     rows: list[Row] = []
     for case in everything:
         if isinstance(case.workload, Gemm | Memory):
-            rows += [row | axis_columns(case.axes, names) for row in _rows(case, completed(paths, case, METRICS))]
+            rows += [
+                row | axis_columns(case.axes, names) for row in _rows(case, completed_rows(paths, case, MEASURED))
+            ]
     write_csv(paths.probe_table("devices"), [*COLUMNS, *(AXIS + name for name in names)], rows)
 
 
@@ -128,11 +130,11 @@ def _is_slow(value: float, middle: float, z: float) -> bool:
     return value < (1 - SLOWER_BY.value) * middle and z < -ROBUST_Z.value
 
 
-def _rows(case: Case, records: Sequence[Record]) -> Iterator[Row]:
-    fleets: dict[tuple[str, str], dict[Device, list[Measurement]]] = {}
+def _rows(case: Case, repeats: Sequence[Rows]) -> Iterator[Row]:
+    fleets: dict[tuple[str, str], dict[Device, list[Middle]]] = {}
     first: dict[tuple[str, str, str, int], Device] = {}
-    for record in records:
-        for device, found in _readings(case, record):
+    for repeat in repeats:
+        for device, found in _readings(case, repeat):
             work = {k: v for k, v in found.labels.items() if k not in ("rank", "device")}
             done = found.metric, canonical_json(work)
             known = first.setdefault((*done, device.host, device.place), device)
@@ -141,13 +143,13 @@ def _rows(case: Case, records: Sequence[Record]) -> Iterator[Row]:
         yield from _fleet(case, metric, fleet)
 
 
-def _readings(case: Case, record: Record) -> Iterator[Reading]:
+def _readings(case: Case, repeat: Rows) -> Iterator[Reading]:
     """What each rank measured of its own device, with where that is."""
-    hosts = [str(host) for host in record.provenance.get("hosts") or []]
+    hosts = repeat.hosts
     searched = isinstance(case.workload, Gemm) and case.workload.search is not None
-    for found in record.measurements:
+    for found in repeat.medians():
         # of a search only the best shape counts: the same on all devices
-        if found.metric not in METRICS or (searched and found.metric == "gemm.throughput"):
+        if searched and found.metric == "gemm.throughput":
             continue
         rank = found.labels.get("rank")
         if not isinstance(rank, int):
@@ -157,8 +159,8 @@ def _readings(case: Case, record: Record) -> Iterator[Reading]:
         yield Reading(Device(host, place, rank, str(found.labels.get("device", ""))), found)
 
 
-def _fleet(case: Case, metric: str, fleet: Mapping[Device, Sequence[Measurement]]) -> Iterator[Row]:
-    values = {device: _middle([_middle(m.samples) for m in found]) for device, found in fleet.items()}
+def _fleet(case: Case, metric: str, fleet: Mapping[Device, Sequence[Middle]]) -> Iterator[Row]:
+    values = {device: _middle([m.median for m in found]) for device, found in fleet.items()}
     all_values = list(values.values())
     middle, deviation = _spread(all_values)
     spread = (max(all_values) - min(all_values)) / middle
@@ -176,7 +178,7 @@ def _fleet(case: Case, metric: str, fleet: Mapping[Device, Sequence[Measurement]
             **device._asdict(),
             "measured": len(found),
             "value": value,
-            "unit": found[0].unit,
+            "unit": METRICS[metric].unit,
             "devices": len(fleet),
             "fleet_median": middle,
             "fleet_spread": spread,

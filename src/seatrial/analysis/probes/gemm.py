@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from seatrial.analysis.inputs import read_cases, read_plan
+from seatrial.analysis.medians import Middle, completed_rows
 from seatrial.analysis.probes.devices import devices
-from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import median, median_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.config.probe import Gemm
 from seatrial.paths import StudyPaths
-from seatrial.record import Measurement, Record
 
 COLUMNS = (
     "study",
@@ -57,6 +56,9 @@ SHAPE_COLUMNS = (
 """`coarse_tflops`: in the pass over all shapes; `fine_tflops`: again, where it was among the fastest;
 `best_in`: repeats that found it the best."""
 SHAPE = ("m", "n", "k")
+READ = ("gemm.throughput", "gemm.best_throughput", "gemm.searched_throughput", "gemm.sustained_throughput")
+OfRepeat = Sequence[Middle]
+"""What one repeat measured."""
 Row = dict[str, Any]
 
 
@@ -66,21 +68,22 @@ def gemm_tables(paths: StudyPaths, cases: Sequence[Case]) -> None:
     rows: list[Row] = []
     shapes: list[Row] = []
     for case in cases:
-        records, axes = completed(paths, case), axis_columns(case.axes, names)
-        rows.append(_row(case, records) | axes)
-        shapes += [row | axes for row in _shape_rows(case, records)]
+        repeats, axes = completed_rows(paths, case, READ), axis_columns(case.axes, names)
+        found = [repeat.medians() for repeat in repeats]
+        rows.append(_row(case, found) | axes)
+        shapes += [row | axes for row in _shape_rows(case, found)]
     of_axes = [AXIS + name for name in names]
     write_csv(paths.probe_table("gemm"), [*COLUMNS, *of_axes], rows)
     write_csv(paths.probe_table("gemm_shapes"), [*SHAPE_COLUMNS, *of_axes], shapes)
     devices(paths, cases)
 
 
-def _shape_rows(case: Case, records: Sequence[Record]) -> list[Row]:
+def _shape_rows(case: Case, repeats: Sequence[OfRepeat]) -> list[Row]:
     """Every shape of a case's search, fastest first: medians over devices and repeats."""
     workload = case.workload
     assert isinstance(workload, Gemm)
-    coarse, fine = (_by_shape(records, f"gemm.{name}") for name in ("searched_throughput", "throughput"))
-    best = _by_shape(records, "gemm.best_throughput")
+    coarse, fine = (_by_shape(repeats, f"gemm.{name}") for name in ("searched_throughput", "throughput"))
+    best = _by_shape(repeats, "gemm.best_throughput")
     found = {shape: _median(values) for shape, values in coarse.items()}
     fastest = max(found.values(), default=0.0)
     return [
@@ -101,23 +104,23 @@ def _shape_rows(case: Case, records: Sequence[Record]) -> list[Row]:
     ]
 
 
-def _by_shape(records: Sequence[Record], metric: str) -> dict[tuple[Any, ...], list[float]]:
+def _by_shape(repeats: Sequence[OfRepeat], metric: str) -> dict[tuple[Any, ...], list[float]]:
     """Of each repeat the median over its devices, by shape."""
     found: dict[tuple[Any, ...], list[float]] = {}
-    for record in records:
-        of_repeat: dict[tuple[Any, ...], list[Measurement]] = {}
-        for m in _of(record, metric):
+    for repeat in repeats:
+        of_repeat: dict[tuple[Any, ...], list[Middle]] = {}
+        for m in _of(repeat, metric):
             of_repeat.setdefault(tuple(m.labels.get(name) for name in SHAPE), []).append(m)
         for shape, of_devices in of_repeat.items():
             found.setdefault(shape, []).append(_over_devices(of_devices))
     return found
 
 
-def _row(case: Case, records: Sequence[Record]) -> Row:
+def _row(case: Case, repeats: Sequence[OfRepeat]) -> Row:
     workload = case.workload
     assert isinstance(workload, Gemm)
     metric = "gemm.throughput" if workload.search is None else "gemm.best_throughput"
-    burst = [found for record in records if (found := _of(record, metric))]
+    burst = [found for repeat in repeats if (found := _of(repeat, metric))]
     row: Row = {
         "study": case.study,
         "target": case.target.name,
@@ -133,7 +136,7 @@ def _row(case: Case, records: Sequence[Record]) -> Row:
         return row
     by_repeat = [_over_devices(found) for found in burst]
     value, interval = _median(by_repeat), median_interval(by_repeat)
-    held = [_over_devices(found) for record in records if (found := _of(record, "gemm.sustained_throughput"))]
+    held = [_over_devices(found) for repeat in repeats if (found := _of(repeat, "gemm.sustained_throughput"))]
     sustained = median(held)
     shapes = Counter(tuple(found[0].labels.get(name) for name in SHAPE) for found in burst)
     row |= dict(zip(SHAPE, shapes.most_common(1)[0][0], strict=True))
@@ -143,14 +146,14 @@ def _row(case: Case, records: Sequence[Record]) -> Row:
         "burst_tflops_low": interval.low,
         "burst_tflops_high": interval.high,
         "interval_method": interval.method,
-        "slowest_device_tflops": min(_middle(m) for found in burst for m in found),
+        "slowest_device_tflops": min(m.median for found in burst for m in found),
         "sustained_tflops": sustained,
         "sustained_over_burst": None if sustained is None else sustained / value,
     }
     return row | _held_against(case, workload, burst[0][0], value, len(shapes))
 
 
-def _held_against(case: Case, workload: Gemm, found: Measurement, value: float, best: int) -> Row:
+def _held_against(case: Case, workload: Gemm, found: Middle, value: float, best: int) -> Row:
     """Shares of the peak and of what was published, and what has to be said of them."""
     accelerator = case.target.accelerator
     published = None if accelerator is None else accelerator.achievable_tflops.get(workload.dtype)
@@ -171,17 +174,13 @@ def _held_against(case: Case, workload: Gemm, found: Measurement, value: float, 
     }
 
 
-def _of(record: Record, metric: str) -> list[Measurement]:
+def _of(repeat: OfRepeat, metric: str) -> list[Middle]:
     """What each rank measured of it."""
-    return [m for m in record.measurements if m.metric == metric]
+    return [m for m in repeat if m.metric == metric]
 
 
-def _over_devices(found: Sequence[Measurement]) -> float:
-    return _median([_middle(m) for m in found])
-
-
-def _middle(found: Measurement) -> float:
-    return _median(found.samples)
+def _over_devices(found: Sequence[Middle]) -> float:
+    return _median([m.median for m in found])
 
 
 def _median(values: Sequence[float]) -> float:

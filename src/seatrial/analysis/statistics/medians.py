@@ -20,6 +20,7 @@ SMALL_N = 5
 SAME = 1e-6
 """Values no further apart than this part of the greatest count as equal: no clock or counter here resolves more
 of a repeat (our choice; a microsecond in a second)."""
+FEW = 200
 LARGEST_LOG = 700.0
 """Keeps the upper end of an absurdly wide log-t interval finite."""
 Side = Literal["lower", "upper"]
@@ -47,7 +48,16 @@ def are_equal(values: Sequence[float]) -> bool:
 
 def median(values: Sequence[float]) -> float | None:
     """The median, or None of nothing."""
-    return float(np.median(values)) if len(values) else None
+    n = len(values)
+    if not n:
+        return None
+    if n > FEW:
+        return float(np.median(values))
+    total = sum(values)
+    if total != total:  # NaN, or infinities of both signs
+        return float(np.median(values))
+    ordered = sorted(values)  # of few values ten times as fast
+    return float(ordered[n // 2] if n % 2 else (ordered[n // 2 - 1] + ordered[n // 2]) / 2)
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
