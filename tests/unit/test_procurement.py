@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from procurement_cases import MIXTURE, cluster, fact, procurement, stated
+from study_on_disk import LAPTOP
 
 from seatrial.analysis import emergence
 from seatrial.analysis.checkpointing import HOUR, waste, young_interval
@@ -27,15 +28,6 @@ from seatrial.config.procurement import Procurement
 from seatrial.config.study import Study
 from seatrial.errors import ConfigError
 from seatrial.paths import StudyPaths
-
-LAPTOP = {
-    "name": "laptop",
-    "description": "a laptop",
-    "nodes": 1,
-    "accelerators_per_node": 0,
-    "tasks_per_node": 1,
-    "device": "cpu",
-}
 
 
 def study(plan: dict[str, Any]) -> Study:
@@ -64,7 +56,7 @@ def figure(decision: Decision, start: str) -> Figure:
 def projected(plan: dict[str, Any]) -> Projection:
     checked = Procurement.model_validate(plan)
     (name, proposal), *_ = checked.proposals.items()
-    return Projection(name, checked, proposal, readings(checked, proposal, {}), None, None, 1)
+    return Projection(name, checked, proposal, readings(checked, proposal, {}), {}, None, None, 1)
 
 
 def test_each_proposal_and_question_has_a_row_with_what_is_needed_over_what_is_there(tmp_path: Path) -> None:
@@ -274,7 +266,7 @@ def test_measured_rates_go_before_all_others_and_say_how_far_they_are_taken(tmp_
         disk | {"reached": "page_cache", "gbps": 90},
     )
     checked = Procurement.model_validate(procurement())
-    found = MeasuredRates(StudyPaths(tmp_path)).of(checked.proposals["dense"], "bfloat16")
+    found = MeasuredRates(StudyPaths(tmp_path)).of(checked.proposals["dense"], "bfloat16").rates
     assert found["products_tflops"].input.ends == pytest.approx((621, 639))
     assert found["products_tflops"].input.value == pytest.approx(630)
     assert found["network_gbps"].input.value == pytest.approx(382 * 3 / 31)

@@ -18,12 +18,14 @@ Rate = Literal[
     "network_gbps",
     "alltoall_gbps",
     "link_gbps",
+    "alltoall_inside_gbps",
     "bisection_gbps",
     "checkpoint_write_gbps",
     "checkpoint_read_gbps",
 ]
 """TFLOPS and GB/s. `network_gbps`: what collectives carry between nodes, per accelerator and direction;
 `alltoall_gbps`: what the experts' all-to-all carries there; `link_gbps`: inside the fast fabric, per accelerator;
+`alltoall_inside_gbps`: what the experts' all-to-all carries there, where it is known apart from `link_gbps`;
 `bisection_gbps`: between the worst halves of the whole proposal, one way; checkpoints: of the whole proposal."""
 SCALE = Threshold(
     value=8.0,
@@ -185,6 +187,8 @@ class Procurement(Closed):
     hop_seconds: Assumption | None = None
     """Latency of one message from rank to rank, where no collective was measured."""
     saving: Saving
+    probes: str | None = None
+    """The folder of another study's results whose probes measured the targets of proposals; None: this study's."""
     hybrid: Hybrid | None = None
     expert_groups: list[PositiveInt] = []
     """Further numbers of ranks that could share the experts, each a row of its own."""

@@ -6,6 +6,7 @@ Writes tables/procurement.csv on the way, since both say the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
@@ -19,7 +20,10 @@ from seatrial.analysis.decisions.procurement.step import HOP, IMBALANCE, KERNELS
 from seatrial.analysis.decisions.procurement.table import write_table
 from seatrial.analysis.decisions.sensitivity import of_each
 from seatrial.analysis.decisions.words import interval, listed, with_interval
+from seatrial.analysis.inputs import read_plan
 from seatrial.config.procurement import Procurement
+from seatrial.errors import UnreadableFile
+from seatrial.paths import StudyPaths
 from seatrial.units import format_figure
 
 KIND, HYBRID = "procurement", "hybrid_attention"
@@ -50,19 +54,26 @@ def procurement(basis: Basis) -> list[Decision]:
 
 
 def _projections(basis: Basis, plan: Procurement, steps: Input | None) -> list[Projection]:
-    measured = MeasuredRates(basis.paths)
-    return [
-        Projection(
-            name,
-            plan,
-            proposal,
-            readings(plan, proposal, measured.of(proposal, plan.dtype)),
-            measured.hop(proposal),
-            steps,
-            basis.seed,
-        )
-        for name, proposal in plan.proposals.items()
-    ]
+    measured, made = _probes(basis, plan), []
+    for name, proposal in plan.proposals.items():
+        found = measured.of(proposal, plan.dtype)
+        rates = readings(plan, proposal, found.rates)
+        made.append(Projection(name, plan, proposal, rates, found.unfit, measured.hop(proposal), steps, basis.seed))
+    return made
+
+
+def _probes(basis: Basis, plan: Procurement) -> MeasuredRates:
+    """The tables of this study's probes, or of the one that the plan names.
+
+    Raises UnreadableFile where there is no such study.
+    """
+    if plan.probes is None:
+        return MeasuredRates(basis.paths)
+    there = StudyPaths(Path(plan.probes).expanduser())
+    if not there.tables.is_dir():
+        problem = "no tables of a study, which economics.procurement.probes names; run that study first"
+        raise UnreadableFile(there.tables, problem)
+    return MeasuredRates(there, f"measured in study {read_plan(there).study.name}")
 
 
 def _side_by_side(plan: Procurement, found: Sequence[Projection]) -> Decision:
@@ -98,7 +109,7 @@ def _one(plan: Procurement, one: Projection) -> Decision:
     return Decision(
         kind=KIND,
         title=f"{plan.planned.description} on {one.name.replace('_', ' ')}",
-        where=f"{one.proposal.nodes:,} nodes of {one.proposal.target.name}, {one.accelerators:,} accelerators",
+        where=_size_of(one),
         answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{arrives}",
         figures=tuple(figures),
         inputs=tuple(one.inputs.values()),
@@ -147,6 +158,13 @@ def _three(one: Projection) -> list[Answer]:
     """The answers to the three questions, the all-to-all over the ranks of the layout."""
     ranks = one.procurement.planned.layout.experts
     return [a for a in one.answers if a.question in QUESTIONS and a.group in (None, ranks)]
+
+
+def _size_of(one: Projection) -> str:
+    nodes, n = one.proposal.nodes, one.accelerators
+    what = "accelerator" if one.proposal.whole.accelerators else "rank"
+    nodes_of, each = ("" if count == 1 else "s" for count in (nodes, n))
+    return f"{nodes:,} node{nodes_of} of {one.proposal.target.name}, {n:,} {what}{each}"
 
 
 def _standing(answers: Sequence[Answer]) -> str:
@@ -213,8 +231,9 @@ def _evidence(one: Projection) -> tuple[str, ...]:
 def _missing(one: Projection) -> tuple[str, ...]:
     left_out = [f"{name}: {words}" for name, words in LEFT_OUT.items() if name not in one.inputs]
     unanswered = [f"{found.question}: {found.note}" for found in one.answers if found.standing == "not known"]
+    unfit = [f"{WORDS[rate]}, measured but not taken: {why}" for rate, why in one.unfit.items()]
     groups = [f"an all-to-all over {n} ranks: they do not divide the proposal" for n in one.groups_left_out]
-    return (*one.missing, *left_out, *_unsaved(one), *unanswered, *groups)
+    return (*one.missing, *unfit, *left_out, *_unsaved(one), *unanswered, *groups)
 
 
 def _unsaved(one: Projection) -> list[str]:

@@ -27,6 +27,7 @@ from seatrial.analysis.decisions.procurement.step import (
     HIDDEN,
     HOP,
     IMBALANCE,
+    INSIDE,
     KERNELS,
     LINK,
     NOISE,
@@ -57,6 +58,8 @@ class Projection:
     procurement: Procurement
     proposal: Proposal
     rates: Mapping[Rate, Reading]
+    unfit: Mapping[Rate, str]
+    """Why what was measured is not taken for a rate."""
     hop: Input | None
     """Measured; else the procurement's own."""
     steps: Input | None
@@ -116,7 +119,7 @@ class Projection:
         memory = memory_asked(self.planned, self.procurement.planned.layout.gradient_bytes)
         scale = self.procurement.scale.value
         found = [
-            answer(one, self.inputs, self._reading(one), self.seed, scale)
+            answer(one, self.inputs, self._reading(one), self.seed, scale, self._why_not(one))
             for one in (first, *others, checkpoint, node)
         ]
         return [*found, answer(memory, self.inputs, self._memory(), self.seed)]
@@ -125,7 +128,13 @@ class Projection:
         """The rate that answers a question."""
         if one.rate == "alltoall_gbps" and one.group is not None:
             return self._alltoall(one.group)
+        if one.rate == "link_gbps" and "alltoall_inside_gbps" in self.rates:
+            return self.rates["alltoall_inside_gbps"]
         return None if one.rate is None else self.rates.get(one.rate)
+
+    def _why_not(self, one: Asked) -> str | None:
+        """Why what was measured does not answer a question."""
+        return None if one.rate is None else self.unfit.get(one.rate)
 
     def _alltoall(self, ranks: int) -> Reading | None:
         """The rate of the all-to-all: a stated ceiling is that of `ranks`, anything else is taken as it is."""
@@ -220,12 +229,13 @@ class Projection:
                 continue
             reading = self._alltoall(ranks)
             known = self.inputs | ({} if reading is None else {ALLTOALL: reading.input})
-            ways = ((exchange.across, ALLTOALL), (exchange.inside, LINK))
+            inside = INSIDE if INSIDE in known else LINK
+            ways = ((exchange.across, ALLTOALL), (exchange.inside, inside))
             lacking = [rate for size, rate in ways if size and rate not in known]
             if lacking:
                 found.append(Figure(name, None, None, None, "s", f"not known: {', '.join(lacking)}"))
                 continue
-            taken = [known[name] for name in (ALLTOALL, LINK, IMBALANCE, HOP) if name in known]
+            taken = [known[name] for name in (ALLTOALL, inside, IMBALANCE, HOP) if name in known]
             model = partial(exchange_seconds, exchange)
             found.append(propagate(model, taken, self.seed, name=name, unit="s"))
         return found

@@ -37,6 +37,7 @@ FAILURES = "accelerator-hours between failures"
 BYTES = "bytes of a checkpoint for each parameter"
 HAS = "has"
 OVER = "needed over has"
+NOTHING_BEHIND = "nothing runs behind the products, so that no rate is enough"
 REQUIRED = (PRODUCTS, HIDDEN, FAILURES, BYTES)
 """Of the inputs that a question takes, those without which it has no answer."""
 OF_PRODUCTS = (PRODUCTS, KERNELS, MEMORY, HIDDEN)
@@ -100,7 +101,10 @@ def _hidden(question: Question, size: float, done: Work, rate: Rate, more: tuple
 
     def needs(values: Values) -> Draws:
         uneven = values.get(IMBALANCE, np.float64(1.0)) if IMBALANCE in more else 1.0
-        return np.asarray(size * uneven / GB / (values[HIDDEN] * products_seconds(done, values)))
+        behind = values[HIDDEN] * products_seconds(done, values)
+        # where nothing runs behind the products no rate is enough for what is sent at all
+        endless = np.full_like(behind, np.inf if size > 0 else 0.0)
+        return np.divide(size * uneven / GB, behind, out=endless, where=behind > 0)
 
     return Asked(question, "GB/s", rate, 1.0, (*OF_PRODUCTS, *more), needs, sends=size > 0)
 
@@ -126,11 +130,17 @@ def memory_asked(done: Work, gradient_bytes: float) -> Asked:
 
 
 def answer(
-    one: Asked, inputs: Mapping[str, Input], reading: Reading | None, seed: int, scale: float = math.inf
+    one: Asked,
+    inputs: Mapping[str, Input],
+    reading: Reading | None,
+    seed: int,
+    scale: float = math.inf,
+    unfit: str | None = None,
 ) -> Answer:
     """A question's answer from the inputs that are known; what is missing is named and nothing takes its place.
 
-    A rate that was measured on `scale` times fewer ranks, or more, gives a ratio and no standing.
+    A rate that was measured on `scale` times fewer ranks, or more, gives a ratio and no standing. `unfit`: why what
+    was measured is no reading.
     """
     chosen = [inputs[name] for name in one.names if name in inputs]
     lacking = [name for name in REQUIRED if name in one.names and name not in inputs]
@@ -139,7 +149,8 @@ def answer(
     if unknown is None:
         needed = propagate(one.needs, chosen, seed, name="needed", unit=one.unit)
         if one.sends and reading is None:
-            unknown = f"not known: nobody measured or stated {WORDS[one.rate] if one.rate else one.question}"
+            what = WORDS[one.rate] if one.rate else f"{one.question} of an accelerator"
+            unknown = f"not known: {what}: {unfit}" if unfit else f"not known: nobody measured or stated {what}"
     note = unknown or (reading.note if reading is not None else None) or ""
     ratio = Figure(OVER, None, None, None, "", unknown or "")
     if not one.sends and unknown is None:
@@ -147,7 +158,10 @@ def answer(
         ratio = Figure(OVER, 0.0, None, None, "", note)
     elif reading is not None and unknown is None:
         ratio = _ratio(one, chosen, reading, seed)
-    too_far = reading is not None and reading.times > scale
+    endless = unknown is None and one.sends and needed.value is None
+    if endless:
+        note = NOTHING_BEHIND
+    too_far = reading is not None and reading.times > scale and not endless
     if too_far and unknown is None:
         note = f"{note}: too far to judge by (bound {scale:g} times)"
     return Answer(
@@ -157,7 +171,7 @@ def answer(
         needed=needed,
         has=_has(one, reading),
         ratio=ratio,
-        standing="not known" if too_far else standing(ratio),
+        standing="fails" if endless else "not known" if too_far else standing(ratio),
         basis=None if reading is None else reading.basis,
         source="" if reading is None else reading.input.source,
         note=note,

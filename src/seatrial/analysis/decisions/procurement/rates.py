@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from seatrial.analysis.decisions.decision import Input
-from seatrial.analysis.decisions.procurement.step import ALLTOALL, LINK, MEMORY, NETWORK, PRODUCTS
+from seatrial.analysis.decisions.procurement.step import ALLTOALL, INSIDE, LINK, MEMORY, NETWORK, PRODUCTS
 from seatrial.config.assumption import Assumption
 from seatrial.config.procurement import Procurement, Proposal, Rate
 from seatrial.config.target import Fact, Target
@@ -26,6 +26,7 @@ WORDS: dict[Rate, str] = {
     "network_gbps": NETWORK,
     "alltoall_gbps": ALLTOALL,
     "link_gbps": LINK,
+    "alltoall_inside_gbps": INSIDE,
     "bisection_gbps": "bandwidth between the worst halves",
     "checkpoint_write_gbps": WRITTEN,
     "checkpoint_read_gbps": READ,
@@ -105,6 +106,8 @@ def stated(rate: Rate, procurement: Procurement, proposal: Proposal) -> Ceiling 
         return _memory(whole)
     if rate in ("checkpoint_write_gbps", "checkpoint_read_gbps"):
         return _storage(whole, "write" if rate == "checkpoint_write_gbps" else "read")
+    if rate == "alltoall_inside_gbps":
+        return None  # what the links are stated to carry
     if rate == "link_gbps":
         link = inside_link(whole, min(by_the_network(whole), whole.world_size))
         return None if link is None else Ceiling(link.gbps, link.basis)

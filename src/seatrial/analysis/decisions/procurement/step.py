@@ -32,6 +32,8 @@ MEMORY = "memory bandwidth"
 NETWORK = "network between nodes, per accelerator"
 ALLTOALL = "all-to-all between nodes, per accelerator"
 LINK = "links inside, per accelerator"
+INSIDE = "all-to-all inside, per accelerator"
+"""Where it is known apart from LINK, which an all-to-all takes otherwise."""
 HOP = "latency from rank to rank"
 IMBALANCE = "tokens of the busiest rank over the mean"
 HIDDEN = "share of the products that communication runs behind"
@@ -94,7 +96,7 @@ def missing(done: Work, names: Collection[str]) -> list[str]:
     exchange = done.traffic.exchange
     if exchange is not None and exchange.across:
         needs.add(ALLTOALL)
-    if exchange is not None and exchange.inside:
+    if exchange is not None and exchange.inside and INSIDE not in names:
         needs.add(LINK)
     for one in (*done.traffic.behind, *done.traffic.between):
         network, link = one.factors
@@ -126,7 +128,8 @@ def collective_seconds(one: Collective, values: Values) -> Draws:
 
 def exchange_seconds(one: Exchange, values: Values) -> Draws:
     """The experts' all-to-all: the longer of both ways, times how much the busiest rank has more than the mean."""
-    ways = [size / (values[name] * GB) for size, name in ((one.across, ALLTOALL), (one.inside, LINK)) if size]
+    inside = INSIDE if INSIDE in values else LINK
+    ways = [size / (values[name] * GB) for size, name in ((one.across, ALLTOALL), (one.inside, inside)) if size]
     longest = np.maximum.reduce(ways) * values.get(IMBALANCE, np.float64(1.0)) if ways else np.float64(0.0)
     return np.asarray(longest + one.messages * STEPS["all_to_all"](one.ranks) * _hop(values))
 
