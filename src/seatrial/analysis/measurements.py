@@ -17,11 +17,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seatrial.analysis.collect import MEASUREMENT_FIELDS, REPEAT_COLUMNS
+from seatrial.analysis.measurement_table import KINDS
 from seatrial.analysis.once import kept, once
 from seatrial.analysis.tables import read_csv, require_columns
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
+READ = (
+    "case_id", "repeat", "outcome", "metric", "labels", "unit", "direction", "n", "median", "p05", "p95", "ceiling",
+    "ceiling_basis", "fraction_of_ceiling",
+)  # fmt: skip
+"""Of the table's columns those that are read: the others, and the axes, say what a case is, which its file does."""
 REPEATS_TEXT = ("case_id", "error_message", "nodes", "log", "started_at", "finished_at")
 
 
@@ -34,7 +40,7 @@ class Labelled(NamedTuple):
 
 
 def read_measurements(paths: StudyPaths) -> pd.DataFrame:
-    """tables/measurements.parquet.
+    """The columns READ of tables/measurements.parquet.
 
     Within a stage (`reading_once`) it is read once, and the frame must not be changed.
     Raises UnreadableFile where it is absent, not a table, or without a column or its type.
@@ -44,18 +50,22 @@ def read_measurements(paths: StudyPaths) -> pd.DataFrame:
 
 def _read_measurements(path: Path) -> pd.DataFrame:
     try:
-        texts = [field.name for field in pq.read_schema(path) if field.type == pa.string()]
-        coded = pq.read_table(path, read_dictionary=texts)
+        _require_measurements(path, pq.read_schema(path))
+        texts = [name for name in READ if KINDS[name] == pa.string()]
+        coded = pq.read_table(path, columns=list(READ), read_dictionary=texts)
     except (OSError, pa.ArrowException) as problem:
         raise UnreadableFile(path, str(problem)) from problem
-    plain = pa.schema([(f.name, pa.string() if f.name in texts else f.type) for f in coded.schema])
-    require_columns(path, coded.column_names, [name for name, _ in MEASUREMENT_FIELDS])
-    for name, kind in MEASUREMENT_FIELDS:
-        if plain.field(name).type != kind:
-            raise UnreadableFile(path, f"column {name} is {plain.field(name).type}, not {kind}")
-    frame = coded.cast(plain).to_pandas()
+    frame = coded.cast(pa.schema([(name, KINDS[name]) for name in READ])).to_pandas()
     once(("rows", id(frame)), lambda: _Rows(frame, coded.select(_Rows.COLUMNS)))
     return frame
+
+
+def _require_measurements(path: Path, written: pa.Schema) -> None:
+    """Raises UnreadableFile where a column of the table is not there or of another type."""
+    require_columns(path, written.names, [name for name, _ in MEASUREMENT_FIELDS])
+    for name, kind in MEASUREMENT_FIELDS:
+        if written.field(name).type != kind:
+            raise UnreadableFile(path, f"column {name} is {written.field(name).type}, not {kind}")
 
 
 def read_repeats(paths: StudyPaths) -> pd.DataFrame:

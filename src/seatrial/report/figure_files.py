@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
 
 from seatrial.analysis.tables import write_csv
 from seatrial.figure_index import IndexEntry, write_index
@@ -19,14 +23,27 @@ from seatrial.report.survey_figures import draw_survey
 from seatrial.report.svg import settings
 from seatrial.report.tornado import draw_tornadoes
 
-PNG_DPI = 144
-"""Twice the page's pixels."""
-IMAGES: dict[str, dict[str, Any]] = {
-    "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
-    "png": {"metadata": {"Software": None}, "dpi": PNG_DPI, "facecolor": "white"},
-}
-"""Formats beside SVG: nothing of them may tell when or by which release it was drawn. On white, for viewers that
-show what is transparent as black."""
+PNG_DPI, PNG_PAPER = 144, "white"
+"""Twice the page's pixels; on white, for viewers that show what is transparent as black."""
+
+
+def _pdf(figure: Figure, file: BinaryIO) -> None:
+    metadata = {"CreationDate": None, "Creator": None, "Producer": None}
+    FigureCanvasPdf(figure).print_pdf(file, metadata=metadata)
+
+
+def _png(figure: Figure, file: BinaryIO) -> None:
+    dpi, paper = figure.dpi, figure.get_facecolor()
+    figure.set_dpi(PNG_DPI)
+    figure.set_facecolor(PNG_PAPER)
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+    figure.set_dpi(dpi)
+    figure.set_facecolor(paper)
+
+
+IMAGES: dict[str, Callable[[Figure, BinaryIO], None]] = {"pdf": _pdf, "png": _png}
+"""Formats beside SVG, by suffix: nothing of them tells when or by which release it was drawn. Not by savefig, which
+draws everything twice."""
 DATA = "csv"
 SUFFIXES = ("svg", *IMAGES, DATA)
 
@@ -92,8 +109,8 @@ def images(figure: Drawn) -> dict[str, bytes]:
     # the layout has settled with the SVG; settling it again would cost as much as drawing, and could move things
     figure.figure.set_layout_engine("none")
     with settings():
-        for suffix, options in IMAGES.items():
+        for suffix, draw in IMAGES.items():
             content = BytesIO()
-            figure.figure.savefig(content, format=suffix, **options)
+            draw(figure.figure, content)
             found[suffix] = content.getvalue()
     return found
