@@ -39,8 +39,10 @@ def test_a_figure_dated_after_this_month_is_refused_when_a_study_is_planned(as_o
 
 @pytest.mark.parametrize("as_of", ["2026-11", "2026", "2025-12-31"])
 def test_a_figure_of_this_month_or_before_is_planned(as_of):
-    make_plan(["study=own_or_cloud", f"economics.own.residual.as_of='{as_of}'"], CONF, TODAY)
+    plan = make_plan(["study=own_or_cloud", f"economics.own.residual.as_of='{as_of}'"], CONF, TODAY)
+    assert plan.study.economics.own.residual.as_of == as_of
 
 
 def test_a_clock_that_is_behind_refuses_none_of_the_shipped_figures():
-    make_plan(["study=own_or_cloud"], CONF, dt.date(2001, 1, 1))
+    plan = make_plan(["study=own_or_cloud"], CONF, dt.date(2001, 1, 1))
+    assert plan.study == make_plan(["study=own_or_cloud"], CONF, TODAY).study

@@ -11,7 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hybrid_cases import hybrid
 from procurement_cases import procurement
+from study_on_disk import LAPTOP
 
 from seatrial.analysis.decisions.basis import Basis, Row
 from seatrial.analysis.decisions.procurement import decide
@@ -22,38 +24,7 @@ from seatrial.config.procurement import Hybrid
 from seatrial.config.study import Study
 from seatrial.paths import StudyPaths
 
-LAPTOP = {
-    "name": "laptop",
-    "description": "a laptop",
-    "nodes": 1,
-    "accelerators_per_node": 0,
-    "tasks_per_node": 1,
-    "device": "cpu",
-}
-WORK: dict[str, Any] = {
-    "kind": "hybrid_attention",
-    "pattern": ["full", "full"],
-    "window": 8,
-    "hidden_size": 16,
-    "heads": 2,
-    "intermediate_size": 32,
-    "retrieval": {
-        "sequence_length": 48,
-        "pairs": 4,
-        "keys": 16,
-        "values": 8,
-        "far_distance": 24,
-        "far_query_rate": 0.05,
-        "evaluation_sequences": 10,
-        "probe_sequences": 126,
-        "probe_far_queries": 4,
-    },
-    "quality": {"metric": "retrieval_accuracy", "target": 0.95, "direction": "higher"},
-    "batch_size": 4,
-    "learning_rate": 0.004,
-    "max_steps": 1000,
-    "evaluation_interval_steps": 10,
-}
+WORK = hybrid(pattern=["full", "full"], max_steps=1000, evaluation_interval_steps=10)
 HYBRID = Hybrid(window=8, full_every=2, against="full")
 WINDOWED = {"pattern": ["sliding_window", "full"]}
 FULL_STEPS, WINDOWED_STEPS = (100, 110, 120, 130, 140), (300, 330, 360, 390, 420)

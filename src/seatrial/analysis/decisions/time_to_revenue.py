@@ -178,10 +178,18 @@ def _figures(of: _Model, asked: TimeToRevenue) -> list[Figure]:
                 all_of_it, unit = of.taken(of.pace, of.other), asked.revenue_per_day.currency
                 found.append(propagate(of.worth, all_of_it, of.seed, name="Worth of what is earlier", unit=unit))
             found += [months, *_claim(of, asked)]
+            if asked.revenue_per_day is not None:
+                found.append(_worth_of_a_month(of, asked.revenue_per_day.currency))
     for pace in (of.pace, of.other):
         if pace is not None and pace.is_known:
             found += _of_system(of, pace)
     return found or [Figure("Until all decisions are through", None, None, None, "weeks", f"not known: {_why(of)}")]
+
+
+def _worth_of_a_month(of: _Model, currency: str) -> Figure:
+    revenue = [one for one in of.inputs if one.name == REVENUE]
+    words = "Worth of one month earlier"
+    return propagate(lambda x: worth(np.ones(1), x[REVENUE]), revenue, of.seed, name=words, unit=currency)
 
 
 def _of_system(of: _Model, pace: Pace) -> list[Figure]:
