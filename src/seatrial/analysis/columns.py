@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.analysis.order import row_medians
 from seatrial.config.metrics import METRICS
 from seatrial.record import Measurement, Record
 
@@ -93,10 +94,10 @@ class Columns:
 
     def medians(self, rows: Ints) -> Floats:
         """[rows]: the median of each one's samples, NaN where one is not finite; each is looked for once."""
-        wanted = rows[~self._has_median[rows]]
+        wanted = self.finite(rows[~self._has_median[rows]])
         for n in np.unique(self.counts[wanted]).tolist() if len(wanted) else ():
             some = wanted[self.counts[wanted] == n]
-            self._medians[some] = medians_of(self.values(some))
+            self._medians[some] = row_medians(self.values(some))
         self._has_median[wanted] = True
         found: Floats = self._medians[rows]
         return found
@@ -163,19 +164,6 @@ class Columns:
             }
             found.append(_unchecked(of))
         return found
-
-
-def medians_of(values: Floats) -> Floats:
-    """[rows]: the medians of [rows, samples], of an even number the mean of the two in the middle.
-
-    NaN where a value is not finite, or there is none.
-    """
-    n = values.shape[1]
-    if not n:
-        return np.full(len(values), np.nan)
-    ordered = np.sort(values, axis=1)
-    middle = ordered[:, n // 2] if n % 2 else (ordered[:, n // 2 - 1] + ordered[:, n // 2]) / 2
-    return np.where(np.isfinite(values).all(axis=1), middle, np.nan)
 
 
 def _unchecked(content: dict[str, Any]) -> Measurement:

@@ -35,12 +35,17 @@ class Rows(NamedTuple):
     @property
     def hosts(self) -> tuple[str, ...]:
         """The host of every rank; empty where the record does not say."""
-        return tuple(str(host) for host in self.record.provenance.get("hosts") or [])
+        hosts = self.record.provenance.get("hosts")
+        return tuple(map(str, hosts)) if isinstance(hosts, list) else ()
+
+    def only(self, metrics: Collection[str]) -> Ints:
+        """Those of the rows that are of these metrics."""
+        kept = [self.columns.texts[code] in metrics for code in self.columns.metric[self.rows].tolist()]
+        return self.rows[np.array(kept, dtype=bool)]
 
     def of(self, metrics: Collection[str]) -> list[Measurement]:
-        """Those of these metrics, as they were read."""
-        kept = [self.columns.texts[code] in metrics for code in self.columns.metric[self.rows].tolist()]
-        return self.columns.measurements(self.rows[np.array(kept, dtype=bool)])
+        """The measurements of these metrics, as they were read."""
+        return self.columns.measurements(self.only(metrics))
 
     def medians(self) -> list[Middle]:
         """The median of each, with what it is of."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from seatrial.analysis.findings.observed import Estimate, RankTime
 from seatrial.analysis.findings.resampling import Array, Quantities
+from seatrial.analysis.order import row_medians
 from seatrial.analysis.statistics.screening import robust_z
 from seatrial.analysis.statistics.series import block_bootstrap_interval
 
@@ -109,10 +110,10 @@ def rank_times(own: Array | None, step: Array, hosts: Sequence[str]) -> tuple[Ra
     """Each rank's median own time, and its wait: what of the longest rank's step is not its own."""
     if own is None:
         return ()
-    waits = np.median(np.maximum(0.0, step[:, None] - own), axis=0)
-    middles = np.median(own, axis=0)
+    waits = row_medians(np.maximum(0.0, step[:, None] - own).T).tolist()
+    middles = row_medians(own.T).tolist()
     return tuple(
-        RankTime(rank, float(middles[rank]), hosts[rank] if rank < len(hosts) else None, float(waits[rank]))
+        RankTime(rank, middles[rank], hosts[rank] if rank < len(hosts) else None, waits[rank])
         for rank in range(own.shape[1])
     )
 
@@ -145,15 +146,16 @@ def _slowness(known: Sequence[tuple[Array, Sequence[str]]]) -> dict[Place, float
     """
     found: dict[Place, list[float]] = {}
     for own, hosts in known:
-        ratios = np.median(own / np.median(own, axis=1, keepdims=True), axis=0)
-        for rank, ratio in enumerate(ratios):
-            found.setdefault(_place(hosts, rank), []).append(float(ratio))
+        ratios = row_medians((own / row_medians(own)[:, None]).T)
+        for rank, ratio in enumerate(ratios.tolist()):
+            found.setdefault(_place(hosts, rank), []).append(ratio)
     return {place: min(ratios) for place, ratios in sorted(found.items(), key=str)}
 
 
 def _ranks_of(hosts: Sequence[str], places: Sequence[Place], ranks: int | None = None) -> tuple[int, ...]:
     found = [_place(hosts, rank) for rank in range(len(hosts) if ranks is None else ranks)]
-    return tuple(rank for rank, (host, one) in enumerate(found) if {(host, one), (host, None)} & set(places))
+    wanted = set(places)
+    return tuple(rank for rank, (host, one) in enumerate(found) if (host, one) in wanted or (host, None) in wanted)
 
 
 def _by_step(
@@ -185,8 +187,8 @@ def _against_others(known: Sequence[tuple[Array, Sequence[str]]], slow: Sequence
         others = np.delete(own, of_slow, axis=1)
         if of_slow and others.shape[1]:
             longest = own[:, of_slow].max(axis=1)
-            time = longest if len(slow) == 1 else np.median(own[:, of_slow], axis=1)
-            ratios.append(time / np.median(others, axis=1))
+            time = longest if len(slow) == 1 else row_medians(own[:, of_slow])
+            ratios.append(time / row_medians(others))
             last.append((longest >= others.max(axis=1)) * 1.0)
     return np.concatenate(ratios), np.concatenate(last)
 

@@ -15,13 +15,13 @@ from seatrial.analysis import comparison, time_to_quality
 from seatrial.analysis.checkpointing import blocking_share, seconds_between_failures, young_interval
 from seatrial.analysis.findings import probe_readings as probes
 from seatrial.analysis.findings import sampled as sampling
-from seatrial.analysis.findings.failures import Noted, hosts_of, laid_to_hosts, noted_failures
+from seatrial.analysis.findings.failures import Noted, laid_to_hosts, noted_failures
 from seatrial.analysis.findings.observed import Estimate, Observed, Part, Storage
 from seatrial.analysis.findings.sampled import sampled
 from seatrial.analysis.findings.series import RunSeries, with_series
 from seatrial.analysis.inputs import read_cases, read_plan
 from seatrial.analysis.measurements import medians_by_repeat, read_measurements
-from seatrial.analysis.probes.records import completed
+from seatrial.analysis.medians import Rows, completed_rows
 from seatrial.analysis.statistics import median, share_interval
 from seatrial.analysis.tables import canonical_json, read_csv, rows_of
 from seatrial.case import Case
@@ -29,7 +29,6 @@ from seatrial.config.probe import Probe
 from seatrial.config.study import Study
 from seatrial.config.training import External, Training
 from seatrial.paths import StudyPaths
-from seatrial.record import Record
 
 STEP, RANK, STALL = "train.step_time", "train.rank_time", "train.checkpoint_stall_time"
 SIZE = "train.checkpoint_size"
@@ -101,23 +100,23 @@ def _probed(target: str, beside: _Beside) -> Observed:
 
 
 def _training(paths: StudyPaths, study: Study, case: Case, tables: _Tables, beside: _Beside) -> Observed:
-    records = completed(paths, case, READ)
+    repeats = completed_rows(paths, case, READ)
     observed = Observed(
         where=case.case_id,
         title=_title(case),
-        runs=len(records),
+        runs=len(repeats),
         runs_planned=case.repeats,
-        hosts=tuple(dict.fromkeys(host for record in records for host in hosts_of(record))),
+        hosts=tuple(dict.fromkeys(host for repeat in repeats for host in repeat.hosts)),
         ranks=case.target.world_size,
-        split_note="" if records else "no repeat completed",
+        split_note="" if repeats else "no repeat completed",
         profiled_exposed=_profiled(tables.measurements, case),
         mfu=_share(medians_by_repeat(tables.measurements, case.case_id, "train.mfu")),
         minutes_to_quality=_minutes(tables.minutes.get(case.case_id)),
-        telemetry=sampled([(record, hosts_of(record)) for record in records]),
+        telemetry=sampled(repeats),
         failures=laid_to_hosts([*noted_failures(paths, [case]), *beside.failed]),
         **_reference(tables.references.get(case.case_id)),
     )
-    runs = [run for record in records if (run := run_series(record)) is not None]
+    runs = [run for repeat in repeats if (run := run_series(repeat)) is not None]
     observed = with_series(observed, runs, study.findings, study.noise_bands.hiccup.value)
     if observed.runs and not observed.shares:
         observed = replace(observed, split_note="the steps of this training were not split")
@@ -139,9 +138,9 @@ def _with_probes(observed: Observed, said: probes.Said, own: Storage | None) -> 
     )
 
 
-def run_series(record: Record) -> RunSeries | None:
-    """The steps of one record; None where it has none. What is not of every step is left out."""
-    found = {m.metric: m.samples for m in record.measurements if m.metric in (STEP, STALL, *SPLIT.values())}
+def run_series(repeat: Rows) -> RunSeries | None:
+    """The steps of one repeat; None where it has none. What is not of every step is left out."""
+    found = {m.metric: m.samples for m in repeat.of((STEP, STALL, *SPLIT.values()))}
     if not found.get(STEP):
         return None
     step = np.asarray(found[STEP], dtype=np.float64)
@@ -150,14 +149,22 @@ def run_series(record: Record) -> RunSeries | None:
         for part, metric in SPLIT.items()
         if metric in found and len(found[metric]) == len(step)
     }
-    by_rank = {int(m.labels["rank"]): m.samples for m in record.measurements if m.metric == RANK}
-    whole = len(by_rank) > 1 and set(by_rank) == set(range(len(by_rank)))
-    own = None
-    if whole and all(len(samples) == len(step) for samples in by_rank.values()):
-        own = np.column_stack([by_rank[rank] for rank in sorted(by_rank)]).astype(np.float64)
+    own, hosts = _own_times(repeat, len(step)), repeat.hosts
     stalls = tuple(found[STALL]) if STALL in found else None
-    hosts = hosts_of(record)
     return RunSeries(step, parts, own, hosts if own is not None and len(hosts) == own.shape[1] else (), stalls)
+
+
+def _own_times(repeat: Rows, steps: int) -> NDArray[np.float64] | None:
+    """[steps, ranks]: each rank's own time; None where not every one of several ranks has one of every step."""
+    of, rows = repeat.columns, repeat.only((RANK,))
+    by_rank = {
+        int(of.labels_of(code)["rank"]): row for code, row in zip(of.labels[rows].tolist(), rows, strict=True)
+    }
+    ranks = sorted(by_rank)
+    if len(ranks) < 2 or ranks != list(range(len(ranks))):
+        return None
+    chosen = np.array([by_rank[rank] for rank in ranks])
+    return np.ascontiguousarray(of.values(chosen).T) if (of.counts[chosen] == steps).all() else None
 
 
 def _own_checkpoints(measurements: pd.DataFrame, case: Case, runs: Sequence[RunSeries]) -> Storage | None:

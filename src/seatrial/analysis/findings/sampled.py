@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from seatrial.analysis.findings.observed import DeviceTelemetry
-from seatrial.record import Record
+from seatrial.analysis.medians import Rows
+from seatrial.analysis.once import once
+from seatrial.analysis.order import group_medians
 
 PREFIX = "telemetry."
 PROCESSORS = ("cpu", "dram")
@@ -18,35 +22,58 @@ READ = tuple(f"{PREFIX}{name}" for name in (*FIGURES, "throttled"))
 """What of a record is looked at."""
 
 
-def sampled(records: Sequence[tuple[Record, Sequence[str]]]) -> tuple[DeviceTelemetry, ...]:
+Sensor = tuple[str, str, str]
+"""Host, device, and what of it is sampled: a figure, or the reason for which its clock is held down."""
+HELD = "throttled "
+"""Begins the last of a Sensor where it is a reason."""
+
+
+def sampled(repeats: Sequence[Rows]) -> tuple[DeviceTelemetry, ...]:
     """Medians over runs of each device's medians; hosts are those of each record's ranks. Accelerators only."""
-    figures: dict[tuple[str, str], dict[str, list[float]]] = {}
-    held: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for record, hosts in records:
-        for m in record.measurements:
-            device, rank = m.labels.get("device"), m.labels.get("rank")
-            if not m.metric.startswith(PREFIX) or device in (None, *PROCESSORS):
-                continue
-            host = hosts[rank] if isinstance(rank, int) and rank < len(hosts) else "unknown"
-            name, place = m.metric.removeprefix(PREFIX), (host, str(device))
-            if name == "throttled":
-                held.setdefault(place, {}).setdefault(str(m.labels.get("reason")), []).append(median(m.samples))
-            elif name in FIGURES:
-                figures.setdefault(place, {}).setdefault(name, []).append(median(m.samples))
-    found = []
-    for host, device in sorted({*figures, *held}):
-        own = {name: median(values) for name, values in figures.get((host, device), {}).items()}
-        throttled = {reason: median(v) for reason, v in sorted(held.get((host, device), {}).items())}
-        share = own["utilisation"] / 100 if "utilisation" in own else None
-        found.append(
-            DeviceTelemetry(
-                host,
-                device,
-                throttled,
-                own.get("sm_clock"),
-                own.get("power"),
-                share,
-                own.get("temperature"),
-            )
-        )
-    return tuple(found)
+    numbers: dict[Sensor, int] = {}
+    keys, values = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+    for repeat in repeats:
+        own = np.array([-1 if s is None else numbers.setdefault(s, len(numbers)) for s in _sensors(repeat)])
+        known = np.flatnonzero(own >= 0)
+        keys.append(own[known].astype(np.int64))
+        values.append(repeat.columns.medians(repeat.rows[known]))
+    found, medians = group_medians(np.concatenate(keys), np.concatenate(values))
+    sensors = list(numbers)
+    figures: dict[tuple[str, str], dict[str, float]] = {}
+    for key, value in zip(found.tolist(), medians.tolist(), strict=True):
+        host, device, name = sensors[key]
+        figures.setdefault((host, device), {})[name] = value
+    return tuple(_device(*place, figures[place]) for place in sorted(figures))
+
+
+def _device(host: str, device: str, own: Mapping[str, float]) -> DeviceTelemetry:
+    throttled = {name.removeprefix(HELD): own[name] for name in sorted(own) if name.startswith(HELD)}
+    share = own["utilisation"] / 100 if "utilisation" in own else None
+    return DeviceTelemetry(
+        host, device, throttled, own.get("sm_clock"), own.get("power"), share, own.get("temperature")
+    )
+
+
+def _sensors(repeat: Rows) -> Sequence[Sensor | None]:
+    """Of each row which sensor it is of, None of none that counts. The same for repeats on the same hosts that
+    sampled the same."""
+    of, rows = repeat.columns, repeat.rows
+    metrics, labels = of.metric[rows], of.labels[rows]
+    key = "sensors", id(of), repeat.hosts, metrics.tobytes(), labels.tobytes()
+    texts = of.texts
+    return once(
+        key,
+        lambda: [
+            _sensor(texts[metric], of.labels_of(code), repeat.hosts)
+            for metric, code in zip(metrics.tolist(), labels.tolist(), strict=True)
+        ],
+    )
+
+
+def _sensor(metric: str, labels: Mapping[str, Any], hosts: Sequence[str]) -> Sensor | None:
+    device, rank = labels.get("device"), labels.get("rank")
+    if metric not in READ or device in (None, *PROCESSORS):
+        return None
+    host = hosts[rank] if isinstance(rank, int) and rank < len(hosts) else "unknown"
+    name = metric.removeprefix(PREFIX)
+    return host, str(device), f"{HELD}{labels.get('reason')}" if name == "throttled" else name

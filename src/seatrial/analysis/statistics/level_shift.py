@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from seatrial.analysis.statistics.series import BLOCK_TIMES, integrated_autocorr
 Array = NDArray[np.float64]
 PERMUTATIONS = 999
 SEED = 0
+MOST_KEPT = 1000
+"""Orders of longer series are drawn each time: to keep them takes much memory."""
 
 
 class LevelShift(NamedTuple):
@@ -67,11 +70,20 @@ def _greatest_by_chance(ranks: Array, length: int) -> Array:
     The blocks begin at a place of the ring that is drawn too, so that the last, shorter one is not always the same.
     """
     n = len(ranks)
+    orders = _orders(n, length) if n <= MOST_KEPT else _drawn_orders(n, length)
+    found: Array = np.abs(np.cumsum(ranks[orders], axis=1)[:, :-1]).max(axis=1)
+    return found
+
+
+def _drawn_orders(n: int, length: int) -> NDArray[np.intp]:
+    """[PERMUTATIONS, n]: where each value comes from. The same for every series as long: the seed is fixed."""
     draw = np.random.default_rng(SEED)
     starts = np.arange(0, n, length)
     order = draw.random((PERMUTATIONS, len(starts))).argsort(axis=1)
     places = (starts[order][:, :, None] + np.arange(length)).reshape(PERMUTATIONS, -1)
     inside = places[places < n].reshape(PERMUTATIONS, n)
-    shifted = (inside + draw.integers(0, n, size=(PERMUTATIONS, 1))) % n
-    found: Array = np.abs(np.cumsum(ranks[shifted], axis=1)[:, :-1]).max(axis=1)
+    found: NDArray[np.intp] = (inside + draw.integers(0, n, size=(PERMUTATIONS, 1))) % n
     return found
+
+
+_orders = lru_cache(maxsize=8)(_drawn_orders)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal, stats
 
+from seatrial.analysis.order import row_medians
 from seatrial.analysis.statistics.medians import Interval
 
 WINDOW = 5.0
@@ -21,8 +23,8 @@ FEWEST_BLOCKS = 15
 RESAMPLES = 1000
 AT_ONCE = 4_000_000
 """Resampled values that are held at the same time."""
-
-
+MOST_KEPT = 1_000_000
+"""Places of so many resampled values are kept for the next series of the same length."""
 DIGITS = 12
 """Of a correlation; what lies below is rounding."""
 
@@ -134,17 +136,27 @@ def block_bootstrap_interval(
 def _resampled_medians(found: NDArray[np.float64], length: int, seed: int, resamples: int) -> NDArray[np.float64]:
     """[resamples]: medians of series of the same length, put together from blocks drawn with replacement."""
     n = len(found)
+    if n * resamples <= MOST_KEPT:
+        return row_medians(found[_places(n, length, seed, resamples)])
+    return np.concatenate([row_medians(found[places]) for places in _drawn_places(n, length, seed, resamples)])
+
+
+@lru_cache(maxsize=8)
+def _places(n: int, length: int, seed: int, resamples: int) -> NDArray[np.intp]:
+    """[resamples, n]: all that are drawn: the same for every series as long."""
+    return np.concatenate(list(_drawn_places(n, length, seed, resamples)))
+
+
+def _drawn_places(n: int, length: int, seed: int, resamples: int) -> Iterator[NDArray[np.intp]]:
+    """[some, n] each: where each value of a resampled series comes from."""
     blocks = math.ceil(n / length)
     draw = np.random.default_rng(seed)
     together = max(1, AT_ONCE // n)
     offsets = np.arange(length)
-    medians = []
     for first in range(0, resamples, together):
         count = min(together, resamples - first)
         starts = draw.integers(0, n - length + 1, size=(count, blocks))
-        places = (starts[:, :, None] + offsets).reshape(count, -1)[:, :n]
-        medians.append(np.median(found[places], axis=1))
-    return np.concatenate(medians)
+        yield (starts[:, :, None] + offsets).reshape(count, -1)[:, :n]
 
 
 def _finite(values: Sequence[float]) -> NDArray[np.float64]:
