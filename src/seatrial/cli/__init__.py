@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from seatrial import __version__
-from seatrial.cli import audit, bundle, doctor, ingest, reference, stages, study_folder
+from seatrial.cli import audit, bundle, doctor, ingest, reference, stages, status, study_folder
 from seatrial.errors import EXIT_FAULT, EXIT_OK, SeatrialError
 
 
@@ -43,6 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="seatrial", description="Sea trials for AI training clusters.")
     parser.add_argument("--version", action="version", version=f"seatrial {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (study_folder, stages, doctor, audit, bundle, reference, ingest):
+    for group in (study_folder, stages, status, doctor, audit, bundle, reference, ingest):
         group.add_commands(commands)
     return parser

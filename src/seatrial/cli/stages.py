@@ -1,4 +1,4 @@
-"""The stages of a study: plan, prepare, measure, collect, analyse, report, status, verdict."""
+"""The stages of a study: plan, prepare, measure, collect, analyse, report, verdict."""
 
 from __future__ import annotations
 
@@ -47,7 +47,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("analyse", _analyse, "time to quality, comparison and verdicts from the tables"),
         ("report", _report, "figures and report.html from the tables"),
         ("figures", _figures, "draw the figures again from the tables; nothing else is touched"),
-        ("status", _status, "say what became of every repeat that did not complete"),
         ("verdict", _verdict, "print the verdict; exit code 0 pass, 1 fail, 3 not yet known"),
     ):
         stage = commands.add_parser(name, help=words)
@@ -126,15 +125,6 @@ def _check_measure(case: Case, arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"the record cannot be written: {problem.strerror}", key="--output", value=str(arguments.output)
         ) from None
-
-
-def _status(arguments: argparse.Namespace) -> int:
-    from seatrial.analysis.collect import outcome_lines, read_repeats
-    from seatrial.paths import StudyPaths
-
-    for line in outcome_lines(read_repeats(StudyPaths(arguments.folder))):
-        print(line)
-    return EXIT_OK
 
 
 def _collect(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,78 @@
+"""A study's standing in lines for a person."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+
+from seatrial.status.standing import RepeatState, Standing
+
+MOST_LINES = 50
+"""Of one kind; `--json` has them all."""
+
+
+def status_lines(found: Standing) -> list[str]:
+    """How many repeats completed and what became of the others, which jobs run where, and when all may have run."""
+    if not found.repeats:
+        return [f"study {found.study}: no repeats planned"]
+    done = found.counts.get("completed", 0)
+    lines = [f"{done} of {len(found.repeats)} repeats completed"]
+    others = [f"{count} {state}" for state, count in found.counts.items() if state != "completed"]
+    if others:
+        lines[0] += f"; {', '.join(others)}"
+    by = f"{found.holder} works on it" if found.holder is not None else "nobody works on it"
+    if others:
+        lines.append(f"study {found.study}, {_clock(found.at)}: {by}")
+    lines += [found.silent] if found.silent is not None else []
+    lines += _running([r for r in found.repeats if r.state == "running"], found.at)
+    lines += _pending([r for r in found.repeats if r.state == "pending"])
+    badly = [r for r in found.repeats if r.state in ("failed", "unsupported", "aborted", "missing")]
+    lines += _capped([f"  {_name(r)}: {r.state}: {r.kind or 'no kind'}: {_one_line(r.why)}" for r in badly])
+    if any(state in found.counts for state in ("running", "pending", "submitted", "waiting")):
+        end = found.estimate.end
+        when = "" if end is None else f"{_clock(end)} (in {_length(end - found.at)}), "
+        lines.append(f"estimated end: {when}{found.estimate.how}")
+    return lines
+
+
+def _running(repeats: Sequence[RepeatState], now: dt.datetime) -> list[str]:
+    lines = []
+    for r in repeats:
+        where = f" on {r.nodes}" if r.nodes else ""
+        since = dt.datetime.fromisoformat(r.since) if r.since else None
+        long = f" since {_clock(since)} ({_length(now - since)})" if since is not None else ""
+        lines.append(f"  {_name(r)}: running{where}{long}, job {r.job_id}")
+    return _capped(lines)
+
+
+def _pending(repeats: Sequence[RepeatState]) -> list[str]:
+    """One line for each of Slurm's reasons, with how many wait for it."""
+    found = Counter((r.case.experiment, r.why or "no reason given") for r in repeats)
+    return [f"  {name}: {count} pending, Slurm's reason: {why}" for (name, why), count in sorted(found.items())]
+
+
+def _name(r: RepeatState) -> str:
+    return f"{r.case.experiment} case {r.case.case_id} repeat {r.repeat}"
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "no reason recorded").split())
+
+
+def _capped(lines: list[str]) -> list[str]:
+    rest = len(lines) - MOST_LINES
+    return lines if rest <= 0 else [*lines[:MOST_LINES], f"  and {rest} more (--json lists all)"]
+
+
+def _clock(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _length(span: dt.timedelta) -> str:
+    """A length of time: 45 s, 12 min, 3.5 h, 2.1 d."""
+    seconds = max(0.0, span.total_seconds())
+    for unit, size, digits in (("d", 86400.0, 1), ("h", 3600.0, 1), ("min", 60.0, 0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,124 @@
+"""One Snakemake at a time on a study, from whatever host; what one that is gone has left blocks nobody."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from seatrial.errors import ConfigError, StudyBusy
+from seatrial.study_lock import GONE_SECONDS, StudyLock, read_holder, working
+
+HOLDER = {"process": 4711, "since": "2026-01-02T03:04:05+00:00", "folder": "/home/me", "submissions": None}
+
+
+@pytest.fixture
+def lock(tmp_path):
+    return tmp_path / "study" / ".lock"
+
+
+def left_by(lock, host, seconds_ago):
+    """What a holder on a host has left, that long ago."""
+    lock.parent.mkdir(exist_ok=True)
+    lock.write_text(json.dumps({**HOLDER, "host": host}) + "\n")
+    then = time.time() - seconds_ago
+    os.utime(lock, (then, then))
+
+
+def test_the_second_is_refused_with_the_firsts_host_and_process_and_may_follow_it(lock):
+    first = StudyLock(lock)
+    first.take("submissions")
+    holder = read_holder(lock)
+    assert holder is not None
+    assert (holder.process, holder.host, holder.submissions) == (os.getpid(), socket.gethostname(), "submissions")
+    assert working(lock) == holder
+    with pytest.raises(
+        StudyBusy, match=rf"process {os.getpid()} on {socket.gethostname()}.*wait for it or stop it"
+    ):
+        StudyLock(lock).take()
+    first.let_go()
+    assert read_holder(lock) is None
+    assert working(lock) is None
+    second = StudyLock(lock)
+    second.take()
+    second.let_go()
+
+
+def test_the_lock_of_a_process_that_was_killed_blocks_nobody(lock):
+    code = (
+        "import pathlib, sys, time; from seatrial.study_lock import StudyLock\n"
+        "StudyLock(pathlib.Path(sys.argv[1])).take(); print('taken', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "taken\n"
+            with pytest.raises(StudyBusy, match=f"process {process.pid}"):
+                StudyLock(lock).take()
+        finally:
+            process.kill()
+            process.wait(timeout=30)
+    assert read_holder(lock).process == process.pid  # it could not say that it ended
+    assert working(lock) is None
+    mine = StudyLock(lock)
+    mine.take()
+    mine.let_go()
+
+
+def test_another_host_that_gives_signs_of_life_is_respected_where_file_locks_stay_on_one_host(lock):
+    left_by(lock, "login2", 60)
+    words = r"process 4711 on login2 .* sign of life \d+ s ago; wait for it or stop it there.*start again in \d+ s"
+    with pytest.raises(StudyBusy, match=words):
+        StudyLock(lock).take()
+    assert working(lock).host == "login2"
+    assert read_holder(lock).process == 4711  # whoever is refused changes nothing
+
+
+def test_what_a_host_that_crashed_has_left_blocks_nobody_after_a_while(lock):
+    left_by(lock, "login2", GONE_SECONDS + 5)
+    assert working(lock) is None
+    mine = StudyLock(lock)
+    mine.take()
+    assert read_holder(lock).host == socket.gethostname()
+    mine.let_go()
+
+
+def test_a_lock_that_the_file_server_keeps_for_a_host_that_is_gone_comes_with_the_way_out(lock):
+    left_by(lock, "login2", 3600)
+    with lock.open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(StudyBusy, match=r"locked by process 4711 on login2.*no sign of life.*delete .*\.lock"):
+            StudyLock(lock).take()
+
+
+def test_the_holder_gives_signs_of_life(lock, monkeypatch):
+    monkeypatch.setattr("seatrial.study_lock.BEAT_SECONDS", 0.05)
+    mine = StudyLock(lock)
+    mine.take()
+    os.utime(lock, (0, 0))
+    deadline = time.monotonic() + 10
+    while lock.stat().st_mtime < time.time() - 60 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert lock.stat().st_mtime > time.time() - 60
+    mine.let_go()
+
+
+@pytest.mark.parametrize("content", ["", "process 12 on vm\n", "{", "[]", '{"process": 1}'])
+def test_words_of_another_version_in_the_file_block_nobody(content, lock):
+    lock.parent.mkdir()
+    lock.write_text(content)
+    assert working(lock) is None
+    mine = StudyLock(lock)
+    mine.take()
+    mine.let_go()
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_words(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="the study's folder cannot be written: Not a directory"):
+        StudyLock(tmp_path / "file" / "study" / ".lock").take()
