@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seatrial.analysis.decisions.cost import KIND as COST
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
+from seatrial.analysis.decisions.procurement.decide import KIND as PROCUREMENT
 from seatrial.analysis.decisions.sensitivity import in_words
 from seatrial.analysis.decisions.words import amount, interval, rounded, scale_of
 from seatrial.report.headline_figure import Figure as Headline
 from seatrial.report.headline_figure import missing
+from seatrial.report.procurement_table import procurement_table
+from seatrial.report.study_tables import Row
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Link, Table, count, table
 from seatrial.report.tornado import FILE, tornado_names
+from seatrial.report.tornado_rows import SwingRow, swing_rows
 from seatrial.units import format_figure
 
 MOST_SHOWN = 20
@@ -33,6 +38,10 @@ class Shown:
     """Which inputs move it most, in words."""
     tornado: str
     """The name of its figure; empty where there is none."""
+    swings: Sequence[SwingRow]
+    """The same as rows, for a narrow window."""
+    asked: Table | None
+    """What every proposal of a procurement is asked."""
     figures: Table
     inputs: Table
     inputs_in_words: str
@@ -45,15 +54,29 @@ class DecisionsSection:
 
     shown: Sequence[Shown]
     more: int
+    measured: bool
+    """Whether any of them rests on a measurement, of this study or of another."""
 
 
-def decisions_section(decisions: Sequence[Decision]) -> DecisionsSection | None:
-    """The section; None where the study decides nothing."""
+def decisions_section(
+    decisions: Sequence[Decision], procurement: Sequence[Row] = (), *, answered_above: bool = False
+) -> DecisionsSection | None:
+    """The section; None where the study decides nothing.
+
+    `answered_above`: the first decision's answer stands on the first screen, and is not said again.
+    """
     if not decisions:
         return None
     drawn = {id(one): name for name, one in tornado_names(decisions).items()}
     shown = [_shown(n, one, drawn.get(id(one), "")) for n, one in enumerate(decisions[:MOST_SHOWN], start=1)]
-    return DecisionsSection(shown, len(decisions) - len(shown))
+    if answered_above:
+        shown[0] = replace(shown[0], answer="")
+    if procurement:
+        asked = procurement_table(procurement)
+        place = next(n for n, one in enumerate(decisions) if one.kind == PROCUREMENT)
+        shown[place] = replace(shown[place], asked=asked)
+    measured = any(given.measured for one in decisions for given in one.inputs)
+    return DecisionsSection(shown, len(decisions) - len(shown), measured)
 
 
 def headline_of_decisions(decisions: Sequence[Decision]) -> list[Headline]:
@@ -64,6 +87,7 @@ def headline_of_decisions(decisions: Sequence[Decision]) -> list[Headline]:
     if len(decisions) == 1:
         return [_headline(decisions[0], figure, 1) for figure in decisions[0].figures[:MOST_HEADLINES]]
     said = [(n, one) for n, one in enumerate(decisions, start=1) if one.figures and not _sums_up(one, decisions)]
+    said = _worst_first(said)
     cards = [
         replace(card, name=f"{card.name}: {one.title}")
         for n, one in said[:MOST_HEADLINES]
@@ -73,6 +97,15 @@ def headline_of_decisions(decisions: Sequence[Decision]) -> list[Headline]:
     if more > 0:
         cards[-1] = replace(cards[-1], under=f"{cards[-1].under}. And {count(more, 'more decision')} below")
     return cards
+
+
+def _worst_first(said: Sequence[tuple[int, Decision]]) -> list[tuple[int, Decision]]:
+    """The proposals of a procurement in the places that they have: what is not known first, then the slowest."""
+    values = {n: one.figures[0].value for n, one in said if one.kind == PROCUREMENT}
+    worst = iter(sorted(values, key=lambda n: -math.inf if values[n] is None else -values[n]))  # type: ignore[operator]
+    of_number = dict(said)
+    order = [next(worst) if one.kind == PROCUREMENT else n for n, one in said]
+    return [(n, of_number[n]) for n in order]
 
 
 def _sums_up(one: Decision, decisions: Sequence[Decision]) -> bool:
@@ -119,6 +152,8 @@ def _shown(number: int, one: Decision, tornado: str) -> Shown:
         answer=one.answer,
         moved=one.moved or in_words(one),
         tornado=tornado,
+        swings=swing_rows(one) if tornado else [],
+        asked=None,
         figures=_figures(number, one),
         inputs=_inputs(number, one),
         inputs_in_words=f"{count(len(one.inputs), 'input')}, {measured} of them measured here",

@@ -35,6 +35,8 @@ SENTENCES = {
     "no_reference": "Not yet known: nothing published compares with what was measured.",
     NO_CRITERIA: "No criteria were declared, so there is nothing to pass or fail.",
 }
+LONG = 3
+"""Statements from which on a sentence is a list."""
 SURVEY_SENTENCE = "A survey of published results: it declares no criteria, so nothing passes or fails."
 
 
@@ -67,6 +69,12 @@ class MainFinding:
     cost: str = ""
     sources: Sequence[Link] = ()
     name: str = "What holds it back"
+
+    @property
+    def parts(self) -> list[str]:
+        """The statements of a long sentence, for a list; nothing where it reads well as one."""
+        said = self.sentence.rstrip(".").split("; ")
+        return [f"{words[:1].upper()}{words[1:]}" for words in said] if len(said) >= LONG else []
 
 
 def main_finding(study: StudyTables) -> MainFinding | None:

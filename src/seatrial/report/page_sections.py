@@ -60,7 +60,8 @@ def _findings(contents: Contents) -> list[PageSection]:
 
 
 def _decisions(contents: Contents) -> list[PageSection]:
-    found = decisions_section(contents.study.decisions)
+    study = contents.study
+    found = decisions_section(study.decisions, study.procurement, answered_above=headline.only_decides(study))
     return [PageSection("decisions.html.j2", [("decisions", "Decisions")], {"decisions": found})] if found else []
 
 

@@ -14,6 +14,7 @@ from seatrial.analysis import comparison, convergence, routing, step_time, time_
 from seatrial.analysis.decisions import finish_date_table
 from seatrial.analysis.decisions.decision import Decision
 from seatrial.analysis.decisions.decisions_file import read_decisions
+from seatrial.analysis.decisions.procurement import table as procurement_table
 from seatrial.analysis.findings.findings_file import FindingEntry, read_findings
 from seatrial.analysis.follows import not_following
 from seatrial.analysis.inputs import PlannedStudy, is_ingested, read_cases, read_plan
@@ -72,6 +73,7 @@ class StudyTables:
     survey: SurveyTables | None = None
     decisions: Sequence[Decision] = ()
     finish_date: Sequence[Row] = ()
+    procurement: Sequence[Row] = ()
     unbelieved: str | None = None
     """Why the verdicts are not known, in a sentence: they do not follow from the tables."""
 
@@ -167,6 +169,9 @@ def read_study(paths: StudyPaths) -> StudyTables:
         decisions=read_decisions(paths),
         finish_date=_rows(paths.finish_date, finish_date_table.COLUMNS, finish_date_table.TEXT, plan.cases)
         if plan.study.economics.finish_date is not None
+        else [],
+        procurement=_rows(paths.procurement, procurement_table.COLUMNS, procurement_table.TEXT, plan.cases)
+        if plan.study.economics.procurement is not None
         else [],
     )
 

@@ -109,7 +109,13 @@ class _Dresser:
         key = "" if value is None else f' data-sort="{value:.10g}"'
         if self.column == 0:
             return f'<th scope="row" role="rowheader"{key}>'
+        kind = f"{kind} empty" if self._is_empty() else kind
         return f'<td role="cell" class="{kind}" data-label="{escape(label)}"{key}>'
+
+    def _is_empty(self) -> bool:
+        """Whether nothing at all stands in the cell: where a row is a card, its label is left out."""
+        cell = self.table.rows[self.row][self.column]
+        return not (cell.text or cell.under or cell.links or cell.folded)
 
     def _caption(self) -> str:
         table = self.table

@@ -30,6 +30,20 @@ COLUMNS = (
 )
 """`ratio`: needed over has, above 1 it is too little; `basis`: whether `has` was measured here, given by the study
 or is the target's stated ceiling; `expert_ranks`: of the all-to-all, how many ranks share a layer's experts."""
+TEXT = (
+    "study",
+    "proposal",
+    "target",
+    "model",
+    "question",
+    "unit",
+    "interval_method",
+    "standing",
+    "basis",
+    "source",
+    "note",
+)
+"""The columns that hold words."""
 
 
 def write_table(paths: StudyPaths, study: str, projections: Sequence[Projection]) -> None:
