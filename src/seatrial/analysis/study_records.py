@@ -111,7 +111,8 @@ def read_records(paths: StudyPaths, trust: bool = True) -> StudyRecords:
         looks |= {rest[number]: of for number, of in portion.looks.items()}
         problems |= {rest[number]: problem for number, problem in portion.problems.items()}
     numbers = {place: number for number, place in enumerate(looks)}
-    return StudyRecords(joined(parts), numbers, problems, looks, kept, began)
+    columns = parts[0] if len(parts) == 1 else joined(parts)
+    return StudyRecords(columns, numbers, problems, looks, kept, began)
 
 
 def read_portions(files: Sequence[Path]) -> list[Portion]:

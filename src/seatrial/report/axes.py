@@ -35,6 +35,8 @@ def rows_figure(n: int, labels: Sequence[str], width: float = HALF) -> tuple[Fig
     ax.set_ylim(n - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
+    # rows have no label for all of them: where it would be clear of theirs need not be worked out
+    ax.yaxis.set_label_coords(0, 0.5)
     ax.grid(axis="x")
     return figure, ax
 

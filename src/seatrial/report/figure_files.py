@@ -36,7 +36,8 @@ def _png(figure: Figure, file: BinaryIO) -> None:
     dpi, paper = figure.dpi, figure.get_facecolor()
     figure.set_dpi(PNG_DPI)
     figure.set_facecolor(PNG_PAPER)
-    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+    # compressed harder it takes three times as long and is a twentieth smaller
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     figure.set_dpi(dpi)
     figure.set_facecolor(paper)
 

@@ -140,7 +140,8 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     frame = study.measurements
     # a command's log may hold MLPerf's time beside ours
     metric_of = {row["case_id"]: MLPERF_TIME if handed_over(row) else TRAINING_TIME for row in rows}
-    chosen = frame[(frame["metric"] == frame["case_id"].map(metric_of)) & (frame["outcome"] == "completed")]
+    timed = frame[frame["metric"].isin(TIME_TO_QUALITY) & (frame["outcome"] == "completed")]
+    chosen = timed[timed["metric"] == timed["case_id"].map(metric_of)]
     seconds = max(row["high_minutes"] or row["median_minutes"] for row in rows) < 3
     scale, unit = (60.0, "s") if seconds else (1.0, "min")
     figure, ax = rows_figure(len(rows), [case_label(study.cases[row["case_id"]]) for row in rows])

@@ -13,6 +13,10 @@ from seatrial.report.study_tables import Row, StudyTables
 from seatrial.report.table import NUMBER, PROSE, TEXT, Cell, Table, count, table
 from seatrial.units import format_figure
 
+OF_SERIES = (
+    "experiment", "metric", "band", "cov", "p95_over_p50", "hiccups", "autocorrelation_time", "allan_over_white",
+)  # fmt: skip
+"""What is shown of a series: of a table of 80,000 rows the other columns cost most."""
 BANDS = ("noisy", "usual", "quiet", "not_known")
 WORDS_OF_BAND = {"noisy": "noisy", "usual": "usual", "quiet": "quiet", "not_known": "too short to tell"}
 WORDS_OF_COMPONENT = {
@@ -46,7 +50,7 @@ def section(study: StudyTables) -> ProbeSection | None:
 def _read(study: StudyTables) -> list[Row]:
     frame = read_csv(study.paths.noise, noise.COLUMNS, ("host", "labels", "note", "interval_method"))
     require_cases(study.paths.noise, frame, study.cases)
-    return rows_of(frame)
+    return rows_of(frame[list(OF_SERIES)])
 
 
 def _words(study: StudyTables) -> list[str]:

@@ -85,10 +85,11 @@ def _by_step(study: StudyTables, quality: str, y_label: str, title: str, log: bo
 def _evaluations(study: StudyTables, quality: str) -> tuple[pd.DataFrame, int]:
     """Evaluations of one quality that say at which step they were, and how many cases are left out."""
     frame = study.measurements
-    chosen = frame[frame["metric"] == f"train.{quality}"].copy()
-    chosen["step"] = [json.loads(labels).get("step") for labels in chosen["labels"]]
+    of_quality = frame[frame["metric"] == f"train.{quality}"]
+    steps = {text: json.loads(text).get("step") for text in of_quality["labels"].unique()}
+    chosen = of_quality.assign(step=of_quality["labels"].map(steps))
     chosen = chosen[chosen["step"].notna()]
-    having = set(chosen["case_id"])
+    having = set(chosen["case_id"].unique())
     case_ids = [case_id for case_id in study.cases if case_id in having]
     order = {case_id: place for place, case_id in enumerate(case_ids[:MOST_LINES])}
     kept = chosen[chosen["case_id"].isin(order)].copy()
