@@ -54,8 +54,6 @@ class DecisionsSection:
 
     shown: Sequence[Shown]
     more: int
-    measured: bool
-    """Whether any of them rests on a measurement, of this study or of another."""
 
 
 def decisions_section(
@@ -75,8 +73,7 @@ def decisions_section(
         asked = procurement_table(procurement)
         place = next(n for n, one in enumerate(decisions) if one.kind == PROCUREMENT)
         shown[place] = replace(shown[place], asked=asked)
-    measured = any(given.measured for one in decisions for given in one.inputs)
-    return DecisionsSection(shown, len(decisions) - len(shown), measured)
+    return DecisionsSection(shown, len(decisions) - len(shown))
 
 
 def headline_of_decisions(decisions: Sequence[Decision]) -> list[Headline]:

@@ -52,6 +52,7 @@ def page(contents: Contents, figures: Iterable[Drawn]) -> str:
         stated="; ".join(dict.fromkeys(study.stated_systems.values())),
         runs_something=study.runs_something,
         has_work=bool(study.cases),
+        measured_elsewhere=any(given.measured for one in study.decisions for given in one.inputs),
         dates=_dates(study),
         only_decides=headline.only_decides(study),
         verdict_kind=kind,
