@@ -86,6 +86,14 @@ class Columns:
         """Those of `rows` whose samples are all finite."""
         return rows[~self._broken[rows]]
 
+    def least(self, rows: Ints) -> Floats:
+        """[rows]: the least sample of each, which has one at least."""
+        if not len(rows):
+            return np.empty(0)
+        lengths = self.counts[rows]
+        samples = self.samples[_ranges(self.sample_ends[rows], lengths)]
+        return np.asarray(np.minimum.reduceat(samples, _ends(lengths)[:-1]))
+
     def values(self, rows: Ints) -> Floats:
         """[rows, samples]: the samples of rows that have equally many."""
         n = int(self.counts[rows[0]]) if len(rows) else 0

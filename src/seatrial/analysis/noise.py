@@ -8,14 +8,16 @@ slow everywhere. A figure for which a series is too short is left empty.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seatrial.analysis.inputs import is_ingested, read_cases, read_plan
-from seatrial.analysis.probes.records import completed
+from seatrial.analysis.medians import Rows, completed_rows
+from seatrial.analysis.once import once
+from seatrial.analysis.order import row_medians
 from seatrial.analysis.series_noise import FEWEST, SeriesNoise, series_noises
 from seatrial.analysis.statistics import Interval, block_bootstrap_interval
 from seatrial.analysis.statistics.series import autocorrelation_times, autocorrelations
@@ -27,7 +29,6 @@ from seatrial.config.metrics.dataload import PREFIX, dataload_metric
 from seatrial.config.noise_bands import NoiseBands
 from seatrial.config.study import Study
 from seatrial.paths import StudyPaths
-from seatrial.record import Measurement, Record
 
 SERIES = (
     "train.step_time",
@@ -79,6 +80,8 @@ COLUMNS = (
 `noise_bands.hiccup` times the median. `autocorrelation_time` in samples. Allan deviations are relative to the mean:
 of single samples, and of averages over `allan_window` samples; `allan_over_white` is the long one over what white
 noise of the same spread would have. `band`: quiet, usual, noisy, or not_known where a series is too short."""
+OF_A_RANK = Interval(None, None, "none (one rank of many: the step time has one)")
+Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 
@@ -96,7 +99,7 @@ def noise(paths: StudyPaths) -> None:
     rows: list[Row] = []
     for case in cases:
         axes = axis_columns(case.axes, names)
-        series = [one for record in completed(paths, case, SERIES) for one in _series_of(record, study)]
+        series = [one for repeat in completed_rows(paths, case, SERIES) for one in _series_of(repeat, study)]
         rows += [
             {**_about(case, one), **figures, **axes}
             for one, figures in zip(series, _figures(series, study), strict=True)
@@ -122,41 +125,59 @@ def band(found: SeriesNoise, bands: NoiseBands, rules: FindingRules) -> tuple[st
     return level, "; ".join(words) or None
 
 
-@dataclass(frozen=True)
-class _Series:
+class _Place(NamedTuple):
+    """What follows from labels: where the series was measured, and of what."""
+
+    host: str | None
+    rank: Any
+    shown: str
+    """The labels but for the rank."""
+
+
+class _Series(NamedTuple):
     """One series, with the repeat and the rank that it is of."""
 
-    record: Record
-    host: str | None
-    measurement: Measurement
+    repeat: Rows
+    row: int
+    metric: str
+    place: _Place
     left_out: int
-    values: Sequence[float]
+    length: int
     """Without what was left out."""
 
 
-def _series_of(record: Record, study: Study) -> Iterator[_Series]:
-    hosts = [str(host) for host in record.provenance.get("hosts") or []]
-    for m in record.measurements:
-        if m.metric not in SERIES or len(m.samples) < 2 or min(m.samples) <= 0:
-            continue
-        left_out = min(study.findings.warm_up_steps, len(m.samples)) if m.metric in OF_ITERATIONS else 0
-        yield _Series(record, _host(hosts, m.labels.get("rank")), m, left_out, m.samples[left_out:])
+def _series_of(repeat: Rows, study: Study) -> Iterator[_Series]:
+    of, rows, hosts = repeat.columns, repeat.rows, repeat.hosts
+    several = rows[of.counts[rows] >= 2]
+    kept = several[of.least(several) > 0]
+    # the same for all series of the same labels on the same hosts
+    places: dict[int, _Place] = once(("places of series", id(of), hosts), dict)
+    columns = (kept, of.metric[kept], of.labels[kept], of.counts[kept])
+    for row, metric, code, n in zip(*(column.tolist() for column in columns), strict=True):
+        name = of.texts[metric]
+        left_out = min(study.findings.warm_up_steps, n) if name in OF_ITERATIONS else 0
+        place = places.get(code) or places.setdefault(code, _place(of.labels_of(code), hosts))
+        yield _Series(repeat, row, name, place, left_out, n - left_out)
+
+
+def _place(labels: Mapping[str, Any], hosts: Sequence[str]) -> _Place:
+    others = {name: value for name, value in labels.items() if name != "rank"}
+    return _Place(_host(hosts, labels.get("rank")), labels.get("rank"), canonical_json(others))
 
 
 def _about(case: Case, one: _Series) -> Row:
-    m = one.measurement
     return {
         "study": case.study,
         "target": case.target.name,
         "experiment": case.experiment,
         "workload": case.workload.kind,
         "case_id": case.case_id,
-        "repeat": one.record.repeat,
-        "host": one.host,
-        "rank": m.labels.get("rank"),
-        "metric": m.metric,
-        "labels": canonical_json({name: value for name, value in m.labels.items() if name != "rank"}),
-        "unit": m.unit,
+        "repeat": one.repeat.record.repeat,
+        "host": one.place.host,
+        "rank": one.place.rank,
+        "metric": one.metric,
+        "labels": one.place.shown,
+        "unit": METRICS[one.metric].unit,
     }
 
 
@@ -169,41 +190,43 @@ def _host(hosts: Sequence[str], rank: object) -> str | None:
 
 def _figures(series: Sequence[_Series], study: Study) -> list[Row]:
     """What is said of each; those of one length are looked at together."""
-    lengths: dict[int, list[int]] = {}
+    together: dict[tuple[int, int, int], list[int]] = {}
     for place, one in enumerate(series):
-        lengths.setdefault(len(one.values), []).append(place)
+        together.setdefault((id(one.repeat.columns), one.left_out, one.length), []).append(place)
     found: list[Row] = [{} for _ in series]
-    for places in lengths.values():
+    for (_, left_out, _), places in together.items():
         chosen = [series[place] for place in places]
-        values = np.array([one.values for one in chosen], dtype=np.float64)
-        rates = np.array([METRICS[one.measurement.metric].direction == "higher" for one in chosen])
+        values = chosen[0].repeat.columns.values(np.array([one.row for one in chosen]))[:, left_out:]
+        rates = np.array([METRICS[one.metric].direction == "higher" for one in chosen])
         times = np.where(rates[:, None], 1 / values, values)
         noises = series_noises(times, study.noise_bands.hiccup.value)
-        medians = np.median(values, axis=1).tolist() if values.shape[1] else [None] * len(chosen)
+        medians = row_medians(values).tolist() if values.shape[1] else [None] * len(chosen)
         taus = autocorrelation_times(autocorrelations(values))[0].tolist() if values.shape[1] > 1 else medians
-        for place, one, noise, middle, tau in zip(places, chosen, noises, medians, taus, strict=True):
-            found[place] = _said(one, noise, middle, tau, study)
+        for place, one, of, noise, middle, tau in zip(places, chosen, values, noises, medians, taus, strict=True):
+            found[place] = _said(one, of, noise, middle, tau, study)
     return found
 
 
-def _said(one: _Series, noise: SeriesNoise, middle: float | None, tau: float | None, study: Study) -> Row:
+def _said(
+    one: _Series, values: Floats, noise: SeriesNoise, middle: float | None, tau: float | None, study: Study
+) -> Row:
     level, note = band(noise, study.noise_bands, study.findings)
-    resumed = one.record.resumed
+    resumed = one.repeat.record.resumed
     again = f"taken up again {resumed} times, which is part of the series" if resumed else None
-    interval = _interval(one, tau)
+    interval = _interval(one, values, tau)
     return {
         "left_out": one.left_out,
         "median": middle,
         "median_low": interval.low,
         "median_high": interval.high,
         "interval_method": interval.method,
-        **vars(noise),
+        **noise._asdict(),
         "band": level,
         "note": "; ".join(part for part in (note, again) if part) or None,
     }
 
 
-def _interval(one: _Series, tau: float | None) -> Interval:
-    if "rank" in one.measurement.labels and one.measurement.metric in OF_ITERATIONS:
-        return Interval(None, None, "none (one rank of many: the step time has one)")
-    return block_bootstrap_interval(one.values, time=None if tau is None or math.isnan(tau) else tau)
+def _interval(one: _Series, values: Floats, tau: float | None) -> Interval:
+    if one.place.rank is not None and one.metric in OF_ITERATIONS:
+        return OF_A_RANK
+    return block_bootstrap_interval(values, time=None if tau is None or math.isnan(tau) else tau)

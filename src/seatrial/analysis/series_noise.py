@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.analysis.order import row_medians, row_quantiles
 from seatrial.analysis.statistics.series import autocorrelation_times, autocorrelations
 
 FEWEST = 20
@@ -19,8 +20,7 @@ ALLAN_SHARE = 10
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class SeriesNoise:
+class SeriesNoise(NamedTuple):
     """The spread of one series of times; None where the series is too short (or does not vary) for a figure."""
 
     n: int
@@ -54,34 +54,39 @@ def series_noises(times: Floats, hiccup: float) -> list[SeriesNoise]:
     k, n = times.shape
     if n < 2:
         return [SeriesNoise(n)] * k
-    middle = np.median(times, axis=1)
-    rho = autocorrelations(times) if n >= FEWEST else np.full((k, 2), np.nan)
+    middle = row_medians(times)
+    rho = autocorrelations(times) if n >= FEWEST else None
     window = max(1, n // ALLAN_SHARE)
     first = allan_deviations(times, 1)
     long = allan_deviations(times, window) if n >= FEWEST else None
+    p95, p99 = row_quantiles(times, (0.95, 0.99))
     of_all: dict[str, Floats | None] = {
         "cov": np.std(times, axis=1, ddof=1) / np.mean(times, axis=1),
-        "p95_over_p50": np.percentile(times, 95, axis=1) / middle if n >= FEWEST else None,
-        "p99_over_p50": np.percentile(times, 99, axis=1) / middle if n >= FEWEST_FOR_P99 else None,
+        "p95_over_p50": p95 / middle if n >= FEWEST else None,
+        "p99_over_p50": p99 / middle if n >= FEWEST_FOR_P99 else None,
         "max_over_median": times.max(axis=1) / middle,
         "hiccups": np.mean(times > hiccup * middle[:, None], axis=1),
-        "lag1_autocorrelation": rho[:, 1],
-        "autocorrelation_time": autocorrelation_times(rho)[0] if n >= FEWEST else None,
+        "lag1_autocorrelation": None if rho is None else rho[:, 1],
+        "autocorrelation_time": None if rho is None else autocorrelation_times(rho)[0],
         "allan_first": first,
         "allan_long": long,
     }
     if long is not None and first is not None:
         with np.errstate(all="ignore"):
             of_all["allan_over_white"] = np.where(first > 0, long * math.sqrt(window) / first, np.nan)
-    known = {name: values.tolist() for name, values in of_all.items() if values is not None}
-    return [
-        SeriesNoise(
-            n=n,
-            allan_window=None if long is None else window,
-            **{name: None if math.isnan(values[i]) else values[i] for name, values in known.items()},
-        )
-        for i in range(k)
-    ]
+    fixed = {"n": [n] * k, "allan_window": [None if long is None else window] * k}
+    cells = [fixed[name] if name in fixed else _cells(of_all.get(name), k) for name in SeriesNoise._fields]
+    return [SeriesNoise(*row) for row in zip(*cells, strict=True)]
+
+
+def _cells(values: Floats | None, k: int) -> list[Any]:
+    """[k] values, None in place of NaN."""
+    if values is None:
+        return [None] * k
+    found: list[Any] = values.tolist()
+    for place in np.flatnonzero(np.isnan(values)).tolist():
+        found[place] = None
+    return found
 
 
 def allan_deviation(times: Sequence[float], window: int) -> float | None:

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from statistics import median
 from typing import Any, NamedTuple
 
 from seatrial.analysis.inputs import read_cases, read_plan
+from seatrial.analysis.medians import Middle, Rows, completed_rows
 from seatrial.analysis.noise import SERIES
-from seatrial.analysis.probes.records import completed
+from seatrial.analysis.once import once
 from seatrial.analysis.tables import canonical_json, write_csv
 from seatrial.analysis.variance_components import REST, Component, Design, components, inseparable, level_numbers
 from seatrial.case import Case
 from seatrial.paths import StudyPaths
-from seatrial.record import Measurement, Record
 
 METRICS_OF_RUNS = (
     "train.time_to_quality",
@@ -76,8 +74,7 @@ METHOD = "MINQUE(0); 95 % by inverting its simulated distribution (normal effect
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(NamedTuple):
     """The log of one median, its cell (what has a mean of its own), its run, and the levels of the factors."""
 
     value: float
@@ -96,11 +93,11 @@ def variance(paths: StudyPaths) -> None:
     first: dict[str, Case] = {}
     for case in cases:
         first.setdefault(case.experiment, case)
-        for record in completed(paths, case, METRICS_OF_RUNS):
-            run = _run(record)
-            for m in record.measurements:
-                if m.metric in METRICS_OF_RUNS and median(m.samples) > 0:
-                    groups.setdefault((case.experiment, m.metric), []).append(_observed(case, record, m, run))
+        for repeat in completed_rows(paths, case, METRICS_OF_RUNS):
+            of_run = _OfRun(case, repeat)
+            for m in repeat.medians():
+                if m.median > 0:
+                    groups.setdefault((case.experiment, m.metric), []).append(of_run.observed(m))
     rows = [row for (experiment, metric), of in groups.items() for row in _rows(first[experiment], metric, of)]
     write_csv(paths.variance, COLUMNS, rows)
 
@@ -126,46 +123,47 @@ def separated(observed: Sequence[Observed]) -> tuple[dict[str, Component], dict[
     else:
         why |= _as_fine_as_runs(levels)
     _merge(levels, why)
-    while levels and (tied := inseparable(Design([o.cell for o in used], levels))):
+    design = Design([o.cell for o in used], levels)
+    while tied := inseparable(design):
+        if not levels:
+            return {}, why | {left: "every value has a case of its own"}
         _drop(levels, why, tied, left)
-    if not levels and inseparable(Design([o.cell for o in used], {})):
-        return {}, why | {left: "every value has a case of its own"}
-    found = components(Design([o.cell for o in used], levels), [o.value for o in used])
+        design = Design([o.cell for o in used], levels)
+    found = components(design, [o.value for o in used])
     return {left if name == REST else name: one for name, one in found.items()}, why
 
 
-class _Run(NamedTuple):
-    """What all measurements of a repeat share: the host of each rank, and the levels but for the node's."""
+class _OfRun:
+    """What the measurements of a repeat share: its name and its levels, but for the node's, which is a rank's."""
 
-    hosts: Sequence[str]
-    all_hosts: str | None
-    seed: str | None
-    allocation: str | None
-    time_of_day: str | None
+    def __init__(self, case: Case, repeat: Rows) -> None:
+        record, self._case = repeat.record, case
+        self._hosts = repeat.hosts
+        self._all_hosts = ", ".join(sorted(set(self._hosts))) or None
+        self._run = f"{case.case_id} {record.repeat}"
+        self._levels = {
+            "seed": None if record.seed is None else str(record.seed),
+            "allocation": (record.provenance.get("slurm") or {}).get("SLURM_JOB_ID"),
+            "time_of_day": _block(record.started_at),
+        }
+        self._on: dict[str | None, Mapping[str, str | None]] = {}
+        self._cells: dict[int, str] = once(("cells", case.case_id, id(repeat.columns)), dict)
 
+    def observed(self, m: Middle) -> Observed:
+        """The log of a positive median."""
+        rank, node = m.labels.get("rank"), self._all_hosts
+        if isinstance(rank, int):
+            node = self._hosts[rank] if rank < len(self._hosts) else None
+        if node not in self._on:
+            self._on[node] = self._levels | {"node": node}
+        return Observed(math.log(m.median), self._cell(m), self._run, self._on[node])
 
-def _run(record: Record) -> _Run:
-    hosts = [str(host) for host in record.provenance.get("hosts") or []]
-    return _Run(
-        hosts,
-        ", ".join(sorted(set(hosts))) or None,
-        None if record.seed is None else str(record.seed),
-        (record.provenance.get("slurm") or {}).get("SLURM_JOB_ID"),
-        _block(record.started_at),
-    )
-
-
-def _observed(case: Case, record: Record, m: Measurement, run: _Run) -> Observed:
-    rank, node = m.labels.get("rank"), run.all_hosts
-    if isinstance(rank, int):
-        node = run.hosts[rank] if rank < len(run.hosts) else None
-    labels = {name: value for name, value in m.labels.items() if name not in ("rank", "device")}
-    return Observed(
-        value=math.log(median(m.samples)),
-        cell=f"{case.case_id} {canonical_json(labels)}",
-        run=f"{case.case_id} {record.repeat}",
-        levels={"seed": run.seed, "node": node, "allocation": run.allocation, "time_of_day": run.time_of_day},
-    )
+    def _cell(self, m: Middle) -> str:
+        found = self._cells.get(m.code)
+        if found is None:
+            labels = {name: value for name, value in m.labels.items() if name not in ("rank", "device")}
+            found = self._cells[m.code] = f"{self._case.case_id} {canonical_json(labels)}"
+        return found
 
 
 def _block(started_at: str) -> str | None:

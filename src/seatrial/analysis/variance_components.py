@@ -9,6 +9,7 @@ REML. Effects are taken for normal in the intervals only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -60,29 +61,39 @@ class Design:
         """Z'My of one factor (of the rest: My) from `centred` = My."""
         return centred if name == REST else _sum_by_level(self.factors[name], centred)
 
+    def between(self, one: str, other: str) -> sparse.csr_array:
+        """[levels of one, levels of other]: Z'MZ of two factors."""
+        return self._crossed[one, other] - self._shares[one] @ self._shares[other].T
+
+    @cached_property
+    def _crossed(self) -> dict[tuple[str, str], sparse.csr_array]:
+        return {(a, b): _crossed(self.factors[a], self.factors[b]) for a in self.factors for b in self.factors}
+
+    @cached_property
+    def _shares(self) -> dict[str, sparse.csr_array]:
+        """By factor, [levels, cells]: how many observations of a cell have the level, over the root of its size."""
+        narrow = sparse.diags_array(1 / np.sqrt(np.bincount(self.cells).astype(float)))
+        return {name: _crossed(codes, self.cells) @ narrow for name, codes in self.factors.items()}
+
     def weights(self) -> Floats:
         """[factors + 1, factors + 1]: tr(M V_i M V_j), what each component adds to each expected quadratic form."""
-        counts = np.bincount(self.cells).astype(float)
-        narrow = sparse.diags_array(1 / np.sqrt(counts))
-        shares = {name: _crossed(codes, self.cells) @ narrow for name, codes in self.factors.items()}
         found = np.empty((len(self.names), len(self.names)))
         for i, one in enumerate(self.names):
             for j, other in enumerate(self.names):
                 if one == REST and other == REST:
-                    found[i, j] = self.n - len(counts)
+                    found[i, j] = self.n - len(np.bincount(self.cells))
                 elif REST in (one, other):
                     name = other if one == REST else one
-                    found[i, j] = self.n - float(shares[name].power(2).sum())
+                    found[i, j] = self.n - float(self._shares[name].power(2).sum())
                 else:
-                    crossed = _crossed(self.factors[one], self.factors[other]) - shares[one] @ shares[other].T
-                    found[i, j] = float(crossed.power(2).sum())
+                    found[i, j] = float(self.between(one, other).power(2).sum())
         return found
 
 
 def level_numbers(levels: Sequence[object]) -> Codes:
     """Numbers from 0 in the order in which levels first appear: equal partitions have equal numbers."""
-    seen: dict[object, int] = {}
-    return np.array([seen.setdefault(level, len(seen)) for level in levels], dtype=np.intp)
+    numbers = {level: number for number, level in enumerate(dict.fromkeys(levels))}
+    return np.fromiter(map(numbers.__getitem__, levels), dtype=np.intp, count=len(levels))
 
 
 def inseparable(design: Design) -> tuple[str, ...]:
@@ -112,40 +123,49 @@ def components(design: Design, y: Sequence[float], seed: int = 0) -> dict[str, C
     centred = design.without_cell_means(values)
     found = solve @ np.array([float((design.sums(name, centred) ** 2).sum()) for name in design.names])
     kept = np.clip(found, 0.0, None)
-    effects = _simulated_effects(design, np.random.default_rng(seed))
+    forms = _simulated_forms(design, np.random.default_rng(seed))
     return {
-        name: Component(
-            float(kept[i]), *_interval(design, solve[i], effects, kept, i, float(found[i])), float(found[i])
-        )
+        name: Component(float(kept[i]), *_interval(solve[i], forms, kept, i, float(found[i])), float(found[i]))
         for i, name in enumerate(design.names)
     }
 
 
-def _simulated_effects(design: Design, draw: np.random.Generator) -> list[Floats]:
-    """[n, draws] for each component: M Z u of standard normal effects u."""
-    effects = []
-    draws = min(DRAWS, max(FEWEST_DRAWS, AT_ONCE // design.n))
-    for name in design.names:
-        codes = np.arange(design.n) if name == REST else design.factors[name]
-        effects.append(design.without_cell_means(draw.standard_normal((int(codes.max()) + 1, draws))[codes]))
-    return effects
+def _simulated_forms(design: Design, draw: np.random.Generator) -> Floats:
+    """[forms, components, components, draws]: (Z_i'M Z_a u_a)'(Z_i'M Z_b u_b) of standard normal effects u.
+
+    Of factors alone these follow from their levels; as long as the observations are the effects of the rest only.
+    """
+    draws, names = min(DRAWS, max(FEWEST_DRAWS, AT_ONCE // design.n)), design.names
+    levels = {name: design.n if name == REST else int(design.factors[name].max()) + 1 for name in names}
+    effects = {name: draw.standard_normal((levels[name], draws)) for name in names}
+    rest = design.without_cell_means(effects[REST])
+    sums = {
+        (i, a): design.sums(i, rest) if a == REST else np.asarray(design.between(i, a) @ effects[a], dtype=float)
+        for i in design.factors
+        for a in names
+    }
+    found = np.empty((len(names), len(names), len(names), draws))
+    for i, form in enumerate(names):
+        for a, one in enumerate(names):
+            for b, other in enumerate(names):
+                if form != REST:
+                    pair = sums[form, one], sums[form, other]
+                elif one == REST:
+                    pair = (rest, rest) if other == REST else (effects[other], sums[other, REST])
+                else:
+                    pair = effects[one], sums[one, other]
+                found[i, a, b] = np.einsum("ld,ld->d", *pair)
+    return found
 
 
-def _interval(
-    design: Design, solve: Floats, effects: Sequence[Floats], kept: Floats, which: int, found: float
-) -> tuple[float, float | None]:
+def _interval(solve: Floats, forms: Floats, kept: Floats, which: int, found: float) -> tuple[float, float | None]:
     """Both ends for component `which`; `solve` is its row of the inverse of the weights."""
-    others = sum(
-        (np.sqrt(kept[j]) * effect for j, effect in enumerate(effects) if j != which), np.zeros_like(effects[0])
-    )
+    others = np.sqrt(kept)
+    others[which] = 0.0
+    estimated = np.tensordot(solve, forms, axes=1)
     # the estimate is a quadratic in the component's standard deviation s: square s^2 + mixed s + constant, [draws]
-    draws = effects[which].shape[1]
-    square, mixed, constant = np.zeros(draws), np.zeros(draws), np.zeros(draws)
-    for weight, name in zip(solve, design.names, strict=True):
-        own, rest = design.sums(name, effects[which]), design.sums(name, others)
-        square += weight * (own**2).sum(axis=0)
-        mixed += 2 * weight * (own * rest).sum(axis=0)
-        constant += weight * (rest**2).sum(axis=0)
+    square, mixed = estimated[which, which], 2 * np.tensordot(others, estimated[which], axes=1)
+    constant = np.einsum("a,b,abd->d", others, others, estimated)
 
     def estimates(deviation: float) -> Floats:
         return square * deviation**2 + mixed * deviation + constant

@@ -14,6 +14,7 @@ from scipy import signal, stats
 from seatrial.analysis.order import row_medians
 from seatrial.analysis.statistics.medians import Interval
 
+Values = Sequence[float] | NDArray[np.float64]
 WINDOW = 5.0
 """The sum over lags ends at the first lag of at least this many autocorrelation times (Sokal 1997)."""
 BLOCK_TIMES = 3.0
@@ -29,7 +30,7 @@ DIGITS = 12
 """Of a correlation; what lies below is rounding."""
 
 
-def autocorrelation(values: Sequence[float]) -> NDArray[np.float64] | None:
+def autocorrelation(values: Values) -> NDArray[np.float64] | None:
     """[n]: the autocorrelation at lags 0 to n - 1, the biased estimate (divided by n at every lag).
 
     None for fewer than three values, and where all are equal: what does not vary has no correlation. Raises
@@ -60,7 +61,7 @@ class AutocorrelationTime(NamedTuple):
     error: float
 
 
-def autocorrelation_time(values: Sequence[float]) -> AutocorrelationTime | None:
+def autocorrelation_time(values: Values) -> AutocorrelationTime | None:
     """1 + 2 sum of the autocorrelations, in samples: that many neighbours tell about as much as one alone.
 
     Sokal's window: the sum ends at the first lag W of at least WINDOW times the value so far. What is lost because
@@ -91,14 +92,14 @@ def autocorrelation_time_error(time: float, n: int) -> float:
     return math.sqrt(2 * (2 * math.ceil(WINDOW * time) + 1) / n)
 
 
-def integrated_autocorrelation_time(values: Sequence[float]) -> float | None:
+def integrated_autocorrelation_time(values: Values) -> float | None:
     """The value of `autocorrelation_time` alone."""
     found = autocorrelation_time(values)
     return None if found is None else found.value
 
 
 def block_bootstrap_interval(
-    values: Sequence[float],
+    values: Values,
     confidence: float = 0.95,
     block: int | None = None,
     seed: int = 0,
@@ -159,7 +160,7 @@ def _drawn_places(n: int, length: int, seed: int, resamples: int) -> Iterator[ND
         yield (starts[:, :, None] + offsets).reshape(count, -1)[:, :n]
 
 
-def _finite(values: Sequence[float]) -> NDArray[np.float64]:
+def _finite(values: Values) -> NDArray[np.float64]:
     found = np.asarray(values, dtype=float)
     if not np.isfinite(found).all():
         raise ValueError("a value is not finite; what was not measured is no part of a series")
