@@ -22,6 +22,7 @@ from seatrial.config.procurement import Procurement
 from seatrial.config.study import Study
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
+from seatrial.report.page import report
 
 TWO_RANKS = {**LAPTOP, "tasks_per_node": 2}
 SIZES = {"smallest": 8, "largest": 262144, "factor": 8}
@@ -144,6 +145,15 @@ def test_what_a_laptop_cannot_know_of_four_of_it_is_said(probed: StudyPaths, tmp
     assert next(f for f in four.figures if f.name.startswith("Least step time")).value is None
     assert "leaves open bisection" in four.answer.partition(";")[0]
     assert not any(given.name == "latency from rank to rank" for given in four.inputs)
+
+
+def test_the_page_says_that_another_study_measured(probed: StudyPaths, tmp_path: Path) -> None:
+    disk = StudyOnDisk(tmp_path / "s", economics={"procurement": planned(probed)})
+    disk.write()
+    report(disk.analyse())
+    text = disk.paths.report.read_text(encoding="utf-8")
+    assert "what follows rests on what another one measured" in text and "Nothing was measured" not in text
+    assert "no network was crossed" in text and "measured in study probed: tables/gemm.csv" in text
 
 
 def test_products_in_another_format_are_not_taken_and_it_is_said(probed: StudyPaths, tmp_path: Path) -> None:
