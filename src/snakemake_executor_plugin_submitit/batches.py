@@ -6,9 +6,13 @@ the job, which may be before `sbatch` has told us the id.
 
 import os
 import pickle
+import pwd
+import re
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +26,22 @@ from .submission import Request, local_parameters, slurm_parameters
 _NAME_BYTES = 100
 
 
+# What sbatch prints where the controller is away, restarting or too busy: nothing is wrong with the job.
+_NO_ANSWER = re.compile(
+    r"unable to contact slurm controller|socket timed out|zero bytes were transmitted|connection refused|"
+    r"communication connection failure|transport endpoint is not connected|controller not responding|"
+    r"temporarily unable to accept|unable to connect to|standby mode|resource temporarily unavailable",
+    re.IGNORECASE,
+)
+
+
 class SubmissionFailed(RuntimeError):
     """submitit could not submit; the message is the cluster's."""
+
+    @property
+    def no_answer(self) -> bool:
+        """Whether it is the cluster that did not answer; the submission may have been taken all the same."""
+        return _NO_ANSWER.search(str(self)) is not None
 
 
 def which_cluster(setting: str) -> str:
@@ -31,10 +49,26 @@ def which_cluster(setting: str) -> str:
     return submitit.AutoExecutor.which() if setting == "auto" else setting
 
 
-def job_name(run: str, number: int, rules: Sequence[str]) -> str:
-    """A name that no other user's or run's job has: it finds a batch whose id got lost."""
+def job_name(label: str, run: str, number: int, rules: Sequence[str]) -> str:
+    """A name that no other user's or run's job has: it finds a batch whose id got lost.
+
+    USER-LABEL-RUN-NUMBER-RULE, where `run` is random; `label` names the study.
+    """
     rule = rules[0] if len(set(rules)) == 1 else "mixed"
-    return f"smk-{run}-{number}-{rule}"[:_NAME_BYTES]
+    return f"{_plain(_user(), 16)}-{_plain(label, 30)}-{run}-{number}-{_plain(rule, _NAME_BYTES)}"[:_NAME_BYTES]
+
+
+def _user() -> str:
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container without the site's users
+        return f"uid{uid}"
+
+
+def _plain(text: str, length: int) -> str:
+    """`text` cut short, with _ for what squeue and file names do not show as it is."""
+    return re.sub(r"[^A-Za-z0-9_.]", "_", text)[:length]
 
 
 def free_port() -> int:
@@ -57,6 +91,22 @@ def _outside_of_allocations() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+@contextmanager
+def _interrupts_left_to_us() -> Iterator[None]:
+    """Let processes that are started meanwhile ignore Ctrl-C: submitit's local controller would print a traceback.
+
+    Its ranks do take SIGINT, and Snakemake's interrupt ends the controller.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def submit(
@@ -83,7 +133,7 @@ def submit(
         executor = submitit.SlurmExecutor(folder)
         executor.update_parameters(**slurm_parameters(request, name, rule, parallel, delay))
     try:
-        with _outside_of_allocations():
+        with _outside_of_allocations(), _interrupts_left_to_us() if cluster == "local" else nullcontext():
             return executor.submit_array(list(commands))
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
         raise SubmissionFailed(str(error)) from error
@@ -107,11 +157,12 @@ def _command(path: Path) -> RankCommand | None:
     return command if isinstance(command, RankCommand) else None
 
 
-def find_lost(entry: Entry, timeout: float) -> str | None:
+def find_lost(entry: Entry, timeout: float, fresh: bool = False) -> str | None:
     """The job id of a submission of which only the intent was written down; None if it never happened.
 
     Snakemake may have been killed after the cluster took the batch and before submitit had given every pickle
     its job's name: then this is done here, in time for jobs that wait for their pickle (they do for a minute).
+    `fresh` says that it was submitted just now, which the queue alone can tell.
     Raises SlurmUnavailable where Slurm has to be asked and does not answer.
     """
     folder = Path(entry.folder)
@@ -129,7 +180,7 @@ def find_lost(entry: Entry, timeout: float) -> str | None:
         taken = set(found.values())
         ids = [str(pid) for pid in processes.controllers_of(folder) if str(pid) not in taken]
     else:
-        ids = sorted(slurm.ids_by_name(entry.name, timeout), key=int)
+        ids = sorted(slurm.ids_by_name(entry.name, timeout, fresh), key=int)
     if not ids:
         return None
     for index, path in unnamed.items():
@@ -138,6 +189,13 @@ def find_lost(entry: Entry, timeout: float) -> str | None:
         if entry.cluster == "local":
             break
     return _submitted(folder).get(entry.index)
+
+
+def forget_unsubmitted(folder: Path) -> None:
+    """Remove the pickles of submissions that the cluster did not take, before they are submitted anew."""
+    for path in folder.glob("*.pkl"):
+        if not path.name.endswith(("_submitted.pkl", "_result.pkl")):
+            path.unlink(missing_ok=True)
 
 
 def run_in_process(job: submitit.Job[Any]) -> int:

@@ -16,20 +16,21 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from . import batches, slurm
+from .cleaning import clean_up
+from .failed_nodes import FailedNodes
 from .jobs import Label, Prepared, label_of, native_command, runs_natively
 from .ledger import ENDED, SUCCEEDED, Entry, Ledger, job_key, private_folder
 from .live import Live, Watcher
-from .logs import stat_of
 from .outcomes import Outcome
-from .payload import RankCommand
 from .ranks import now
-from .reporting import record, write_failure
+from .reporting import Message, record, write_failure
+from .restarts import AGAIN, NEVER, Restarts, at_the_same_attempt, without_retries
 from .resuming import EarlierRuns
 from .stopping import stop_jobs
 from .submission import Request, request_from_resources
+from .submitter import Submitter
 
 _SHORTEST_PAUSE = 0.25  # seconds between two looks at results, whatever is asked for
-_ARRAY_WITHOUT_ANSWER = 1000  # jobs per array where Slurm does not say how many it takes
 
 
 class Executor(RemoteExecutor):
@@ -40,19 +41,35 @@ class Executor(RemoteExecutor):
         self.settings = settings
         self.cluster = batches.which_cluster(settings.cluster)
         self.base = private_folder(Path(settings.folder))
-        self.run = uuid.uuid4().hex[:8]
+        self.run = uuid.uuid4().hex[:12]
         self.ledger = Ledger(self.base, self.run)
         self.watcher = Watcher(settings.status_interval, settings.command_timeout, self.logger.warning)
         self.earlier = EarlierRuns(
-            self.cluster, self.base, self.ledger, self.watcher, settings.command_timeout, self.logger.info
+            self.cluster,
+            self.base,
+            self.ledger,
+            self.watcher,
+            settings.command_timeout,
+            settings.patience,
+            self.workflow.execution_settings.latency_wait,
+            self.logger.info,
         )
+        self.restarts = Restarts(settings.max_timeouts, settings.max_interruptions)
+        self.failed_nodes = FailedNodes(self.base, settings.command_timeout, self.logger.warning)
+        self.submitter = Submitter(
+            self.cluster, self.base, self.ledger, settings, self._label(), self.failed_nodes,
+            self.logger.warning,
+        )  # fmt: skip
         self._live: dict[str, Live] = {}
-        self._submitting: list[Entry] = []
         self._guard = threading.Lock()
-        self._batches = 0
         self._cancelled = False
-        self._array_size: int | None = settings.max_array_size or None
         self._sigterm_taken = False
+        self._cleaned = False
+
+    def _label(self) -> str:
+        """What the names of the jobs say of the workflow: the setting, the study, or the folder's name."""
+        given = self.settings.label or self.workflow.config_settings.overwrite_config.get("study")
+        return str(given or Path.cwd().name)
 
     # -- submission ----------------------------------------------------------------------------------------
 
@@ -66,6 +83,9 @@ class Executor(RemoteExecutor):
         Jobs that an earlier Snakemake has submitted already are taken up instead.
         """
         self._take_sigterm()
+        if not self._cleaned:  # a workflow with nothing to run does not come here
+            self._cleaned = True
+            clean_up(self.base, self.ledger)
         for job in jobs:
             self.run_job_pre(job)
         groups: dict[Request, list[Prepared]] = defaultdict(list)
@@ -79,7 +99,7 @@ class Executor(RemoteExecutor):
             if self._make_ready(prepared):
                 groups[prepared.request].append(prepared)
         for request, members in groups.items():
-            size = self._largest_array()
+            size = self.submitter.largest_array()
             for first in range(0, len(members), size):
                 self._submit(request, members[first : first + size])
 
@@ -104,96 +124,21 @@ class Executor(RemoteExecutor):
             return False
         return True
 
-    def _largest_array(self) -> int:
-        if self._array_size is None:
-            self._array_size = _ARRAY_WITHOUT_ANSWER
-            if self.cluster == "slurm":
-                try:
-                    found = slurm.max_array_size(self.settings.command_timeout)
-                    self._array_size = found or _ARRAY_WITHOUT_ANSWER
-                except slurm.SlurmUnavailable as error:
-                    self.logger.warning(f"Slurm does not say how large an array may be: {error}")
-        return self._array_size
-
     def _submit(self, request: Request, members: Sequence[Prepared]) -> None:
-        self._batches += 1
-        folder = self.base / "batches" / f"{self.run}-{self._batches}"
-        folder.mkdir(parents=True)
-        name = batches.job_name(self.run, self._batches, [member.label.rule for member in members])
-        entries = [self._entry(member, index, len(members), folder, name) for index, member in enumerate(members)]
-        commands = [self._command(member, index, folder) for index, member in enumerate(members)]
-        for entry in entries:
-            self.ledger.write(entry)
-        self._submitting = entries
-        delay = request.signal_delay(self.settings.signal_delay)
-        rule = members[0].label.rule
-        try:
-            submitted = batches.submit(
-                self.cluster, folder, request, commands, name, rule, self.settings.array_parallelism, delay
-            )
-        except batches.SubmissionFailed as error:
-            self._not_submitted(members, entries, error)
-            self._submitting = []
-            return
-        for member, entry, submitit_job in zip(members, entries, submitted, strict=True):
-            entry.job_id = str(submitit_job.job_id)
-            self.ledger.write(entry)
-            live = Live(entry, member.label)
+        commands = [member.command if member.native else self.format_job_exec(member.job) for member in members]
+        submission = self.submitter.submit(request, members, commands)
+        for member, live in submission.accepted:
             self._follow(member.job, live)
             if self.cluster == "debug":
-                batches.run_in_process(submitit_job)
+                batches.run_in_process(submission.jobs[live.job_id])
                 live.outcome = self.watcher.outcome_in_process(live)
-        self._submitting = []
-
-    def _entry(self, member: Prepared, index: int, size: int, folder: Path, name: str) -> Entry:
-        return Entry(
-            key=member.key,
-            run=self.run,
-            cluster=self.cluster,
-            folder=str(folder),
-            name=name,
-            index=index,
-            size=size,
-            ranks=member.request.ranks,
-            fingerprint=member.fingerprint,
-            submitted_at=now(),
-            log=member.label.log,
-            log_before=stat_of(member.label.log),
-        )
-
-    def _command(self, member: Prepared, index: int, folder: Path) -> RankCommand:
-        request = member.request
-        return RankCommand(
-            key=member.key,
-            index=index,
-            command=member.command if member.native else self.format_job_exec(member.job),
-            shell=member.shell,
-            prefix=request.container.command_prefix(request.has_gpus) if request.container else (),
-            folder=str(folder),
-            cwd=str(Path.cwd()),
-            threads=request.cpus_per_task,
-            spmd=not request.once,
-            port=None if self.cluster == "slurm" else batches.free_port(),
-            minutes=request.minutes,
-            signal_delay=request.signal_delay(self.settings.signal_delay),
-            debug=self.cluster == "debug",
-        )
-
-    def _not_submitted(
-        self, members: Sequence[Prepared], entries: Sequence[Entry], error: batches.SubmissionFailed
-    ) -> None:
-        """sbatch reported an error; a call that timed out may have been accepted all the same."""
-        for member, entry in zip(members, entries, strict=True):
-            entry.job_id = self.earlier.lost_id(entry)
-            if entry.job_id is not None:
-                self.ledger.write(entry)
-                self._follow(member.job, Live(entry, member.label))
-                continue
-            live = Live(entry, member.label, Outcome("FAILED", reason=f"it could not be submitted: {error}"))
+        self.submitter.under_way = []
+        for member, live, error in submission.refused:
             record(live, self.base)
-            entry.status = ENDED
-            self.ledger.write(entry)
-            message = f"{member.label}: it could not be submitted ({self.cluster}, {entry.name}): {error}\n"
+            live.entry.status = ENDED
+            self.ledger.write(live.entry)
+            name = live.entry.name
+            message = f"{member.label}: it could not be submitted ({self.cluster}, {name}): {error}\n"
             self.report_job_error(SubmittedJobInfo(member.job), msg=message)
 
     def _follow(self, job: Any, live: Live) -> None:
@@ -227,7 +172,23 @@ class Executor(RemoteExecutor):
         if outcome.success:
             self.report_job_success(info)
         else:
-            self.report_job_error(info, msg=message.text, aux_logs=message.logs)
+            self._report_failure(info, live, outcome, message)
+
+    def _report_failure(self, info: SubmittedJobInfo, live: Live, outcome: Outcome, message: Message) -> None:
+        """Say how a job failed, and let Snakemake's scheduler start it again or give it up."""
+        if live.on_slurm and (blamed := self.failed_nodes.note(outcome)):
+            self.logger.warning(f"{live.label}: {', '.join(blamed)} failed under job {live.job_id}")
+        decision = self.restarts.decide(live.entry.key, outcome, live.on_slurm, info.job.restart_times)
+        if decision.how == AGAIN:
+            self.logger.warning(f"{message.text}{decision.words}")
+        else:
+            words = f"{decision.words}\n" if decision.words else ""
+            self.print_job_error(info, msg=message.text + words, aux_logs=message.logs)
+        if decision.how == AGAIN:
+            at_the_same_attempt(info.job)
+        elif decision.how == NEVER:
+            without_retries(info.job)
+        self.workflow.scheduler.error_callback(info.job)
 
     async def sleep(self) -> None:
         """Wait for the next status check, but not when the workflow has ended."""
@@ -240,7 +201,7 @@ class Executor(RemoteExecutor):
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel every job of this run, also those that are just being looked at or submitted."""
         self._cancelled = True
-        for entry in self._submitting:
+        for entry in self.submitter.under_way:
             self._cancel_too(entry)
         with self._guard:
             live = list(self._live.values())

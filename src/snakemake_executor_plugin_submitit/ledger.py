@@ -38,6 +38,7 @@ class Entry:
     log: str | None = None
     log_before: tuple[int, int] | None = None
     job_id: str | None = None
+    requeues: bool = False
     status: str = SUBMITTED
 
 
@@ -107,16 +108,19 @@ class Ledger:
                 )
         return entry
 
+    def entries(self) -> list[Entry]:
+        """All entries, of whatever run."""
+        loaded = (self._load(path) for path in sorted(self._entries.glob("*.json")))
+        return [entry for entry in loaded if entry is not None]
+
     def orphans(self) -> list[Entry]:
         """Jobs that were submitted by runs that have gone, and of whose end nothing is known."""
-        found = []
-        for path in sorted(self._entries.glob("*.json")):
-            entry = self._load(path)
-            if entry is None or entry.status != SUBMITTED or entry.run == self.run:
-                continue
-            if self._owner(entry.run) is None:
-                found.append(entry)
-        return found
+        left = [entry for entry in self.entries() if entry.status == SUBMITTED and entry.run != self.run]
+        return [entry for entry in left if self._owner(entry.run) is None]
+
+    def is_over(self, run: str) -> bool:
+        """Whether a run is another one than this, and its Snakemake has gone."""
+        return run != self.run and self._owner(run) is None
 
     def close(self) -> None:
         """Let go of this run; its entries are free for others."""

@@ -12,12 +12,17 @@ from .jobs import Label
 from .ledger import Entry
 from .logs import submitit_files
 from .outcomes import Outcome, judge, memory_message
+from .pending import Waiting
 from .ranks import RankReport, read_reports
-from .status import Accounting
+from .status import Accounting, Queued
 
 _URGENT_INTERVAL = 1.0  # seconds between questions while a rank is known to have failed
 _UNKNOWN_SECONDS = 120.0  # accounting may take this long to hear of a job
-_UNSEEN_SECONDS = 60.0  # a result may take this long to be seen from here
+_UNSEEN_SECONDS = 120.0  # for so long neither the queue nor accounting, both answering, has it: it is gone
+_STALE_SECONDS = 900.0  # a controller may take this long to tell an accounting that was away how jobs have ended
+_QUEUE_INTERVAL = 10.0  # between questions to the queue while jobs wait in it
+_RUNNING_INTERVAL = 60.0  # and while all of them run
+_REMIND_SECONDS = 600.0
 
 
 @dataclass
@@ -63,7 +68,10 @@ class Watcher:
         self._timeout = timeout
         self._warn = warn
         self._asked = float("-inf")
-        self._silent = False
+        self._queue_asked = float("-inf")
+        self._no_accounting = False
+        self._said: dict[str, float] = {}
+        self._waiting = Waiting(warn)
 
     def look(self, jobs: Sequence[Live], ask: bool = False) -> list[Live]:
         """The jobs that have ended, with their outcomes set; `ask` asks Slurm even if it is not time yet.
@@ -75,11 +83,13 @@ class Watcher:
         for job in jobs:
             if job.outcome is None:
                 done = results(job.folder, job.job_id, job.entry.ranks)
-                if len(done) == job.entry.ranks and all(done):
+                whole = len(done) == job.entry.ranks and all(done)
+                # the results of a job that Slurm may start again are those of its last start only once it has ended
+                if whole and not job.entry.requeues:
                     job.outcome = self._judge(job, None, completed=True)
                 else:
                     undecided.append(job)
-                    urgent |= not all(done)
+                    urgent |= (whole or not all(done)) and "accounting" not in self._said
         for job in undecided:
             if job.entry.cluster == "local":
                 self._look_at_processes(job)
@@ -106,51 +116,112 @@ class Watcher:
         job.outcome = self._judge(job, None, completed)
 
     def _ask_slurm(self, jobs: Sequence[Live]) -> None:
+        """One question to accounting about all jobs, and one to the queue where it can say more."""
+        known = self._accounting(jobs)
+        left = []
+        for job in jobs:
+            facts = known.get(job.job_id) if known is not None else None
+            if facts is not None and not facts.active:
+                job.outcome = self._judge(job, facts, completed=False)
+            else:
+                left.append(job)
+        if known is None or self._queue_is_due(left, known):
+            self._ask_queue(left, known)
+
+    def _accounting(self, jobs: Sequence[Live]) -> dict[str, Accounting] | None:
+        """What accounting knows; None where it does not answer, which says nothing about any job."""
         try:
             known = slurm.accounting([job.job_id for job in jobs], self._timeout)
-            self._silent = False
         except slurm.SlurmUnavailable as error:
-            self._ask_queue(jobs, str(error))
-            return
-        unknown = []
-        for job in jobs:
-            facts = known.get(job.job_id)
-            if facts is None:
-                unknown.append(job)
-            elif not facts.active:
-                job.outcome = self._judge(job, facts, completed=False)
-        if any(job.age() > _UNKNOWN_SECONDS for job in unknown):
-            self._ask_queue([job for job in unknown if job.age() > _UNKNOWN_SECONDS], None)
+            self._no_accounting = isinstance(error, slurm.NoAccounting)
+            self._say("accounting", f"Slurm's accounting does not answer, its queue is asked instead: {error}")
+            return None
+        if self._said.pop("accounting", None):
+            self._warn("Slurm's accounting answers again")
+        self._said.pop("lost", None)
+        return known
 
-    def _ask_queue(self, jobs: Sequence[Live], why: str | None) -> None:
-        """Ask the queue where accounting did not answer (`why`), or does not know the jobs (None)."""
-        if why and not self._silent:
-            self._warn(f"Slurm's accounting does not answer, its queue is asked instead: {why}")
-            self._silent = True
+    def _queue_is_due(self, jobs: Sequence[Live], known: dict[str, Accounting]) -> bool:
+        """Whether the queue must be asked although accounting has answered."""
+        waits = any((facts := known.get(job.job_id)) is None or facts.state == "PENDING" for job in jobs)
+        pause = _QUEUE_INTERVAL if waits else _RUNNING_INTERVAL
+        return bool(jobs) and time.monotonic() - self._queue_asked >= pause
+
+    def _ask_queue(self, jobs: Sequence[Live], known: dict[str, Accounting] | None) -> None:
+        """Ask the queue why jobs wait, how they ended where accounting is silent, and whether they are there."""
         try:
             queue = slurm.queue(self._timeout)
         except slurm.SlurmUnavailable as error:
-            self._warn(f"Slurm does not answer, jobs are taken to be running: {error}")
+            for job in jobs:
+                job.unseen_since = None
+            self._say("queue", f"Slurm does not answer, jobs are taken to be as they were: {error}")
             return
+        self._queue_asked = time.monotonic()
+        if self._said.pop("queue", None):
+            self._warn("Slurm answers again")
+        shown = {job.job_id: queue[job.job_id] for job in jobs if job.job_id in queue}
         for job in jobs:
-            shown = queue.get(job.job_id)
-            if shown is None:
-                self._note_unseen(job, why)
+            place = shown.get(job.job_id)
+            if place is None:
+                self._note_unseen(job, known)
                 continue
             job.unseen_since = None
-            if not Accounting(shown.state).active:
-                facts = Accounting(state=shown.state, reason=None if shown.reason == "None" else shown.reason)
+            late = known is not None and job.job_id not in known and job.age() > _UNKNOWN_SECONDS
+            if (known is None or late) and not Accounting(place.state).active:
+                facts = Accounting(state=place.state, reason=None if place.reason == "None" else place.reason)
                 job.outcome = self._judge(job, facts, completed=False)
+        self._give_up_what_never_starts(jobs, shown)
 
-    def _note_unseen(self, job: Live, why: str | None) -> None:
-        """A job that has been gone from the queue for a while, and left no result, has ended."""
+    def _note_unseen(self, job: Live, known: dict[str, Accounting] | None) -> None:
+        """A job that is gone from the queue has ended only if accounting, asked all the while, does not have it.
+
+        While accounting is down nobody can say how such a job ended, and nothing is decided.
+        """
         current = time.monotonic()
+        if known is None and not self._no_accounting:
+            job.unseen_since = None
+            self._say(
+                "lost", "Jobs have left the queue without a result; their end is known when accounting answers"
+            )
+            return
         if job.unseen_since is None:
             job.unseen_since = current
-        if job.age() > _UNKNOWN_SECONDS and (why is None or current - job.unseen_since > _UNSEEN_SECONDS):
-            accounting = "accounting does not answer" if why else "accounting does not know it"
-            lost = Accounting(state="FAILED", reason=f"it is not in the queue and {accounting}")
+        facts = known.get(job.job_id) if known is not None else None
+        patience = _UNSEEN_SECONDS if facts is None else _STALE_SECONDS
+        if job.age() > _UNKNOWN_SECONDS and current - job.unseen_since >= patience:
+            said = f"has it as {facts.state}" if facts else "does not know it"
+            said = "is not kept here" if known is None else said
+            lost = Accounting(state="FAILED", reason=f"it is not in the queue and accounting {said}")
             job.outcome = self._judge(job, lost, completed=False)
+
+    def _give_up_what_never_starts(self, jobs: Sequence[Live], shown: dict[str, Queued]) -> None:
+        by_id = {job.job_id: job for job in jobs if job.outcome is None and job.job_id in shown}
+        places = [(f"{job.label}", shown[job_id]) for job_id, job in by_id.items()]
+        never = self._waiting.look(places, self._fits)
+        if not never:
+            return
+        try:
+            slurm.cancel(never, self._timeout)
+        except slurm.SlurmUnavailable:
+            return  # they are still there when Slurm answers again
+        for job_id, why in never.items():
+            by_id[job_id].outcome = Outcome(
+                "CANCELLED", reason=f"{why}; it was taken out of the queue", hopeless=True
+            )
+
+    def _fits(self, place: Queued) -> bool:
+        """Whether a job asks for no more nodes than its partition gives to one job."""
+        try:
+            most = slurm.most_nodes(place.partition, self._timeout)
+        except slurm.SlurmUnavailable:
+            return True  # not known: it waits
+        return most is None or place.nodes is None or place.nodes <= most
+
+    def _say(self, about: str, words: str) -> None:
+        """Warn once, and again every ten minutes for as long as it lasts."""
+        if time.monotonic() - self._said.get(about, float("-inf")) >= _REMIND_SECONDS:
+            self._said[about] = time.monotonic()
+            self._warn(words)
 
     def _judge(self, job: Live, facts: Accounting | None, completed: bool) -> Outcome:
         memory = None

@@ -3,6 +3,7 @@
 Pure but for reading the ends of submitit's error files.
 """
 
+import pwd
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Outcome:
     nodes: tuple[str, ...] = ()
     started_at: str | None = None
     ended_at: str | None = None
+    hopeless: bool = False
+    """Whether it could never have started."""
 
     @property
     def success(self) -> bool:
@@ -110,6 +113,13 @@ def _state(reports: Sequence[RankReport], accounting: Accounting | None, memory:
     return "FAILED"
 
 
+def _user(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
 def _ending(culprit: RankReport | None, accounting: Accounting | None) -> tuple[int | None, int | None]:
     if culprit is not None and culprit.ended_at is not None:
         return culprit.exit_code, culprit.signal
@@ -126,6 +136,8 @@ def _reason(
     reports: Sequence[RankReport],
 ) -> str:
     parts = [IN_WORDS.get(state, state)]
+    if state == "CANCELLED" and accounting is not None and accounting.cancelled_by is not None:
+        parts = [f"it was cancelled by {_user(accounting.cancelled_by)}"]
     if memory:
         parts.append(memory)
     if accounting is not None and accounting.reason:

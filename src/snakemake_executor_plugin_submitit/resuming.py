@@ -11,6 +11,7 @@ What the ledger says of a job that is to be run decides:
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from . import batches, processes, slurm
 from .jobs import Prepared
 from .ledger import ENDED, SUCCEEDED, Entry, Ledger
 from .live import Live, Watcher
+from .outcomes import Outcome
 from .reporting import record
 from .stopping import stop_jobs
 
 _SECONDS_TO_GO = 60.0
+_PAUSE_SECONDS = 5.0
 
 
 class EarlierRuns:
@@ -36,6 +39,8 @@ class EarlierRuns:
         ledger: Ledger,
         watcher: Watcher,
         timeout: float,
+        patience: float,
+        latency: float,
         tell: Callable[[str], None],
     ) -> None:
         self._cluster = cluster
@@ -43,6 +48,8 @@ class EarlierRuns:
         self._ledger = ledger
         self._watcher = watcher
         self._timeout = timeout
+        self._patience = patience
+        self._latency = latency
         self._tell = tell
         self._orphans: list[Entry] | None = None
 
@@ -92,15 +99,25 @@ class EarlierRuns:
                 told = True
             time.sleep(1.0)
 
-    def lost_id(self, entry: Entry) -> str | None:
-        """The id of a job of which only the intent to submit it is known, or None if it never was."""
-        try:
-            return batches.find_lost(entry, self._timeout)
-        except slurm.SlurmUnavailable as error:
-            raise WorkflowError(
-                f"Slurm does not say whether job {entry.name} was submitted ({error}); "
-                "start Snakemake again when Slurm answers, so that the job does not run twice"
-            ) from error
+    def lost_id(self, entry: Entry, patience: float = 0.0) -> str | None:
+        """The id of a job of which only the intent to submit it is known, or None if it never was.
+
+        Waits `patience` seconds for a Slurm that does not answer, and raises WorkflowError then.
+        """
+        deadline, told = time.monotonic() + patience, False
+        while True:
+            try:
+                return batches.find_lost(entry, self._timeout)
+            except slurm.SlurmUnavailable as error:
+                if time.monotonic() >= deadline:
+                    raise WorkflowError(
+                        f"Slurm does not say whether job {entry.name} was submitted ({error}); "
+                        "start Snakemake again when Slurm answers, so that the job does not run twice"
+                    ) from error
+                if not told:
+                    self._tell(f"Waiting until Slurm says whether job {entry.name} was submitted: {error}")
+                told = True
+            time.sleep(_PAUSE_SECONDS)
 
     def _earlier(self, member: Prepared, persistence: Any) -> Entry | None:
         """The entry of a job that was submitted and that Snakemake does not know the end of."""
@@ -112,14 +129,16 @@ class EarlierRuns:
             if noted:
                 return None
         if entry.job_id is None:
-            entry.job_id = self.lost_id(entry)
+            entry.job_id = self.lost_id(entry, self._patience)
         return entry if entry.job_id is not None else None
 
     def _usable(self, member: Prepared, live: Live) -> bool:
         entry, outcome = live.entry, live.outcome
+        lost = _removed_output(member, outcome, self._latency) if outcome is not None and outcome.success else None
         comparable = entry.fingerprint is not None and member.fingerprint is not None
         different = comparable and entry.fingerprint != member.fingerprint
-        if not different and entry.cluster == self._cluster and (outcome is None or outcome.success):
+        usable = outcome is None or (outcome.success and lost is None)
+        if usable and not different and entry.cluster == self._cluster:
             how = "has completed meanwhile" if outcome else "is still there"
             self._tell(f"{member.label}: job {live.job_id} of an earlier run {how} and is taken up again")
             entry.run = self._ledger.run
@@ -129,7 +148,8 @@ class EarlierRuns:
             self._tell(f"{member.label}: job {live.job_id} of an earlier run is another one, it is cancelled")
             self._wait_for_end(live)
         else:
-            self._tell(f"{member.label}: job {live.job_id} of an earlier run ended as {outcome.state}")
+            missing = f", but {lost} is not there" if lost is not None else ""
+            self._tell(f"{member.label}: job {live.job_id} of an earlier run ended as {outcome.state}{missing}")
         record(live, self._base)
         entry.status = ENDED
         self._ledger.write(entry)
@@ -142,3 +162,12 @@ class EarlierRuns:
             if time.monotonic() > deadline:
                 raise WorkflowError(f"job {live.job_id} ({live.label}) was cancelled but does not end")
             time.sleep(0.5)
+
+
+def _removed_output(member: Prepared, outcome: Outcome, latency: float) -> str | None:
+    """An output that a job made and that is not there; None where all are, or may still come to be seen."""
+    if outcome.ended_at is None:
+        return None
+    age = (datetime.now(UTC) - datetime.fromisoformat(outcome.ended_at)).total_seconds()
+    missing = [output for output in member.label.outputs if not Path(output).exists()]
+    return missing[0] if missing and age > latency else None

@@ -59,6 +59,37 @@ class ExecutorSettings(ExecutorSettingsBase):
         },
     )
 
+    max_timeouts: int = field(
+        default=1,
+        metadata={
+            "help": "How often a job that reached its time limit is submitted again, which counts as no retry "
+            "(a command that saved its state at the warning goes on from there). Never with --retries 0.",
+            "type": int,
+        },
+    )
+    max_interruptions: int = field(
+        default=20,
+        metadata={
+            "help": "How often a job that was preempted, or whose node failed, is submitted again, which counts as "
+            "no retry. Never with --retries 0.",
+            "type": int,
+        },
+    )
+    patience: float = field(
+        default=1800.0,
+        metadata={
+            "help": "Seconds for which a submission waits for a Slurm that does not answer, before it fails.",
+            "type": float,
+        },
+    )
+    label: str = field(
+        default="",
+        metadata={
+            "help": "A word in the names of the jobs; by default the workflow's --config study=..., else the name "
+            "of its folder. Names also hold the user and a random part."
+        },
+    )
+
     def __post_init__(self) -> None:
         if self.cluster not in CLUSTERS:
             raise WorkflowError(f"--submitit-cluster: {self.cluster!r} is not one of {', '.join(CLUSTERS)}")
@@ -68,6 +99,9 @@ class ExecutorSettings(ExecutorSettingsBase):
             "status_interval": 0,
             "command_timeout": 1,
             "signal_delay": 0,
+            "max_timeouts": 0,
+            "max_interruptions": 0,
+            "patience": 0,
         }
         for name, lowest in least.items():
             if getattr(self, name) < lowest:

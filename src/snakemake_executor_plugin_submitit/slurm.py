@@ -4,13 +4,26 @@ import os
 import subprocess
 from collections.abc import Iterable, Sequence
 
-from .status import SACCT_FIELDS, SQUEUE_FORMAT, Accounting, Queued, read_sacct, read_squeue
+from .status import (
+    SACCT_FIELDS,
+    SQUEUE_FORMAT,
+    Accounting,
+    Node,
+    Queued,
+    read_sacct,
+    read_sinfo,
+    read_squeue,
+)
 
 _IDS_PER_CALL = 500
 
 
 class SlurmUnavailable(RuntimeError):
     """A client command failed or did not answer in time; says nothing about any job."""
+
+
+class NoAccounting(SlurmUnavailable):
+    """This Slurm keeps no accounts: sacct never answers here."""
 
 
 def _run(words: Sequence[str], timeout: float) -> str:
@@ -28,6 +41,8 @@ def _run(words: Sequence[str], timeout: float) -> str:
         raise SlurmUnavailable(f"{words[0]} did not answer within {timeout:g} s") from error
     except OSError as error:
         raise SlurmUnavailable(f"{words[0]} could not be run: {error}") from error
+    if done.returncode and "accounting storage is disabled" in done.stderr:
+        raise NoAccounting(f"{words[0]}: {done.stderr.strip()}")
     if done.returncode:
         raise SlurmUnavailable(f"{words[0]}: {done.stderr.strip() or done.returncode}")
     return done.stdout
@@ -55,13 +70,18 @@ def queue(timeout: float, name: str | None = None) -> dict[str, Queued]:
     return read_squeue(_run([*words, *([f"--name={name}"] if name else [])], timeout))
 
 
-def ids_by_name(name: str, timeout: float) -> set[str]:
+def ids_by_name(name: str, timeout: float, queued: bool = False) -> set[str]:
     """Ids (of whole arrays, without index) of the user's jobs of a name, queued or accounted for.
+
+    With `queued`, the queue alone is asked.
 
     Raises SlurmUnavailable.
     """
     found = {job_id.split("_")[0] for job_id in queue(timeout, name)}
+    if queued:
+        return found
     words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID", "--starttime=now-30days"]
+    words.append(f"--uid={os.geteuid()}")
     listed = _run([*words, f"--name={name}"], timeout)
     return found | {line.split("_")[0] for line in listed.split() if line.split("_")[0].isdigit()}
 
@@ -74,6 +94,24 @@ def cancel(job_ids: Iterable[str], timeout: float) -> None:
     ids = sorted(set(job_ids))
     for first in range(0, len(ids), _IDS_PER_CALL):
         _run(["scancel", "--quiet", *ids[first : first + _IDS_PER_CALL]], timeout)
+
+
+def nodes(timeout: float) -> list[Node]:
+    """Every node, once for each partition that it is in.
+
+    Raises SlurmUnavailable.
+    """
+    return read_sinfo(_run(["sinfo", "--noheader", "--Node", "--format=%N|%P|%T|%f"], timeout))
+
+
+def most_nodes(partition: str, timeout: float) -> int | None:
+    """The most nodes that a partition gives to one job, None where it has no limit but its size, or none is known.
+
+    Raises SlurmUnavailable.
+    """
+    text = _run(["sinfo", "--noheader", f"--partition={partition}", "--format=%s"], timeout)
+    limits = [line.strip().split("-")[-1] for line in text.splitlines() if line.strip()]
+    return max(map(int, limits)) if limits and all(limit.isdigit() for limit in limits) else None
 
 
 def max_array_size(timeout: float) -> int | None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 SACCT_FIELDS = ("JobID", "State", "ExitCode", "NodeList", "Start", "End", "Submit", "Reason")
-SQUEUE_FORMAT = "%F|%K|%A|%T|%r|%j"
+SQUEUE_FORMAT = "%F|%K|%A|%T|%D|%P|%r|%j"
 
 ACTIVE = frozenset(
     {
@@ -57,6 +57,8 @@ class Accounting:
     started_at: str | None = None
     ended_at: str | None = None
     reason: str | None = None
+    cancelled_by: int | None = None
+    """The user (uid) whose scancel it was, where Slurm says."""
 
     @property
     def active(self) -> bool:
@@ -111,6 +113,12 @@ def _time(text: str) -> str | None:
     return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text) else None
 
 
+def _canceller(text: str) -> int | None:
+    """The uid in "CANCELLED by 1000"."""
+    match = re.fullmatch(r"CANCELLED by (\d+)", text)
+    return None if match is None else int(match[1])
+
+
 def _exit(text: str) -> tuple[int | None, int | None]:
     """Exit code and signal from sacct's CODE:SIGNAL."""
     match = re.fullmatch(r"(\d+):(\d+)", text)
@@ -149,6 +157,7 @@ def read_sacct(text: str) -> dict[str, Accounting]:
                 started_at=_time(fields["Start"]),
                 ended_at=_time(fields["End"]),
                 reason=reason,
+                cancelled_by=_canceller(fields["State"]),
             )
     for job_id in out_of_memory & found.keys():
         if found[job_id].state == "FAILED":
@@ -164,16 +173,53 @@ class Queued:
     state: str
     reason: str
     name: str
+    nodes: int | None = None
+    partition: str = ""
 
 
 def read_squeue(text: str) -> dict[str, Queued]:
     """Jobs by id from `squeue --noheader --array --format=<SQUEUE_FORMAT>`."""
     found: dict[str, Queued] = {}
     for line in text.splitlines():
-        fields = line.split("|", 5)
-        if len(fields) < 6:
+        fields = line.split("|", 7)
+        if len(fields) < 8:
             continue
-        array_id, index, job_id, state, reason, name = fields
+        array_id, index, job_id, state, nodes, partition, reason, name = fields
+        count = int(nodes) if nodes.isdigit() else None
         for single in expand_ids(job_id if index == "N/A" else f"{array_id}_{index}"):
-            found[single] = Queued(single, plain_state(state), reason, name.strip())
+            found[single] = Queued(single, plain_state(state), reason, name.strip(), count, partition)
+    return found
+
+
+# States in which a node takes jobs, now or later; sinfo adds * to that of a node that does not answer.
+_TAKES_JOBS = frozenset(["allocated", "completing", "idle", "mixed", "planned", "reserved"])
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of one partition as sinfo shows it."""
+
+    name: str
+    partition: str
+    default: bool
+    usable: bool
+    features: frozenset[str]
+
+
+def read_sinfo(text: str) -> list[Node]:
+    """Nodes from `sinfo --noheader --Node --format=%N|%P|%T|%f`."""
+    found = []
+    for line in text.splitlines():
+        fields = line.strip().split("|")
+        if len(fields) == 4:
+            name, partition, state, features = fields
+            found.append(
+                Node(
+                    name=name,
+                    partition=partition.rstrip("*"),
+                    default=partition.endswith("*"),
+                    usable=state.rstrip("~#!%$@^-") in _TAKES_JOBS,
+                    features=frozenset(features.split(",")),
+                )
+            )
     return found

@@ -102,7 +102,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     ("accounting", "queue", "age", "state"),
     [
         ({}, {}, 5, None),  # Slurm has not heard of it yet
-        ({}, {}, 500, "FAILED"),  # nobody knows it any more
+        ({}, {}, 500, None),  # nobody knows it: they may yet
         (None, None, 500, None),  # nobody answers
         (None, {}, 500, None),  # gone from the queue only just now: its result may be on its way
         (None, {"7": Queued("7", "RUNNING", "None", "n")}, 500, None),

@@ -56,7 +56,7 @@ def test_a_job_that_sacct_does_not_know_is_not_there() -> None:
 
 
 def test_squeue_is_read_by_array_and_index() -> None:
-    text = "17|3|22|RUNNING|None|smk-a-1-x\n18|N/A|18|PENDING|Resources|smk-b|odd\nbroken\n"
+    text = "17|3|22|RUNNING|2|main|None|smk-a-1-x\n18|N/A|18|PENDING|1|main|Resources|smk-b|odd\nbroken\n"
     found = read_squeue(text)
     assert {job: (shown.state, shown.name) for job, shown in found.items()} == {
         "17_3": ("RUNNING", "smk-a-1-x"),

@@ -145,7 +145,7 @@ rule ranks:
     assert time.monotonic() - begun < 60, "the other ranks were waited for"
     assert code != 0
     assert re.search(
-        r"ranks \(x=a\): local job \d+ \(smk-\w+-1-ranks\) ended as FAILED.*rank 1 on \S+ ended with exit code 7",
+        r"ranks \(x=a\): local job \d+ \([\w.-]+-1-ranks\) ended as FAILED.*rank 1 on \S+ ended with exit code 7",
         output,
     )
     assert re.search(r"last lines of rank 1's log \(\S+\):\s+rank 1 is here\s+it broke", output)

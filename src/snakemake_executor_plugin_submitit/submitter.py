@@ -1,0 +1,189 @@
+"""Submitting batches: the ledger first, then submitit, and patience with a Slurm that does not answer."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import batches, slurm
+from .failed_nodes import FailedNodes
+from .jobs import Prepared
+from .ledger import Entry, Ledger
+from .live import Live
+from .logs import stat_of
+from .outcomes import Outcome
+from .payload import RankCommand
+from .ranks import now
+from .settings import ExecutorSettings
+from .submission import Request
+
+_ARRAY_WITHOUT_ANSWER = 1000  # jobs per array where Slurm does not say how many it takes
+_PAUSE_SECONDS = 5.0
+_SETTLING_SECONDS = 5.0  # a submission whose answer got lost is in the queue by then
+
+
+@dataclass
+class Submission:
+    """What became of a batch: members with their jobs, members that were refused, submitit's jobs by id."""
+
+    accepted: list[tuple[Prepared, Live]] = field(default_factory=list)
+    refused: list[tuple[Prepared, Live, str]] = field(default_factory=list)
+    jobs: dict[str, Any] = field(default_factory=dict)
+
+
+class Submitter:
+    """Submits batches of one run."""
+
+    def __init__(
+        self,
+        cluster: str,
+        base: Path,
+        ledger: Ledger,
+        settings: ExecutorSettings,
+        label: str,
+        failed_nodes: FailedNodes,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._base = base
+        self._ledger = ledger
+        self._settings = settings
+        self._label = label
+        self._failed_nodes = failed_nodes
+        self._warn = warn
+        self._batches = 0
+        self._array_size: int | None = settings.max_array_size or None
+        self.under_way: list[Entry] = []
+        """Entries of the batch that is being submitted, until whoever asked for it follows its jobs."""
+
+    def largest_array(self) -> int:
+        """How many jobs one array may have."""
+        if self._array_size is None:
+            if self._cluster != "slurm":
+                return _ARRAY_WITHOUT_ANSWER
+            try:
+                self._array_size = slurm.max_array_size(self._settings.command_timeout) or _ARRAY_WITHOUT_ANSWER
+            except slurm.SlurmUnavailable as error:
+                self._warn(f"Slurm does not say how large an array may be: {error}")
+                return _ARRAY_WITHOUT_ANSWER
+        return self._array_size
+
+    def submit(self, request: Request, members: Sequence[Prepared], commands: Sequence[str]) -> Submission:
+        """Submit members, which all ask for `request`, as one batch; `commands` are theirs, in order."""
+        if self._cluster == "slurm":
+            request = self._failed_nodes.exclude(request)
+        self._batches += 1
+        run = self._ledger.run
+        folder = self._base / "batches" / f"{run}-{self._batches}"
+        folder.mkdir(parents=True)
+        rules = [member.label.rule for member in members]
+        name = batches.job_name(self._label, run, self._batches, rules)
+        entries = [
+            self._entry(member, request, index, len(members), folder, name) for index, member in enumerate(members)
+        ]
+        payloads = [self._payload(member, request, commands[i], i, folder) for i, member in enumerate(members)]
+        for entry in entries:
+            self._ledger.write(entry)
+        self.under_way = entries
+        submission = Submission()
+        settings, rule = self._settings, rules[0]
+
+        def once() -> list[Any]:
+            delay = request.signal_delay(settings.signal_delay)
+            return batches.submit(
+                self._cluster, folder, request, payloads, name, rule, settings.array_parallelism, delay
+            )
+
+        try:
+            ids = self._until_answered(once, entries, submission)
+        except batches.SubmissionFailed as error:
+            for member, entry in zip(members, entries, strict=True):
+                outcome = Outcome("FAILED", reason=f"it could not be submitted: {error}")
+                submission.refused.append((member, Live(entry, member.label, outcome), str(error)))
+            return submission
+        for member, entry, job_id in zip(members, entries, ids, strict=True):
+            entry.job_id = job_id
+            self._ledger.write(entry)
+            submission.accepted.append((member, Live(entry, member.label)))
+        return submission
+
+    def _until_answered(
+        self, once: Callable[[], list[Any]], entries: Sequence[Entry], submission: Submission
+    ) -> list[str]:
+        """Submit (`once`), and again where Slurm did not answer and has not got the batch; the ids, in order.
+
+        Raises SubmissionFailed where Slurm refuses the batch, or does not answer for as long as is allowed.
+        """
+        deadline = time.monotonic() + self._settings.patience
+        told = False
+        while True:
+            try:
+                jobs = once()
+            except batches.SubmissionFailed as error:
+                if self._cluster != "slurm" or not error.no_answer:
+                    raise
+                if not told:
+                    self._warn(f"Slurm does not answer; {entries[0].name} is submitted when it does: {error}")
+                told = True
+                taken = self._taken(entries, deadline, error)
+                if taken:
+                    return taken
+                batches.forget_unsubmitted(Path(entries[0].folder))
+                continue
+            submission.jobs = {str(job.job_id): job for job in jobs}
+            return list(submission.jobs)
+
+    def _taken(self, entries: Sequence[Entry], deadline: float, error: batches.SubmissionFailed) -> list[str]:
+        """Wait for Slurm; the ids of a batch that it took although it did not say so, none where it did not.
+
+        The queue alone is asked: it knows all that was submitted moments ago. Raises `error` after `deadline`.
+        """
+        timeout = self._settings.command_timeout
+        answered: float | None = None
+        while True:
+            try:
+                ids = [batches.find_lost(entry, timeout, fresh=True) for entry in entries]
+                answered = answered or time.monotonic()
+                found = [job_id for job_id in ids if job_id is not None]
+                if found or time.monotonic() - answered >= _SETTLING_SECONDS:
+                    return found
+            except slurm.SlurmUnavailable:
+                answered = None
+            if time.monotonic() > deadline:
+                raise error
+            time.sleep(_PAUSE_SECONDS)
+
+    def _entry(self, member: Prepared, request: Request, index: int, size: int, folder: Path, name: str) -> Entry:
+        return Entry(
+            key=member.key,
+            run=self._ledger.run,
+            cluster=self._cluster,
+            folder=str(folder),
+            name=name,
+            index=index,
+            size=size,
+            ranks=request.ranks,
+            fingerprint=member.fingerprint,
+            submitted_at=now(),
+            log=member.label.log,
+            log_before=stat_of(member.label.log),
+            requeues=dict(request.options).get("requeue") is not None,
+        )
+
+    def _payload(self, member: Prepared, request: Request, command: str, index: int, folder: Path) -> RankCommand:
+        return RankCommand(
+            key=member.key,
+            index=index,
+            command=command,
+            shell=member.shell,
+            prefix=request.container.command_prefix(request.has_gpus) if request.container else (),
+            folder=str(folder),
+            cwd=str(Path.cwd()),
+            threads=request.cpus_per_task,
+            spmd=not request.once,
+            port=None if self._cluster == "slurm" else batches.free_port(),
+            minutes=request.minutes,
+            signal_delay=request.signal_delay(self._settings.signal_delay),
+            debug=self._cluster == "debug",
+        )

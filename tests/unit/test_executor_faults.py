@@ -1,0 +1,340 @@
+"""What the executor decides about faults, without a Slurm."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snakemake_executor_plugin_submitit import batches, live, pending, slurm
+from snakemake_executor_plugin_submitit.cleaning import clean_up
+from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes, chosen_to_exclude
+from snakemake_executor_plugin_submitit.jobs import Label
+from snakemake_executor_plugin_submitit.ledger import ENDED, SUBMITTED, SUCCEEDED, Entry, Ledger
+from snakemake_executor_plugin_submitit.outcomes import Outcome
+from snakemake_executor_plugin_submitit.pending import MAY_PASS, NEVER, NORMAL, Waiting, read_reason
+from snakemake_executor_plugin_submitit.restarts import (
+    AGAIN,
+    COUNTED,
+    Restarts,
+    at_the_same_attempt,
+    without_retries,
+)
+from snakemake_executor_plugin_submitit.restarts import NEVER as GIVEN_UP
+from snakemake_executor_plugin_submitit.status import Accounting, Node, Queued, read_sacct, read_sinfo
+from snakemake_executor_plugin_submitit.submission import Request
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Priority", NORMAL),
+        ("Resources", NORMAL),
+        ("PartitionTimeLimit", NEVER),
+        ("BadConstraints", NEVER),
+        ("DependencyNeverSatisfied", NEVER),
+        ("QOSMaxWallDurationPerJobLimit", NEVER),
+        ("AssocMaxWallDurationPerJobLimit", NEVER),
+        ("QOSMaxNodePerJobLimit", NEVER),
+        ("MaxCpuPerNode", NEVER),
+        ("QOSMaxGRESPerNode", NEVER),
+        ("QOSMinGRES", NEVER),
+        ("AssocGrpCpuLimit", MAY_PASS),
+        ("QOSGrpNodeLimit", MAY_PASS),
+        ("QOSMaxJobsPerUserLimit", MAY_PASS),
+        ("QOSMaxCpuPerUserLimit", MAY_PASS),
+        ("MaxJobsPerAccount", MAY_PASS),
+        ("AssocMaxJobsLimit", MAY_PASS),
+        ("ReqNodeNotAvail, UnavailableNodes:node[1-2]", MAY_PASS),
+        ("(ReqNodeNotAvail, May be reserved for other job)", MAY_PASS),
+        ("Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions", MAY_PASS),
+        ("JobHeldUser", MAY_PASS),
+        ("launch failed requeued held", MAY_PASS),
+        ("SomethingOfTheFuture", MAY_PASS),
+    ],
+)
+def test_a_limit_of_one_job_is_hopeless_and_one_that_others_use_up_is_not(text: str, kind: str) -> None:
+    assert read_reason(text).kind == kind
+
+
+@given(st.text())
+def test_every_reason_can_be_read(text: str) -> None:
+    assert read_reason(text).kind in (NORMAL, MAY_PASS, NEVER)
+
+
+class Clock:
+    """Monotonic seconds that pass when told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 1000.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.seconds)
+
+
+def waits(reason: str, job: str = "7") -> Queued:
+    return Queued(job, "PENDING", reason, "n", 2, "main")
+
+
+def test_a_hopeless_reason_must_be_seen_twice_and_others_are_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, told = Clock(monkeypatch), []
+    waiting = Waiting(told.append)
+    for _ in range(3):
+        assert waiting.look([("a", waits("ReqNodeNotAvail")), ("b", waits("Priority", "8"))], lambda _: True) == {}
+        clock.seconds += 5
+    assert len(told) == 1
+    assert "a: job 7" in told[0]
+    assert "ReqNodeNotAvail" in told[0]
+    assert waiting.look([("a", waits("BadConstraints"))], lambda _: True) == {}
+    clock.seconds += 30
+    (why,) = waiting.look([("a", waits("BadConstraints"))], lambda _: True).values()
+    assert "no node has what it asks for (Slurm's reason: BadConstraints)" in why
+
+
+def test_too_many_nodes_is_hopeless_only_where_the_partition_gives_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """squeue(1): PartitionNodeLimit can also mean that required nodes are down."""
+    clock, told = Clock(monkeypatch), []
+    for fits, hopeless in ((True, False), (False, True)):
+        waiting = Waiting(told.append)
+        waiting.look([("a", waits("PartitionNodeLimit"))], lambda _, f=fits: f)  # type: ignore[misc]
+        clock.seconds += 30
+        assert bool(waiting.look([("a", waits("PartitionNodeLimit"))], lambda _, f=fits: f)) == hopeless  # type: ignore[misc]
+    assert any("nodes that it needs are down" in line for line in told)
+
+
+def job_of(tmp_path: Path, requeues: bool = False) -> live.Live:
+    at = (datetime.now(UTC) - timedelta(seconds=500)).isoformat()
+    entry = Entry("k", "r", "slurm", str(tmp_path), "n", 0, 1, 1, None, at, job_id="7", requeues=requeues)
+    return live.Live(entry, Label("a", {}, (), None))
+
+
+Answer = dict[str, Any] | None
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer, Answer, type[Exception]], None]:
+    """Make sacct and squeue answer as told; None: no answer, by that exception."""
+
+    def tell(accounting: Answer, queue: Answer, error: type[Exception] = slurm.SlurmUnavailable) -> None:
+        def answer(value: Answer) -> Callable[..., Any]:
+            def call(*_: Any) -> Any:
+                if value is None:
+                    raise error("no answer")
+                return value
+
+            return call
+
+        monkeypatch.setattr(slurm, "accounting", answer(accounting))
+        monkeypatch.setattr(slurm, "queue", answer(queue))
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    ("accounting", "queue", "seconds", "ended"),
+    [
+        ({}, {}, 60, False),
+        ({}, {}, 130, True),  # both have answered all the while that they do not have it
+        (None, {}, 1e6, False),  # accounting is down: how it ended is not known
+        (None, None, 1e6, False),
+        ({}, None, 1e6, False),
+        ({"7": Accounting("RUNNING")}, {}, 600, False),  # its end may be on the way to accounting
+        ({"7": Accounting("RUNNING")}, {}, 1000, True),
+        ({"7": Accounting("RUNNING")}, {"7": Queued("7", "RUNNING", "None", "n")}, 1e6, False),
+    ],
+)
+def test_not_there_takes_two_answers_and_time_and_no_answer_is_none(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answering: Any,
+    accounting: Answer,
+    queue: Answer,
+    seconds: float,
+    ended: bool,
+) -> None:
+    clock, warnings = Clock(monkeypatch), []
+    watcher, job = live.Watcher(10, 5, warnings.append), job_of(tmp_path)
+    answering(accounting, queue)
+    assert watcher.look([job]) == []
+    clock.seconds += seconds
+    assert bool(watcher.look([job])) == ended
+    assert bool(warnings) == (accounting is None or queue is None)
+
+
+def test_time_in_which_accounting_was_down_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answering: Any
+) -> None:
+    clock = Clock(monkeypatch)
+    watcher, job = live.Watcher(10, 5, lambda _: None), job_of(tmp_path)
+    for accounting, seconds in (({}, 100), (None, 1000), ({}, 100), ({}, 10)):
+        answering(accounting, {})
+        assert watcher.look([job]) == []
+        clock.seconds += seconds
+    answering({"7": Accounting("COMPLETED")}, {})
+    assert [ended.outcome.state for ended in watcher.look([job]) if ended.outcome] == ["COMPLETED"]
+
+
+def test_a_slurm_that_keeps_no_accounts_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answering: Any
+) -> None:
+    clock = Clock(monkeypatch)
+    watcher, job = live.Watcher(10, 5, lambda _: None), job_of(tmp_path)
+    monkeypatch.setattr(slurm, "accounting", lambda *_: (_ for _ in ()).throw(slurm.NoAccounting("disabled")))
+    monkeypatch.setattr(slurm, "queue", lambda *_: {})
+    assert watcher.look([job]) == []
+    clock.seconds += 130
+    assert [ended.outcome.state for ended in watcher.look([job]) if ended.outcome] == ["FAILED"]
+
+
+def test_results_of_a_job_that_may_be_requeued_count_only_when_slurm_says_that_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answering: Any
+) -> None:
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(live, "results", lambda *_: [True])
+    answering({"7": Accounting("PENDING")}, {})
+    watcher = live.Watcher(10, 5, lambda _: None)
+    assert watcher.look([job_of(tmp_path, requeues=True)]) == []
+    assert watcher.look([job_of(tmp_path)]), "another's count at once"
+    clock.seconds += 10
+    answering({"7": Accounting("COMPLETED")}, {})
+    assert watcher.look([job_of(tmp_path, requeues=True)])
+
+
+@pytest.mark.parametrize(
+    ("state", "retries", "hows"),
+    [
+        ("FAILED", 1, [COUNTED] * 4),
+        ("OUT_OF_MEMORY", 1, [COUNTED] * 4),
+        ("TIMEOUT", 1, [AGAIN, AGAIN, GIVEN_UP, GIVEN_UP]),
+        ("PREEMPTED", 1, [AGAIN, AGAIN, AGAIN, GIVEN_UP]),
+        ("NODE_FAIL", 1, [AGAIN, AGAIN, AGAIN, GIVEN_UP]),
+        ("CANCELLED", 5, [GIVEN_UP] * 4),
+        ("PREEMPTED", 0, [COUNTED] * 4),
+        ("TIMEOUT", 0, [COUNTED] * 4),
+    ],
+)
+def test_what_slurm_did_to_a_job_is_no_retry_and_is_repeated_a_stated_number_of_times(
+    state: str, retries: int, hows: list[str]
+) -> None:
+    restarts = Restarts(max_timeouts=2, max_interruptions=3)
+    assert [restarts.decide("k", Outcome(state), True, retries).how for _ in range(4)] == hows
+    assert restarts.decide("other", Outcome(state), True, retries).how == hows[0]
+
+
+def test_snakemakes_attempts_are_left_or_used_up() -> None:
+    """As its scheduler counts: a job is started again where restart_times > attempt - 1, with attempt + 1."""
+    job = SimpleNamespace(attempt=2, restart_times=3)
+    at_the_same_attempt(job)
+    assert job.restart_times > job.attempt - 1
+    assert job.attempt + 1 == 2
+    without_retries(job)
+    assert not job.restart_times > job.attempt - 1
+
+
+def node(name: str, usable: bool = True, features: str = "", partition: str = "main") -> Node:
+    return Node(name, partition, partition == "main", usable, frozenset(features.split(",")))
+
+
+FOUR = [node(f"n{i}") for i in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("failed", "listed", "request_", "chosen"),
+    [
+        (["n2"], FOUR, Request(), ["n2"]),
+        (["n2", "n1"], FOUR, Request(nodes=3), ["n2"]),  # the latest; without the other too few were left
+        (["n2"], FOUR, Request(nodes=4), []),
+        (["n1", "n2", "n3", "n4"], FOUR, Request(), ["n1", "n2", "n3"]),
+        (["n1"], [node("n1", usable=False), *FOUR[1:]], Request(nodes=3), ["n1"]),
+        (["n9"], FOUR, Request(), []),
+        (["n1"], FOUR, Request(options=(("nodelist", "n[1-2]"),)), []),
+        (["n1"], FOUR, Request(options=(("exclude", "n[2-4]"),)), []),
+        (["n1"], [node("n1", features="fast"), *FOUR[1:]], Request(options=(("constraint", "fast"),)), []),
+        (["n1"], FOUR, Request(options=(("constraint", "a|b"),)), []),
+        (["n1"], [*FOUR, node("n1", partition="p")], Request(partition="p"), []),
+    ],
+)
+def test_failed_nodes_are_excluded_as_far_as_enough_are_left(
+    failed: list[str], listed: list[Node], request_: Request, chosen: list[str]
+) -> None:
+    assert chosen_to_exclude(failed, listed, request_) == chosen
+
+
+def test_the_node_that_is_down_is_the_one_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "nodes", lambda _: [node("n1"), node("n2", usable=False), *FOUR[2:]])
+    told: list[str] = []
+    failed = FailedNodes(tmp_path, 5, told.append)
+    assert failed.note(Outcome("FAILED", nodes=("n1",))) == ()
+    assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n2"))) == ("n2",)
+    assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n3"), failing_node="n3")) == ("n3",)
+    again = FailedNodes(tmp_path, 5, told.append).exclude(Request(options=(("exclude", "n4"),)))
+    assert dict(again.options)["exclude"] == "n4,n2,n3" or dict(again.options)["exclude"] == "n4,n3,n2"
+    assert told
+    assert failed.exclude(Request(nodes=4)) == Request(nodes=4)
+
+
+def test_sinfo_is_read() -> None:
+    text = "n1|main*|idle|(null)\nn1|high|idle|(null)\nn2|main*|down*|fast,big\nn3|main*|drained|x\nbroken\n"
+    found = [(n.name, n.partition, n.default, n.usable) for n in read_sinfo(text)]
+    assert found == [
+        ("n1", "main", True, True),
+        ("n1", "high", False, True),
+        ("n2", "main", True, False),
+        ("n3", "main", True, False),
+    ]
+
+
+def test_who_cancelled_a_job_is_read() -> None:
+    text = "5|CANCELLED by 1000|0:0|n1|2026-01-01T00:00:00|2026-01-01T00:00:09|2026-01-01T00:00:00|None\n"
+    assert read_sacct(text)["5"].cancelled_by == 1000
+
+
+def test_names_of_jobs_hold_user_study_and_a_random_part() -> None:
+    name = batches.job_name("my study", "0123456789ab", 3, ["measure", "measure"])
+    user = batches._plain(batches._user(), 16)
+    assert name == f"{user}-my_study-0123456789ab-3-measure"
+    assert "0123456789ab-3-" in batches.job_name("x" * 300, "0123456789ab", 3, ["y" * 300])
+
+
+def test_what_sbatch_says_of_a_controller_that_is_away_is_told_from_a_refusal() -> None:
+    away = "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
+    assert batches.SubmissionFailed(away).no_answer
+    assert not batches.SubmissionFailed("sbatch: error: invalid partition specified: x").no_answer
+
+
+@pytest.mark.parametrize(
+    ("run", "status", "age", "left"),
+    [
+        ("aaaaaaaaaaaa", ENDED, 0, ["7_0_output.log"]),
+        ("aaaaaaaaaaaa", SUCCEEDED, 2, ["7_0_output.log"]),
+        ("aaaaaaaaaaaa", SUCCEEDED, 0, ["7_0_output.log", "7_0_result.pkl"]),  # Snakemake may not know of it yet
+        ("aaaaaaaaaaaa", SUBMITTED, 2, ["7_0_output.log", "7_0_result.pkl"]),
+        ("bbbbbbbbbbbb", ENDED, 2, ["7_0_output.log", "7_0_result.pkl"]),  # a living Snakemake's
+        ("mine", ENDED, 2, ["7_0_output.log", "7_0_result.pkl"]),  # no name that we give
+    ],
+)
+def test_finished_batches_are_cleaned_and_their_logs_kept(
+    tmp_path: Path, run: str, status: str, age: float, left: list[str]
+) -> None:
+    other, ledger = Ledger(tmp_path, "bbbbbbbbbbbb"), Ledger(tmp_path, "cccccccccccc")
+    folder = tmp_path / "batches" / f"{run}-1"
+    folder.mkdir(parents=True)
+    (folder / "7_0_output.log").write_text("said\n")
+    (folder / "7_0_result.pkl").write_text("pickle")
+    os.utime(folder, (time.time() - age * 86400,) * 2)
+    ledger.write(Entry("k", run, "slurm", str(folder), "n", 0, 1, 1, None, "2026-01-01T00:00:00Z", status=status))
+    clean_up(tmp_path, ledger)
+    assert sorted(path.name for path in folder.iterdir()) == left
+    other.close()
+    ledger.close()
+
+
+def test_the_table_of_reasons_ends_with_one_that_fits_all() -> None:
+    assert pending.REASONS[-1][0] == "*"
+    assert {kind for _, kind, _ in pending.REASONS} == {NORMAL, MAY_PASS, NEVER}
