@@ -121,6 +121,16 @@ def test_a_phone_shows_what_moves_a_decision_without_scrolling_sideways(browser,
         assert found.page.locator("#decisions svg").first.is_visible()
 
 
+def test_the_answer_of_a_study_that_only_decides_has_the_whole_width_and_one_screen(browser, pages):
+    with opened(browser, pages["decides"]) as found:
+        answer = found.page.locator("#answer")
+        box, said = answer.bounding_box(), answer.locator(".verdict-line p").first.bounding_box()
+        assert box and box["y"] + box["height"] <= LAPTOP["height"]
+        assert said and said["width"] > 0.9 * box["width"]
+        sentence = answer.locator(".verdict-line p").first.inner_text().partition(";")[0]
+        assert sentence not in found.page.locator("#decisions").inner_text()
+
+
 def test_a_phone_shows_no_label_with_nothing_under_it(browser, pages):
     bare = "[...document.querySelectorAll('tbody td')].filter(e => e.offsetParent && !e.textContent.trim()).length"
     hidden = "document.querySelectorAll('tbody td.empty').length"

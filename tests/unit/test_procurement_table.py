@@ -79,10 +79,12 @@ def test_the_first_decision_has_the_table_and_an_answer_that_stands_above_is_not
     assert plain is not None and [one.answer for one in plain.shown] == ["It takes 30.0.", "It takes 40.0."]
 
 
-def test_a_long_answer_is_a_list_and_a_short_one_a_sentence() -> None:
-    long = MainFinding("cloud fails a; rack passes b; dense passes c.", "none")
+def test_a_statement_for_each_proposal_is_a_list_and_any_other_answer_a_sentence() -> None:
+    said = "cloud fails a; rack passes b; dense passes c."
+    long = MainFinding(said, "none", enumerates=True)
     assert long.parts == ["Cloud fails a", "Rack passes b", "Dense passes c"]
-    assert MainFinding("cloud fails a; rack passes b.", "none").parts == []
+    assert MainFinding("cloud fails a; rack passes b.", "none", enumerates=True).parts == []
+    assert MainFinding(said, "none").parts == []
 
 
 def test_the_rows_of_a_tornado_reach_from_the_stated_figure_to_either_end() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from seatrial.analysis.decisions.procurement.decide import KIND as PROCUREMENT
 from seatrial.analysis.judge import covers
 from seatrial.analysis.time_to_quality import NOT_CONVERGED
 from seatrial.analysis.verdict_file import is_of_published
@@ -69,12 +70,16 @@ class MainFinding:
     cost: str = ""
     sources: Sequence[Link] = ()
     name: str = "What holds it back"
+    enumerates: bool = False
+    """Whether the sentence lists statements of which each can stand alone."""
 
     @property
     def parts(self) -> list[str]:
         """The statements of a long sentence, for a list; nothing where it reads well as one."""
         said = self.sentence.rstrip(".").split("; ")
-        return [f"{words[:1].upper()}{words[1:]}" for words in said] if len(said) >= LONG else []
+        return (
+            [f"{words[:1].upper()}{words[1:]}" for words in said] if self.enumerates and len(said) >= LONG else []
+        )
 
 
 def main_finding(study: StudyTables) -> MainFinding | None:
@@ -95,7 +100,8 @@ def main_sentence(study: StudyTables) -> MainFinding | None:
         return main_finding(study)
     first = study.decisions[0]
     sources = (Link("Decision", "decisions"), Link("decisions.json", file="decisions.json"))
-    return MainFinding(first.answer, "none", first.where, sources, first.title)
+    by_proposal = first.kind == PROCUREMENT and not first.inputs
+    return MainFinding(first.answer, "none", first.where, sources, first.title, by_proposal)
 
 
 def only_decides(study: StudyTables) -> bool:
