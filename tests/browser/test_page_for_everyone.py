@@ -131,6 +131,17 @@ def test_the_answer_of_a_study_that_only_decides_has_the_whole_width_and_one_scr
         assert sentence not in found.page.locator("#decisions").inner_text()
 
 
+def test_no_small_print_on_paper_is_larger_than_the_text(browser, pages):
+    small = "main thead th, main caption, main .under, main dt, main figcaption, main .file"
+    sizes = f"[...document.querySelectorAll('{small}')].map(one => parseFloat(getComputedStyle(one).fontSize))"
+    with opened(browser, pages["full"]) as found:
+        found.page.emulate_media(media="print")
+        found.page.set_viewport_size({"width": 718, "height": 1050})
+        body = found.number("parseFloat(getComputedStyle(document.body).fontSize)")
+        assert found.number(f"Math.max(...{sizes})") <= body
+        assert found.number("document.documentElement.scrollWidth") <= 718
+
+
 def test_a_phone_shows_no_label_with_nothing_under_it(browser, pages):
     bare = "[...document.querySelectorAll('tbody td')].filter(e => e.offsetParent && !e.textContent.trim()).length"
     hidden = "document.querySelectorAll('tbody td.empty').length"
