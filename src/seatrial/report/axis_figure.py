@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ from seatrial.units import format_figure
 FILE = "tables/time_to_quality.csv"
 MOST_PANELS = 4
 MOST_LINES = len(SERIES)
+MOST_TICKS = 16
 LONGEST_VALUE = 16
 """Characters of a value at an axis."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -109,11 +111,23 @@ def _axis_panel(ax: Axes, study: StudyTables, axis: str, lines: Lines) -> None:
 
 
 def ticks_at(ax: Axes, values: Sequence[float], words: Callable[[float], str]) -> None:
-    """A tick at each value that was swept; logarithmic where they reach far."""
-    if values[0] > 0 and values[-1] / values[0] >= 8:
+    """A tick at each value that was swept, of many at those that are apart; logarithmic where they reach far."""
+    far = values[0] > 0 and values[-1] / values[0] >= 8
+    if far:
         ax.set_xscale("log", base=2)
-    ax.set_xticks(list(values), [words(value) for value in values])
+    shown = list(values) if len(values) <= MOST_TICKS else _apart(values, math.log2 if far else float)
+    ax.set_xticks(shown, [words(value) for value in shown])
     ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _apart(values: Sequence[float], place: Callable[[float], float]) -> list[float]:
+    """Of values in order the first, and each that is far enough from the one before it for both their words."""
+    least = (place(values[-1]) - place(values[0])) / MOST_TICKS
+    shown = [values[0]]
+    for value in values[1:]:
+        if place(value) - place(shown[-1]) >= least:
+            shown.append(value)
+    return shown
 
 
 def _short(text: str) -> str:

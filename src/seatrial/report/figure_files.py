@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,7 +76,8 @@ def write_figures(paths: StudyPaths, found: Sequence[Drawn]) -> None:
     """Write the files of each figure and the index of all; files of figures that are drawn no more are removed."""
     folder = paths.figures
     folder.mkdir(parents=True, exist_ok=True)
-    entries = [_write(folder, figure) for figure in found]
+    _write_files(folder, found)
+    entries = [_entry(figure) for figure in found]
     current = {f"{entry.name}.{suffix}" for entry in entries for suffix in entry.suffixes}
     for suffix in SUFFIXES:
         for stale in sorted(folder.glob(f"*.{suffix}")):
@@ -81,25 +86,56 @@ def write_figures(paths: StudyPaths, found: Sequence[Drawn]) -> None:
     write_index(paths.figure_index, entries)
 
 
-def _write(folder: Path, figure: Drawn) -> IndexEntry:
-    files = {"svg": figure.svg.encode()} | images(figure)
-    for suffix, content in files.items():
-        with written_aside(folder / f"{figure.name}.{suffix}") as aside:
-            aside.write_bytes(content)
-    suffixes = tuple(files)
-    if figure.data is not None:
-        write_csv(folder / f"{figure.name}.{DATA}", figure.data.columns, figure.data.rows)
-        suffixes += (DATA,)
-    records = figure.records
+def _write_files(folder: Path, found: Sequence[Drawn]) -> None:
+    """Write the files of each figure, of every second one in another process where there is a processor for it."""
+    alone = sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2
+    here, elsewhere = (found, []) if alone else (found[::2], found[1::2])
+    # a fork has the figures already; elsewhere than on Linux it is not safe
+    other = get_context("fork").Process(target=_write_or_exit, args=(folder, elsewhere)) if elsewhere else None
+    with suppress(OSError):  # no process or no memory for one: it takes longer here
+        if other is not None:
+            other.start()
+    try:
+        _write(folder, here)
+    finally:
+        if other is not None and other.pid is not None:
+            other.join()
+    if other is not None and other.exitcode != 0:
+        _write(folder, elsewhere)  # what went wrong there goes wrong here too, and is said
+
+
+def _write_or_exit(folder: Path, found: Sequence[Drawn]) -> None:
+    try:
+        _write(folder, found)
+    except OSError:
+        raise SystemExit(1) from None
+
+
+def _write(folder: Path, found: Sequence[Drawn]) -> None:
+    for figure in found:
+        for suffix, content in ({"svg": figure.svg.encode()} | images(figure)).items():
+            with written_aside(folder / f"{figure.name}.{suffix}") as aside:
+                aside.write_bytes(content)
+        if figure.data is not None:
+            write_csv(folder / f"{figure.name}.{DATA}", figure.data.columns, figure.data.rows)
+
+
+def _entry(figure: Drawn) -> IndexEntry:
     return IndexEntry(
         name=figure.name,
         title=figure.title,
         reading=figure.reading,
         caption=figure.caption,
-        tables=records.tables,
-        case_ids=records.case_ids,
-        suffixes=suffixes,
+        tables=figure.records.tables,
+        case_ids=figure.records.case_ids,
+        suffixes=suffixes_of(figure),
     )
+
+
+def suffixes_of(figure: Drawn) -> tuple[str, ...]:
+    """The formats that a figure is written in."""
+    drawn_as = IMAGES if figure.figure is not None else ()
+    return ("svg", *drawn_as, *((DATA,) if figure.data is not None else ()))
 
 
 def images(figure: Drawn) -> dict[str, bytes]:

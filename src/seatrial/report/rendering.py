@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from seatrial.report.case_links import MOST_FOLDED, record_links
 from seatrial.report.drawing import Drawn
-from seatrial.report.figure_files import DATA, IMAGES
+from seatrial.report.figure_files import DATA, suffixes_of
 from seatrial.report.study_tables import StudyTables
 from seatrial.report.svg import inline
 from seatrial.report.table import Link, Table
@@ -102,9 +102,11 @@ def _own_file(name: str) -> str:
 
 def _files(figure: Drawn) -> list[Link]:
     """The files of a figure beside the page."""
-    suffixes = ["svg", *(IMAGES if figure.figure is not None else ()), *([DATA] if figure.data is not None else ())]
     words = {DATA: "data as CSV"}
-    return [Link(words.get(suffix, suffix.upper()), file=f"figures/{figure.name}.{suffix}") for suffix in suffixes]
+    return [
+        Link(words.get(suffix, suffix.upper()), file=f"figures/{figure.name}.{suffix}")
+        for suffix in suffixes_of(figure)
+    ]
 
 
 def _is_file(path: str) -> bool:

@@ -43,6 +43,7 @@ SETTINGS: dict[Any, Any] = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5.0,
     "text.parse_math": False,
+    "text.hinting": "no_hinting",
     "figure.dpi": 72.0,
     "savefig.dpi": 72.0,
 }
