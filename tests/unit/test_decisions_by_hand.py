@@ -98,7 +98,7 @@ def test_an_annuity_without_end_is_the_interest_and_of_one_month_all_of_it() -> 
 def test_owning_the_published_cluster_costs_2_6_to_2_9_an_hour_with_support_and_operation() -> None:
     """49.2 k USD over 3 years at 90 % use, 1.3 kW, PUE 1.3, 0.08 USD: 2.1 + 0.15, with 3 to 8 % support 2.4 to 2.7.
 
-    The 2.6 to 2.9 that go round hold operation besides: what is left is 0.2 USD, 1.0 to 1.7 million a year for 1,000.
+    The 2.6 to 2.9 that go round hold operation besides: what is left is 1.0 to 1.7 million a year for 1,000.
     """
     year = float(capital_per_year(49_200, 0.0, 0.0, 3.0)) + float(power_per_year(1.3, 1.3, 0.08))
     hours = [float(per_used_hour(year + share * 49_200, 1.0, 0.9)) for share in (0.03, 0.08)]

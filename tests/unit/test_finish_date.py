@@ -95,7 +95,7 @@ def test_simulated_runs_take_as_long_on_average_as_dalys_formula_says(
 
 
 def test_an_hours_checkpoints_and_a_failure_each_three_hours_cost_what_young_and_daly_say() -> None:
-    # measurement.md 1.7: C = 60 s, mu = 3 h: tau 1,138 s, waste 10.5 %
+    # C = 60 s, mu = 3 h: tau 1,138 s, waste 10.5 %
     mu = 3 * HOUR
     tau = young_interval(60, mu)
     assert (tau, waste(60, tau, mu)) == (pytest.approx(1138, abs=1), pytest.approx(0.105, abs=5e-4))

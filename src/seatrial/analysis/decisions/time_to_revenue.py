@@ -52,7 +52,7 @@ def months_earlier(decisions: Draws, days: Draws, other_days: Draws, share: Draw
 
 
 def worth(months: Draws, revenue_per_day: Draws) -> Draws:
-    """Revenue per day x days of the days: revenue, not profit, and not discounted."""
+    """Revenue per day x days: revenue, not profit, and not discounted."""
     return months * DAYS_PER_MONTH * revenue_per_day
 
 
