@@ -65,6 +65,7 @@ def append_attempt(
             "signal": outcome.signal,
             "reason": outcome.reason,
             "failing_rank": outcome.failing_rank,
+            "failing_node": outcome.failing_node,
             "nodes": list(outcome.nodes) or None,
             "submitted_at": submitted_at,
             "started_at": outcome.started_at,

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,9 @@ class Executor(RemoteExecutor):
                 self._report(info, live, live.outcome)
 
     def _report(self, info: SubmittedJobInfo, live: Live, outcome: Outcome) -> None:
+        if live.on_slurm and (blamed := self.failed_nodes.note(outcome)):
+            self.logger.warning(f"{live.label}: {', '.join(blamed)} failed under job {live.job_id}")
+            live.outcome = outcome = replace(outcome, failing_node=blamed[0] if len(blamed) == 1 else None)
         message = write_failure(live, outcome)
         record(live, self.base)
         live.entry.status = SUCCEEDED if outcome.success else ENDED
@@ -176,8 +180,6 @@ class Executor(RemoteExecutor):
 
     def _report_failure(self, info: SubmittedJobInfo, live: Live, outcome: Outcome, message: Message) -> None:
         """Say how a job failed, and let Snakemake's scheduler start it again or give it up."""
-        if live.on_slurm and (blamed := self.failed_nodes.note(outcome)):
-            self.logger.warning(f"{live.label}: {', '.join(blamed)} failed under job {live.job_id}")
         decision = self.restarts.decide(live.entry.key, outcome, live.on_slurm, info.job.restart_times)
         if decision.how == AGAIN:
             self.logger.warning(f"{message.text}{decision.words}")

@@ -61,6 +61,7 @@ def test_attempts_are_appended_in_order_and_an_attempt_is_counted_once(tmp_path:
         "signal",
         "reason",
         "failing_rank",
+        "failing_node",
         "nodes",
         "submitted_at",
         "started_at",

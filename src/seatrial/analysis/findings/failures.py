@@ -53,7 +53,10 @@ def _of_case(paths: StudyPaths, case: Case) -> Iterator[Noted]:
             state = str(attempt.get("state", "")).split(" ")[0]
             kind = ERROR_OF_STATE.get(state)
             if kind is not None:
-                yield Failure(kind, f"{WORDS_OF_KIND[kind]} ({state})", where=where), _hosts(attempt.get("nodes"))
+                # the executor knows which of a job's nodes has failed, a crash it lays to no node
+                failed = attempt.get("failing_node") if kind == NODE_FAIL else None
+                nodes = _hosts(failed or attempt.get("nodes"))
+                yield Failure(kind, f"{WORDS_OF_KIND[kind]} ({state})", where=where), nodes
         record = repeat.record
         if record is not None and record.error is not None:
             hosts = tuple(dict.fromkeys(hosts_of(record)))
