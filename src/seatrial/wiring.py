@@ -50,7 +50,7 @@ def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
         if workflow.is_main_process:
             print("\n".join([f"study {plan.study.name}:", *totals(plan, dt.date.today())]), file=sys.stderr)
         plan.refuse_if_too_large()
-        wiring = Wiring(plan, _results_folder(config), conf, config.get("against"))
+        wiring = Wiring(plan, _results_folder(config, plan.study.name), conf, config.get("against"))
         if config.get("rerun") == "failed":
             wiring.ask_for_failed()
         if workflow.is_main_process:
@@ -94,7 +94,7 @@ def words_of(config: Mapping[str, Any]) -> list[str]:
     return words + overrides
 
 
-def _results_folder(config: Mapping[str, Any]) -> Path:
+def _results_folder(config: Mapping[str, Any], study: str) -> Path:
     folder = str(config.get("results") or "results")
     if set(folder) & set("{}"):
         raise ConfigError(
@@ -104,14 +104,16 @@ def _results_folder(config: Mapping[str, Any]) -> Path:
             value=folder,
             allowed="a folder without { and }",
         )
-    there = next(p for p in (Path(folder).absolute(), *Path(folder).absolute().parents) if p.exists())
+    wanted = Path(folder).absolute() / study
+    there = next(p for p in (wanted, *wanted.parents) if p.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(
             "studies cannot be written here",
             file="command line",
             key="results",
             value=folder,
-            allowed="a folder that can be made and written" + ("" if there.is_dir() else f"; {there} is a file"),
+            allowed="a folder that can be made and written" 
+            + (f"; {there} cannot be written" if there.is_dir() else f"; {there} is a file"),
         )
     return Path(folder)
 
