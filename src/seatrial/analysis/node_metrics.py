@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.analysis.medians import Middle, Rows, completed_rows
+from seatrial.analysis.medians import Rows, completed_rows
+from seatrial.analysis.order import group_medians
 from seatrial.analysis.probes.bisection_pairs import PAIR_METRICS, each_pair
 from seatrial.analysis.statistics import benjamini_hochberg, robust_z
 from seatrial.analysis.tables import canonical_json
@@ -109,9 +110,13 @@ class Fleet(NamedTuple):
     devices: bool
 
 
+Owner = tuple[Fleet, Member]
+
+
 def node_metrics(paths: StudyPaths, cases: Sequence[Case], thresholds: Differences) -> list[Row]:
     """The rows of all cases, judged together."""
-    rows = [row for case in cases for row in _rows_of_case(case, completed_rows(paths, case, READ), thresholds)]
+    known = _Members()
+    rows = [row for case in cases for row in _rows_of_case(case, completed_rows(paths, case, READ), known)]
     tested = [row for row in rows if row["p_value"] is not None]
     for row, q in zip(tested, benjamini_hochberg([row["p_value"] for row in tested]), strict=True):
         row["q_value"] = q
@@ -140,69 +145,81 @@ def _simulated(size: int) -> NDArray[np.float64]:
     return np.sort(np.divide(away, scale, out=np.zeros_like(away), where=scale > 0).ravel())
 
 
-def _rows_of_case(case: Case, repeats: Sequence[Rows], thresholds: Differences) -> Iterator[Row]:
-    fleets: dict[Fleet, dict[Member, list[float]]] = {}
-    known: dict[Hashable, _Owners] = {}
-    for repeat in repeats:
-        owners = known.setdefault((id(repeat.columns), repeat.hosts), _Owners(case, repeat.hosts))
-        for (fleet, member), values in _values(repeat, owners).items():
-            fleets.setdefault(fleet, {}).setdefault(member, []).append(median(values))
+class _Members:
+    """Every member of every fleet by a number, and whose a measurement is by metric, labels and hosts."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Owner, int] = {}
+        self._known: dict[Hashable, NDArray[np.int64]] = {}
+
+    def number(self, owner: Owner) -> int:
+        """The number of a member of a fleet."""
+        return self.numbers.setdefault(owner, len(self.numbers))
+
+    def of(self, case: Case, repeat: Rows) -> NDArray[np.int64]:
+        """[rows, 2]: the host that each is of, and the device; -1 where it is of none."""
+        columns, hosts = repeat.columns, repeat.hosts
+        metrics, labels = columns.metric[repeat.rows], columns.labels[repeat.rows]
+        searched = isinstance(case.workload, Gemm) and case.workload.search is not None
+        key = id(columns), hosts, searched, metrics.tobytes(), labels.tobytes()
+        if key not in self._known:
+            found = np.full((len(metrics), 2), -1)
+            for place, (code, of) in enumerate(zip(metrics.tolist(), labels.tolist(), strict=True)):
+                metric, words = columns.texts[code], columns.labels_of(of)
+                member = None if searched and metric == "gemm.throughput" else _member(metric, words, hosts)
+                for which, owner in enumerate(() if member is None else _as_member(metric, words, member)):
+                    found[place, which] = self.number(owner)
+            self._known[key] = found
+        return self._known[key]
+
+
+def _member(metric: str, labels: Mapping[str, Any], hosts: Sequence[str]) -> Member | None:
+    rank = labels.get("rank")
+    if metric in OF_A_RANK and isinstance(rank, int) and rank < len(hosts):
+        return Member(hosts[rank], hosts[:rank].count(hosts[rank]))
+    if metric in OF_THE_ALLOCATION and rank is None and len(set(hosts)) == 1:
+        return Member(hosts[0])
+    return None
+
+
+def _rows_of_case(case: Case, repeats: Sequence[Rows], known: _Members) -> Iterator[Row]:
+    if not repeats:
+        return
+    parts = [_values(case, repeat, known) for repeat in repeats]
+    keys, values = (np.concatenate(of) for of in zip(*parts, strict=True))
+    numbers, medians = group_medians(keys, values)
+    measured = np.unique(keys, return_counts=True)[1]
+    owners = list(known.numbers)
+    fleets: dict[Fleet, dict[Member, tuple[float, int]]] = {}
+    for number, value, n in zip(numbers.tolist(), medians.tolist(), measured.tolist(), strict=True):
+        fleet, member = owners[number]
+        fleets.setdefault(fleet, {})[member] = value, n
     for fleet, members in sorted(fleets.items()):
         if not fleet.devices or len(members) > len({member.host for member in members}):
             yield from _rows_of_fleet(case, fleet, members)
 
 
-class _Owners:
-    """Whose a measurement is that repeats on the same hosts have, by its metric and its labels."""
-
-    def __init__(self, case: Case, hosts: Sequence[str]) -> None:
-        self._hosts = hosts
-        self._searched = isinstance(case.workload, Gemm) and case.workload.search is not None
-        self._found: dict[tuple[str, int], Sequence[tuple[Fleet, Member]]] = {}
-
-    def of(self, m: Middle) -> Sequence[tuple[Fleet, Member]]:
-        """The fleets that a measurement belongs to, with its member there."""
-        key = m.metric, m.code
-        found = self._found.get(key)
-        if found is None:
-            member = self._member(m)
-            found = self._found[key] = () if member is None else _as_member(m.metric, m.labels, member)
-        return found
-
-    def _member(self, m: Middle) -> Member | None:
-        hosts, rank = self._hosts, m.labels.get("rank")
-        if self._searched and m.metric == "gemm.throughput":
-            return None
-        if m.metric in OF_A_RANK and isinstance(rank, int) and rank < len(hosts):
-            return Member(hosts[rank], hosts[:rank].count(hosts[rank]))
-        if m.metric in OF_THE_ALLOCATION and rank is None and len(set(hosts)) == 1:
-            return Member(hosts[0])
-        return None
+def _values(case: Case, repeat: Rows, known: _Members) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """What one repeat says of each host and device: their numbers, and the medians of the measurements that are
+    theirs. Of nothing positive there is no ratio."""
+    owners, medians = known.of(case, repeat), repeat.columns.medians(repeat.rows)
+    keys, values = owners.ravel(), np.repeat(medians, 2)
+    kept = (keys >= 0) & (values > 0)
+    pairs = [(known.number(owner), value) for owner, value in _of_pairs(repeat)]
+    return group_medians(
+        np.concatenate([keys[kept], np.array([number for number, _ in pairs], dtype=np.int64)]),
+        np.concatenate([values[kept], np.array([value for _, value in pairs], dtype=np.float64)]),
+    )
 
 
-def _as_member(metric: str, labels: Mapping[str, Any], member: Member) -> Sequence[tuple[Fleet, Member]]:
+def _as_member(metric: str, labels: Mapping[str, Any], member: Member) -> Sequence[Owner]:
     """The fleet of hosts and, of a device, that of devices; with the member in each."""
     text = canonical_json(_work(metric, labels))
     of_host = Fleet(metric, text, False), Member(member.host)
     return (of_host,) if member.place is None else (of_host, (Fleet(metric, text, True), member))
 
 
-def _values(repeat: Rows, owners: _Owners) -> dict[tuple[Fleet, Member], list[float]]:
-    """What one repeat says of each host and device: the medians of the measurements that are theirs.
-
-    Of nothing positive there is no ratio.
-    """
-    found: dict[tuple[Fleet, Member], list[float]] = {}
-    for m in repeat.medians():
-        if m.metric not in PAIR_METRICS and m.median > 0:
-            for owner in owners.of(m):
-                found.setdefault(owner, []).append(m.median)
-    for owner, value in _of_pairs(repeat):
-        found.setdefault(owner, []).append(value)
-    return found
-
-
-def _of_pairs(repeat: Rows) -> Iterator[tuple[tuple[Fleet, Member], float]]:
+def _of_pairs(repeat: Rows) -> Iterator[tuple[Owner, float]]:
     """What pairs of hosts say of both ends, at the largest scale."""
     pairs = repeat.of(PAIR_METRICS)
     whole = max((m.labels["scale"] for m in pairs), default=0)
@@ -222,9 +239,10 @@ def _work(metric: str, labels: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in labels.items() if name not in ("rank", "device")}
 
 
-def _rows_of_fleet(case: Case, fleet: Fleet, members: Mapping[Member, Sequence[float]]) -> Iterator[Row]:
+def _rows_of_fleet(case: Case, fleet: Fleet, members: Mapping[Member, tuple[float, int]]) -> Iterator[Row]:
+    """`members`: the value of each, and in how many repeats it has one."""
     known = METRICS[fleet.metric]
-    values = {member: median(found) for member, found in sorted(members.items())}
+    values = {member: value for member, (value, _) in sorted(members.items())}
     towards_slow = 1.0 if known.direction == "lower" else -1.0
     scores = robust_z([towards_slow * math.log(value) for value in values.values()])
     middle, size = median(values.values()), len(values)
@@ -244,7 +262,7 @@ def _rows_of_fleet(case: Case, fleet: Fleet, members: Mapping[Member, Sequence[f
             "direction": known.direction,
             "labels": fleet.labels,
             "value": value,
-            "measured": len(members[member]),
+            "measured": members[member][1],
             "fleet": size,
             "fleet_median": middle,
             "slower_by": slower - 1,

@@ -20,7 +20,7 @@ from seatrial.analysis.once import once
 from seatrial.analysis.order import row_medians
 from seatrial.analysis.series_noise import FEWEST, SeriesNoise, series_noises
 from seatrial.analysis.statistics import Interval, block_bootstrap_interval
-from seatrial.analysis.statistics.series import autocorrelation_times, autocorrelations
+from seatrial.analysis.statistics.series import autocorrelation_times, autocorrelations, without_interval
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, canonical_json, write_csv
 from seatrial.case import Case
 from seatrial.config.findings import FindingRules
@@ -229,4 +229,7 @@ def _said(
 def _interval(one: _Series, values: Floats, tau: float | None) -> Interval:
     if one.place.rank is not None and one.metric in OF_ITERATIONS:
         return OF_A_RANK
-    return block_bootstrap_interval(values, time=None if tau is None or math.isnan(tau) else tau)
+    if tau is None or math.isnan(tau):
+        return block_bootstrap_interval(values)
+    # of what varies there is a time; most of 80,000 series are too short for more
+    return without_interval(len(values), tau) or block_bootstrap_interval(values, time=tau)

@@ -123,14 +123,15 @@ def thinned(series: Array) -> Array:
     return series[:: -(-len(series) // MOST_VALUES)]
 
 
-def _place(hosts: Sequence[str], rank: int) -> Place:
-    """A rank by its host and its place there, which are the same in every run on that host."""
-    return _places(tuple(hosts))[rank] if rank < len(hosts) else ("one host", rank)
+def _places_of(hosts: Sequence[str], ranks: int) -> list[Place]:
+    """Each rank by its host and its place there, which are the same in every run on that host."""
+    known = _places(tuple(hosts))
+    return [known[rank] if rank < len(known) else ("one host", rank) for rank in range(ranks)]
 
 
 @lru_cache(maxsize=16)
 def _places(hosts: tuple[str, ...]) -> tuple[Place, ...]:
-    """The place of every rank."""
+    """The place of every rank that has a host."""
     seen: Counter[str] = Counter()
     places: list[Place] = []
     for host in hosts:
@@ -147,13 +148,13 @@ def _slowness(known: Sequence[tuple[Array, Sequence[str]]]) -> dict[Place, float
     found: dict[Place, list[float]] = {}
     for own, hosts in known:
         ratios = row_medians((own / row_medians(own)[:, None]).T)
-        for rank, ratio in enumerate(ratios.tolist()):
-            found.setdefault(_place(hosts, rank), []).append(ratio)
+        for place, ratio in zip(_places_of(hosts, len(ratios)), ratios.tolist(), strict=True):
+            found.setdefault(place, []).append(ratio)
     return {place: min(ratios) for place, ratios in sorted(found.items(), key=str)}
 
 
 def _ranks_of(hosts: Sequence[str], places: Sequence[Place], ranks: int | None = None) -> tuple[int, ...]:
-    found = [_place(hosts, rank) for rank in range(len(hosts) if ranks is None else ranks)]
+    found = _places_of(hosts, len(hosts) if ranks is None else ranks)
     wanted = set(places)
     return tuple(rank for rank, (host, one) in enumerate(found) if (host, one) in wanted or (host, None) in wanted)
 
@@ -163,7 +164,7 @@ def _by_step(
 ) -> dict[str, Array]:
     """Seconds of each step: waiting for the last rank, by chance alone, and because of the slow places."""
     last = own.max(axis=1)
-    usual = np.array([slowness[_place(hosts, rank)] for rank in range(own.shape[1])])
+    usual = np.array([slowness[place] for place in _places_of(hosts, own.shape[1])])
     alike = own / usual
     of_slow = list(_ranks_of(hosts, slow, own.shape[1]))
     others = np.delete(own, of_slow, axis=1)

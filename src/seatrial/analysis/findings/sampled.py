@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seatrial.analysis.findings.observed import DeviceTelemetry
 from seatrial.analysis.medians import Rows
@@ -30,12 +31,12 @@ HELD = "throttled "
 
 def sampled(repeats: Sequence[Rows]) -> tuple[DeviceTelemetry, ...]:
     """Medians over runs of each device's medians; hosts are those of each record's ranks. Accelerators only."""
-    numbers: dict[Sensor, int] = {}
+    numbers: dict[Sensor, int] = once("numbers of sensors", dict)
     keys, values = [np.empty(0, dtype=np.int64)], [np.empty(0)]
     for repeat in repeats:
-        own = np.array([-1 if s is None else numbers.setdefault(s, len(numbers)) for s in _sensors(repeat)])
+        own = _sensors(repeat, numbers)
         known = np.flatnonzero(own >= 0)
-        keys.append(own[known].astype(np.int64))
+        keys.append(own[known])
         values.append(repeat.columns.medians(repeat.rows[known]))
     found, medians = group_medians(np.concatenate(keys), np.concatenate(values))
     sensors = list(numbers)
@@ -54,20 +55,22 @@ def _device(host: str, device: str, own: Mapping[str, float]) -> DeviceTelemetry
     )
 
 
-def _sensors(repeat: Rows) -> Sequence[Sensor | None]:
-    """Of each row which sensor it is of, None of none that counts. The same for repeats on the same hosts that
-    sampled the same."""
+def _sensors(repeat: Rows, numbers: dict[Sensor, int]) -> NDArray[np.int64]:
+    """[rows]: the number of the sensor that each is of, -1 of none that counts. The same for repeats on the same
+    hosts that sampled the same."""
     of, rows = repeat.columns, repeat.rows
     metrics, labels = of.metric[rows], of.labels[rows]
     key = "sensors", id(of), repeat.hosts, metrics.tobytes(), labels.tobytes()
-    texts = of.texts
-    return once(
-        key,
-        lambda: [
-            _sensor(texts[metric], of.labels_of(code), repeat.hosts)
+
+    def found() -> NDArray[np.int64]:
+        sensors = [
+            _sensor(of.texts[metric], of.labels_of(code), repeat.hosts)
             for metric, code in zip(metrics.tolist(), labels.tolist(), strict=True)
-        ],
-    )
+        ]
+        own = [-1 if sensor is None else numbers.setdefault(sensor, len(numbers)) for sensor in sensors]
+        return np.array(own, dtype=np.int64)
+
+    return once(key, found)
 
 
 def _sensor(metric: str, labels: Mapping[str, Any], hosts: Sequence[str]) -> Sensor | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -76,7 +77,7 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
         low, high = _log_t(ordered, (1 + confidence) / 2)
         return Interval(low, high, f"log-t {_percent(confidence)}")
     k = max(1, _rank(n, (1 - confidence) / 2))
-    coverage = 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
+    coverage = 1 - 2 * _below(k, n)
     return Interval(ordered[k - 1], ordered[n - k], f"order statistics {_percent(coverage)}")
 
 
@@ -99,7 +100,7 @@ def reached_interval(values: Sequence[float], never: int, confidence: float = 0.
     else:
         ordered += [math.inf] * never
         k = max(1, _rank(n, (1 - confidence) / 2))
-        coverage = 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
+        coverage = 1 - 2 * _below(k, n)
         low, high = (end if math.isfinite(end) else None for end in (ordered[k - 1], ordered[n - k]))
         found = Interval(low, high, f"order statistics {_percent(coverage)}")
     if not never:
@@ -131,7 +132,7 @@ def median_bound(values: Sequence[float], side: Side, confidence: float = 0.95) 
         return Bound(None, "none (n < 2)")
     k = _rank(n, 1 - confidence) if n >= SMALL_N else 0
     if k >= 1:
-        coverage = 1 - float(stats.binom.cdf(k - 1, n, 0.5))
+        coverage = 1 - _below(k, n)
         value = ordered[k - 1] if side == "lower" else ordered[n - k]
         return Bound(value, f"order statistics {_percent(coverage)}")
     if ordered[0] <= 0:
@@ -156,7 +157,7 @@ def reached_lower_bound(values: Sequence[float], never: int, confidence: float =
     if k < 1:
         return Bound(None, f"none ({n} runs are too few for order statistics at {_percent(confidence)})")
     value = [*_finite_sorted(values), *([math.inf] * never)][k - 1]
-    return Bound(value, f"order statistics {_percent(1 - float(stats.binom.cdf(k - 1, n, 0.5)))}")
+    return Bound(value, f"order statistics {_percent(1 - _below(k, n))}")
 
 
 def order_bound(values: Sequence[float], side: Side, confidence: float = 0.95) -> Bound:
@@ -218,12 +219,19 @@ def _log_t(ordered: Sequence[float], quantile: float) -> tuple[float, float]:
     return math.exp(middle - half), math.exp(min(middle + half, LARGEST_LOG))
 
 
+@lru_cache(maxsize=1000)
 def _rank(n: int, tail: float) -> int:
     """The largest k with P(median < x_k) = P(binomial(n, 1/2) <= k - 1) <= tail; 0 where there is none."""
     if n < 1:
         return 0
     cdf = stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5)
     return int(np.searchsorted(cdf, tail * (1 + 1e-12), side="right"))
+
+
+@lru_cache(maxsize=1000)
+def _below(k: int, n: int) -> float:
+    """P(binomial(n, 1/2) < k)."""
+    return float(stats.binom.cdf(k - 1, n, 0.5))
 
 
 def _finite_sorted(values: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal, stats
+from scipy import fft, stats
 
 from seatrial.analysis.order import row_medians
 from seatrial.analysis.statistics.medians import Interval
@@ -49,7 +49,9 @@ def autocorrelations(series: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(varying):
         away = varying - varying.mean(axis=1, keepdims=True)
         # not directly: those products end in other digits where memory lies otherwise, and a table in other bytes
-        sums = signal.fftconvolve(away, away[:, ::-1], axes=1)[:, n - 1 :]
+        length = fft.next_fast_len(2 * n - 1, True)
+        spectra = fft.rfft(away, length, axis=1) * fft.rfft(away[:, ::-1], length, axis=1)
+        sums = fft.irfft(spectra, length, axis=1)[:, n - 1 : 2 * n - 1]
         rho[np.ptp(series, axis=1) > 0] = (sums / sums[:, :1]).round(DIGITS)
     return rho
 
@@ -124,7 +126,7 @@ def block_bootstrap_interval(
     length = block or math.ceil(BLOCK_TIMES * time)
     blocks = n // length
     if blocks < FEWEST_BLOCKS:
-        return Interval(None, None, f"none ({blocks} blocks of {length} are fewer than {FEWEST_BLOCKS})")
+        return _too_few(blocks, length)
     medians = _resampled_medians(found, length, seed, resamples)
     # what blocks of this length lose of the variance where correlation decays geometrically (Kuensch 1989, 3.2)
     lost = min(0.5, (time - 1 / time) / (2 * length))
@@ -132,6 +134,17 @@ def block_bootstrap_interval(
     tail = float(stats.norm.sf(wide))
     low, high = np.quantile(medians, [tail, 1 - tail])
     return Interval(float(low), float(high), f"moving-block bootstrap {100 * confidence:.4g} %, blocks of {length}")
+
+
+def without_interval(n: int, time: float) -> Interval | None:
+    """What `block_bootstrap_interval` says of `n` values, not all equal, where `time` leaves too few blocks; else
+    None."""
+    length = math.ceil(BLOCK_TIMES * time)
+    return _too_few(n // length, length) if n // length < FEWEST_BLOCKS else None
+
+
+def _too_few(blocks: int, length: int) -> Interval:
+    return Interval(None, None, f"none ({blocks} blocks of {length} are fewer than {FEWEST_BLOCKS})")
 
 
 def _resampled_medians(found: NDArray[np.float64], length: int, seed: int, resamples: int) -> NDArray[np.float64]:
