@@ -14,6 +14,7 @@ from seatrial.plan import make_plan
 from seatrial.schema.definitions import definitions
 from seatrial.schema.editor import documents
 from seatrial.schema.reference import markdown
+from seatrial.schema.words import WORDS
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
@@ -47,6 +48,17 @@ def test_the_reference_has_every_key_with_its_unit_and_its_links_lead_somewhere(
     assert "| `time_limit_minutes` | number > 0 | min | `10` | A repeat may take no longer" in text
     anchors = {re.sub(r"[^\w -]", "", line.lstrip("# ")).lower() for line in text.splitlines() if line[:1] == "#"}
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+
+
+def test_every_key_says_what_it_is_and_no_words_are_left_over():
+    untold, asked_for = [], set()
+    for name, schema in definitions().items():
+        for key, field in schema["properties"].items():
+            asked_for |= {key, f"{name}.{key}"}
+            if "description" not in field and "const" not in field:
+                untold.append(f"{name}.{key}")
+    assert not untold, "write a string below the field, or its words in schema/words.py"
+    assert WORDS.keys() <= asked_for
 
 
 def test_check_jsonschema_takes_every_shipped_file(tmp_path, capsys):

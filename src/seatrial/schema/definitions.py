@@ -16,6 +16,7 @@ from seatrial.config.criterion import RATIO, Criterion
 from seatrial.config.local import AUTO, DETECTABLE
 from seatrial.config.metrics import METRICS
 from seatrial.config.study import Study
+from seatrial.schema.words import WORDS
 
 Schema = dict[str, Any]
 REF = "#/$defs/"
@@ -43,7 +44,9 @@ def definitions() -> dict[str, Schema]:
     names = {name: _short_name(model, name) for model, name in raw.items()}
     defs = _renamed(found["$defs"], names)
     for model, name in raw.items():
-        _describe(model, defs[names[name]])
+        defs[names[name]]["description"] = " ".join((inspect.getdoc(model) or "").split())
+    for model, name in raw.items():
+        _describe(model, defs[names[name]], defs)
     return {names[name]: defs[names[name]] for name in raw.values()}
 
 
@@ -77,13 +80,24 @@ def _renamed(node: Any, names: dict[str, str]) -> Any:
     return node
 
 
-def _describe(model: type[BaseModel], schema: Schema) -> None:
-    schema["description"] = " ".join((inspect.getdoc(model) or "").split())
+def _words_of_part(field: Schema, defs: dict[str, Schema]) -> str | None:
+    """The first sentence of the one part of the configuration that a key holds, or None."""
+    parts = {kind["$ref"] for kind in (field, *field.get("anyOf", ())) if "$ref" in kind}
+    if len(parts) != 1:
+        return None
+    words: str = defs[parts.pop().removeprefix(REF)]["description"]
+    return words.partition(". ")[0].rstrip(".") + "."
+
+
+def _describe(model: type[BaseModel], schema: Schema, defs: dict[str, Schema]) -> None:
     words = _words_of(model)
     for key, field in schema.get("properties", {}).items():
         field.pop("title", None)
-        if key in words:
-            field["description"] = words[key]
+        told = (
+            words.get(key) or WORDS.get(f"{model.__name__}.{key}") or WORDS.get(key) or _words_of_part(field, defs)
+        )
+        if told and "const" not in field:
+            field["description"] = told
         unit = unit_of(key, field)
         if unit:
             field["unit"] = unit
@@ -96,7 +110,7 @@ def _describe(model: type[BaseModel], schema: Schema) -> None:
 INSTEAD: dict[str, Schema] = {
     **{f"{'Node' if '.' in key else 'Target'}.{key.rpartition('.')[2]}": {"const": AUTO} for key in DETECTABLE},
     "Survey.prices": {"const": AUTO},
-    "Proposal.target": {"type": "string", "description": "The name of a target of the catalogue."},
+    "Proposal.target": {"type": ["string", "null"], "description": "The name of a target of the catalogue."},
 }
 """What may stand in a file in the place of a value, and is filled in when the study is planned."""
 

@@ -120,12 +120,14 @@ def _type(field: Schema) -> str:
         words = f"list of {_type(field.get('items', {}))}{_size(field)}"
     elif field.get("type") == "object":
         words = _mapping(field)
+    elif field.get("format") == "date":
+        words = "day (YYYY-MM-DD)"
     elif "type" in field:
         words = SIMPLE[field["type"]] + _bounds(field)
     else:
         words = "anything"
     if "instead" in field:
-        words += " or `auto`" if "const" in field["instead"] else " or a name"
+        words += " or `auto`" if "const" in field["instead"] else " or a name, or null"
     return words
 
 
