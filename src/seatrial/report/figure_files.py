@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
+from seatrial.analysis.once import reading_once
 from seatrial.analysis.tables import write_csv
 from seatrial.figure_index import IndexEntry, write_index
 from seatrial.paths import StudyPaths, written_aside
@@ -53,6 +54,7 @@ DATA = "csv"
 SUFFIXES = ("svg", *IMAGES, DATA)
 
 
+@reading_once()
 def figures(paths: StudyPaths) -> list[Drawn]:
     """Draw all figures of a study again from its tables and write their files; what else is there stays.
 
