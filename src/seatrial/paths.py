@@ -62,6 +62,14 @@ class StudyPaths:
     def case(self, case_id: str) -> Path:
         return self.cases / f"{case_id}.json"
 
+    def planned(self, digest: str) -> Path:
+        """An empty file that is there while study.json and the cases are those of this digest of the plan."""
+        return self.root / ".planned" / digest
+
+    def marks_of_plans(self) -> list[Path]:
+        """The marks of all plans that were written here."""
+        return sorted((self.root / ".planned").glob("[0-9a-f]*"))
+
     @property
     def prepared(self) -> Path:
         """Base models and data that a rule of their own prepares once."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Plan:
         records = [path for name in ingested for path in sorted(paths.record(name, 0).parent.glob("*.json"))]
         return content_hash([[str(path), path.read_text(encoding="utf-8", errors="replace")] for path in records])
 
-    @property
+    @cached_property
     def prepared(self) -> dict[str, Preparation]:
         """Base models to prepare, by id."""
         return {prepared_id(spec): spec for case in self.cases for spec in case.preparations}
@@ -174,7 +175,17 @@ class Plan:
         yield "]]"
 
     def write(self, paths: StudyPaths) -> None:
-        """Write study.json and the case files."""
-        for case, text in zip(self.cases, case_texts(self.cases), strict=True):
-            write_text(paths.case(case.case_id), text)
+        """Write study.json and the case files, and the mark of this plan in place of all others."""
+        for mark in paths.marks_of_plans():
+            mark.unlink(missing_ok=True)
+        self._write_cases(paths, self.cases)
         write_text(paths.study, self.to_json())
+        write_text(paths.planned(self.digest), "")
+
+    def restore_cases(self, paths: StudyPaths) -> None:
+        """Write the case files that are not there."""
+        self._write_cases(paths, [case for case in self.cases if not paths.case(case.case_id).exists()])
+
+    def _write_cases(self, paths: StudyPaths, cases: Sequence[Case]) -> None:
+        for case, text in zip(cases, case_texts(cases), strict=True):
+            write_text(paths.case(case.case_id), text)

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,13 +16,13 @@ from seatrial.case import Case
 from seatrial.checks import check_plan
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, nearest_name
 from seatrial.figure_index import labels_of
+from seatrial.job_resources import measure_resources, prepare_resources
 from seatrial.modules import keep_hooks
 from seatrial.paths import SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
 from seatrial.plan_text import totals
 from seatrial.planned import Plan
 from seatrial.reruns import ended_badly, keep_aside, read_reruns
-from seatrial.scheduling import asked, scheduling, time_limit
 from seatrial.study_folder import conf_folder
 from seatrial.study_lock import StudyLock, working
 from seatrial.unusable import put_unusable_aside
@@ -112,7 +113,7 @@ def _results_folder(config: Mapping[str, Any], study: str) -> Path:
             file="command line",
             key="results",
             value=folder,
-            allowed="a folder that can be made and written" 
+            allowed="a folder that can be made and written"
             + (f"; {there} cannot be written" if there.is_dir() else f"; {there} is a file"),
         )
     return Path(folder)
@@ -139,7 +140,8 @@ class Wiring:
 
         paths = self.paths
         self.root, self.study_file, self.report = str(paths.root), str(paths.study), str(paths.report)
-        self.summary = str(paths.summary)
+        # named by its content: also where Snakemake's own notes got lost, a changed study is planned again
+        self.planned, self.summary = str(paths.planned(self.digest)), str(paths.summary)
         self.verdicts, self.comparison = str(paths.verdicts), str(paths.comparison)
         self.findings, self.decisions = str(paths.findings), str(paths.decisions)
         self.time_to_quality, self.references = str(paths.time_to_quality), str(paths.references_used)
@@ -165,10 +167,6 @@ class Wiring:
             str(paths.prepared / "{prepared}" / "prepared.json"),
             str(paths.logs / "prepare" / "{prepared}.log"),
         )
-
-    @property
-    def case_files(self) -> list[str]:
-        return [str(self.paths.case(case_id)) for case_id in self._cases]
 
     @property
     def records(self) -> list[str]:
@@ -200,45 +198,39 @@ class Wiring:
         """`--prepared FOLDER` for each."""
         return [word for file in self.prepared_of(wildcards) for word in ("--prepared", str(Path(file).parent))]
 
+    @property
+    def needs_prepared(self) -> Callable[[Any], list[str]] | list[str]:
+        """`prepared_of`, or nothing where no case needs any: Snakemake calls a function for every job."""
+        return self.prepared_of if self.plan.prepared else []
+
+    @property
+    def prepared_words(self) -> Callable[[Any], list[str]] | list[str]:
+        """`prepared_option`, or nothing where no case needs any."""
+        return self.prepared_option if self.plan.prepared else []
+
     def case_to_prepare(self, wildcards: Any) -> str:
         """A case that needs this preparation; any will do."""
-        case = next(c for c in self.plan.cases if wildcards.prepared in c.prepared_ids)
-        return str(self.paths.case(case.case_id))
+        return str(self.paths.case(self._case_by_prepared[wildcards.prepared]))
+
+    @cached_property
+    def _case_by_prepared(self) -> dict[str, str]:
+        return {prepared: case.case_id for case in self.plan.cases[::-1] for prepared in case.prepared_ids}
 
     @property
     def measure_resources(self) -> dict[str, Any]:
-        """What a repeat asks the scheduler for, by the executor's resource names: one function each.
-
-        Only what some case of the study states is asked for at all: Snakemake knows no absent resource.
-        """
-        names = {name for case in self.plan.cases for name, value in asked(case).items() if value is not None}
-        wanted: dict[str, Any] = {name: self._resource(name) for name in sorted(names)}
+        """What a repeat asks the scheduler for, by the executor's resource names."""
+        wanted = measure_resources(self._cases)
         return wanted if self.plan.study.max_parallel is None else {**wanted, MEASURING: 1}
 
     @property
     def prepare_resources(self) -> dict[str, Any]:
-        """One task on one node of the study's target, for as long as the preparation may take."""
-        launcher = scheduling(self.plan.study.target)
-        stated = {name: value for name, value in launcher.items() if value is not None}
-        growing: dict[str, Any] = {"runtime": self._prepare_runtime}
-        if "mem_mb" in stated:
-            growing["mem_mb"] = self._prepare_memory
-        return {"nodes": 1, "tasks_per_node": 1, **stated, **growing}
+        """What a preparation asks the scheduler for."""
+        return prepare_resources(self.plan.study.target, self.plan.prepared)
 
-    def _prepare_runtime(self, wildcards: Any, attempt: int = 1) -> int:
-        limit = self.plan.prepared[wildcards.prepared].time_limit_minutes
-        return time_limit(limit, self.plan.study.target, attempt)
-
-    def _prepare_memory(self, wildcards: Any, attempt: int = 1) -> int | str:
-        return scheduling(self.plan.study.target, attempt)["mem_mb"] or ""
-
-    def _resource(self, name: str) -> Callable[..., int | str]:
-        # Snakemake tells the attempt to whoever names it: a later one may ask for more
-        def wanted(wildcards: Any, attempt: int = 1) -> int | str:
-            value = asked(self._of(wildcards), attempt)[name]
-            return "" if value is None else value
-
-        return wanted
+    @property
+    def rerun(self) -> Callable[[Any], int] | int:
+        """`rerun_of`, or 0 where nothing was ever asked for again."""
+        return self.rerun_of if self._reruns else 0
 
     def rerun_of(self, wildcards: Any) -> int:
         """How often this repeat was asked to run again; a change makes Snakemake run it."""
@@ -274,6 +266,8 @@ class Wiring:
             self._lock.take(getattr(settings, "folder", None))
         except SeatrialError as problem:
             _give_up(problem)
+        if self.paths.study.exists():
+            self.plan.restore_cases(self.paths)
         self._keep_failed()
 
     def _keep_failed(self) -> None:

@@ -25,7 +25,7 @@ def wiring(tmp_path, *words):
 def asked(study):
     (case,) = study.plan.cases
     wildcards = SimpleNamespace(case=case.case_id, repeat="0")
-    return {name: value(wildcards) for name, value in study.measure_resources.items()}
+    return {n: v(wildcards) if callable(v) else v for n, v in study.measure_resources.items()}
 
 
 def test_one_job_spans_all_nodes_and_its_result_is_the_next_studys_exclude(tmp_path):

@@ -22,7 +22,7 @@ def wiring(tmp_path, *words):
 def asked(study, experiment):
     case = next(c for c in study.plan.cases if c.experiment == experiment)
     wildcards = SimpleNamespace(case=case.case_id, repeat="0")
-    return {name: value(wildcards) for name, value in study.measure_resources.items()}
+    return {n: v(wildcards) if callable(v) else v for n, v in study.measure_resources.items()}
 
 
 def test_a_repeat_asks_for_what_its_target_states_and_for_nothing_else(tmp_path):
@@ -50,6 +50,43 @@ def test_the_targets_container_reaches_the_executor_without_runtime(tmp_path):
     assert found["container_runtime"] == "pyxis"
     assert found["container_image"] == "nvcr.io#nvidia/pytorch:26.01"
     assert found["container_mounts"] == "/data:/data,/home:/home:ro"
+
+
+def test_what_all_repeats_ask_for_is_a_value_and_only_what_differs_or_grows_a_function(tmp_path):
+    alike = "target.launcher.retry_time_factor=1"
+    stated = ["target=dgx_h100", "target.launcher.partition=gpu", alike]
+    found = wiring(tmp_path, *stated).measure_resources
+    assert (found["nodes"], found["slurm_partition"]) == (1, "gpu")
+    assert callable(found["tasks_per_node"]), "the demo's all_reduce has its own"
+    assert callable(found["runtime"]), "the demo's experiments have their own"
+    same = wiring(tmp_path, *stated, "~experiments.all_reduce", "~experiments.finetune", "criteria=[]")
+    limits = [f"experiments.{name}.workload.time_limit_minutes=7" for name in ("gemm", "memory")]
+    assert same.measure_resources["tasks_per_node"] == 8
+    one = wiring(tmp_path, *stated, "~experiments.all_reduce", "~experiments.finetune", "criteria=[]", *limits)
+    assert one.measure_resources["runtime"] == 7
+    growing = [word for word in stated if word != alike] + ["target.launcher.retry_time_factor=1.1"]
+    one = wiring(tmp_path, *growing, "~experiments.all_reduce", "~experiments.finetune", "criteria=[]", *limits)
+    assert callable(one.measure_resources["runtime"]), "a later attempt asks for more"
+
+
+def test_case_files_that_are_gone_are_written_again_and_others_left_alone(tmp_path):
+    study = wiring(tmp_path, "target=local")
+    study.plan.write(study.paths)
+    first, second, *_ = (study.paths.case(case.case_id) for case in study.plan.cases)
+    text = first.read_text()
+    first.unlink()
+    second.write_text("edited")
+    study.plan.restore_cases(study.paths)
+    assert first.read_text() == text
+    assert second.read_text() == "edited", "an edited case is refused when it is measured"
+
+
+def test_a_changed_plan_has_another_mark_and_a_written_one_takes_the_others_away(tmp_path):
+    study, other = wiring(tmp_path, "target=local"), wiring(tmp_path, "target=local", "experiments.gemm.repeats=2")
+    assert study.planned != other.planned
+    for plan in (other, study):
+        plan.plan.write(plan.paths)
+    assert study.paths.marks_of_plans() == [Path(study.planned)]
 
 
 def test_a_limit_of_half_a_minute_is_a_whole_one_for_the_scheduler(tmp_path):

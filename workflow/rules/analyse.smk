@@ -9,6 +9,8 @@ localrules:
 rule collect:
     input:
         study=study.study_file,
+        # asked for by somebody, or a study that changed would not be planned again
+        planned=study.planned,
         records=study.records,
     output:
         measurements=study.measurements,

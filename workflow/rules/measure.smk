@@ -1,5 +1,6 @@
 # Prepared base models, and the measurements: one record per repeat, the same command on every rank.
-# A case file never changes (its name is the hash of its content), so it never triggers a new measurement.
+# A case file never changes (its name is the hash of its content) and is written with study.json, which never triggers
+# a new measurement: neither do the cases that a study gains.
 
 
 wildcard_constraints:
@@ -10,7 +11,7 @@ wildcard_constraints:
 
 rule prepare:
     input:
-        case=ancient(study.case_to_prepare),
+        study=ancient(study.study_file),
     output:
         prepared=study.prepared,
     log:
@@ -20,15 +21,16 @@ rule prepare:
     resources:
         **study.prepare_resources,
     params:
+        case=study.case_to_prepare,
         folder=subpath(output.prepared, parent=True),
     shell:
-        "seatrial prepare {input.case:q} --id {wildcards.prepared} --output {params.folder:q}"
+        "seatrial prepare {params.case:q} --id {wildcards.prepared} --output {params.folder:q}"
 
 
 rule measure:
     input:
-        case=ancient(study.case),
-        prepared=ancient(study.prepared_of),
+        study=ancient(study.study_file),
+        prepared=ancient(study.needs_prepared),
     output:
         record=study.record,
     log:
@@ -38,9 +40,10 @@ rule measure:
     resources:
         **study.measure_resources,
     params:
-        prepared=study.prepared_option,
+        case=study.case,
+        prepared=study.prepared_words,
         # a repeat that was asked for again (rerun=failed) runs again
-        rerun=study.rerun_of,
+        rerun=study.rerun,
     shell:
-        "seatrial measure {input.case:q} --repeat {wildcards.repeat}"
+        "seatrial measure {params.case:q} --repeat {wildcards.repeat}"
         " --output {output.record:q} {params.prepared:q}"
