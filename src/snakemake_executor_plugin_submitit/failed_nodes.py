@@ -53,15 +53,17 @@ class FailedNodes:
         return replace(request, options=tuple(options.items()))
 
     def _blamed(self, outcome: Outcome) -> tuple[str, ...]:
-        if outcome.failing_node is not None:
-            return (outcome.failing_node,)
-        if len(outcome.nodes) == 1:
-            return outcome.nodes
+        """The job's nodes that are down now; else the one whose rank fell silent, or the only one."""
         try:
             usable = {node.name for node in slurm.nodes(self._timeout) if node.usable}
         except slurm.SlurmUnavailable:
-            return ()
-        return tuple(name for name in outcome.nodes if name not in usable)
+            usable = set(outcome.nodes)
+        down = tuple(name for name in outcome.nodes if name not in usable)
+        if down:
+            return down
+        if outcome.failing_node is not None:
+            return (outcome.failing_node,)
+        return outcome.nodes if len(outcome.nodes) == 1 else ()
 
     def _known(self) -> dict[str, float]:
         """Node -> when it failed, in seconds since 1970, of the last day."""

@@ -85,7 +85,8 @@ def judge(
     if completed or (accounting is not None and accounting.state == "COMPLETED"):
         return Outcome(state="COMPLETED", exit_code=0, **times)  # type: ignore[arg-type]
     state = _state(reports, accounting, memory, on_slurm)
-    culprit = failing_rank(reports)
+    # where a node was lost, ranks on other nodes fail because their peer has gone: the silent one is the first
+    culprit = failing_rank(r for r in reports if state != "NODE_FAIL" or r.ended_at is None)
     exit_code, number = _ending(culprit, accounting)
     return Outcome(
         state=state,

@@ -19,8 +19,9 @@ from snakemake_executor_plugin_submitit.cleaning import clean_up
 from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes, chosen_to_exclude
 from snakemake_executor_plugin_submitit.jobs import Label
 from snakemake_executor_plugin_submitit.ledger import ENDED, SUBMITTED, SUCCEEDED, Entry, Ledger
-from snakemake_executor_plugin_submitit.outcomes import Outcome
+from snakemake_executor_plugin_submitit.outcomes import Outcome, judge
 from snakemake_executor_plugin_submitit.pending import MAY_PASS, NEVER, NORMAL, Waiting, read_reason
+from snakemake_executor_plugin_submitit.ranks import RankReport
 from snakemake_executor_plugin_submitit.restarts import (
     AGAIN,
     COUNTED,
@@ -272,11 +273,21 @@ def test_the_node_that_is_down_is_the_one_that_failed(tmp_path: Path, monkeypatc
     failed = FailedNodes(tmp_path, 5, told.append)
     assert failed.note(Outcome("FAILED", nodes=("n1",))) == ()
     assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n2"))) == ("n2",)
+    assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n2"), failing_node="n1")) == ("n2",), "what Slurm says"
     assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n3"), failing_node="n3")) == ("n3",)
+    assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n3"))) == (), "both are up: nobody knows which it was"
     again = FailedNodes(tmp_path, 5, told.append).exclude(Request(options=(("exclude", "n4"),)))
     assert dict(again.options)["exclude"] == "n4,n2,n3" or dict(again.options)["exclude"] == "n4,n3,n2"
     assert told
     assert failed.exclude(Request(nodes=4)) == Request(nodes=4)
+
+
+def test_the_rank_that_fell_silent_is_to_blame_for_a_lost_node_and_not_the_one_that_missed_it() -> None:
+    began = "2026-01-01T00:00:00Z"
+    missed = RankReport(0, "n1", 1, began, ended_at="2026-01-01T00:00:05Z", exit_code=1)
+    silent = RankReport(1, "n2", 1, began)
+    assert judge([missed, silent], Accounting("NODE_FAIL"), None, True, False).failing_node == "n2"
+    assert judge([missed, silent], Accounting("FAILED"), None, True, False).failing_node == "n1"
 
 
 def test_sinfo_is_read() -> None:

@@ -241,8 +241,9 @@ rule long:
         os.killpg(snakemake.pid, number)
     else:
         snakemake.send_signal(number)
-    snakemake.communicate(timeout=60)
+    output, _ = snakemake.communicate(timeout=60)
     assert snakemake.returncode != 0
+    assert "Traceback" not in output, output
     until(lambda: folder.processes() == [], seconds=5)
     assert [folder.attempts(f"{x}.attempts.json")[0]["state"] for x in "ab"] == ["CANCELLED", "CANCELLED"]
 
