@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -55,8 +56,8 @@ def nodes_not_tested(case: Case, repeats: pd.DataFrame) -> str | None:
     """
     if case.target.nodes < 2 or is_ingested(case):
         return None
-    for row in rows_of(repeats[repeats["outcome"] == "completed"]):
-        names = distinct_hosts(hosts_of(row["nodes"]))
+    for row in rows_of(repeats.loc[repeats["outcome"] == "completed", ["repeat", "nodes"]]):
+        names = _distinct_hosts(row["nodes"])
         if not names:
             return (
                 f"repeat {row['repeat']} does not say which nodes it ran on, {case.target.nodes} are to be tested"
@@ -65,6 +66,12 @@ def nodes_not_tested(case: Case, repeats: pd.DataFrame) -> str | None:
             few = f"{len(names)} of {case.target.nodes} nodes"
             return f"repeat {row['repeat']} ran on {few} ({', '.join(names)}): the others were not tested"
     return None
+
+
+@lru_cache(maxsize=1000)
+def _distinct_hosts(nodes: str | None) -> list[str]:
+    """The hosts in a cell of repeats.csv, which stands in many of its rows; not to be changed."""
+    return distinct_hosts(hosts_of(nodes))
 
 
 def asks_for_some_ranks(metric: str, where: Mapping[str, Any]) -> bool:

@@ -39,7 +39,8 @@ def suspect(criterion: Criterion, group: Group, above: float) -> str | None:
         low, high = format_figure(float(ceilings.min())), format_figure(float(ceilings.max()))
         return f"its repeats state different ceilings ({low} to {high}), so they are no fractions of one"
     fractions = group.rows[["repeat", "fraction_of_ceiling"]]
-    for row in rows_of(fractions[fractions["fraction_of_ceiling"] > above]):
+    above_all = fractions["fraction_of_ceiling"].to_numpy() > above
+    for row in rows_of(fractions[above_all]) if above_all.any() else ():
         share = format_figure(100 * row["fraction_of_ceiling"])
         return (
             f"repeat {row['repeat']} reads {share} % of its ceiling, above the {format_figure(100 * above)} % that "
@@ -96,7 +97,7 @@ def copied(paths: StudyPaths, case: Case, done: pd.DataFrame) -> str | None:
     """Which repeat has the start and all samples of another, in words, or None."""
     twins = done[done["started_at"].notna() & done["started_at"].duplicated(keep=False)]
     seen: dict[tuple[str, str], int] = {}
-    for row in rows_of(twins):
+    for row in rows_of(twins[["repeat", "started_at"]]):
         record = read_record(paths, case, row["repeat"])
         if record is None or not record.measurements:
             continue
