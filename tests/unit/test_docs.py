@@ -2,10 +2,12 @@
 
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from seatrial.cli import _parser
 from seatrial.config.target import Launcher
 from snakemake_executor_plugin_submitit import ExecutorSettings
 
@@ -28,6 +30,19 @@ def test_links_lead_to_files_and_headings_that_are_there(path):
         assert there.exists(), f"{path.name}: {name}"
         if anchor:
             assert anchor in anchors(there), f"{path.name}: {name}#{anchor}"
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_commands_have_the_options_that_are_there(path, capsys):
+    for block in re.findall(r"^```(?:sh\b[^\n]*)?\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            if not line.startswith("seatrial "):
+                continue
+            words = shlex.split(line, comments=True)[1:]
+            try:
+                _parser().parse_args(words)
+            except SystemExit as end:
+                assert end.code == 0, f"{path.name}: {line}\n{capsys.readouterr().err}"
 
 
 def test_every_document_is_in_the_index():

@@ -113,6 +113,14 @@ def test_a_deployed_workflow_runs_a_study_to_its_page_holds_it_and_says_how_it_e
     assert "1 of 1 repeats completed" in done.stdout + done.stderr
 
 
+def test_the_module_that_the_documents_show_plans_its_study(hosted, tmp_path):
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "slurm.md").read_text(), re.DOTALL | re.M)
+    (tmp_path / "Snakefile").write_text(block)
+    done = run("snakemake", "--profile", ROOT / "local", "--dry-run", "--quiet", folder=tmp_path, host=hosted[0])
+    assert done.returncode == 0, done.stderr
+    assert "2 cases, 4 repeats" in done.stderr
+
+
 def test_a_deployed_workflow_takes_the_conf_beside_it_before_that_of_the_package(deployed, hosted, tmp_path):
     folder = tmp_path / "study"
     shutil.copytree(deployed, folder, ignore=shutil.ignore_patterns(".snakemake", "results"))
