@@ -167,11 +167,12 @@ def test_probes_of_a_study_that_is_not_there_are_refused(tmp_path: Path) -> None
         decided(tmp_path, planned(StudyPaths(tmp_path / "nowhere")))
 
 
-def found(root: Path, **tables: dict[str, Any]) -> Any:
+def found(root: Path, proposal: str = "one", **tables: dict[str, Any]) -> Any:
     of_all = {"study": "s", "target": "laptop", "experiment": "e", "case_id": "c"}
     for name, row in tables.items():
         write_csv(StudyPaths(root).probe_table(name), TABLES[name], [of_all | row])
-    return MeasuredRates(StudyPaths(root)).of(Procurement.model_validate(planned(None)).proposals["one"], "float32")
+    plan = Procurement.model_validate(planned(None))
+    return MeasuredRates(StudyPaths(root)).of(plan.proposals[proposal], "float32")
 
 
 def test_without_a_line_that_fits_the_largest_message_counts(tmp_path: Path) -> None:
@@ -183,6 +184,23 @@ def test_without_a_line_that_fits_the_largest_message_counts(tmp_path: Path) -> 
     one = rates["link_gbps"].input
     assert (one.value, one.low, one.high) == pytest.approx((0.8389, 0.8389 / 2, 0.8389 / 0.8), rel=1e-3)
     assert "no line fits" in one.source and unfit == {}
+
+
+def test_more_ranks_of_one_node_than_the_target_has_cross_no_network(tmp_path: Path) -> None:
+    """A sweep of ranks: 8 of one node, where the target has 2 on each; those of 4 nodes cross it."""
+    size = {
+        "line": "g",
+        "operation": "all_gather",
+        "ranks": 8,
+        "nodes": 1,
+        "size_bytes": 2**24,
+        "median_seconds": 0.01,
+    }
+    rates, unfit = found(tmp_path, "four", collective=size)
+    assert "link_gbps" in rates and "inside one node alone (8 ranks)" in unfit["network_gbps"]
+    rates, unfit = found(tmp_path, "four", collective=size | {"nodes": 4})
+    assert rates["network_gbps"].input.value == pytest.approx(2**24 * 7 / 8 / 0.01 / 1e9 * 3 / 7)
+    assert "between nodes alone" in unfit["link_gbps"]
 
 
 def test_what_stayed_in_a_page_cache_is_no_storage(tmp_path: Path) -> None:
