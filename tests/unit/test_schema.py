@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from seatrial.cli import main
+from seatrial.config.probe import Gemm
 from seatrial.plan import make_plan
 from seatrial.schema.definitions import definitions
 from seatrial.schema.editor import documents
@@ -133,6 +137,27 @@ def test_what_hydra_allows_is_allowed(schemas, kind, text):
 def test_a_composed_study_fulfils_the_schema_of_its_file(schemas, name):
     study = make_plan([f"study={name}", "target=dgx_h100"], CONF).study
     assert not list(schemas["study"].iter_errors(study.model_dump(mode="json")))
+
+
+@given(
+    st.fixed_dictionaries(
+        {"kind": st.just("gemm")},
+        optional={
+            **dict.fromkeys(("m", "n", "k", "iterations"), st.none() | st.integers(-1, 9)),
+            "dtype": st.sampled_from(["float32", "fp8", "float"]),
+            "time_limit_minutes": st.floats(-1, 5),
+            "sustained_seconds": st.none() | st.floats(-1, 5),
+            "search": st.fixed_dictionaries({}, optional={key: st.just({"start": 1, "stop": 2}) for key in "mnk"}),
+            "cold": st.booleans(),
+        },
+    )
+)
+def test_what_the_program_takes_an_editor_takes(schemas, workload):
+    try:
+        Gemm(**workload)
+    except ValidationError:
+        return
+    assert not list(schemas["workload"].iter_errors(workload))
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
