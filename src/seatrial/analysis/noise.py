@@ -201,7 +201,9 @@ def _figures(series: Sequence[_Series], study: Study) -> list[Row]:
         times = np.where(rates[:, None], 1 / values, values)
         noises = series_noises(times, study.noise_bands.hiccup.value)
         medians = row_medians(values).tolist() if values.shape[1] else [None] * len(chosen)
-        taus = autocorrelation_times(autocorrelations(values))[0].tolist() if values.shape[1] > 1 else medians
+        taus = [noise.autocorrelation_time for noise in noises]  # where values are times
+        if rates.any() or values.shape[1] < FEWEST:
+            taus = autocorrelation_times(autocorrelations(values))[0].tolist() if values.shape[1] > 1 else medians
         for place, one, of, noise, middle, tau in zip(places, chosen, values, noises, medians, taus, strict=True):
             found[place] = _said(one, of, noise, middle, tau, study)
     return found
