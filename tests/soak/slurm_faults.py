@@ -1,0 +1,183 @@
+"""Does a workflow survive what happens to a Slurm in weeks? Each fault five times, drawn anew. Run by hand:
+
+    make slurm && pytest -s --timeout 3600 tests/soak/slurm_faults.py
+
+as root; about half an hour on two cores. It prints the table of docs/measured.md. SEATRIAL_FAULT_SEED repeats a
+run, SEATRIAL_FAULT_TURNS=1 makes one round of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "slurm"))
+from faults import Draw
+from private_slurm import slurm_cluster
+from slurm_folder import SlurmFolder, until
+
+__all__ = ["slurm_cluster"]
+pytestmark = pytest.mark.timeout(900)
+JOBS = 20
+NODES = ["node1", "node2", "node3", "node4"]
+TURNS = range(1, 1 + int(os.environ.get("SEATRIAL_FAULT_TURNS", "5")))
+WORK = f"""
+rule all:
+    input: expand("out/{{i}}", i=range({JOBS}))
+rule work:  # a step a second, and a stopped job goes on where it was
+    output: "out/{{i}}"
+    log: "logs/{{i}}.log"
+    resources: runtime=10, mem_mb=500
+    shell: "touch steps.{{wildcards.i}}; while [ $(wc -l < steps.{{wildcards.i}}) -lt 12 ]; do "
+           "echo $SLURM_JOB_ID >> steps.{{wildcards.i}}; sleep 1; done; touch {{output}}"
+"""
+
+
+class Run:
+    """One workflow under one fault."""
+
+    def __init__(self, folder: SlurmFolder, draw: Draw) -> None:
+        self.folder, self.draw = folder, draw
+        self.told = ""
+        self.lost = 0
+        """Jobs that are rightly missing at the end."""
+        folder.write(WORK)
+        self.snakemake = folder.start("--retries", "2")
+        until(lambda: list(folder.path.glob("steps.*")), what="a job begun")
+        self.after = draw.seconds(0.0, 20.0)
+        time.sleep(self.after)
+
+    def running(self) -> list[tuple[str, str]]:
+        """(id, node) of the jobs that run."""
+        lines = self.folder.slurm("squeue", "-hr", "-t", "RUNNING", "-p", "main", "-o", "%i|%N").splitlines()
+        return sorted((job, node) for job, _, node in (line.partition("|") for line in lines))
+
+
+def node_killed(run: Run) -> None:
+    """A node loses its power, and comes back after the workflow."""
+    node = run.draw.node(NODES)
+    run.told = node
+    run.folder.daemon("off", node)
+
+
+def preempted(run: Run) -> None:
+    """A job of higher priority takes a node."""
+    node = run.draw.node(NODES)
+    run.told = node
+    high = ["-p", "high", "-N1", "-w", node, "--exclusive", "-o", "/dev/null"]
+    run.folder.slurm("sbatch", *high, "--wrap", "sleep 5")
+
+
+def drained(run: Run) -> None:
+    """A node is drained for a while: what runs on it ends well."""
+    node, seconds = run.draw.node(NODES), run.draw.seconds(5.0, 20.0)
+    run.told = f"{node}, {seconds:.0f} s"
+    run.folder.slurm("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=soak")
+    time.sleep(seconds)
+    run.folder.slurm("scontrol", "update", f"NodeName={node}", "State=RESUME")
+
+
+def accounting_away(run: Run) -> None:
+    """slurmdbd is away for up to three minutes, longer than jobs take to end."""
+    away(run, "slurmdbd", run.draw.seconds(20.0, 180.0))
+
+
+def controller_away(run: Run) -> None:
+    """slurmctld is killed and started again."""
+    away(run, "slurmctld", run.draw.seconds(2.0, 40.0))
+
+
+def away(run: Run, daemon: str, seconds: float) -> None:
+    """A daemon is killed, and started again after a while."""
+    run.told = f"for {seconds:.0f} s"
+    run.folder.daemon("off", daemon)
+    time.sleep(seconds)
+    run.folder.daemon("on", daemon)
+
+
+def snakemake_killed(run: Run) -> None:
+    """Snakemake is killed and started again later."""
+    seconds = run.draw.seconds(0.0, 25.0)
+    run.told = f"started again after {seconds:.0f} s"
+    run.snakemake.send_signal(signal.SIGKILL)
+    run.snakemake.wait(30)
+    time.sleep(seconds)
+    run.snakemake = run.folder.start("--retries", "2")
+
+
+def cancelled(run: Run) -> None:
+    """Somebody cancels one of the jobs that run."""
+    jobs = run.running()
+    if jobs:
+        job, node = jobs[int(run.draw.seconds(0.0, 0.999) * len(jobs))]
+        run.told, run.lost = f"job {job} on {node}", 1
+        run.folder.slurm("scancel", job)
+
+
+FAULTS: dict[str, tuple[Callable[[Run], None], set[str]]] = {
+    "node killed": (node_killed, {"NODE_FAIL"}),
+    "preempted": (preempted, {"PREEMPTED"}),
+    "node drained": (drained, set()),
+    "slurmdbd away": (accounting_away, set()),
+    "slurmctld away": (controller_away, set()),
+    "Snakemake killed": (snakemake_killed, set()),
+    "job cancelled": (cancelled, {"CANCELLED"}),
+}
+
+
+@pytest.fixture(scope="module")
+def draw() -> Iterator[Draw]:
+    """One generator for all turns; the table's head before them."""
+    chosen = Draw()
+    print("\n| fault | turn | after | drawn | jobs done | attempts | starts by sacct | ended otherwise | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    yield chosen
+
+
+@pytest.fixture
+def folder(tmp_path: Path, slurm_cluster: dict[str, str]) -> Iterator[SlurmFolder]:
+    made = SlurmFolder(tmp_path, slurm_cluster)
+    yield made
+    for name in ("slurmdbd", "slurmctld", *NODES):
+        made.daemon("on", name)
+    made.stop()
+    up = ["idle"] * len(NODES)
+    until(lambda: made.slurm("sinfo", "-hN", "-p", "main", "-o", "%T").split() == up, 120, "all nodes idle")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("turn", TURNS)
+def test_nothing_is_lost_nothing_runs_twice_and_nothing_stays(
+    turn: int, name: str, folder: SlurmFolder, draw: Draw
+) -> None:
+    began = time.monotonic()
+    fault, expected = FAULTS[name]
+    run = Run(folder, draw)
+    fault(run)
+    code = run.snakemake.wait(timeout=600)
+    files = sorted(folder.path.glob("logs/*.attempts.json"))
+    attempts = [attempt for file in files for attempt in json.loads(file.read_text())]
+    done = len(list(folder.path.glob("out/*")))
+    until(lambda: not folder.queued(), what="an empty queue")
+    until(lambda: len(folder.started()) >= len(attempts), 60, "the starts in accounting")
+    states = Counter(attempt["state"] for attempt in attempts if attempt["state"] != "COMPLETED")
+    words = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    print(
+        f"| {name} | {turn} | {run.after:.0f} s | {run.told} | {done} of {JOBS} | {len(attempts)} | "
+        f"{len(folder.started())} | {words} | {time.monotonic() - began:.0f} |",
+        flush=True,
+    )
+    assert done == JOBS - run.lost, "nothing is lost"
+    assert (code == 0) == (run.lost == 0)
+    assert set(states) <= expected
+    # a job that had waited in the queue when somebody ended it never started
+    assert len(folder.started()) == len([a for a in attempts if a["started_at"]]), "nothing runs twice"
+    assert sum(len(set(p.read_text().split())) for p in folder.path.glob("steps.*")) <= len(attempts)
