@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -202,3 +204,16 @@ def test_a_finished_study_is_one_line(study):
     for repeat in range(6):
         study.record(study.case, repeat)
     assert status_lines(standing(study.paths, NOW)) == ["6 of 6 repeats completed"]
+
+
+def test_output_that_goes_to_a_full_disk_is_said_and_is_no_fault_of_the_program(study):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "seatrial.cli", "status", str(study.paths.root)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "seatrial status: No space left on device\n")

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from seatrial import __version__
 from seatrial.cli import audit, bundle, doctor, ingest, reference, stages, status, study_folder
-from seatrial.errors import EXIT_FAULT, EXIT_OK, SeatrialError
+from seatrial.errors import EXIT_FAULT, EXIT_OK, EXIT_USAGE, SeatrialError
+from seatrial.unwritable import NO_WRITING
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,11 +33,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_OK
     except KeyboardInterrupt:
         return 130
+    except OSError as problem:
+        if problem.errno not in NO_WRITING:
+            return _fault(parsed.command)
+        # a full disk below the output itself, too: the interpreter must not flush it again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = f": {problem.filename}" if problem.filename else ""
+        print(f"seatrial {parsed.command}: {problem.strerror}{where}", file=sys.stderr)
+        return EXIT_USAGE
     except Exception:  # noqa: BLE001 - Python's own exit code for a fault is 1, which means "a criterion fails"
-        traceback.print_exc()
-        print(f"seatrial {parsed.command}: this is a fault in seatrial; please report it", file=sys.stderr)
-        return EXIT_FAULT
+        return _fault(parsed.command)
     return code
+
+
+def _fault(command: str) -> int:
+    traceback.print_exc()
+    print(f"seatrial {command}: this is a fault in seatrial; please report it", file=sys.stderr)
+    return EXIT_FAULT
 
 
 def _parser() -> argparse.ArgumentParser:
