@@ -25,6 +25,8 @@ def read_attempts(path: Path) -> list[dict[str, Any]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply") from None
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise ValueError(f"{path}: not a list of attempts")
     return content

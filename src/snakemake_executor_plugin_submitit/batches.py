@@ -5,7 +5,6 @@ the job, which may be before `sbatch` has told us the id.
 """
 
 import os
-import pickle
 import pwd
 import re
 import signal
@@ -18,7 +17,7 @@ from typing import Any
 
 import submitit
 
-from . import processes, slurm
+from . import pickles, processes, slurm
 from .ledger import Entry
 from .payload import RankCommand
 from .submission import Request, local_parameters, slurm_parameters
@@ -151,9 +150,10 @@ def _submitted(folder: Path) -> dict[int, str]:
 
 def _command(path: Path) -> RankCommand | None:
     try:
-        command = submitit.core.utils.DelayedSubmission.load(path).function
-    except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
+        submission = pickles.load(path)
+    except (OSError, pickles.NoPickle):
         return None
+    command = getattr(submission, "function", None)
     return command if isinstance(command, RankCommand) else None
 
 
@@ -210,8 +210,12 @@ def results(folder: Path, job_id: str, ranks: int) -> list[bool]:
     for rank in range(ranks):
         path = folder / f"{job_id}_{rank}_result.pkl"
         try:
-            word, value = submitit.core.utils.pickle_load(path)
-        except (FileNotFoundError, EOFError):
+            result = pickles.load(path)
+        except (FileNotFoundError, pickles.NoPickle):
             continue
-        found.append(word == "success" and value.get("returncode") == 0)
+        match result:
+            case ("success", {"returncode": 0}):
+                found.append(True)
+            case _:
+                found.append(False)
     return found

@@ -20,9 +20,10 @@ from . import batches, slurm
 from .cleaning import clean_up
 from .failed_nodes import FailedNodes
 from .jobs import Label, Prepared, label_of, native_command, runs_natively
-from .ledger import ENDED, SUCCEEDED, Entry, Ledger, job_key, private_folder
+from .ledger import ENDED, SUCCEEDED, Entry, Ledger, job_key
 from .live import Live, Watcher
 from .outcomes import Outcome
+from .pickles import private_folder
 from .ranks import now
 from .reporting import Message, record, write_failure
 from .restarts import AGAIN, NEVER, Restarts, at_the_same_attempt, without_retries

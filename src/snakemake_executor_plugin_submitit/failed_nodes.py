@@ -69,9 +69,12 @@ class FailedNodes:
         """Node -> when it failed, in seconds since 1970, of the last day."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
+            return {name: at for name, at in content.items() if time.time() - at < _FORGOTTEN_SECONDS}
         except FileNotFoundError:
             return {}
-        return {name: at for name, at in content.items() if time.time() - at < _FORGOTTEN_SECONDS}
+        except (ValueError, TypeError, AttributeError, RecursionError) as problem:
+            self._tell(f"{self._path} is no list of failed nodes ({problem}); none is excluded for it")
+            return {}
 
 
 def chosen_to_exclude(failed: Sequence[str], listed: Sequence[Node], request: Request) -> list[str]:

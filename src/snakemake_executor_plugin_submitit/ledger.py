@@ -49,25 +49,6 @@ def job_key(rule: str, outputs: Iterable[str], wildcards: str) -> str:
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
 
 
-def private_folder(path: Path) -> Path:
-    """Make the submitit folder (mode 0700) or check the one that is there.
-
-    Results are pickles, which run code when they are read: raises WorkflowError for a folder of someone else.
-    """
-    path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-    found = path.stat()
-    if found.st_uid != os.geteuid():
-        raise WorkflowError(
-            f"--submitit-folder {path} belongs to another user (uid {found.st_uid}); results in it are pickles "
-            "and would run that user's code here; choose a folder of your own"
-        )
-    if found.st_mode & 0o077:
-        path.chmod(0o700)
-    return path
-
-
 class Ledger:
     """The entries in a submitit folder, and which Snakemake each belongs to."""
 
@@ -131,11 +112,17 @@ class Ledger:
     def _load(path: Path) -> Entry | None:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+            if content.get("log_before") is not None:
+                content["log_before"] = tuple(content["log_before"])
+            return Entry(**content)
         except FileNotFoundError:
             return None
-        if content.get("log_before") is not None:
-            content["log_before"] = tuple(content["log_before"])
-        return Entry(**content)
+        except (ValueError, TypeError, AttributeError, RecursionError) as problem:
+            # which job it stood for, nobody knows: it may be running
+            raise WorkflowError(
+                f"{path} is no note of a submitted job ({problem}); see with squeue whether a job of this workflow "
+                "runs, end it, and remove the file"
+            ) from problem
 
     def _owner(self, run: str) -> str | None:
         """Who holds a run, in words; None where its process is gone."""

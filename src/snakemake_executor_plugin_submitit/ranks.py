@@ -105,9 +105,11 @@ def read_reports(folder: Path, job_id: str, ranks: int) -> list[RankReport]:
     for rank in range(ranks):
         try:
             content = json.loads(report_path(folder, job_id, rank).read_text(encoding="utf-8"))
+            reports.append(RankReport(**content))
         except FileNotFoundError:
             continue
-        reports.append(RankReport(**content))
+        except (ValueError, TypeError, RecursionError):
+            continue  # a disk that is full: what a rank could not write it has not said
     last = max((report.restart for report in reports), default=0)
     return [report for report in reports if report.restart == last]
 

@@ -32,6 +32,8 @@ _SAME = {
     "RECONFIG_FAIL": "NODE_FAIL",
     "REVOKED": "CANCELLED",
 }
+_MOST_JOBS = 4_000_000  # the largest array that Slurm can be set up for
+_MOST_NODES = 100_000  # a longer list is a slip of the finger
 ENDED = frozenset(["COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED", "PREEMPTED"])
 
 IN_WORDS = {
@@ -75,19 +77,24 @@ def plain_state(text: str) -> str:
 
 def expand_ids(text: str) -> list[str]:
     """Job ids from one that may name several elements of an array: 7_[1-2,5%3] is 7_1, 7_2, 7_5."""
-    match = re.fullmatch(r"(\d+)_\[([\d,:-]+)(?:%\d+)?\]", text)
+    match = re.fullmatch(r"(\d+)_\[([\d,:-]+)(?:%\d+)?\]", text, re.ASCII)
     if match is None:
         return [text]
-    found = []
+    found: list[str] = []
     for part in match[2].split(","):
-        span, _, step = part.partition(":")
-        first, _, last = span.partition("-")
-        found += [f"{match[1]}_{index}" for index in range(int(first), int(last or first) + 1, int(step or 1))]
+        span = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9})(?::([1-9]\d{0,8}))?)?", part, re.ASCII)
+        indices = range(int(span[1]), int(span[2] or span[1]) + 1, int(span[3] or 1)) if span else range(0)
+        if span is None or len(found) + len(indices) > _MOST_JOBS:
+            return [text]
+        found += [f"{match[1]}_{index}" for index in indices]
     return found
 
 
 def expand_nodes(text: str) -> tuple[str, ...]:
-    """Node names from Slurm's short form: gpu[01-03,7],login is gpu01, gpu02, gpu03, gpu7, login."""
+    """Node names from Slurm's short form: gpu[01-03,7],login is gpu01, gpu02, gpu03, gpu7, login.
+
+    What is no such form (somebody's own `exclude`) stays as it is.
+    """
     if not text or text in ("None assigned", "Unknown", "(null)"):
         return ()
     names: list[str] = []
@@ -102,10 +109,13 @@ def _expand_name(part: str) -> list[str]:
         return [part]
     names = []
     for span in match[1].split(","):
-        first, _, last = span.partition("-")
-        for number in range(int(first), int(last or first) + 1):
-            names += _expand_name(f"{part[: match.start()]}{number:0{len(first)}d}{part[match.end() :]}")
-    return names
+        bounds = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", span, re.ASCII)
+        numbers = range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1) if bounds else range(0)
+        if bounds is None or len(numbers) > _MOST_NODES:
+            return [part]
+        for number in numbers:
+            names += _expand_name(f"{part[: match.start()]}{number:0{len(bounds[1])}d}{part[match.end() :]}")
+    return names if len(names) <= _MOST_NODES else [part]
 
 
 def _time(text: str) -> str | None:

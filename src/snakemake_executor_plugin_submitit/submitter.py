@@ -76,7 +76,8 @@ class Submitter:
         self._batches += 1
         run = self._ledger.run
         folder = self._base / "batches" / f"{run}-{self._batches}"
-        folder.mkdir(parents=True)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700)
         rules = [member.label.rule for member in members]
         name = batches.job_name(self._label, run, self._batches, rules)
         entries = [

@@ -10,9 +10,10 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_submitit.attempts import append_attempt, attempts_path, read_attempts
 from snakemake_executor_plugin_submitit.batches import find_lost
-from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, job_key, private_folder
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, job_key
 from snakemake_executor_plugin_submitit.logs import fill_rule_log, stat_of
 from snakemake_executor_plugin_submitit.outcomes import Outcome
+from snakemake_executor_plugin_submitit.pickles import private_folder
 from snakemake_executor_plugin_submitit.ranks import RankReport, output_path
 
 
