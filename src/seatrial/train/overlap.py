@@ -1,4 +1,4 @@
-"""Communication that overlaps with no computation, from a profile of the device's kernels (measurement.md 1.6).
+"""Communication that overlaps with no computation, from a profile of the device's kernels.
 
 On an accelerator collectives run on streams of their own; phases, timed on the compute stream, see what that stream
 waits for by itself, not what the gathering of sharded parameters costs inside the forward and backward pass. A

@@ -16,7 +16,7 @@ def meets(value: float, target: float, direction: Direction) -> bool:
 def crossing_fraction(before: float, after: float, target: float, direction: Direction = "lower") -> float:
     """How far between two evaluations the target is crossed, in (0, 1].
 
-    Log-linear (measurement.md 2.1): the logarithm of the quality is taken to change evenly with training
+    Log-linear: the logarithm of the quality is taken to change evenly with training
     between the evaluations, `(ln before - ln target) / (ln before - ln after)`; evenly in the value itself
     where one of them is not positive. Raises ValueError unless `before` misses the target and `after` meets it.
     """

@@ -60,7 +60,7 @@ def _judged(workload: Workload, name: str, rules: FindingRules) -> Audited:
 
 
 def document(found: Audit) -> dict[str, Any]:
-    """The audit as JSON: names of DESIGN.md's findings, shares from 0 to 1, seconds."""
+    """The audit as JSON: the names of findings.json, shares from 0 to 1, seconds."""
     return {
         "schema_version": SCHEMA_VERSION,
         "seatrial_version": __version__,
