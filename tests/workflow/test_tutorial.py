@@ -106,6 +106,7 @@ def test_the_tutorials_commands_run_as_they_stand(installed, tmp_path):
         if text.endswith("cd trials\n"):
             folder = tmp_path / "trials"
     assert "verdict of first: pass (1 of 1 criteria)" in said
+    assert re.search(r"^median of \d+ results by \d+ submitters$", said, re.MULTILINE)
     assert "Nothing to be done" in said
     assert "did you mean 'repeats'?" in said
     # the program is the wheel's, and so are the rules

@@ -231,7 +231,7 @@ WORDS: dict[str, str] = {
     "FindingRules.straggler_z": "From how many robust standard deviations on a rank is slow.",
     "FindingRules.straggler_persistence": "In which share of the steps it must be.",
     "FindingRules.throttled": "From which share of the time on clocks count as held down.",
-    "FindingRules.same_rate": "Rates that differ by less are the same.",
+    "FindingRules.same_rate": "A loader that fetches at this part of the rate of storage waits for storage.",
     "FindingRules.noise_cov": "From which coefficient of variation on noise is named.",
     "FindingRules.noise_tail": "From which ratio of the slowest steps to the median on noise is named.",
     "FindingRules.noise_hiccups": "From which share of slow steps on noise is named.",
