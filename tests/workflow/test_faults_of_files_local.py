@@ -182,7 +182,9 @@ fi
 "$real" "$@" || exit
 echo "end $4" >> {log}
 mv "$6" "$6.unseen"
-setsid bash -c "sleep 4; mv '$6.unseen' '$6'" < /dev/null > /dev/null 2>&1 &
+setsid bash -c "touch '$6.outlives'; sleep 4; mv '$6.unseen' '$6'" < /dev/null > /dev/null 2>&1 &
+# the executor kills what a command leaves in its process group
+until [ -e "$6.outlives" ]; do sleep 0.05; done
 """
 
 
