@@ -34,8 +34,17 @@ _NO_ANSWER = re.compile(
 )
 
 
+# The reason that sbatch names before its general sentence, which it prints for limits of size and time too.
+_OVER_LIMIT = re.compile(r"(Assoc|QOS)(Grp|Max)SubmitJob")
+
+
 class SubmissionFailed(RuntimeError):
     """submitit could not submit; the message is the cluster's."""
+
+    @property
+    def over_limit(self) -> bool:
+        """Whether Slurm holds as many jobs of the user, account or QOS as it may; it takes more later."""
+        return _OVER_LIMIT.search(str(self)) is not None
 
     @property
     def no_answer(self) -> bool:

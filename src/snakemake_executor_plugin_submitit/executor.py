@@ -30,8 +30,9 @@ from .restarts import AGAIN, NEVER, Restarts, at_the_same_attempt, without_retri
 from .resuming import EarlierRuns
 from .stopping import stop_jobs
 from .submission import Request, request_from_resources
-from .submitter import Submitter
+from .submitter import Submission, Submitter
 
+_PAUSE_AT_LIMIT = 5.0  # seconds between two tries to submit where Slurm holds as many jobs as it may
 _SHORTEST_PAUSE = 0.25  # seconds between two looks at results, whatever is asked for
 
 
@@ -67,6 +68,7 @@ class Executor(RemoteExecutor):
         self._cancelled = False
         self._sigterm_taken = False
         self._cleaned = False
+        self._told_of_limit = False
 
     def _label(self) -> str:
         """What the names of the jobs say of the workflow: the setting, the study, or the folder's name."""
@@ -128,7 +130,12 @@ class Executor(RemoteExecutor):
 
     def _submit(self, request: Request, members: Sequence[Prepared]) -> None:
         commands = [member.command if member.native else self.format_job_exec(member.job) for member in members]
-        submission = self.submitter.submit(request, members, commands)
+        submission = self._submit_as_slurm_takes(request, members, commands)
+        if submission.over_limit is not None:
+            half = len(members) // 2
+            self._submit(request, members[:half])
+            self._submit(request, members[half:])
+            return
         for member, live in submission.accepted:
             self._follow(member.job, live)
             if self.cluster == "debug":
@@ -142,6 +149,20 @@ class Executor(RemoteExecutor):
             name = live.entry.name
             message = f"{member.label}: it could not be submitted ({self.cluster}, {name}): {error}\n"
             self.report_job_error(SubmittedJobInfo(member.job), msg=message)
+
+    def _submit_as_slurm_takes(
+        self, request: Request, members: Sequence[Prepared], commands: Sequence[str]
+    ) -> Submission:
+        """Submit what is within Slurm's limit of submitted jobs: by halves, and the last one as others end."""
+        submission = self.submitter.submit(request, members, commands)
+        while submission.over_limit is not None and len(members) == 1:
+            if not self._told_of_limit:
+                self._told_of_limit = True
+                words = submission.over_limit
+                self.logger.warning(f"Slurm takes no more jobs now; the rest is submitted as jobs end: {words}")
+            time.sleep(_PAUSE_AT_LIMIT)
+            submission = self.submitter.submit(request, members, commands)
+        return submission
 
     def _follow(self, job: Any, live: Live) -> None:
         with self._guard:

@@ -9,7 +9,7 @@ from typing import Any
 from . import batches, slurm
 from .failed_nodes import FailedNodes
 from .jobs import Prepared
-from .ledger import Entry, Ledger
+from .ledger import ENDED, Entry, Ledger
 from .live import Live
 from .logs import stat_of
 from .outcomes import Outcome
@@ -30,6 +30,8 @@ class Submission:
     accepted: list[tuple[Prepared, Live]] = field(default_factory=list)
     refused: list[tuple[Prepared, Live, str]] = field(default_factory=list)
     jobs: dict[str, Any] = field(default_factory=dict)
+    over_limit: str | None = None
+    """Slurm's words where it takes no more jobs now: nothing was submitted, and nothing is wrong with the batch."""
 
 
 class Submitter:
@@ -99,6 +101,10 @@ class Submitter:
         try:
             ids = self._until_answered(once, entries, submission)
         except batches.SubmissionFailed as error:
+            if error.over_limit:
+                self._withdraw(entries)
+                submission.over_limit = str(error)
+                return submission
             for member, entry in zip(members, entries, strict=True):
                 outcome = Outcome("FAILED", reason=f"it could not be submitted: {error}")
                 submission.refused.append((member, Live(entry, member.label, outcome), str(error)))
@@ -108,6 +114,13 @@ class Submitter:
             self._ledger.write(entry)
             submission.accepted.append((member, Live(entry, member.label)))
         return submission
+
+    def _withdraw(self, entries: Sequence[Entry]) -> None:
+        """Nothing of a batch is under way; its members are submitted again in batches of their own."""
+        for entry in entries:
+            entry.status = ENDED
+            self._ledger.write(entry)
+        batches.forget_unsubmitted(Path(entries[0].folder))
 
     def _until_answered(
         self, once: Callable[[], list[Any]], entries: Sequence[Entry], submission: Submission

@@ -45,7 +45,7 @@ def slurm_cluster() -> Iterator[dict[str, str]]:
 
     SLURM_CONF, PATH and SLURM_BASE; everything else is the caller's environment. Partitions main and high.
     """
-    yield from _cluster("uts")
+    yield from slurm_of_nodes("uts")
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +56,12 @@ def slurm_network_cluster() -> Iterator[Cluster]:
     """
     if os.geteuid() == 0 and (why := links.why_not()) is not None:
         _leave_out(why)
-    for environment in _cluster("net"):
+    for environment in slurm_of_nodes("net"):
         yield Cluster.read(environment)
 
 
-def _cluster(isolate: str) -> Iterator[dict[str, str]]:
-    """Start a cluster, yield its environment, stop it."""
+def slurm_of_nodes(isolate: str) -> Iterator[dict[str, str]]:
+    """Start a cluster, yield its environment, stop it. `isolate`: what each node has of its own, `uts` or `net`."""
     path = f"/usr/sbin:/sbin:{os.environ['PATH']}"
     missing = [command for command in COMMANDS if shutil.which(command, path=path) is None]
     if missing:
