@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,8 @@ from seatrial.paths import series_file, write_text, written_aside
 SCHEMA_VERSION = 1
 SERIES_LIMIT = 1000
 """Longer sample lists go to the Parquet file beside the record."""
+MOST_VALUES = 100_000_000
+"""Of one series, where its record does not say how many it has."""
 
 Outcome = Literal["completed", "failed", "unsupported", "aborted"]
 
@@ -239,10 +242,17 @@ def _with_series(path: Path, record: Record) -> list[Measurement]:
         # read once: what is parsed is what the digest is of
         content = file.read_bytes()
         _check_digest(file, content, record.series_sha256)
-        table = pq.read_table(pa.BufferReader(content))
-        index, values = table["series"].to_pylist(), table["value"].to_pylist()
+        parquet = pq.ParquetFile(pa.BufferReader(content))
+        # before anything is unpacked: a few bytes can stand for any number of equal values
+        if parquet.metadata.num_rows > _most_values(record):
+            raise UnreadableFile(file, f"it has {parquet.metadata.num_rows} values, more than its record says")
+        table = parquet.read(columns=["series", "value"])
+        index = table["series"].cast(pa.int32()).to_pylist()
+        values = table["value"].cast(pa.float64()).to_pylist()
     except (OSError, pa.ArrowException, KeyError) as problem:
         raise UnreadableFile(file, str(problem)) from problem
+    if not all(value is not None and math.isfinite(value) for value in values):
+        raise UnreadableFile(file, "a value in it is not a finite number")
     found: dict[int, list[float]] = {}
     for i, value in zip(index, values, strict=True):
         found.setdefault(i, []).append(value)
@@ -261,6 +271,12 @@ def _with_series(path: Path, record: Record) -> list[Measurement]:
             )
         out.append(m.model_copy(update={"samples": samples}))
     return out
+
+
+def _most_values(record: Record) -> int:
+    """How many values the series of a record can have: as many as it says, in records of before MOST_VALUES."""
+    stated = [m.series_samples for m in record.measurements if m.series is not None]
+    return sum(n or MOST_VALUES for n in stated)
 
 
 def _check_digest(file: Path, content: bytes, expected: str | None) -> None:

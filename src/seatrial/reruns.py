@@ -17,7 +17,7 @@ def read_reruns(path: Path) -> dict[str, int]:
         counts = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise UnreadableFile(path, str(problem)) from problem
     if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
         raise UnreadableFile(path, "not counts by repeat")
@@ -35,7 +35,7 @@ def ended_badly(record: Path) -> bool:
         return content.get("outcome") != "completed" or (digest is not None and digest != _series_digest(record))
     except FileNotFoundError:
         return False
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return True
 
 

@@ -50,7 +50,7 @@ def read_holder(lock: Path) -> Holder | None:
     """Who wrote the lock last and has not let go of it; None where nobody has, or in words that are not ours."""
     try:
         return Holder(**json.loads(lock.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -58,7 +58,7 @@ def read_attempts(path: Path) -> Attempts | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         return Attempts([], f"cannot read {path.name}: {problem}")
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         return Attempts([], f"cannot read {path.name}: not a list of attempts")

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -34,6 +36,11 @@ FORMAT = 1
 """Of the file; code that reads records otherwise changes `version` by itself."""
 TRUSTED_AFTER_S = 2.0
 """No file system in use has coarser times."""
+DAMAGED = (
+    OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, OverflowError, NotImplementedError,
+    RuntimeError, MemoryError, struct.error, lzma.LZMAError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a file raises that is none of ours: zipfile, numpy and json each have words of their own."""
 STAMPS = ("record_stamps", "series_stamps")
 Stamp = tuple[int, int, int, int]
 """Inode, size, times of the last change of content and of inode, in ns; all 0: there is no such file."""
@@ -88,7 +95,7 @@ def load(paths: StudyPaths) -> Kept | None:
             if str(file["version"]) != version():
                 return None
             return _consistent(_unpacked({name: file[name] for name in file.files}))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+    except DAMAGED:
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from seatrial.errors import ConfigError, UnreadableFile
+from seatrial.errors import ConfigError
 
 if TYPE_CHECKING:
     from seatrial.config.base import Closed
@@ -18,17 +18,14 @@ def read_rules(path: Path | None, schema: type[Rules], option: str) -> Rules:
 
     Raises UnreadableFile for what is no YAML, ConfigError (key: the `option`) for what `schema` refuses.
     """
-    import yaml
     from pydantic import ValidationError
 
     from seatrial.config.base import first_mistake
+    from seatrial.config.yaml_file import read_yaml
 
     if path is None:
         return schema()
-    try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise UnreadableFile(path, " ".join(str(problem).split())) from None
+    said = read_yaml(path)
     try:
         return schema.model_validate({} if said is None else said)
     except ValidationError as problem:

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from seatrial.errors import ConfigError, FieldMistake, UnreadableFile, nearest_name
+from seatrial.config.yaml_file import read_yaml
+from seatrial.errors import ConfigError, FieldMistake, nearest_name
 
 COMMAND_LINE = "command line"
 
@@ -231,7 +231,4 @@ def _has(raw: object, parts: list[str]) -> bool:
 
 
 def _read_yaml(path: Path) -> object:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as problem:
-        raise UnreadableFile(path, str(problem)) from problem
+    return read_yaml(path) or {}

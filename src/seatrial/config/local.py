@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seatrial.config.devices import usable_accelerators
+from seatrial.config.yaml_file import read_yaml
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.units import MIB
 
@@ -162,10 +161,7 @@ def _facts(machine: Mapping[str, Any], catalogue: Path) -> dict[str, Any]:
 
 
 def _catalogue_entry(path: Path) -> dict[str, Any]:
-    try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise UnreadableFile(path, str(problem)) from None
+    entry = read_yaml(path)
     if not isinstance(entry, dict) or not isinstance(entry.get("accelerator"), dict):
         raise UnreadableFile(path, "no mapping `accelerator` in it")
     return entry

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from seatrial.config.yaml_file import read_yaml
 from seatrial.errors import UnreadableFile
 
 AUTO = "auto"
@@ -54,10 +53,7 @@ def price_list(targets: Entries, accelerators: Entries) -> list[dict[str, Any]]:
 def _accelerators(folder: Path) -> dict[str, Mapping[str, Any]]:
     entries: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.yaml")):
-        try:
-            entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-            raise UnreadableFile(path, str(problem)) from None
+        entry = read_yaml(path)
         if not isinstance(entry, dict):
             raise UnreadableFile(path, "not a mapping")
         entries[path.stem] = entry

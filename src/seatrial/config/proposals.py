@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seatrial.config import local
+from seatrial.config.yaml_file import read_yaml
 from seatrial.errors import ConfigError, UnreadableFile
 
 Entries = Mapping[str, Mapping[str, Any]]
@@ -62,10 +61,7 @@ def _accelerator(name: str, key: str, folder: Path) -> dict[str, Any]:
     names = sorted(p.stem for p in folder.glob("*.yaml"))
     if name not in names:
         raise ConfigError("there is no accelerator of this name", file=folder, key=key, value=name, allowed=names)
-    try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise UnreadableFile(path, str(problem)) from None
+    entry = read_yaml(path)
     if not isinstance(entry, dict) or not isinstance(entry.get("accelerator"), dict):
         raise UnreadableFile(path, "not a mapping with the key accelerator")
     return dict(entry["accelerator"])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pydantic import ValidationError
+
 from seatrial.case import Case, case_id
+from seatrial.config.base import first_mistake
 from seatrial.config.ingested import HandedOver
 from seatrial.config.study import Experiment, Study
 from seatrial.config.target import Target
-from seatrial.errors import ConfigError
+from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.planned import Plan
 
 Item = TypeVar("Item")
@@ -96,6 +100,15 @@ def _case_of(
         value=is_,
         allowed=", ".join(dict.fromkeys(str(d[2]) for _, ds in differing for d in ds if d[0] == key)),
     )
+
+
+@contextmanager
+def in_words(place: str) -> Iterator[None]:
+    """What the file `place` says and no study or record can hold is that file's mistake: UnreadableFile."""
+    try:
+        yield
+    except ValidationError as problem:
+        raise UnreadableFile(place, first_mistake(problem)) from None
 
 
 def study_of(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seatrial.errors import ConfigError, Unsupported
+from seatrial.errors import ConfigError, UnreadableFile, Unsupported
 
 FROM_SLURM = "slurm"
 KEY = "target.scale_out.topology"
@@ -112,15 +112,15 @@ def parse_slurm(text: str, source: str) -> Topology:
 
 
 def _parse_yaml(text: str, source: str) -> Topology:
-    import yaml
+    from seatrial.config.yaml_file import parse_yaml
 
     def odd(problem: str) -> ConfigError:
         return ConfigError(f"the topology is of no known form: {problem}", key=KEY, value=source, allowed=FORMS)
 
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        raise odd(" ".join(str(problem).split())) from problem
+        content = parse_yaml(text, source)
+    except UnreadableFile as problem:
+        raise odd(problem.problem) from problem
     if not isinstance(content, dict) or not content or set(content) - set(YAML_PARTS):
         raise odd(f"neither Slurm's lines nor a mapping of {' and '.join(YAML_PARTS)} alone")
     parts: dict[str, dict[str, tuple[str, ...]]] = {}

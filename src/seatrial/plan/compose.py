@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -15,13 +15,22 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seatrial.config.loader import COMMAND_LINE, Origins
+from seatrial.config.yaml_file import refuse_growing
 from seatrial.errors import ConfigError, nearest_name
 from seatrial.plan.words import Words, options_of
+
+COMPOSING = (
+    HydraException, OmegaConfBaseException, yaml.YAMLError, AssertionError, AttributeError, KeyError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What Hydra and OmegaConf raise for files that are not of the form they expect."""
 
 
 def composed(words: Words, conf: Path) -> tuple[DictConfig, Origins]:
     """The composition of the chosen groups, and where its keys come from."""
     GlobalHydra.instance().clear()
+    _leave_environment_alone()
+    refuse_growing(sorted(conf.rglob("*.yaml")))
     try:
         with initialize_config_dir(config_dir=str(conf.resolve()), version_base="1.3"):
             config = compose("config", overrides=words.groups, return_hydra_config=True)
@@ -35,8 +44,10 @@ def composed(words: Words, conf: Path) -> tuple[DictConfig, Origins]:
             f"not YAML: {problem.problem}{f' (line {place.line + 1})' if place else ''}",
             file=place.name if place else conf,
         ) from None
-    except (HydraException, OmegaConfBaseException) as problem:
-        text = str(problem).replace("\n", " ")
+    except RecursionError:
+        raise ConfigError("nested too deeply", file=conf, value=" ".join(words.groups) or None) from None
+    except COMPOSING as problem:
+        text = " ".join(str(problem).split()) or type(problem).__name__
         raise ConfigError(f"cannot compose: {text}", file=conf, value=" ".join(words.groups) or None) from None
     choices: dict[str, str] = dict(config.hydra.runtime.choices)
     files = {}
@@ -52,6 +63,15 @@ def composed(words: Words, conf: Path) -> tuple[DictConfig, Origins]:
     return config, Origins(files.get("study"), files, overridden)
 
 
+def _leave_environment_alone() -> None:
+    """Take away OmegaConf's way to the environment: what it held would be written into every case and record."""
+    OmegaConf.register_new_resolver("oc.env", _refuse_variable, replace=True)
+
+
+def _refuse_variable(name: str, *default: object) -> NoReturn:
+    raise ValueError(f"${{oc.env:{name}}}: configuration reads no environment variables; write the value itself")
+
+
 def targets_of(conf: Path) -> dict[str, dict[str, Any]]:
     """Every target of `conf`, composed by itself, by name."""
     targets = {}
@@ -59,7 +79,7 @@ def targets_of(conf: Path) -> dict[str, dict[str, Any]]:
         for name in options_of(conf, "target"):
             try:
                 composed = OmegaConf.to_container(compose(f"target/{name}"), resolve=True)
-            except (HydraException, OmegaConfBaseException, yaml.MarkedYAMLError) as problem:
+            except COMPOSING as problem:
                 text = str(problem).replace("\n", " ")
                 raise ConfigError(
                     f"cannot compose this target: {text}", file=conf / "target" / f"{name}.yaml"
@@ -140,6 +160,7 @@ def resolved(raw: dict[str, Any], origins: Origins) -> dict[str, Any]:
     """`raw` with its interpolations resolved; itself where it has none."""
     if "${" not in repr(raw):
         return raw
+    _leave_environment_alone()
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
     except OmegaConfBaseException as problem:

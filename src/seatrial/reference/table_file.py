@@ -111,6 +111,8 @@ def _numbers(table: pd.DataFrame, name: str, path: Path, required: bool) -> pd.S
 def _check_columns(table: pd.DataFrame, path: Path, added: bool) -> None:
     missing = [c for c in COLUMNS if c not in table.columns]
     unknown = [] if added else [c for c in table.columns if c not in COLUMNS]
+    if not isinstance(table.index, pd.RangeIndex):
+        raise UnreadableFile(path, "its lines have more cells than its head")
     if missing or unknown:
         parts = [f"columns missing: {', '.join(missing)}"] if missing else []
         parts += [f"columns not known: {', '.join(unknown)}"] if unknown else []

@@ -82,18 +82,30 @@ def _submitted(ledger: Path) -> Iterator[dict[str, Any]]:
         if file.suffix != ".json" or file.name.startswith("."):
             continue
         try:
-            entry = json.loads(file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            entry = _object(file)
+        except FileNotFoundError:
             continue  # it is being replaced
-        if entry.get("status") == "submitted" and entry.get("log") and entry.get("folder"):
+        places = (entry.get("log"), entry.get("folder"))
+        if entry.get("status") == "submitted" and all(isinstance(place, str) and place for place in places):
             yield entry
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where it holds none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _started(folder: Path, job_id: str) -> Job:
     """A job by what its first rank left in the folder of its submission."""
     try:
-        report = json.loads((folder / f"{job_id}_0_rank.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        report = _object(folder / f"{job_id}_0_rank.json")
+    except (OSError, ValueError):  # also a name that is none
+        return Job(job_id, "submitted")
+    if not report:
         return Job(job_id, "submitted")
     if report.get("ended_at"):
         return Job(job_id, "ended")

@@ -16,7 +16,7 @@ from seatrial.config.ingested import MlperfLogs
 from seatrial.config.study import Experiment, References, Study
 from seatrial.config.target import Accelerator, Node, Target
 from seatrial.errors import ConfigError
-from seatrial.ingest.matching import plan_of
+from seatrial.ingest.matching import in_words, plan_of
 from seatrial.ingest.mlperf.result import ResultFolder, System
 from seatrial.planned import Plan
 
@@ -184,6 +184,11 @@ def study_of(name: str, folders: Sequence[ResultFolder], family_of: FamilyOf, wo
     `words` are what it is planned with. Raises ConfigError where a folder has no description or one without counts,
     or is of a benchmark that is not known.
     """
+    with in_words(folders[0].path):
+        return _study_of(name, folders, family_of, words)
+
+
+def _study_of(name: str, folders: Sequence[ResultFolder], family_of: FamilyOf, words: Sequence[str]) -> Plan:
     first = folders[0]
     target = _target(first, family_of)
     system = first.system

@@ -11,7 +11,7 @@ from seatrial.config.ingested import NcclTestsLogs
 from seatrial.config.study import Experiment
 from seatrial.config.target import Accelerator, Target
 from seatrial.errors import ConfigError
-from seatrial.ingest.matching import Difference, Match, match_results, study_of
+from seatrial.ingest.matching import Difference, Match, in_words, match_results, study_of
 from seatrial.ingest.nccl_tests.read import HandedRun
 from seatrial.nccl_tests.run import ProgramRun
 from seatrial.planned import Plan
@@ -56,8 +56,16 @@ def study_from_runs(name: str, runs: Sequence[HandedRun], words: Sequence[str]) 
             if systems
             else "output with its heading (`Using devices`); or a study in conf/study whose target declares it",
         )
+    with in_words(runs[0].place):
+        experiments = _experiments(runs)
+        target = _target(runs, *systems[0])
+        return study_of(name, f"nccl-tests on {target.description}", target, experiments, words)
+
+
+def _experiments(runs: Sequence[HandedRun]) -> dict[str, Experiment]:
+    """One for each operation and type."""
     groups = Counter((run.operation, run.dtype) for run in runs)
-    experiments = {
+    return {
         f"{operation}-{dtype}".replace(".", "-"): Experiment(
             workload=NcclTestsLogs.model_validate(
                 {"kind": "nccl_tests_logs", "operation": operation, "dtype": dtype}
@@ -66,8 +74,6 @@ def study_from_runs(name: str, runs: Sequence[HandedRun], words: Sequence[str]) 
         )
         for (operation, dtype), count in groups.items()
     }
-    target = _target(runs, *systems[0])
-    return study_of(name, f"nccl-tests on {target.description}", target, experiments, words)
 
 
 def of_ranks(runs: Sequence[HandedRun], ranks: int) -> list[HandedRun]:

@@ -11,7 +11,7 @@ from seatrial.config.ingested import FioResults, HandedOver, MlperfStorageResult
 from seatrial.config.study import Experiment
 from seatrial.config.target import Target
 from seatrial.errors import ConfigError
-from seatrial.ingest.matching import Difference, Match, match_results, study_of
+from seatrial.ingest.matching import Difference, Match, in_words, match_results, study_of
 from seatrial.ingest.storage.result import StorageResult
 from seatrial.planned import Plan
 
@@ -44,7 +44,8 @@ def study_from_fio(name: str, results: Sequence[StorageResult], words: Sequence[
     Raises ConfigError where they name different numbers of hosts.
     """
     experiment = Experiment(workload=FioResults(kind="fio_results"), repeats=len(results))
-    return study_of(name, "Results of fio", _target(results), {"fio": experiment}, words)
+    with in_words(results[0].place):
+        return study_of(name, "Results of fio", _target(results), {"fio": experiment}, words)
 
 
 def study_from_mlperf_storage(name: str, results: Sequence[StorageResult], words: Sequence[str]) -> Plan:
@@ -60,8 +61,15 @@ def study_from_mlperf_storage(name: str, results: Sequence[StorageResult], words
                 key="suite",
                 allowed="checkpointing or training in its metadata or its folders' names; or a study in conf/study",
             )
+    with in_words(results[0].place):
+        experiments = _experiments(results)
+        return study_of(name, "Results of MLPerf Storage", _target(results), experiments, words)
+
+
+def _experiments(results: Sequence[StorageResult]) -> dict[str, Experiment]:
+    """One for each suite and model."""
     groups = Counter((result.suite, result.model) for result in results)
-    experiments = {
+    return {
         _slug(f"{suite}-{model}" if model else str(suite)): Experiment(
             workload=MlperfStorageResults.model_validate(
                 {"kind": "mlperf_storage_results", "suite": suite, "model": model}
@@ -70,7 +78,6 @@ def study_from_mlperf_storage(name: str, results: Sequence[StorageResult], words
         )
         for (suite, model), count in groups.items()
     }
-    return study_of(name, "Results of MLPerf Storage", _target(results), experiments, words)
 
 
 def _target(results: Sequence[StorageResult]) -> Target:

@@ -10,7 +10,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,13 @@ KINDS = (".npz", ".json", ".csv")
 STEP, RANK = "step", "rank"
 MOST = 2**31
 """A count above this is no count."""
+MOST_BYTES = 2**32
+"""Unpacked: ten thousand steps of 256 ranks and 256 experts fit."""
+DAMAGED = (
+    ValueError, EOFError, KeyError, OverflowError, NotImplementedError, RuntimeError, MemoryError, struct.error,
+    lzma.LZMAError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What zipfile and numpy raise for archives that are not sound, or claim more than there is."""
 
 
 def read_trace(load: ReplayLoad) -> np.ndarray:
@@ -44,7 +54,7 @@ def read_trace(load: ReplayLoad) -> np.ndarray:
             found = _array(path, _json(path, load.array))
         else:
             found = _csv(path)
-    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as problem:
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise UnreadableFile(path, str(problem)) from problem
     if found.ndim not in (2, 3) or 0 in found.shape:
         shape = " x ".join(str(n) for n in found.shape) or "a single number"
@@ -111,10 +121,16 @@ def _npz(path: Path, name: str | None) -> np.ndarray:
     import numpy as np
 
     try:
+        with zipfile.ZipFile(path) as members:
+            unpacked = sum(member.file_size for member in members.infolist())
+        if unpacked > MOST_BYTES:
+            raise UnreadableFile(path, f"it unpacks to {unpacked} bytes; {MOST_BYTES} at most are read")
         with np.load(path, allow_pickle=False) as arrays:
             found: np.ndarray = arrays[_one_of(path, arrays.files, name)]
-    except (ValueError, EOFError) as problem:
+    except DAMAGED as problem:
         raise UnreadableFile(path, f"not arrays of numbers: {problem}") from problem
+    if not isinstance(found, np.ndarray):
+        raise UnreadableFile(path, "not an array of numbers")
     if found.dtype.kind not in "iuf":
         raise UnreadableFile(path, f"an array of {found.dtype}, not of numbers")
     return found
@@ -123,7 +139,7 @@ def _npz(path: Path, name: str | None) -> np.ndarray:
 def _json(path: Path, name: str | None) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise UnreadableFile(path, f"not JSON: {problem}") from problem
     if isinstance(content, dict):
         return content[_one_of(path, list(content), name)]
@@ -164,7 +180,10 @@ def _array(path: Path, nested: Any) -> np.ndarray:
 
     if len(shape) not in (2, 3):
         raise UnreadableFile(path, f"counts are two or three levels of lists, not {len(shape)}")
-    return np.array(flat(nested, ()), dtype=np.float64).reshape(shape)
+    try:
+        return np.array(flat(nested, ()), dtype=np.float64).reshape(shape)
+    except OverflowError as problem:
+        raise UnreadableFile(path, f"a number in it is too large for a count: {problem}") from problem
 
 
 def _csv(path: Path) -> np.ndarray:
