@@ -1,0 +1,95 @@
+"""Snakemake with a meter on its executor: `python slurm_metered.py PLUGIN METER.json SNAKEMAKE-OPTIONS`.
+
+The meter adds up the CPU seconds of every thread while it is within the executor (submitting jobs, looking at them)
+and those of all processes that Snakemake started: with jobs on a cluster, the scheduler's client commands.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+SUBMITTING = ("run_jobs", "run_job", "run_array_jobs")
+LOOKING = "check_active_jobs"
+
+
+class Meter:
+    """CPU seconds by what they were spent on; what a method calls of the same executor is counted once."""
+
+    def __init__(self) -> None:
+        self.spent = {"submitting": 0.0, "looking": 0.0}
+        self._guard = threading.Lock()
+        self._within = threading.local()
+
+    def add(self, what: str, work: Callable[[], Any]) -> Any:
+        """Do `work`, and add what this thread spends on it."""
+        if getattr(self._within, "yes", False):
+            return work()
+        self._within.yes, began = True, time.thread_time()
+        try:
+            return work()
+        finally:
+            self._within.yes = False
+            with self._guard:
+                self.spent[what] += time.thread_time() - began
+
+    def submitting(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *words, **named: self.add("submitting", lambda: method(*words, **named))
+
+    def looking(self, method: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncGenerator[Any, None]]:
+        async def metered(*words: Any, **named: Any) -> AsyncGenerator[Any, None]:
+            found = method(*words, **named)
+            while True:
+                step = _Stepwise(found.__anext__(), lambda work: self.add("looking", work))
+                try:
+                    yield await step
+                except StopAsyncIteration:
+                    return
+
+        return metered
+
+
+class _Stepwise:
+    """An awaitable whose every step is metered, and nothing while it waits."""
+
+    def __init__(self, awaited: Any, metered: Callable[[Callable[[], Any]], Any]) -> None:
+        self._steps, self._metered = awaited.__await__(), metered
+
+    def __await__(self) -> Any:
+        value = None
+        while True:
+            try:
+                waiting = self._metered(partial(self._steps.send, value))
+            except StopIteration as end:
+                return end.value
+            value = yield waiting
+
+
+def main() -> int:
+    plugin, file, options = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    executor, meter = importlib.import_module(plugin).Executor, Meter()
+    for name in SUBMITTING:
+        if name in vars(executor):
+            setattr(executor, name, meter.submitting(vars(executor)[name]))
+    setattr(executor, LOOKING, meter.looking(vars(executor)[LOOKING]))
+    from snakemake.cli import main as snakemake
+
+    try:
+        snakemake(options)
+    except SystemExit as end:
+        code = end.code
+    started = resource.getrusage(resource.RUSAGE_CHILDREN)
+    file.write_text(json.dumps({**meter.spent, "clients": started.ru_utime + started.ru_stime}))
+    return int(code or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
