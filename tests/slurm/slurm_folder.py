@@ -88,12 +88,13 @@ class SlurmFolder:
         until(lambda: any(name.endswith(f"-{rule}") for name in self.queued()), what=f"a job of {rule}")
         return next(job for name, job in self.queued().items() if name.endswith(f"-{rule}"))
 
-    def stop(self) -> None:
-        """Kill what still runs and leave the queue empty."""
+    def stop(self, show: bool = True) -> None:
+        """Kill what still runs and leave the queue empty; `show` prints what Snakemake has said."""
         for snakemake in self._started:
             snakemake.kill()
             snakemake.wait(timeout=30)
-        print(self.out)  # shown where a test fails
+        if show:
+            print(self.out)  # pytest shows it where a test fails
         if ids := self.queued().values():
             subprocess.run(["scancel", *ids], env=self.env, timeout=60, check=False)
         until(lambda: not self.queued(), what="an empty queue")
