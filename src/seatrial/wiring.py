@@ -17,6 +17,7 @@ from seatrial.checks import check_plan
 from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, nearest_name
 from seatrial.figure_index import labels_of
 from seatrial.job_resources import measure_resources, prepare_resources
+from seatrial.literally import as_it_is, without_wildcards
 from seatrial.modules import keep_hooks
 from seatrial.paths import SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
@@ -96,15 +97,7 @@ def words_of(config: Mapping[str, Any]) -> list[str]:
 
 
 def _results_folder(config: Mapping[str, Any], study: str) -> Path:
-    folder = str(config.get("results") or "results")
-    if set(folder) & set("{}"):
-        raise ConfigError(
-            "Snakemake reads braces in a path as wildcards",
-            file="command line",
-            key="results",
-            value=folder,
-            allowed="a folder without { and }",
-        )
+    folder = without_wildcards(str(config.get("results") or "results"), "results")
     wanted = Path(folder).absolute() / study
     there = next(p for p in (wanted, *wanted.parents) if p.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -128,10 +121,10 @@ class Wiring:
     """File names, inputs and resources of one study, as Snakemake's rules want them."""
 
     def __init__(self, plan: Plan, results: Path, conf: Path, against: object = None) -> None:
-        self.plan, self.conf = plan, str(conf)
+        self.plan, self.conf = plan, as_it_is(str(conf))
         self.paths = StudyPaths(results / plan.study.name)
         self.earlier = _earlier_study(against, self.paths) if against is not None else None
-        self.words, self.digest = list(plan.words), plan.digest
+        self.words, self.digest = as_it_is(list(plan.words)), plan.digest
         self._cases = {case.case_id: case for case in plan.cases}
         self._lock = StudyLock(self.paths.lock)
         self._workflow: Any = None
@@ -147,7 +140,8 @@ class Wiring:
         self.time_to_quality, self.references = str(paths.time_to_quality), str(paths.references_used)
         self.measurements, self.repeats = str(paths.measurements), str(paths.repeats)
         references = plan.study.references
-        self.published_tables = [str(Path(name).expanduser()) for name in references.tables]
+        tables = [str(Path(name).expanduser()) for name in references.tables]
+        self.published_tables = [without_wildcards(name, "references.tables") for name in tables]
         self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if references.survey is not None else []
         self.of_workloads = tables_of_workloads(plan, paths)
         # a param and no input: Snakemake removes what a rule of it could make
@@ -156,6 +150,7 @@ class Wiring:
         self.earlier_tables = _collected_of(self.earlier) if self.earlier is not None else []
         self.against = [str(paths.against), str(paths.against_changes)] if self.earlier is not None else []
         self.against_option = ["--against", str(self.earlier.root)] if self.earlier is not None else []
+        self.against_words = as_it_is(self.against_option)
         self.figures, self.junit = str(paths.figures), str(paths.root / "junit.xml")
         self.figure_labels, self.figures_log = labels_of(paths.figure_index), str(paths.logs / "figures.log")
         self.plan_log, self.collect_log = str(paths.logs / "plan.log"), str(paths.logs / "collect.log")
@@ -283,7 +278,7 @@ def _earlier_study(folder: object, paths: StudyPaths) -> StudyPaths:
     # it reads tables, and starting up stays fast where no earlier study is named
     from seatrial.analysis.against.earlier import read_earlier
 
-    return read_earlier(Path(str(folder)), than=paths.root).paths
+    return read_earlier(Path(without_wildcards(str(folder), "against")), than=paths.root).paths
 
 
 def _collected_of(study: StudyPaths) -> list[str]:

@@ -53,6 +53,6 @@ rule analyse:
         "../../environment.yml"
     params:
         root=subpath(input.study, parent=True),
-        against=study.against_option,
+        against=study.against_words,
     shell:
         "seatrial analyse {params.root:q} {params.against:q} > {log:q} 2>&1"
