@@ -107,6 +107,8 @@ def case_texts(cases: Iterable[Case]) -> Iterator[str]:
 
 def _indented(content: object) -> str:
     """The JSON of a value that stands one level deep. No text in JSON holds a bare newline."""
+    if not isinstance(content, dict | list):
+        return json.dumps(content)  # quicker: without an indent there is no encoder to set up
     return json.dumps(content, indent=2, sort_keys=True).replace("\n", "\n  ")
 
 
