@@ -107,7 +107,7 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
         (attempt,) = folder.attempts(rule)
         assert attempt["state"] == "CANCELLED"
         assert "it can never start" in attempt["reason"]
-    assert not folder.queued()
+    until(lambda: not folder.queued(), what="an empty queue")  # what was ended may still be completing
     until(lambda: len(folder.started()) >= 8, 30, "8 starts by sacct's count")
     assert len(folder.started()) == 8, "two each of three jobs, and two once"
 
