@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ EVENT_TYPES = ("POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END")
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 16 << 20
 """A longer line is cut there, and so cannot be parsed: memory stays bounded whatever a file holds."""
+
+MOST_DIGITS = 300
+"""A whole number of more is none that can be reckoned with."""
+_LONG_NUMBER = re.compile(rb"\d{%d}" % MOST_DIGITS)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ def parse(text: bytes) -> Any:
     Published logs hold latin-1 bytes, and Python's JSON accepts more than the fast parser: what the latter refuses
     is tried again as MLCommons' parser does it.
     """
+    if len(text) > MOST_DIGITS and _LONG_NUMBER.search(text):
+        raise ValueError("a number that no figure is")
     try:
         return from_json(text)
     except ValueError:
@@ -123,7 +130,7 @@ def _line(number: int, raw: bytes) -> LogLine | BrokenLine:
         return BrokenLine(number, text, f"without {', '.join(missing)}")
     try:
         time_ms = float(content["time_ms"])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return BrokenLine(number, text, f"time_ms is {content['time_ms']!r}")
     if content["event_type"] not in EVENT_TYPES or not isinstance(content["key"], str):
         return BrokenLine(number, text, f"event_type {content['event_type']!r} or key {content['key']!r}")

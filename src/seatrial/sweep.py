@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+MOST_POINTS = 1_000_000
+"""No study has more; a slip of the finger would fill the memory."""
 
 
 class SweepMistake(ValueError):
@@ -81,6 +85,9 @@ def _product(axes: Mapping[str, Sequence[Any]], zipped: Sequence[Sequence[str]])
         if names not in dimensions:
             columns = [axes[n] for n in names] if len(names) > 1 else [values]
             dimensions[names] = list(zip(*columns, strict=True))
+    count = math.prod(map(len, dimensions.values()))
+    if count > MOST_POINTS:
+        raise SweepMistake("axes", f"a sweep of {count} points", allowed=f"at most {MOST_POINTS} points")
     for combination in itertools.product(*dimensions.values()):
         point = {}
         for names, values in zip(dimensions, combination, strict=True):

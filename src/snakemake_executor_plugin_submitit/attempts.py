@@ -54,7 +54,7 @@ def append_attempt(
         path.replace(path.with_name(path.name + ".unreadable"))
         attempts = []
     identity = (cluster, external_jobid, submitted_at)
-    if identity in {(a.get("cluster"), a.get("external_jobid"), a.get("submitted_at")) for a in attempts}:
+    if identity in [(a.get("cluster"), a.get("external_jobid"), a.get("submitted_at")) for a in attempts]:
         return
     attempts.append(
         {

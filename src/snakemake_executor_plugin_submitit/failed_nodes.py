@@ -72,7 +72,7 @@ class FailedNodes:
             return {name: at for name, at in content.items() if time.time() - at < _FORGOTTEN_SECONDS}
         except FileNotFoundError:
             return {}
-        except (ValueError, TypeError, AttributeError, RecursionError) as problem:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
             self._tell(f"{self._path} is no list of failed nodes ({problem}); none is excluded for it")
             return {}
 

@@ -15,7 +15,9 @@ from seatrial.paths import written_aside
 
 LEVEL, WINDOW_LOG = 10, 22
 MOST_BYTES = 2**40
-"""What unpacks to more is refused: a small archive can hold an endless file."""
+LEAST_BYTES, MOST_TIMES = 2**30, 1000
+"""What unpacks to more than MOST_BYTES, or than both LEAST_BYTES and MOST_TIMES its size, is refused: a small
+archive can hold an endless file."""
 PACKED_BYTES = 1024
 """Unpacked at a time: what a few bytes may unpack to has to fit into memory."""
 FRAME_HEADER = bytes.fromhex("28b52ffd0460")
@@ -181,6 +183,7 @@ def _check(archive: Path, entry: tarfile.TarInfo, seen: set[str], size: int) -> 
         raise UnreadableFile(archive, f"{entry.name!r} is not a plain file below the bundle")
     if entry.name in seen:
         raise UnreadableFile(archive, f"{entry.name!r} is in it twice")
-    if size > MOST_BYTES:
-        raise UnreadableFile(archive, f"it unpacks to more than {MOST_BYTES} bytes")
+    most = min(MOST_BYTES, max(LEAST_BYTES, MOST_TIMES * archive.stat().st_size))
+    if size > most:
+        raise UnreadableFile(archive, f"it unpacks to more than {most} bytes")
     seen.add(entry.name)

@@ -21,7 +21,7 @@ from seatrial.plan.words import Words, options_of
 
 COMPOSING = (
     HydraException, OmegaConfBaseException, yaml.YAMLError, AssertionError, AttributeError, KeyError, TypeError,
-    ValueError,
+    ValueError, OSError,
 )  # fmt: skip
 """What Hydra and OmegaConf raise for files that are not of the form they expect."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from hydra.errors import HydraException
 
 from seatrial.config.loader import COMMAND_LINE
 from seatrial.errors import ConfigError
+from seatrial.sweep import MOST_POINTS
 
 WORD_FORM = (
     "an override in Hydra's grammar, key=value, quoted as one word: "
@@ -99,6 +101,15 @@ def sweep_values(override: Override, word: str) -> list[Any]:
             value=word,
             allowed="a list (1,2), choice(...) or range(...), not shuffled; no glob or interval",
         )
+    if isinstance(sweep, RangeSweep) and sweep.start is not None and sweep.stop is not None:
+        count = (sweep.stop - sweep.start) / sweep.step if sweep.step else math.inf
+        if not abs(count) <= MOST_POINTS:
+            raise ConfigError(
+                "a range of too many values",
+                key=override.key_or_group,
+                value=word,
+                allowed=f"at most {MOST_POINTS} values",
+            )
     return [_bare(value) for value in override.sweep_iterator()]
 
 

@@ -71,7 +71,7 @@ class _Convergence:
             return
         try:
             self._take(text, content)
-        except (KeyError, TypeError, ValueError, IndexError) as problem:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as problem:
             self.problem = f"line {number}: {type(problem).__name__} {problem}"
 
     def _take(self, text: bytes, content: Any) -> None:
@@ -137,7 +137,7 @@ class _Reader:
         try:
             key, time_ms, value = content["key"], float(content["time_ms"]), content["value"]
             metadata = content["metadata"]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             self._broken.append(f"line {number} is not a whole log line")
             return
         if type(key) is str and key in self._keys:

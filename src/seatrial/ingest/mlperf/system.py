@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +52,7 @@ def system_of(description: Mapping[str, Any]) -> System:
 def scaling_factor(content: Mapping[str, Any]) -> float:
     """The factor of a scaling.json. Raises NotReadable where it is no number above 0."""
     factor = content.get("scaling_factor")
-    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not (0 < factor < math.inf):
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not (0 < factor < 1e300):
         raise NotReadable(f"scaling_factor is {factor!r}, not a number above 0")
     return float(factor)
 

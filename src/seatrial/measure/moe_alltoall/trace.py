@@ -27,8 +27,8 @@ KINDS = (".npz", ".json", ".csv")
 STEP, RANK = "step", "rank"
 MOST = 2**31
 """A count above this is no count."""
-MOST_BYTES = 2**32
-"""Unpacked: ten thousand steps of 256 ranks and 256 experts fit."""
+MOST_BYTES = 2**30
+"""Unpacked: a thousand steps of 256 ranks and 512 experts."""
 DAMAGED = (
     ValueError, EOFError, KeyError, OverflowError, NotImplementedError, RuntimeError, MemoryError, struct.error,
     lzma.LZMAError, zlib.error, zipfile.BadZipFile,
