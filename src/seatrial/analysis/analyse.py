@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seatrial.analysis.ablation import ablation
 from seatrial.analysis.against.table import against
+from seatrial.analysis.collect import count_measurements
 from seatrial.analysis.comparison import comparison
 from seatrial.analysis.convergence import convergence
 from seatrial.analysis.decisions.decisions_file import decisions
@@ -18,6 +19,7 @@ from seatrial.analysis.noise import noise
 from seatrial.analysis.once import reading_once
 from seatrial.analysis.probes.tables import probe_tables
 from seatrial.analysis.routing import routing
+from seatrial.analysis.side_by_side import side_by_side
 from seatrial.analysis.step_time import step_time
 from seatrial.analysis.survey.tables import survey
 from seatrial.analysis.time_to_quality import time_to_quality
@@ -25,6 +27,9 @@ from seatrial.analysis.variance import variance
 from seatrial.analysis.verdicts import verdicts
 from seatrial.paths import StudyPaths
 from seatrial.reference.published import add_tables
+
+WORTH_A_PROCESS = 50_000
+"""Of fewer measurements all tables are made in less time than a second process costs."""
 
 
 @reading_once()
@@ -41,6 +46,17 @@ def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
     or the earlier study does not exist.
     """
     said = against(paths, earlier)
+    if count_measurements(paths) < WORTH_A_PROCESS:
+        _what_follows(paths)
+        _how_alike(paths)
+    else:
+        side_by_side(lambda: _what_follows(paths), lambda: _how_alike(paths))
+    added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
+    return [*(add_tables(added).remarks if added else []), *said]
+
+
+def _what_follows(paths: StudyPaths) -> None:
+    """Results, probes, findings, verdicts and decisions: the later ones are made of those before them."""
     time_to_quality(paths)
     comparison(paths)
     convergence(paths)
@@ -49,13 +65,15 @@ def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
     routing(paths)
     probe_tables(paths)
     ablation(paths)
-    nodes(paths)
-    noise(paths)
-    variance(paths)
-    survey(paths)
     findings(paths)
     verdicts(paths)
     decisions(paths)
     finish_date_table(paths)
-    added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
-    return [*(add_tables(added).remarks if added else []), *said]
+
+
+def _how_alike(paths: StudyPaths) -> None:
+    """Nodes, the noise of iterations, what differs between runs, and the survey: no other table is made of them."""
+    nodes(paths)
+    noise(paths)
+    variance(paths)
+    survey(paths)

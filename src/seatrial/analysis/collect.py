@@ -143,6 +143,14 @@ def read_columns(paths: StudyPaths, case: Case, number: int) -> tuple[Columns, i
     return columns_of([Record.read(paths.record(case.case_id, number))]), 0
 
 
+def count_measurements(paths: StudyPaths) -> int:
+    """How many measurements the records hold that lie in the study's folder.
+
+    Raises UnreadableFile where study.json cannot be read.
+    """
+    return len(_all_records(paths).columns.metric)
+
+
 def _read(
     paths: StudyPaths, case: Case, number: int, metrics: Collection[str] | None
 ) -> tuple[Record | None, str | None]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +12,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from seatrial.analysis.once import reading_once
+from seatrial.analysis.side_by_side import side_by_side
 from seatrial.analysis.tables import write_csv
 from seatrial.figure_index import IndexEntry, write_index
 from seatrial.paths import StudyPaths, written_aside
@@ -90,27 +87,10 @@ def write_figures(paths: StudyPaths, found: Sequence[Drawn]) -> None:
 
 def _write_files(folder: Path, found: Sequence[Drawn]) -> None:
     """Write the files of each figure, of every second one in another process where there is a processor for it."""
-    alone = sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2
-    here, elsewhere = (found, []) if alone else (found[::2], found[1::2])
-    # a fork has the figures already; elsewhere than on Linux it is not safe
-    other = get_context("fork").Process(target=_write_or_exit, args=(folder, elsewhere)) if elsewhere else None
-    with suppress(OSError):  # no process or no memory for one: it takes longer here
-        if other is not None:
-            other.start()
-    try:
-        _write(folder, here)
-    finally:
-        if other is not None and other.pid is not None:
-            other.join()
-    if other is not None and other.exitcode != 0:
-        _write(folder, elsewhere)  # what went wrong there goes wrong here too, and is said
-
-
-def _write_or_exit(folder: Path, found: Sequence[Drawn]) -> None:
-    try:
+    if len(found) < 2:
         _write(folder, found)
-    except OSError:
-        raise SystemExit(1) from None
+    else:
+        side_by_side(lambda: _write(folder, found[::2]), lambda: _write(folder, found[1::2]))
 
 
 def _write(folder: Path, found: Sequence[Drawn]) -> None:
