@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from seatrial.config.base import Closed, PositiveInt, first_mistake
 from seatrial.config.metrics import METRICS
+from seatrial.config.secrets import without_secrets
 from seatrial.errors import ERROR_KINDS, UnreadableFile
 from seatrial.paths import series_file, write_text, written_aside
 
@@ -162,6 +163,7 @@ class Record(Closed):
             kept.append(m.model_copy(update=place))
         digest = _write_series(file, series) if series else None
         content = self.model_copy(update={"measurements": kept, "series_sha256": digest}).model_dump(mode="json")
+        content |= {name: _masked(content[name]) for name in ("error", "provenance")}
         write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
     @classmethod
@@ -183,6 +185,15 @@ class Record(Closed):
         if any(m.samples_file for m in record.measurements):
             return record.model_copy(update={"measurements": _with_series(path, record)})
         return record
+
+
+def _masked(content: Any) -> Any:
+    """The same without what looks like a secret: an error has the last words of somebody's program in it."""
+    if isinstance(content, str):
+        return without_secrets(content)
+    if isinstance(content, dict):
+        return {key: _masked(value) for key, value in content.items()}
+    return [_masked(value) for value in content] if isinstance(content, list) else content
 
 
 def _twice(record: Record) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import submitit
+from snakemake_interface_common.exceptions import WorkflowError
 
 from . import pickles, processes, slurm
 from .ledger import Entry
@@ -138,6 +139,12 @@ def submit(
         executor = submitit.LocalExecutor(folder)
         executor.update_parameters(**local_parameters(request, rule, delay))
     else:
+        # a line of the script names it, and Slurm reads % in it as a pattern
+        if not str(folder).isprintable() or set(str(folder)) & set("'\"\\%"):
+            raise WorkflowError(
+                f"--submitit-folder: {str(folder)!r} is no path for sbatch: quotes, backslashes, %, line breaks "
+                "and control characters cannot stand in it"
+            )
         executor = submitit.SlurmExecutor(folder)
         executor.update_parameters(**slurm_parameters(request, name, rule, parallel, delay))
     try:

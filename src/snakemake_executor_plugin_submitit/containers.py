@@ -63,6 +63,13 @@ def container_from_resources(resources: Any, rule: str) -> Container | None:
         raise WorkflowError(
             f"rule {rule}: resource container_runtime={runtime!r} is not one of {', '.join(RUNTIMES)}"
         )
+    given = {part: str(value) for part, value in values.items() if value}
+    for part, value in given.items():
+        if not value.isprintable() or value.startswith("-"):
+            raise WorkflowError(
+                f"rule {rule}: resource container_{part}={value!r}: a dash in front would make it an option, and "
+                "it must be one line"
+            )
     return Container(
         image=str(values["image"]),
         mounts=str(values["mounts"]) if values["mounts"] else None,

@@ -128,9 +128,12 @@ def _gpus(resources: Any, nodes: int, rule: str) -> tuple[int, str | None]:
 
 def _extra_options(text: str | None, rule: str) -> tuple[tuple[str, str | bool], ...]:
     """`slurm_extra`, sbatch options in one string, as pairs of long option and value."""
-    words = shlex.split(text or "")
-    if len(words) == 1 and " " in words[0]:  # quoted twice, as that plugin's documentation shows it
-        words = shlex.split(words[0])
+    try:
+        words = shlex.split(text or "")
+        if len(words) == 1 and " " in words[0]:  # quoted twice, as that plugin's documentation shows it
+            words = shlex.split(words[0])
+    except ValueError as problem:
+        raise WorkflowError(f"rule {rule}: resource slurm_extra={text!r}: {problem}") from problem
     found: list[tuple[str, str | bool]] = []
     while words:
         word = words.pop(0)
@@ -146,6 +149,8 @@ def _extra_options(text: str | None, rule: str) -> tuple[tuple[str, str | bool],
             )
         if not has_value and words and not words[0].startswith("-"):
             has_value, value = "=", words.pop(0)
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+            raise WorkflowError(f"rule {rule}: resource slurm_extra={text!r}: --{name} is no option of sbatch")
         if name in _RESERVED:
             raise WorkflowError(
                 f"rule {rule}: resource slurm_extra={text!r}: --{name} is set by the executor itself"
@@ -210,7 +215,7 @@ def slurm_parameters(request: Request, name: str, comment: str, parallel: int, d
         srun += request.container.srun_arguments()
     # a job of one rank always takes srun, so that signals reach it as they reach any other rank
     single = request.once and request.nodes * request.tasks_per_node > 1
-    return {
+    parameters = {
         "job_name": name,
         "comment": comment,
         "time": request.minutes,
@@ -230,6 +235,26 @@ def slurm_parameters(request: Request, name: str, comment: str, parallel: int, d
         "srun_args": srun,
         "use_srun": not single,
     }
+    _refuse_more_than_words(parameters, comment)
+    return parameters
+
+
+def _refuse_more_than_words(parameters: dict[str, Any], rule: str) -> None:
+    """Raise WorkflowError for a value that would not stay one word of the script that submitit writes.
+
+    That is a line `#SBATCH --name='value'`: what follows a line break in it would be a command of the script.
+    Slurm has rules of its own for quotes in such a line; srun's arguments go through the shell, well quoted.
+    """
+    options = {**parameters, **parameters["additional_parameters"]}
+    for name, value in options.items():
+        if isinstance(value, str) and (not value.isprintable() or set(value) & set("'\"\\")):
+            raise WorkflowError(
+                f"rule {rule!r}: {name}={value!r} is no word for sbatch: quotes, backslashes, line breaks and "
+                "control characters cannot stand in it"
+            )
+    for word in parameters["srun_args"]:
+        if not word.isprintable():
+            raise WorkflowError(f"rule {rule!r}: {word!r} is no word for srun: it has more than one line")
 
 
 def local_parameters(request: Request, rule: str, delay: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import _parser
-from seatrial.config.target import Launcher
+from seatrial.config.launcher import Launcher
 from snakemake_executor_plugin_submitit import ExecutorSettings
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from seatrial.errors import FieldMistake
 from seatrial.units import parse_month
@@ -19,6 +19,25 @@ class Closed(BaseModel):
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$", max_length=64)]
 """A name that can stand in a path, a job name and a shell word: lower-case letters, digits, _ and -."""
 
+
+def _for_sbatch(text: str) -> str:
+    if not text.isprintable() or set(text) & set("'\"\\"):
+        raise FieldMistake(
+            "not a word that sbatch takes", value=text, allowed="text of one line without quotes and backslashes"
+        )
+    return text
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise FieldMistake("more than one line", value=text, allowed="one line without control characters")
+    return text
+
+
+ForSbatch = Annotated[str, AfterValidator(_for_sbatch)]
+"""The value of an option of sbatch: a line of a script there, so that a line break would begin a command."""
+OneLine = Annotated[str, AfterValidator(_one_line)]
+"""One line of text, as a path or an image's name."""
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
 NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 PositiveFloat = Annotated[float, Field(gt=0)]

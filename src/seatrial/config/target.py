@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from seatrial.config.base import AsOf, Closed, Fact, NonNegativeInt, PositiveInt, Slug
+from seatrial.config.launcher import Launcher
+from seatrial.config.secrets import Variables
 from seatrial.errors import FieldMistake
 
 Precision = Literal["float32", "tf32", "float16", "bfloat16", "fp8", "fp4", "int8"]
@@ -130,47 +132,12 @@ class Ablation(Closed):
     """A way to run without one of the fabric's features, so that the feature is measured on one machine."""
 
     description: str = Field(min_length=1)
-    environment: dict[str, str] = Field(min_length=1)
+    environment: Variables = Field(min_length=1)
     """Variables set for every rank before torch starts, over the launcher's own."""
     without: list[Feature] = []
     """The declared features whose ceilings do not hold then."""
     vendor: str | None = None
     """Whose accelerators' library obeys the variables; None: they concern every target."""
-
-
-class Container(Closed):
-    """The container in which every rank starts."""
-
-    runtime: Literal["pyxis", "apptainer"]
-    image: str = Field(min_length=1)
-    mounts: list[str] = []
-    workdir: str | None = None
-
-
-class Launcher(Closed):
-    """How jobs reach this target: scheduling words of Slurm, container, environment."""
-
-    account: str | None = None
-    partition: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    reservation: str | None = None
-    exclude: str | None = None
-    gpus_request: Literal["gres", "gpus", "none"] = "gres"
-    """Whether accelerators are asked for as `--gres=gpu:N`, as `--gpus-per-node` or not at all."""
-    slurm_extra: str | None = None
-    cpus_per_task: PositiveInt | None = None
-    memory_mb_per_node: PositiveInt | None = None
-    retry_memory_factor: float = Field(default=1.5, ge=1)
-    """A job that died without a word is submitted again with so many times `memory_mb_per_node`, each attempt with
-    more than the one before, up to `node.memory_mb` where that is stated; 1: always the same."""
-    retry_time_factor: float = Field(default=1.5, ge=1)
-    """The same for the time limit, up to `longest_minutes` where that is stated."""
-    longest_minutes: PositiveInt | None = None
-    """The longest time limit that the partition grants: no later attempt asks for more."""
-    container: Container | None = None
-    environment: dict[str, str] = {}
-    """Variables set for every rank before torch starts (GLOO_SOCKET_IFNAME, NCCL_...)."""
 
 
 class Price(Closed):

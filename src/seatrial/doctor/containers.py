@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seatrial.config.target import Container
+from seatrial.config.launcher import Container
 from seatrial.doctor.check import Check, Topic
 from seatrial.doctor.command import ask, there
 from seatrial.doctor.needs import Needs

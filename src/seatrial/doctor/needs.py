@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.case import Case
+from seatrial.config.launcher import Container
 from seatrial.config.probe import Checkpoint, Collective, Dataload, MoeAlltoall
 from seatrial.config.probe.dataload import SyntheticFiles
-from seatrial.config.target import Container, Target
+from seatrial.config.target import Target
 from seatrial.config.training import ConfiguredModel, External, HubDataset, PretrainedModel, TextDataset
 from seatrial.config.training.diffusion import PreprocessedLatents
 from seatrial.config.training.external import placeholders

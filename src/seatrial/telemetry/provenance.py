@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from seatrial.config.secrets import SECRET_NAME, without_secrets
 from seatrial.config.target import Target
 
 PREFIXES = ("NCCL_", "RCCL_", "GLOO_", "OMP_", "MKL_", "KMP_", "TORCH_", "PYTORCH_", "UCX_", "FI_", "HSA_")
@@ -28,7 +29,6 @@ NAMES = (
     "TRANSFORMERS_OFFLINE",
     "TOKENIZERS_PARALLELISM",
 )
-SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|APIKEY|API_KEY|ACCESS_KEY|AUTH", re.IGNORECASE)
 SLURM_NAMES = (
     "SLURM_CLUSTER_NAME",
     "SLURM_CPUS_ON_NODE",
@@ -61,11 +61,11 @@ def slurm_facts(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def environment_facts(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that can change a measurement; nothing whose name smells of a secret."""
+    """The variables that can change a measurement; nothing whose name smells of a secret, no value that is one."""
     return {
-        name: environ[name]
+        name: without_secrets(environ[name])
         for name in sorted(environ)
-        if (name in NAMES or name.startswith(PREFIXES)) and not SECRET.search(name)
+        if (name in NAMES or name.startswith(PREFIXES)) and not SECRET_NAME.search(name)
     }
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from seatrial.config.base import Closed, PositiveFloat, PositiveInt
 from seatrial.config.probe import Workload
+from seatrial.config.secrets import CheckedVariables, refuse_secrets
 from seatrial.errors import FieldMistake
 
 VALUES = {
@@ -60,7 +61,7 @@ class External(Workload):
     kind: Literal["external"]
     command: Annotated[list[Word], Field(min_length=1)]
     """The program and its words, never a shell's line. `{name}` stands for one of VALUES, `{{name}}` for itself."""
-    environment: dict[str, Word] = {}
+    environment: Annotated[dict[str, Word], CheckedVariables] = {}
     """Further variables of the command; values as in `command`."""
     working_directory: Annotated[str, Field(min_length=1)] | None = None
     """Where it starts, as in `command`; None: where Seatrial was started."""
@@ -86,6 +87,7 @@ class External(Workload):
 
     @model_validator(mode="after")
     def _said_in_words_that_exist(self) -> Self:
+        refuse_secrets(self.command, "command")
         if not self.command[0]:
             raise FieldMistake("a command needs a program", field="command.0", value="", allowed="a program's name")
         texts = {f"command.{number}": word for number, word in enumerate(self.command)}
@@ -104,10 +106,6 @@ class External(Workload):
     @model_validator(mode="after")
     def _variables(self) -> Self:
         for name in self.environment:
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                raise FieldMistake(
-                    "not a variable's name", field="environment", value=name, allowed="letters, digits and _"
-                )
             if name in GIVEN:
                 raise FieldMistake(
                     f"Seatrial sets {name} itself",
