@@ -17,7 +17,7 @@ from .ranks import RankReport, read_reports, write_report
 
 _SECONDS_TO_STOP = {signal.SIGTERM: 5.0, signal.SIGHUP: 5.0, signal.SIGINT: 0.6}
 _SIBLING_INTERVAL = 0.5
-_SIGNAL_LAG = 0.3
+_SIGNAL_LAG = 0.3  # seconds by which Slurm's signal to all processes of a job may reach ours after the command's
 
 
 class WatchedCommand:
@@ -62,11 +62,21 @@ class WatchedCommand:
             ready, _, _ = select.select([wake], [], [], self._pause())
             if ready:
                 os.read(wake, 4096)
-        if _stopped_by(returncode) and not self.report.told_to_stop:
-            # Slurm signals every process of a job at once: ours may be a moment later than the command's
-            select.select([wake], [], [], _SIGNAL_LAG)
+        if returncode and not self.report.told_to_stop:
+            self._await_signal(wake)
         self._note_signals()
         return returncode
+
+    def _await_signal(self, wake: int) -> None:
+        """Give a signal that the command may have ended from the time to come here too.
+
+        Slurm signals one process of a job after the other; a command that saves its state and ends with a code of
+        its own choice can be gone before ours is signalled, and must not be taken for one that failed by itself.
+        """
+        due = time.monotonic() + _SIGNAL_LAG
+        while not self.received and (left := due - time.monotonic()) > 0:
+            if select.select([wake], [], [], left)[0]:
+                os.read(wake, 4096)  # also of signals that are not collected, as that of the command's end
 
     def _pause(self) -> float | None:
         """Seconds until something must be looked at without a signal; None: nothing, sleep undisturbed."""
@@ -143,11 +153,6 @@ class WatchedCommand:
 
     def _receive(self, number: int, frame: object) -> None:
         self.received.append(number)
-
-
-def _stopped_by(returncode: int) -> bool:
-    """Whether a return code says that a signal to stop ended the command."""
-    return (-returncode if returncode < 0 else returncode - 128) in (signal.SIGTERM, signal.SIGUSR2)
 
 
 def _signal_group(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
