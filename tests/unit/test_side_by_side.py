@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import pytest
 from study_on_disk import COLLECTIVE, FINETUNE, GEMM
 
 from seatrial.analysis import analyse as tables
-from seatrial.analysis.side_by_side import side_by_side
+from seatrial.analysis.side_by_side import shared_out, side_by_side
 from seatrial.errors import UnreadableFile
 
 pytestmark = pytest.mark.skipif(
@@ -112,3 +113,57 @@ def test_what_goes_wrong_here_is_raised_when_the_other_process_is_done(tmp_path)
     with pytest.raises(UnreadableFile, match="cut short"):
         side_by_side(here, lambda: (tmp_path / "file").write_text("whole"))
     assert (tmp_path / "file").read_text() == "whole"
+
+
+def done_by(folder):
+    return {path.read_text() for path in folder.iterdir() if path.suffix != ".aside"}
+
+
+def wait_until(condition):
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def written(folder, name):
+    """A part that writes by which process it was done; the other process leaves the last ones to this one."""
+
+    def part():
+        if os.getpid() != HERE and int(name) > 1:
+            wait_until(lambda: str(HERE) in done_by(folder))
+        (folder / f"{name}.aside").write_text(str(os.getpid()))
+        (folder / f"{name}.aside").rename(folder / name)
+
+    return part
+
+
+def test_parts_are_shared_out_while_the_first_is_done_here(tmp_path):
+    firsts = []
+
+    def first():
+        wait_until(lambda: done_by(tmp_path))
+        firsts.append(os.getpid())
+
+    shared_out(first, [written(tmp_path, str(n)) for n in range(8)])
+    assert firsts == [HERE]
+    assert len(list(tmp_path.iterdir())) == 8
+    assert len(done_by(tmp_path)) == 2 and str(HERE) in done_by(tmp_path)
+
+
+def test_more_parts_than_a_pipe_holds_are_all_done(tmp_path, monkeypatch):
+    monkeypatch.setattr("seatrial.analysis.side_by_side.MOST_PARTS", 3)
+    shared_out(lambda: None, [written(tmp_path, str(n)) for n in range(5)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3", "4"]
+
+
+def test_parts_that_the_other_process_took_with_it_are_done_here(tmp_path):
+    def part(name):
+        def done():
+            if os.getpid() != HERE:
+                os.kill(os.getpid(), signal.SIGKILL)
+            (tmp_path / name).write_text("whole")
+
+        return done
+
+    shared_out(lambda: time.sleep(0.1), [part(str(n)) for n in range(4)])
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1", "2", "3"}

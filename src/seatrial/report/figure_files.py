@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +13,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from seatrial.analysis.once import reading_once
-from seatrial.analysis.side_by_side import side_by_side
+from seatrial.analysis.side_by_side import shared_out
 from seatrial.analysis.tables import write_csv
 from seatrial.figure_index import IndexEntry, write_index
 from seatrial.paths import StudyPaths, written_aside
@@ -71,11 +72,27 @@ def all_figures(study: StudyTables, of_probes: Sequence[Drawn]) -> list[Drawn]:
     return [*draw_all(study), *tornadoes, *draw_emergence(windows), *draw_survey(study.survey), *of_probes]
 
 
-def write_figures(paths: StudyPaths, found: Sequence[Drawn]) -> None:
-    """Write the files of each figure and the index of all; files of figures that are drawn no more are removed."""
+def write_figures(
+    paths: StudyPaths,
+    found: Sequence[Drawn],
+    meanwhile: Callable[[], None] = lambda: None,
+    needed: Collection[str] = (),
+) -> None:
+    """Write the files of each figure and the index of all; files of figures that are drawn no more are removed.
+
+    Two processes share the work where there are processors for it. Beside it `meanwhile` is done here, when the
+    figures that are named in `needed` are written.
+    """
     folder = paths.figures
     folder.mkdir(parents=True, exist_ok=True)
-    _write_files(folder, found)
+
+    def first() -> None:
+        for figure in found:
+            if figure.name in needed:
+                _write(folder, figure)
+        meanwhile()
+
+    shared_out(first, [partial(_write, folder, figure) for figure in found if figure.name not in needed])
     entries = [_entry(figure) for figure in found]
     current = {f"{entry.name}.{suffix}" for entry in entries for suffix in entry.suffixes}
     for suffix in SUFFIXES:
@@ -85,21 +102,12 @@ def write_figures(paths: StudyPaths, found: Sequence[Drawn]) -> None:
     write_index(paths.figure_index, entries)
 
 
-def _write_files(folder: Path, found: Sequence[Drawn]) -> None:
-    """Write the files of each figure, of every second one in another process where there is a processor for it."""
-    if len(found) < 2:
-        _write(folder, found)
-    else:
-        side_by_side(lambda: _write(folder, found[::2]), lambda: _write(folder, found[1::2]))
-
-
-def _write(folder: Path, found: Sequence[Drawn]) -> None:
-    for figure in found:
-        for suffix, content in ({"svg": figure.svg.encode()} | images(figure)).items():
-            with written_aside(folder / f"{figure.name}.{suffix}") as aside:
-                aside.write_bytes(content)
-        if figure.data is not None:
-            write_csv(folder / f"{figure.name}.{DATA}", figure.data.columns, figure.data.rows)
+def _write(folder: Path, figure: Drawn) -> None:
+    for suffix, content in ({"svg": figure.svg.encode()} | images(figure)).items():
+        with written_aside(folder / f"{figure.name}.{suffix}") as aside:
+            aside.write_bytes(content)
+    if figure.data is not None:
+        write_csv(folder / f"{figure.name}.{DATA}", figure.data.columns, figure.data.rows)
 
 
 def _entry(figure: Drawn) -> IndexEntry:

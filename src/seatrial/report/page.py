@@ -14,7 +14,7 @@ from seatrial.report.figure_files import all_figures, write_figures
 from seatrial.report.measurement_tables import write_long_tables
 from seatrial.report.page_sections import Contents
 from seatrial.report.probes.sections import probe_sections
-from seatrial.report.rendering import Rendering, script, script_source, style
+from seatrial.report.rendering import Rendering, needed_as_images, script, script_source, style
 from seatrial.report.study_tables import StudyTables, read_study
 from seatrial.report.summary import write_summary
 
@@ -30,9 +30,14 @@ def report(paths: StudyPaths) -> None:
     contents = Contents(study, read_emergence(paths), probe_sections(study))
     of_probes = [figure for section in contents.probes for figure in section.figures]
     figures = all_figures(study, of_probes)
-    write_figures(paths, figures)
-    write_long_tables(study)
-    write_text(paths.report, page(contents, figures))
+    made: list[str] = []
+
+    def meanwhile() -> None:
+        write_long_tables(study)
+        made.append(page(contents, figures))
+
+    write_figures(paths, figures, meanwhile, needed_as_images(figures))
+    write_text(paths.report, made[0])
     write_summary(paths, study)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -21,6 +21,14 @@ from seatrial.report.table_html import table_html
 MOST_OF_ONE, MOST_OF_ALL = 400_000, 1_500_000
 """Characters of a figure's SVG, and of all figures, that stand on the page, which stays under 3 MB. A larger figure
 is there as its PNG, and beyond all of them there are links to the files."""
+
+
+def needed_as_images(figures: Collection[Drawn]) -> set[str]:
+    """The names of the figures whose PNG the page may take, so that it has to be there before the page is made."""
+    lengths = {figure.name: len(inline(figure.svg)) for figure in figures}
+    if sum(lengths.values()) > MOST_OF_ALL:
+        return set(lengths)
+    return {name for name, length in lengths.items() if length > MOST_OF_ONE}
 
 
 class Rendering:
