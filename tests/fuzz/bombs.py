@@ -36,8 +36,8 @@ JSON_READERS = (
 YAML_READERS = ("study", "rules", "accelerators", "topology")
 
 
-def _npz(header: bytes, size: int) -> bytes:
-    """An array whose header says more than is there, or zeros that pack well."""
+def _npz(header: bytes, size: int, stated: int | None = None) -> bytes:
+    """An array whose header says more than is there; `stated`: what the archive says of its size."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         text = header + b" " * (117 - len(header)) + b"\n"
@@ -45,7 +45,11 @@ def _npz(header: bytes, size: int) -> bytes:
             member.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
             for _ in range(size >> 20):
                 member.write(bytes(1 << 20))
-    return content.getvalue()
+    packed = bytearray(content.getvalue())
+    if stated is not None:
+        place = packed.rfind(b"PK\x01\x02") + 24  # of the directory's entry: uncompressed size
+        packed[place : place + 4] = stated.to_bytes(4, "little")
+    return bytes(packed)
 
 
 def _parquet(values: int) -> bytes:
@@ -87,9 +91,9 @@ def bombs() -> dict[str, tuple[str, bytes]]:
     found["routing: a number of many digits"] = "routing", b"\1[[1e999, " + b"9" * 400 + b"]]"
     shape = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1000000, 1000000, 100), }"
     found["routing: an array that claims more than is there"] = "routing", b"\0" + _npz(shape, 1 << 20)
-    shape = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1, 17825792, 8), }"
-    found["routing: an array that unpacks to 1.1 GB"] = "routing", b"\0" + _npz(shape, 1088 << 20)
-    found["series: 1e8 and more equal values"] = "series", _parquet(100_000_001)
+    shape = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1, 50331648, 8), }"
+    found["routing: an array that says it unpacks to 3 GiB"] = "routing", b"\0" + _npz(shape, 1 << 20, 3 << 30)
+    found["series: 2e7 equal values"] = "series", _parquet(20_000_000)
     found["bundle: a file of 900 GB"] = "bundle", _bundle(900 << 30)
     found["audit: gzip of 1.1 GiB"] = "audit", _gzip(1152 << 20)
     found["topology: a range without end"] = "topology", b"SwitchName=s Nodes=n[0-99999999999]"

@@ -53,7 +53,7 @@ def record(content: bytes, folder: Path) -> None:
 
 
 def series(content: bytes, folder: Path) -> None:
-    """The Parquet file beside a record of before, which has no digest that would tell."""
+    """The Parquet file beside a record without a digest that would tell."""
     from seatrial.record import Record
 
     _file(RECORD_WITH_SERIES.encode(), folder, "0.json")
@@ -343,7 +343,7 @@ RECORD_WITH_SERIES = json.dumps(
         "outcome": "completed", "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:01:00Z",
         "measurements": [{
             "metric": "gemm.throughput", "unit": "TFLOP/s", "direction": "higher", "samples": [],
-            "samples_file": "0.series.parquet", "series": 0,
+            "samples_file": "0.series.parquet", "series": 0, "series_samples": 2,
         }],
     }
 )  # fmt: skip
