@@ -70,7 +70,9 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
     until(lambda: "FAILED" in folder.slurm("sacct", "-nPXj", dead, "-o", "State"), what="a failed job")
     try:
         folder.write(FAULTS_OF_JOBS.replace("DEAD", dead))
-        snakemake = folder.start("--retries", "1", "--submitit-max-timeouts", "1")
+        # Slurm looks at limits every half a minute, and warns half a minute earlier: at its next two looks
+        early = ("--submitit-signal-delay", "30")
+        snakemake = folder.start("--retries", "1", "--submitit-max-timeouts", "1", *early)
         began = time.monotonic()
         for name in ("cancelled", "preempted"):
             until((folder.path / f"{name}.begun").exists, what=f"{name} begun")
