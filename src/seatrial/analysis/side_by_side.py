@@ -30,6 +30,9 @@ def side_by_side(here: Callable[[], None], there: Callable[[], None]) -> None:
 
 def shared_out(first: Callable[[], None], parts: Sequence[Callable[[], None]]) -> None:
     """Do `first`, which is done here, and all parts: each process takes the next one when it is free."""
+    if not parts:
+        first()
+        return
     queue, filled = os.pipe()
     try:
         with os.fdopen(filled, "wb") as file:

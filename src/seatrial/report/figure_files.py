@@ -86,13 +86,8 @@ def write_figures(
     folder = paths.figures
     folder.mkdir(parents=True, exist_ok=True)
 
-    def first() -> None:
-        for figure in found:
-            if figure.name in needed:
-                _write(folder, figure)
-        meanwhile()
-
-    shared_out(first, [partial(_write, folder, figure) for figure in found if figure.name not in needed])
+    shared_out(lambda: None, [partial(_write, folder, figure) for figure in found if figure.name in needed])
+    shared_out(meanwhile, [partial(_write, folder, figure) for figure in found if figure.name not in needed])
     entries = [_entry(figure) for figure in found]
     current = {f"{entry.name}.{suffix}" for entry in entries for suffix in entry.suffixes}
     for suffix in SUFFIXES:
