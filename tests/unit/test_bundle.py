@@ -20,7 +20,7 @@ from seatrial.bundle.manifest import CRATE, ENVIRONMENT, MANIFEST, SIGNATURE, di
 from seatrial.cli import main
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.planned import agreed_digest
-from seatrial.record import measurement
+from seatrial.record import Error, measurement
 from seatrial.report.page import report
 
 LABELS: dict[str, str | int | float | bool] = {
@@ -114,6 +114,28 @@ def test_what_was_bundled_agrees_with_itself_made_again_from_the_records(bundle:
     assert not any("prepared" in name or ".lock" in name for name in files)
     told = json.loads(files[ENVIRONMENT])
     assert told["left_out"] == {"prepared": {"files": 1, "bytes": 1000}} and "pandas" in told["packages"]
+
+
+def test_weights_and_pickles_of_a_training_that_was_broken_off_stay_at_home(tmp_path: Path) -> None:
+    made = StudyOnDisk(tmp_path / "trial")
+    (case,) = made.experiment("fabric", {**COLLECTIVE, "size_bytes": 2**20}, repeats=2)
+    made.record(case, 0, measurement("collective.bus_bandwidth", [2.0] * 5, LABELS, 4.0, "declared"))
+    error = Error(kind="timeout", message="ran out of time", rank=0)
+    made.record(case, 1, outcome="aborted", error=error)
+    broken_off = made.paths.record(case.case_id, 1).with_suffix(".checkpoint")
+    (broken_off / "step-10" / "deeper").mkdir(parents=True)
+    (broken_off / "step-10" / "__0_0.distcp").write_bytes(bytes(300))
+    (broken_off / "step-10" / "deeper" / "history.pt").write_bytes(b"a pickle")
+    (broken_off / "last").symlink_to("step-10")
+    root = made.analyse().root
+    report(made.paths)
+    write_bundle(root, tmp_path / "trial.tar.zst")
+    files = unpacked(tmp_path / "trial.tar.zst")
+    assert [name for name in files if ".checkpoint" in name or name.endswith(".pt")] == []
+    assert f"trial/records/{case.case_id}/1.json" in files
+    told = json.loads(files[one(files, ENVIRONMENT)])
+    assert told["left_out"] == {"*.checkpoint": {"files": 2, "bytes": 308}}
+    assert verify_bundle(tmp_path / "trial.tar.zst").sound
 
 
 def test_its_description_is_an_ro_crate_of_every_file(bundle: Path) -> None:

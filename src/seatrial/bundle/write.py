@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import shutil
 import tempfile
@@ -21,8 +22,9 @@ from seatrial.record import Record
 ENDING = ".tar.zst"
 NEEDED = ("study.json", "verdicts.json", "tables/measurements.parquet", "tables/repeats.csv")
 """Without these there is nothing to check."""
-LEFT_OUT = ("prepared", "checkpoints")
-"""Weights and data that preparations and trainings leave: large, and no record of what was measured."""
+LEFT_OUT = ("prepared", "checkpoints", "*.checkpoint")
+"""Folders of weights, data and pickles that preparations and trainings leave (`records/CASE/N.checkpoint` is of one
+that was broken off): large, and no record of what was measured."""
 
 
 def write_bundle(folder: Path, output: Path, key: Path | None = None) -> int:
@@ -84,21 +86,30 @@ def _files(folder: Path) -> Iterable[str]:
     """Every file of the study but hidden ones (locks, halves of files) and what is LEFT_OUT."""
     for path in folder.rglob("*"):
         inside = path.relative_to(folder)
+        if _kind_left_out(inside) is not None:
+            continue
         if path.is_symlink():
             raise UnreadableFile(path, "a link: what it stands for may change, and a bundle holds files only")
         hidden = any(part.startswith(".") for part in inside.parts)
-        if path.is_file() and not hidden and not set(inside.parts[:-1]) & set(LEFT_OUT):
+        if path.is_file() and not hidden:
             yield str(inside)
 
 
+def _kind_left_out(inside: Path) -> str | None:
+    """Which of LEFT_OUT a folder is that the file lies in, however deep; None: the file is bundled."""
+    folders = inside.parts[:-1]
+    return next((kind for part in folders for kind in LEFT_OUT if fnmatch.fnmatchcase(part, kind)), None)
+
+
 def _left_out(folder: Path) -> dict[str, Any]:
-    """How much was left out, by folder."""
-    found = {}
-    for name in LEFT_OUT:
-        sizes = [p.stat().st_size for place in folder.rglob(name) for p in place.rglob("*") if p.is_file()]
-        if sizes:
-            found[name] = {"files": len(sizes), "bytes": sum(sizes)}
-    return found
+    """How much was left out, by kind of folder."""
+    found: dict[str, dict[str, int]] = {}
+    for path in folder.rglob("*"):
+        kind = _kind_left_out(path.relative_to(folder))
+        if kind is not None and path.is_file():
+            files, size = found.get(kind, {"files": 0, "bytes": 0}).values()
+            found[kind] = {"files": files + 1, "bytes": size + path.stat().st_size}
+    return {kind: found[kind] for kind in LEFT_OUT if kind in found}
 
 
 def _records(folder: Path) -> Iterable[Record]:
