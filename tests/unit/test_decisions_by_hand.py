@@ -169,9 +169,13 @@ def test_the_shipped_proposal_needs_what_a_page_of_arithmetic_says(tmp_path: Pat
     assert ratio == pytest.approx(2.0, rel=0.01)
     shared, own = 2 * (dense + 2 * vocabulary), 2 * layers * expert
     sharded = 3 * (shared * 255 / 256 * 31 / 255 + own * 3 / 4)
-    node = (away + sharded) / (0.8 * products) / nic
+    node = (away * 1.2 + sharded) / (0.8 * products) / nic
     assert value(dense_cluster, "Needed over there, bandwidth of a node") == pytest.approx(node)
-    assert node == pytest.approx(1.7, rel=0.03)
+    assert node == pytest.approx(2.07, rel=0.01)
+    middle = (rows / 2 * 128 * 1.2) / (0.8 * products) / (128 * 50e9)
+    assert middle == pytest.approx(0.98, abs=0.005)
+    whole = value(dense_cluster, "Needed over there, bisection over 256")
+    assert 0.0 < whole - middle < 0.03
     saved, mu = total * 14, 50_700 * HOUR / 256
     needed = saved / (2 * mu * 0.05**2) / 20e9
     assert value(dense_cluster, "Needed over there, checkpoint") == pytest.approx(needed)

@@ -67,7 +67,7 @@ def test_each_proposal_and_question_has_a_row_with_what_is_needed_over_what_is_t
     assert alltoall["ratio_low"] < alltoall["ratio"] < alltoall["ratio_high"]
     assert alltoall["standing"] == "fails" and "Monte Carlo" in alltoall["interval_method"]
     assert row(tmp_path, "all_to_all", 128)["needed"] > alltoall["needed"]
-    assert row(tmp_path, "checkpoint")["has"] == 20 and row(tmp_path, "bisection")["has"] == 128 * 50
+    assert row(tmp_path, "checkpoint")["has"] == 20 and row(tmp_path, "bisection", 64)["has"] == 128 * 50
     assert {r["question"] for r in rows(tmp_path)} == {
         *("bisection", "all_to_all", "checkpoint", "node_bandwidth", "memory")
     }
@@ -159,7 +159,7 @@ def test_uplinks_narrow_the_all_to_all_of_ranks_below_several_switches(tmp_path:
     assert row(tmp_path, "all_to_all", 128)["has"] == pytest.approx(12.5 * 120 / 64)
     times = [figure(dense, f"All-to-all of a step over {n} ranks").value for n in (64, 128)]
     assert times[1] == pytest.approx(times[0] * (120 / 128) / (56 / 64) * 50 / (12.5 * 120 / 64))  # type: ignore[operator]
-    assert row(tmp_path, "bisection")["has"] == pytest.approx(128 * 12.5)
+    assert row(tmp_path, "bisection", 64)["has"] == pytest.approx(128 * 12.5)
 
 
 def test_experts_within_one_domain_ask_the_links_inside(tmp_path: Path) -> None:
@@ -281,9 +281,9 @@ def test_measured_rates_go_before_all_others_and_say_how_far_they_are_taken(tmp_
     decided(tmp_path, procurement())
     assert row(tmp_path, "all_to_all", 64)["basis"] == "measured"
     assert row(tmp_path, "checkpoint")["note"] == "measured on 64 ranks, taken to 256"
-    assert row(tmp_path, "bisection")["standing"] == "holds"
+    assert row(tmp_path, "bisection", 64)["standing"] == "holds"
     decided(tmp_path, procurement(scale={"value": 2, "source": "ours"}))
-    too_far = row(tmp_path, "bisection")
+    too_far = row(tmp_path, "bisection", 64)
     assert too_far["standing"] == "not known" and too_far["ratio"] < 1 and "too far to judge by" in too_far["note"]
     elsewhere = procurement()
     elsewhere["proposals"]["dense"]["target"]["name"] = "another"

@@ -110,7 +110,7 @@ def _one(plan: Procurement, one: Projection) -> Decision:
         kind=KIND,
         title=f"{plan.planned.description} on {one.name.replace('_', ' ')}",
         where=_size_of(one),
-        answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{arrives}",
+        answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{_beyond(one)}{arrives}",
         figures=tuple(figures),
         inputs=tuple(one.inputs.values()),
         swings=tuple(swings),
@@ -188,6 +188,18 @@ def _by(found: Answer) -> str:
 def _memory(one: Projection) -> str:
     memory = one.answers[-1]
     return " and the state alone does not fit into its memory" if memory.standing == "fails" else ""
+
+
+def _beyond(one: Projection) -> str:
+    """What happens to the middle where more ranks share the experts than in the layout; nothing where it holds."""
+    layout = one.procurement.planned.layout
+    more = [a for a in one.answers if a.question == "bisection" and (a.group or 0) > layout.experts]
+    said = [
+        f"{'fails' if a.standing == 'fails' else 'may fail'}{_by(a)} over {a.group} ranks"
+        for a in more
+        if a.standing in ("fails", "not told apart")
+    ]
+    return f" With the experts shared by more, bisection {listed(said)}." if said else ""
 
 
 def _leads(figure: Figure) -> str:

@@ -1,8 +1,9 @@
 """Three questions to a proposed cluster, each as what the planned training needs over what the cluster has.
 
 Bisection: what crosses the middle in a step, within the time that products hide. All-to-all: what an accelerator
-sends to the experts in a step, within the same time. Checkpoint throughput: bytes within the share of time that
-standing still may take, at Young's interval. Beside them the bandwidth of a node: all that leaves it in a step.
+sends to the experts in a step, within the same time. Both for every number of ranks that may share the experts.
+Checkpoint throughput: bytes within the share of time that standing still may take, at Young's interval. Beside them
+the bandwidth of a node: all that leaves it in a step.
 """
 
 from __future__ import annotations
@@ -83,30 +84,46 @@ def asked(done: Work, per_node: int, groups: Mapping[int, Work]) -> list[Asked]:
 
     `groups`: the same work with other numbers of ranks that share the experts, by that number.
     """
-    found = [_hidden("bisection", done.traffic.crossing, done, "bisection_gbps")]
+    middle: list[Asked] = []
+    exchanges: list[Asked] = []
     for ranks, other in groups.items():
         exchange = other.traffic.exchange
         if exchange is None:
             continue
         over_network = bool(exchange.across)
         size, rate = (exchange.across, "alltoall_gbps") if over_network else (exchange.inside, "link_gbps")
-        one = _hidden("all_to_all", size, other, rate, (IMBALANCE,))  # type: ignore[arg-type]
-        found.append(replace(one, group=ranks))
-    node = _hidden("node_bandwidth", done.traffic.across * per_node, done, "network_gbps")
-    return [*found, replace(node, times=per_node)]
+        one = _hidden("all_to_all", size, size, other, rate)  # type: ignore[arg-type]
+        exchanges.append(replace(one, group=ranks))
+        middle.append(replace(_crosses(other), group=ranks))
+    if not middle:
+        middle = [_crosses(done)]
+    of_experts = done.traffic.exchange.across if done.traffic.exchange is not None else 0.0
+    leaving, experts_leaving = (per_node * size for size in (done.traffic.across, of_experts))
+    node = _hidden("node_bandwidth", leaving, experts_leaving, done, "network_gbps")
+    return [*middle, *exchanges, replace(node, times=per_node)]
 
 
-def _hidden(question: Question, size: float, done: Work, rate: Rate, more: tuple[str, ...] = ()) -> Asked:
-    """Bytes of a step over the time of its products that communication may run behind."""
+def _crosses(done: Work) -> Asked:
+    return _hidden("bisection", done.traffic.crossing, done.traffic.experts_crossing, done, "bisection_gbps")
+
+
+def _hidden(question: Question, size: float, of_experts: float, done: Work, rate: Rate) -> Asked:
+    """Bytes of a step over the time of its products that communication may run behind.
+
+    `of_experts`: of `size`, the bytes of the experts' all-to-all. All of them count as many times as the busiest
+    rank has more than the mean: an upper bound for a node and for the middle, where the others' share evens out.
+    """
 
     def needs(values: Values) -> Draws:
-        uneven = values.get(IMBALANCE, np.float64(1.0)) if IMBALANCE in more else 1.0
+        uneven = values.get(IMBALANCE, np.float64(1.0)) if of_experts else 1.0
         behind = values[HIDDEN] * products_seconds(done, values)
         # where nothing runs behind the products no rate is enough for what is sent at all
         endless = np.full_like(behind, np.inf if size > 0 else 0.0)
-        return np.divide(size * uneven / GB, behind, out=endless, where=behind > 0)
+        sent = (size - of_experts + of_experts * uneven) / GB
+        return np.divide(sent, behind, out=endless, where=behind > 0)
 
-    return Asked(question, "GB/s", rate, 1.0, (*OF_PRODUCTS, *more), needs, sends=size > 0)
+    names = (*OF_PRODUCTS, IMBALANCE) if of_experts else OF_PRODUCTS
+    return Asked(question, "GB/s", rate, 1.0, names, needs, sends=size > 0)
 
 
 def checkpoint_asked(parameters: float, accelerators: int, overhead: float) -> Asked:

@@ -29,7 +29,8 @@ COLUMNS = (
     "note",
 )
 """`ratio`: needed over has, above 1 it is too little; `basis`: whether `has` was measured here, given by the study
-or is the target's stated ceiling; `expert_ranks`: of the all-to-all, how many ranks share a layer's experts."""
+or is the target's stated ceiling; `expert_ranks`: of all-to-all and
+bisection, how many ranks share a layer's experts."""
 TEXT = (
     "study",
     "proposal",

@@ -105,6 +105,8 @@ class Traffic:
     """Collectives that products wait for: those of tensor parallelism."""
     crossing: float
     """Bytes one way from one half of the accelerators to the other, all together."""
+    experts_crossing: float
+    """Of these the experts' all-to-all."""
 
     @property
     def across(self) -> float:
@@ -118,8 +120,9 @@ def traffic(training: Training, accelerators: int, domain: int) -> Traffic:
     layout = training.layout
     behind = _data_parallel(training, accelerators, domain) + _stages(training, accelerators, domain)
     found = exchange(training, accelerators, domain) if layout.experts > 1 else None
-    crossing = _crossing(training, accelerators, found, behind)
-    return Traffic(found, behind, _tensor_parallel(training, accelerators, domain), crossing)
+    of_experts = 0.0 if found is None else _experts_crossing(training, accelerators, found)
+    crossing = of_experts + _collectives_crossing(training, accelerators, behind)
+    return Traffic(found, behind, _tensor_parallel(training, accelerators, domain), crossing, of_experts)
 
 
 def tokens_of_rank(training: Training, accelerators: int) -> float:
@@ -243,20 +246,26 @@ def _activations(training: Training, accelerators: int) -> float:
     return tokens_of_rank(training, accelerators) * training.model.hidden_size * ACTIVATION_BYTES
 
 
-def _crossing(
-    training: Training, accelerators: int, found: Exchange | None, behind: tuple[Collective, ...]
-) -> float:
-    """Bytes one way over the middle: groups of experts and of data-parallel ranks that lie across it, stages.
+def _experts_crossing(training: Training, accelerators: int, found: Exchange) -> float:
+    """Bytes one way over the middle, of the groups of ranks that share experts and lie across it.
 
-    A ring crosses the middle once in each direction, with its bus bytes. Of contiguous groups of experts one lies
-    across where their number is odd. With an even number of pipeline stages both halves hold whole stages.
+    Contiguous groups of n ranks stand in blocks of n times the tensor-parallel ranks; where the number of blocks is
+    odd one lies across the middle, with all of its groups. Of scattered groups every one does.
+    """
+    layout: Layout = training.layout
+    groups = accelerators // found.ranks
+    lie_across = groups if layout.placement == "scattered" else groups // layout.tensor % 2 * layout.tensor
+    return lie_across * found.ranks / 2 * found.to_half
+
+
+def _collectives_crossing(training: Training, accelerators: int, behind: tuple[Collective, ...]) -> float:
+    """Bytes one way over the middle, of data-parallel ranks and of pipeline stages.
+
+    A ring crosses the middle once in each direction, with its bus bytes. With an even number of pipeline stages
+    both halves hold whole stages.
     """
     layout: Layout = training.layout
     crossing = 0.0
-    if found is not None:
-        groups = accelerators // found.ranks
-        across = groups if layout.placement == "scattered" else groups % 2
-        crossing += across * found.ranks / 2 * found.to_half
     for one in behind:
         if one.operation == "send_recv":
             crossing += accelerators / layout.pipeline * one.size / 2
