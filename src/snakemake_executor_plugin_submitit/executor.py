@@ -31,6 +31,7 @@ from .resuming import EarlierRuns
 from .stopping import stop_jobs
 from .submission import Request, request_from_resources
 from .submitter import Submission, Submitter
+from .writing import said_where_it_fails
 
 _PAUSE_AT_LIMIT = 5.0  # seconds between two tries to submit where Slurm holds as many jobs as it may
 _SHORTEST_PAUSE = 0.25  # seconds between two looks at results, whatever is asked for
@@ -84,31 +85,44 @@ class Executor(RemoteExecutor):
     def run_jobs(self, jobs: Sequence[JobExecutorInterface]) -> None:
         """Submit jobs that are ready together: those that ask for the same become one array.
 
-        Jobs that an earlier Snakemake has submitted already are taken up instead.
+        Those that an earlier Snakemake submitted are taken up instead. An error that left here would cancel all.
         """
         self._take_sigterm()
         if not self._cleaned:  # a workflow with nothing to run does not come here
             self._cleaned = True
-            clean_up(self.base, self.ledger)
+            with said_where_it_fails(f"what earlier runs left in {self.base}"):
+                clean_up(self.base, self.ledger)
         for job in jobs:
             self.run_job_pre(job)
         groups: dict[Request, list[Prepared]] = defaultdict(list)
-        taken, fresh = self.earlier.take_up([self._describe(job) for job in jobs], self.workflow.persistence)
+        described = [prepared for job in jobs if (prepared := self._described(job)) is not None]
+        taken, fresh, unclear = self.earlier.take_up(described, self.workflow.persistence)
+        for prepared, error in unclear:
+            self._fail(prepared.job, prepared.label, error)
         for prepared, live in taken:
             self._follow(prepared.job, live)
         limit = self.workflow.resource_settings.nodes
         if self.cluster == "local" and fresh and limit is not None:
             self.earlier.let_others_end(set(self._live), limit - len(self._live) - len(fresh))
-        for prepared in fresh:
-            if self._make_ready(prepared):
-                groups[prepared.request].append(prepared)
+        for prepared in self._made_ready(fresh):
+            groups[prepared.request].append(prepared)
         for request, members in groups.items():
             size = self.submitter.largest_array()
             for first in range(0, len(members), size):
                 self._submit(request, members[first : first + size])
 
-    def _describe(self, job: Any) -> Prepared:
+    def _fail(self, job: Any, label: object, error: Exception) -> None:
+        self.report_job_error(SubmittedJobInfo(job), msg=f"{label}: {error}\n")
+
+    def _described(self, job: Any) -> Prepared | None:
         label = label_of(job)
+        try:
+            return self._describe(job, label)
+        except (WorkflowError, OSError) as error:
+            self._fail(job, label, error)
+            return None
+
+    def _describe(self, job: Any, label: Label) -> Prepared:
         native = runs_natively(job, self.workflow)
         request = request_from_resources(job.resources, job.threads, label.rule, once=not native)
         if self.cluster == "debug" and request.nodes * request.tasks_per_node > 1:
@@ -117,20 +131,33 @@ class Executor(RemoteExecutor):
         command, shell = native_command(job) if native else ("", ("/bin/sh", "-c"))
         return Prepared(job, label, key, request, native, command, shell)
 
-    def _make_ready(self, prepared: Prepared) -> bool:
-        """What Snakemake does before a command starts; a nested Snakemake does it itself."""
-        if not prepared.native:
-            return True
-        try:
-            self.workflow.async_run(prepared.job.prepare())
-        except (WorkflowError, OSError) as error:
-            self.report_job_error(SubmittedJobInfo(prepared.job), msg=f"{prepared.label}: {error}\n")
-            return False
-        return True
+    def _made_ready(self, fresh: Sequence[Prepared]) -> list[Prepared]:
+        """Do what Snakemake does before a command starts (a nested one does it itself); the jobs where it could."""
+        refused: dict[int, WorkflowError | OSError] = {}
+
+        async def prepare() -> None:
+            for number, prepared in enumerate(fresh):
+                try:
+                    if prepared.native:
+                        await prepared.job.prepare()
+                except (WorkflowError, OSError) as error:
+                    refused[number] = error
+
+        if any(prepared.native for prepared in fresh):
+            self.workflow.async_run(prepare())  # once for all: each time takes as long as the preparing
+        for number, error in refused.items():
+            self.report_job_error(SubmittedJobInfo(fresh[number].job), msg=f"{fresh[number].label}: {error}\n")
+        return [prepared for number, prepared in enumerate(fresh) if number not in refused]
 
     def _submit(self, request: Request, members: Sequence[Prepared]) -> None:
-        commands = [member.command if member.native else self.format_job_exec(member.job) for member in members]
-        submission = self._submit_as_slurm_takes(request, members, commands)
+        try:
+            commands = [m.command if m.native else self.format_job_exec(m.job) for m in members]
+            submission = self._submit_as_slurm_takes(request, members, commands)
+        except (WorkflowError, OSError) as problem:  # nothing of it was submitted
+            self.submitter.under_way = []
+            for member in members:
+                self._fail(member.job, f"{member.label}: it could not be submitted ({self.cluster})", problem)
+            return
         if submission.over_limit is not None:
             half = len(members) // 2
             self._submit(request, members[:half])
@@ -142,10 +169,10 @@ class Executor(RemoteExecutor):
                 batches.run_in_process(submission.jobs[live.job_id])
                 live.outcome = self.watcher.outcome_in_process(live)
         self.submitter.under_way = []
+        self.watcher.jobs_were_submitted()
         for member, live, error in submission.refused:
             record(live, self.base)
-            live.entry.status = ENDED
-            self.ledger.write(live.entry)
+            self.ledger.note_end(live.entry, ENDED)
             name = live.entry.name
             message = f"{member.label}: it could not be submitted ({self.cluster}, {name}): {error}\n"
             self.report_job_error(SubmittedJobInfo(member.job), msg=message)
@@ -191,8 +218,7 @@ class Executor(RemoteExecutor):
             live.outcome = outcome = replace(outcome, failing_node=blamed[0] if len(blamed) == 1 else None)
         message = write_failure(live, outcome)
         record(live, self.base)
-        live.entry.status = SUCCEEDED if outcome.success else ENDED
-        self.ledger.write(live.entry)
+        self.ledger.note_end(live.entry, SUCCEEDED if outcome.success else ENDED)
         with self._guard:
             self._live.pop(live.entry.key, None)
         if outcome.success:
@@ -239,8 +265,7 @@ class Executor(RemoteExecutor):
             if job.outcome is None:
                 job.outcome = Outcome("CANCELLED", reason="Snakemake was interrupted", ended_at=now())
             record(job, self.base)
-            job.entry.status = ENDED
-            self.ledger.write(job.entry)
+            self.ledger.note_end(job.entry, ENDED)
 
     def _cancel_too(self, entry: Entry) -> None:
         """Find a job that was being submitted when the interrupt came, so that it is cancelled with the others."""

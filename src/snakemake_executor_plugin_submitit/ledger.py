@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from .ranks import write_json
+from .writing import said_where_it_fails
 
 SUBMITTED, SUCCEEDED, ENDED = "submitted", "succeeded", "ended"
 
@@ -56,6 +57,7 @@ class Ledger:
         self.run = run
         self._entries = folder / "ledger"
         self._runs = folder / "runs"
+        self._unwritten: dict[str, Entry] = {}
         self._entries.mkdir(exist_ok=True)
         self._runs.mkdir(exist_ok=True)
         # held for as long as this process lives, however it ends
@@ -72,7 +74,24 @@ class Ledger:
 
     def write(self, entry: Entry) -> None:
         """Write one entry, in place of an earlier one for the same job."""
-        write_json(self._entries / f"{entry.key}.json", asdict(entry))
+        write_json(self._entries / f"{entry.key}.json", vars(entry))
+        self._unwritten.pop(entry.key, None)  # also an older one of that job
+
+    def note_end(self, entry: Entry, status: str) -> None:
+        """Write down that a job has ended; where that fails, a restarted Snakemake finds its end again."""
+        entry.status = status
+        self.note(entry)
+
+    def note(self, entry: Entry) -> None:
+        """Write an entry that this Snakemake can do without: a failure is said, and it is tried again later."""
+        self._unwritten[entry.key] = entry
+        with said_where_it_fails(f"{self._entries / entry.key}.json (job {entry.job_id}, {entry.name})"):
+            self.write(entry)
+            self._write_late()
+
+    def _write_late(self) -> None:
+        for entry in list(self._unwritten.values()):
+            self.write(entry)
 
     def read(self, key: str) -> Entry | None:
         """The entry of a job, or None.
@@ -105,6 +124,8 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of this run; its entries are free for others."""
+        with said_where_it_fails(f"{self._entries}: how jobs ended"):
+            self._write_late()
         self._held.close()
         (self._runs / f"{self.run}.lock").unlink(missing_ok=True)
 

@@ -1,9 +1,11 @@
 """Watching jobs that have been submitted: results first, then one question to Slurm for all jobs together."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from . import processes, slurm
@@ -33,8 +35,10 @@ class Live:
     label: Label
     outcome: Outcome | None = None
     unseen_since: float | None = None
+    judged_by: list[RankReport] | None = None
+    """The ranks' reports that the outcome was found from, once it was."""
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where its files are."""
         return Path(self.entry.folder)
@@ -55,6 +59,12 @@ class Live:
         """What its ranks left about themselves."""
         return read_reports(self.folder, self.job_id, self.entry.ranks)
 
+    def results(self) -> list[bool]:
+        """For every rank that has left a result, whether it was a success; files are opened once they are there."""
+        begin, ranks = f"{self.entry.folder}/{self.job_id}_", self.entry.ranks
+        there = any(os.access(f"{begin}{rank}_result.pkl", os.F_OK) for rank in range(ranks))
+        return results(self.folder, self.job_id, ranks) if there else []
+
     def age(self) -> float:
         """Seconds since it was submitted."""
         return (datetime.now(UTC) - datetime.fromisoformat(self.entry.submitted_at)).total_seconds()
@@ -67,11 +77,16 @@ class Watcher:
         self._interval = interval
         self._timeout = timeout
         self._warn = warn
-        self._asked = float("-inf")
+        self._asked: float | None = None
         self._queue_asked = float("-inf")
         self._no_accounting = False
         self._said: dict[str, float] = {}
         self._waiting = Waiting(warn)
+
+    def jobs_were_submitted(self) -> None:
+        """The first question waits for its time too: of what Slurm has just taken it can say nothing new."""
+        if self._asked is None:
+            self._asked = time.monotonic()
 
     def look(self, jobs: Sequence[Live], ask: bool = False) -> list[Live]:
         """The jobs that have ended, with their outcomes set; `ask` asks Slurm even if it is not time yet.
@@ -82,7 +97,7 @@ class Watcher:
         urgent = False
         for job in jobs:
             if job.outcome is None:
-                done = results(job.folder, job.job_id, job.entry.ranks)
+                done = job.results()
                 whole = len(done) == job.entry.ranks and all(done)
                 # the results of a job that Slurm may start again are those of its last start only once it has ended
                 if whole and not job.entry.requeues:
@@ -95,7 +110,8 @@ class Watcher:
                 self._look_at_processes(job)
         queued = [job for job in undecided if job.on_slurm]
         interval = min(_URGENT_INTERVAL, self._interval) if urgent else self._interval
-        if queued and (ask or time.monotonic() - self._asked >= interval):
+        due = self._asked is None or time.monotonic() - self._asked >= interval
+        if queued and (ask or due):
             self._ask_slurm(queued)
             self._asked = time.monotonic()
         return [job for job in jobs if job.outcome is not None]
@@ -109,7 +125,7 @@ class Watcher:
         if processes.controller(job.job_id, job.folder) is not None:
             return
         # it may have written its result between the two looks
-        done = results(job.folder, job.job_id, job.entry.ranks)
+        done = job.results()
         completed = len(done) == job.entry.ranks and all(done)
         if not completed:
             processes.end_job(job.job_id, job.folder)
@@ -228,4 +244,5 @@ class Watcher:
         if job.on_slurm and not completed:
             files = submitit_files(job.folder, job.job_id, job.entry.ranks, "log.err")
             memory = memory_message(files)
-        return judge(job.reports(), facts, memory, job.on_slurm, completed)
+        job.judged_by = job.reports()
+        return judge(job.judged_by, facts, memory, job.on_slurm, completed)

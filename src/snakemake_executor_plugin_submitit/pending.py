@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from .status import Queued
 
@@ -88,6 +89,7 @@ class Reason:
     words: str
 
 
+@lru_cache(maxsize=1024)
 def read_reason(text: str) -> Reason:
     """What a reason as squeue prints it (`%r`) means."""
     word = re.sub(r"\s+", "_", text.strip().strip("()"))

@@ -18,15 +18,20 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file aside and rename it, so that nobody ever reads half of it."""
+def write_aside(path: Path, text: str) -> None:
+    """Write a file aside and rename it, so that nobody ever reads half of it."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        aside.write_bytes(text.encode())
         aside.replace(path)
     except OSError:
         aside.unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file aside and rename it; on one line, for C's encoder cannot indent."""
+    write_aside(path, json.dumps(content) + "\n")
 
 
 @dataclass

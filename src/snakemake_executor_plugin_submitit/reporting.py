@@ -1,8 +1,5 @@
 """What is written down when a job has ended: the attempts file, the rule's log, and the message of a failure."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +7,7 @@ from .attempts import append_attempt, attempts_path
 from .live import Live
 from .logs import failure_message, fill_rule_log, own_log
 from .outcomes import Outcome
+from .writing import said_where_it_fails
 
 
 @dataclass(frozen=True)
@@ -20,20 +18,11 @@ class Message:
     logs: list[str]
 
 
-@contextmanager
-def _said_where_it_fails(what: str) -> Iterator[None]:
-    """What is written beside a job must not end a workflow whose other jobs run: a full disk is said, no more."""
-    try:
-        yield
-    except OSError as error:
-        print(f"{what} cannot be written: {error.strerror or error}", file=sys.stderr, flush=True)
-
-
 def write_failure(live: Live, outcome: Outcome) -> Message:
     """Fill the rule's log where the command did not, and say why the job failed (empty where it did not)."""
     entry = live.entry
-    reports = live.reports()
-    with _said_where_it_fails(f"{live.label}: the log {entry.log}"):
+    reports = live.reports() if live.judged_by is None else live.judged_by
+    with said_where_it_fails(f"{live.label}: the log {entry.log}"):
         fill_rule_log(entry.log, entry.log_before, reports, outcome, live.folder, live.job_id)
     if outcome.success:
         return Message("", [])
@@ -47,7 +36,7 @@ def record(live: Live, base: Path) -> None:
     """Add how a job ended to its attempts file."""
     if live.outcome is None:
         raise RuntimeError(f"job {live.entry.name} has not ended")
-    with _said_where_it_fails(f"{live.label}: what became of job {live.entry.job_id}"):
+    with said_where_it_fails(f"{live.label}: what became of job {live.entry.job_id}"):
         append_attempt(
             attempts_path(live.entry.log, base, live.entry.key),
             live.outcome,

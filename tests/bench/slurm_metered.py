@@ -1,7 +1,9 @@
 """Snakemake with a meter on its executor: `python slurm_metered.py PLUGIN METER.json SNAKEMAKE-OPTIONS`.
 
 The meter adds up the CPU seconds of every thread while it is within the executor (submitting jobs, looking at them)
-and those of all processes that Snakemake started: with jobs on a cluster, the scheduler's client commands.
+and those of all processes that the executor started: with jobs on a cluster, the scheduler's client commands, also
+those that its package starts when it is imported. Snakemake imports every executor that is installed, and the stock
+one asks Slurm then: that is not counted as another's.
 """
 
 from __future__ import annotations
@@ -76,6 +78,14 @@ class _Stepwise:
 def main() -> int:
     plugin, file, options = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
     executor, meter = importlib.import_module(plugin).Executor, Meter()
+    by_import, made = _of_children(), executor.__post_init__
+    before: list[float] = []
+
+    def post_init(*words: Any, **named: Any) -> Any:
+        before.append(_of_children())
+        return meter.add("submitting", lambda: made(*words, **named))
+
+    executor.__post_init__ = post_init
     for name in SUBMITTING:
         if name in vars(executor):
             setattr(executor, name, meter.submitting(vars(executor)[name]))
@@ -86,9 +96,14 @@ def main() -> int:
         snakemake(options)
     except SystemExit as end:
         code = end.code
-    started = resource.getrusage(resource.RUSAGE_CHILDREN)
-    file.write_text(json.dumps({**meter.spent, "clients": started.ru_utime + started.ru_stime}))
+    clients = by_import + _of_children() - before[0]
+    file.write_text(json.dumps({**meter.spent, "clients": clients}))
     return int(code or 0)
+
+
+def _of_children() -> float:
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 if __name__ == "__main__":

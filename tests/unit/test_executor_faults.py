@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -197,7 +198,8 @@ def test_results_of_a_job_that_may_be_requeued_count_only_when_slurm_says_that_i
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answering: Any
 ) -> None:
     clock = Clock(monkeypatch)
-    monkeypatch.setattr(live, "results", lambda *_: [True])
+    tmp_path.chmod(0o700)
+    (tmp_path / "7_0_result.pkl").write_bytes(pickle.dumps(("success", {"returncode": 0})))
     answering({"7": Accounting("PENDING")}, {})
     watcher = live.Watcher(10, 5, lambda _: None)
     assert watcher.look([job_of(tmp_path, requeues=True)]) == []
@@ -349,3 +351,17 @@ def test_finished_batches_are_cleaned_and_their_logs_kept(
 def test_the_table_of_reasons_ends_with_one_that_fits_all() -> None:
     assert pending.REASONS[-1][0] == "*"
     assert {kind for _, kind, _ in pending.REASONS} == {NORMAL, MAY_PASS, NEVER}
+
+
+def test_slurm_is_asked_about_the_first_jobs_when_an_interval_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answering: Any
+) -> None:
+    clock = Clock(monkeypatch)
+    answering({"7": Accounting("FAILED")}, {})
+    watcher = live.Watcher(10, 5, lambda _: None)
+    watcher.jobs_were_submitted()
+    clock.seconds += 9
+    watcher.jobs_were_submitted()  # more of them put nothing off
+    assert watcher.look([job_of(tmp_path)]) == []
+    clock.seconds += 1
+    assert watcher.look([job_of(tmp_path)])
