@@ -1,21 +1,25 @@
-"""A study whose node dies and whose job is preempted: one record that was taken up twice, and the node is named."""
+"""A study where things fail: its node dies, its job is preempted, a repeat hits a limit of time or memory."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from slurm_folder import CLUSTER
-from test_study_slurm import _stop, _wait_for, now, overridden, queue, repeats, site, start, started_jobs
+from test_study_slurm import BIN, _stop, _wait_for, now, overridden, queue, repeats, run, site, start, started_jobs
 from test_training_resume_slurm import EVERY_FIVE, ONE_TRAINING, record, trained_for
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 __all__ = ["site"]  # a fixture, found by its name
 Site = tuple[Path, dict[str, str]]
+OFTEN = ("--submitit-status-interval", "2")
+NODE_HOUR = 3.0  # USD
+PRICED = f"+target.prices.node_hour={{low: {NODE_HOUR}, high: {NODE_HOUR}, as_of: 2026-01-01, source: test}}"
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def test_a_training_goes_on_after_its_node_died_and_after_a_preemption_and_the_n
     folder, environment = mended
     since, results = now(), folder / "results"
     with (folder / "out").open("w") as log:
-        process = start(mended, overridden(*ONE_TRAINING, EVERY_FIVE), log)
+        process = start(mended, [*OFTEN, *overridden(*ONE_TRAINING, EVERY_FIVE, PRICED)], log)
         try:
             _wait_for(lambda: trained_for(results, 2) or process.poll() is not None, 200)
             (nodes,) = running(environment).values()
@@ -76,7 +80,7 @@ def test_a_training_goes_on_after_its_node_died_and_after_a_preemption_and_the_n
     assert [attempt["state"] for attempt in tried] == ["NODE_FAIL", "PREEMPTED", "COMPLETED"], out[-4000:]
     assert tried[0]["failing_node"] == dead
     assert all(dead not in attempt["nodes"] for attempt in tried[1:]), "the node that failed is excluded"
-    assert all(attempt["started_at"] and attempt["ended_at"] for attempt in tried), "what it cost is known"
+    assert cost(results) == pytest.approx(2 * NODE_HOUR * sum(hours(attempt) for attempt in tried)), "all of them"
     assert (record(results).outcome, record(results).resumed) == ("completed", 2)
     (row,) = repeats(folder)
     assert row["attempts"] == "3"
@@ -90,6 +94,65 @@ def test_a_training_goes_on_after_its_node_died_and_after_a_preemption_and_the_n
     assert len(jobs) == 3, jobs
 
 
+def hours(attempt: dict[str, Any]) -> float:
+    """From the start to the end of one attempt."""
+    first, last = (datetime.fromisoformat(attempt[name]) for name in ("started_at", "ended_at"))
+    return (last - first).total_seconds() / 3600
+
+
+def cost(results: Path) -> float:
+    """What the study says that a run to quality costs."""
+    decisions = json.loads((results / "demo" / "decisions.json").read_text())
+    figures = [figure for decision in decisions for figure in decision["figures"]]
+    (found,) = [f["value"] for f in figures if f["name"].startswith("Cost of a run to quality")]
+    return float(found)
+
+
 def trained(results: Path) -> int:
     """How many evaluations the training has logged."""
     return sum(log.read_text().count("block_stop") for log in results.glob("demo/records/*/0.mllog"))
+
+
+MEASURE = """#!/bin/bash
+# `seatrial measure` of which repeat 0 ends only when it is warned, and repeat 1 takes more memory than it may have
+[ "$1 $4" = "measure 0" ] && exec python3 -c 'from signal import *; signal(SIGUSR2, SIG_DFL); sigwait([SIGTERM])'
+[ "$1 $4" = "measure 1" ] && exec python3 -c 'import time; x = bytearray(2_500_000_000); time.sleep(60)'
+exec {real} "$@"
+"""
+ONE_GEMM = (
+    "~experiments.memory",
+    "~experiments.all_reduce",
+    "~experiments.finetune",
+    "~experiments.gemm.sweep",
+    "criteria=[]",
+    "target.nodes=1",
+    "target.tasks_per_node=1",
+    "target.launcher.memory_mb_per_node=1000",
+    "experiments.gemm.workload.m=32",
+    "experiments.gemm.workload.time_limit_minutes=1",
+    "experiments.gemm.repeats=3",
+)
+
+
+def test_repeats_that_hit_their_limits_too_often_are_missing_and_say_which_limit(site: Site) -> None:
+    folder, environment = site
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "seatrial").write_text(MEASURE.format(real=BIN / "seatrial"))
+    (programs / "seatrial").chmod(0o755)
+    changed = (folder, environment | {"PATH": f"{programs}:{environment['PATH']}"})
+    limits = ("--submitit-max-timeouts", "0", "--submitit-signal-delay", "30", "--retries", "1")
+    code, out = run(changed, *OFTEN, *limits, *overridden(*ONE_GEMM), timeout=300)
+    assert code != 0, out[-4000:]
+    found = {row["repeat"]: row for row in repeats(folder)}
+    said = {number: (row["outcome"], row["error_kind"], row["attempts"]) for number, row in found.items()}
+    assert said == {
+        "0": ("missing", "timeout", "1"),
+        "1": ("missing", "out_of_memory", "2"),
+        "2": ("completed", "", "1"),
+    }, out[-4000:]
+    page = (folder / "results" / "demo" / "report.html").read_text()
+    for number in "01":
+        assert found[number]["error_message"].split(";")[0] in page
+    assert "this has happened 1 times, 0 are allowed" in out
+    assert queue(environment) == []
