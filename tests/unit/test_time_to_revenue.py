@@ -20,12 +20,8 @@ from seatrial.analysis.comparison import comparison
 from seatrial.analysis.decisions.basis import Basis, read_basis
 from seatrial.analysis.decisions.decision import Decision
 from seatrial.analysis.decisions.measured_pace import MLPERF_MINUTES
-from seatrial.analysis.decisions.time_to_revenue import (
-    days_per_decision,
-    months_earlier,
-    time_to_revenue,
-    worth,
-)
+from seatrial.analysis.decisions.months_earlier import days_per_decision, months_earlier, worth
+from seatrial.analysis.decisions.time_to_revenue import time_to_revenue
 from seatrial.analysis.time_to_quality import time_to_quality
 from seatrial.config.study import Study
 from seatrial.config.time_to_revenue import TimeToRevenue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ def test_the_examples_figures_are_those_of_a_pocket_calculator() -> None:
     assert said["Worth of one month earlier"] == pytest.approx(74_000 * 30.4375)
     assert all(one.low is not None and one.low < one.value < one.high for one in found.figures)  # type: ignore[operator]
     assert "2.25 months (0.168 to 10.6) earlier" in found.answer
+    assert said["Time saved, whether it counts or not"] == pytest.approx(20 * (there - here) / 30.4375)
+    assert (
+        "of the 3.22 months (" in found.answer and "70 % (40 to 100) are on the product's critical" in found.answer
+    )
+    of_share = [one.name for one in found.figures if one.method.startswith("70 % (40 to 100) of the time saved")]
+    assert of_share == ["Worth of what is earlier", "Earlier than on the cloud that is rented today"]
     assert found.missing == ()
 
 
@@ -78,3 +85,22 @@ def test_with_a_training_that_was_measured_here_the_page_says_what_is_measured_a
     text = paths.report.read_text(encoding="utf-8")
     assert "Worth of what is earlier" in text and "stated by the buyer: the quota" in text
     assert re.search(r"What moves it most: .+, .+ and .+\.", text)
+
+
+def test_the_cards_and_the_summary_say_the_share_of_the_time_saved_that_counts(tmp_path: Path) -> None:
+    """32.1 - 18.1 = 14.0 weeks are 3.22 months; 0.70 of them 2.25."""
+    disk = StudyOnDisk(tmp_path / "shares", economics=example())
+    disk.write()
+    paths = disk.analyse()
+    report(paths)
+    for text in (paths.report.read_text(encoding="utf-8"), paths.summary.read_text(encoding="utf-8")):
+        seen = " ".join(html.unescape(text).split())
+        assert "of the 3.22 months" in seen and "70 % (40 to 100) are on the product's critical path" in seen
+        assert "70 % (40 to 100) of the time saved" in seen
+        assert "Time saved, whether it counts or not" in seen
+
+
+def test_where_all_of_the_time_saved_counts_no_share_is_said() -> None:
+    study = make_plan(["study=time_to_revenue"], CONF).study
+    (found,) = time_to_revenue(Basis(StudyPaths(Path("nowhere")), study, {}))
+    assert "critical path" not in found.answer and "Time saved, whether it counts or not" not in values(found)

@@ -15,6 +15,7 @@ from scipy import optimize
 
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import Decision, Figure, Input, Swing, assumed, priced
+from seatrial.analysis.decisions.months_earlier import DAYS_PER_YEAR, days_per_decision, months_earlier, worth
 from seatrial.analysis.decisions.pace import LONGER, Pace, other_pace, pace_of
 from seatrial.analysis.decisions.propagation import Draws, Model, propagate
 from seatrial.analysis.decisions.sensitivity import tornado
@@ -26,34 +27,13 @@ from seatrial.units import format_figure
 
 KIND = "time_to_revenue"
 TITLE = "Time to revenue"
-HOURS_PER_DAY = 24.0
 DAYS_PER_WEEK = 7.0
-DAYS_PER_YEAR = 365.25
-DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 MOST_RUNS = 1e6
 DECISIONS, RUNS, PEOPLE = "decisions", "runs per decision", "people's days per decision"
 CRITICAL, REVENUE = "share of the time saved that counts", "revenue"
+SAVED, PATH = "Time saved, whether it counts or not", "product's critical path"
 NO_PEOPLE = "people's time between runs: none is reckoned (people_days_per_decision states it)"
 AT_VALUES = "at the inputs' values; no interval"
-
-
-def days_per_decision(runs: Draws, at_once: Draws, completed: Draws, run_hours: Draws, people_days: Draws) -> Draws:
-    """Days of one decision: its runs, `at_once` side by side, each `run_hours` from submission, then people's days.
-
-    Of the runs a share `completed` ends with a result; the others are run again.
-    """
-    waves = np.maximum(1.0, runs / at_once) / completed
-    return waves * run_hours / HOURS_PER_DAY + people_days
-
-
-def months_earlier(decisions: Draws, days: Draws, other_days: Draws, share: Draws) -> Draws:
-    """Months by which `decisions` decisions of `days` each are through before those of `other_days` each."""
-    return share * decisions * (other_days - days) / DAYS_PER_MONTH
-
-
-def worth(months: Draws, revenue_per_day: Draws) -> Draws:
-    """Revenue per day x days: revenue, not profit, and not discounted."""
-    return months * DAYS_PER_MONTH * revenue_per_day
 
 
 def time_to_revenue(basis: Basis) -> list[Decision]:
@@ -173,17 +153,44 @@ def _figures(of: _Model, asked: TimeToRevenue) -> list[Figure]:
             found.append(Figure(name, None, None, None, "months", f"not known: {_why(of)}"))
         else:
             both = of.taken(of.pace, of.other, but=(REVENUE,))
-            months = propagate(of.months, both, of.seed, name=name, unit="months")
+            months = _counted(of, propagate(of.months, both, of.seed, name=name, unit="months"))
             if asked.revenue_per_day is not None:
                 all_of_it, unit = of.taken(of.pace, of.other), asked.revenue_per_day.currency
-                found.append(propagate(of.worth, all_of_it, of.seed, name="Worth of what is earlier", unit=unit))
-            found += [months, *_claim(of, asked)]
+                earned = propagate(of.worth, all_of_it, of.seed, name="Worth of what is earlier", unit=unit)
+                found.append(_counted(of, earned))
+            found += [months, *_saved(of), *_claim(of, asked)]
             if asked.revenue_per_day is not None:
                 found.append(_worth_of_a_month(of, asked.revenue_per_day.currency))
     for pace in (of.pace, of.other):
         if pace is not None and pace.is_known:
             found += _of_system(of, pace)
     return found or [Figure("Until all decisions are through", None, None, None, "weeks", f"not known: {_why(of)}")]
+
+
+def _share(of: _Model) -> Figure | None:
+    """The share of the time saved that counts, where it is stated."""
+    given = [one for one in of.inputs if one.name == CRITICAL]
+    return None if not given else Figure(CRITICAL, given[0].value, given[0].low, given[0].high, SHARE, "stated")
+
+
+def _counted(of: _Model, figure: Figure) -> Figure:
+    """A figure whose method says which share of the time saved it counts."""
+    share = _share(of)
+    if share is None:
+        return figure
+    return replace(
+        figure, method=f"{with_interval(share)} of the time saved, what is on the {PATH}; {figure.method}"
+    )
+
+
+def _saved(of: _Model) -> list[Figure]:
+    """The time saved before the share that counts is taken of it; nothing where all of it counts."""
+    if _share(of) is None:
+        return []
+    taken = of.taken(of.pace, of.other, but=(REVENUE, CRITICAL))
+    return [
+        propagate(lambda x: of.months(dict(x) | {CRITICAL: np.ones(1)}), taken, of.seed, name=SAVED, unit="months")
+    ]
 
 
 def _worth_of_a_month(of: _Model, currency: str) -> Figure:
@@ -250,6 +257,10 @@ def _answer(of: _Model, figures: list[Figure]) -> str:
     months = named[f"Earlier than on {of.other.name}"]
     words += f" and {with_interval(there)} on {of.other.name}: "
     earlier = (months.value or 0.0) >= 0
+    share, saved = _share(of), named.get(SAVED)
+    if share is not None and saved is not None:
+        between = with_interval(saved if earlier else _negative(saved))
+        words += f"of the {between} between them {with_interval(share)} are on the {PATH}, which makes "
     words += f"{with_interval(months if earlier else _negative(months))} {'earlier' if earlier else 'later'}"
     if months.low is not None and months.high is not None and months.low < 0 < months.high:
         words += ", so the two are not told apart"
