@@ -55,26 +55,34 @@ class EarlierRuns:
 
     def take_up(
         self, prepared: Sequence[Prepared], persistence: Any
-    ) -> tuple[list[tuple[Prepared, Live]], list[Prepared]]:
-        """Jobs that are taken up again, and those that must be submitted (in the same order).
+    ) -> tuple[list[tuple[Prepared, Live]], list[Prepared], list[tuple[Prepared, Exception]]]:
+        """Jobs that are taken up again, those that must be submitted (in the same order), and those that cannot be.
 
-        `persistence` is Snakemake's. Raises WorkflowError where a job belongs to another Snakemake that is
-        alive, or where Slurm does not say whether a job was submitted.
+        `persistence` is Snakemake's. The third are jobs that belong to another Snakemake that is alive, jobs of
+        which Slurm does not say whether they were submitted, and those whose files cannot be read, each with why.
         """
         found: dict[str, Live] = {}
+        unclear: dict[str, tuple[Prepared, Exception]] = {}
         for member in prepared:
-            entry = self._earlier(member, persistence)
+            try:
+                entry = self._earlier(member, persistence)
+            except (WorkflowError, OSError) as error:
+                unclear[member.key] = (member, error)
+                continue
             if entry is not None:
                 found[member.key] = Live(entry, member.label)
         if found:
             self._watcher.look(list(found.values()), ask=True)
-        taken = [
-            (member, found[member.key])
-            for member in prepared
-            if member.key in found and self._usable(member, found[member.key])
-        ]
-        keys = {member.key for member, _ in taken}
-        return taken, [member for member in prepared if member.key not in keys]
+        taken = {}
+        for member in (member for member in prepared if member.key in found):
+            try:
+                if self._usable(member, found[member.key]):
+                    taken[member.key] = (member, found[member.key])
+            except (WorkflowError, OSError) as error:
+                unclear[member.key] = (member, error)
+        done = taken.keys() | unclear.keys()
+        fresh = [member for member in prepared if member.key not in done]
+        return list(taken.values()), fresh, list(unclear.values())
 
     def let_others_end(self, mine: set[str], room: int) -> None:
         """Wait until no more than `room` local jobs of runs that have gone are left, beside those in `mine`.
@@ -142,7 +150,7 @@ class EarlierRuns:
             how = "has completed meanwhile" if outcome else "is still there"
             self._tell(f"{member.label}: job {live.job_id} of an earlier run {how} and is taken up again")
             entry.run = self._ledger.run
-            self._ledger.write(entry)
+            self._ledger.note(entry)
             return True
         if outcome is None:
             self._tell(f"{member.label}: job {live.job_id} of an earlier run is another one, it is cancelled")
@@ -151,8 +159,7 @@ class EarlierRuns:
             missing = f", but {lost} is not there" if lost is not None else ""
             self._tell(f"{member.label}: job {live.job_id} of an earlier run ended as {outcome.state}{missing}")
         record(live, self._base)
-        entry.status = ENDED
-        self._ledger.write(entry)
+        self._ledger.note_end(entry, ENDED)
         return False
 
     def _wait_for_end(self, live: Live) -> None:

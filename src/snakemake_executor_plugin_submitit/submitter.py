@@ -72,7 +72,10 @@ class Submitter:
         return self._array_size
 
     def submit(self, request: Request, members: Sequence[Prepared], commands: Sequence[str]) -> Submission:
-        """Submit members, which all ask for `request`, as one batch; `commands` are theirs, in order."""
+        """Submit members, which all ask for `request`, as one batch; `commands` are theirs, in order.
+
+        Raises OSError and WorkflowError, and has submitted nothing then.
+        """
         if self._cluster == "slurm":
             request = self._failed_nodes.exclude(request)
         self._batches += 1
@@ -111,7 +114,7 @@ class Submitter:
             return submission
         for member, entry, job_id in zip(members, entries, ids, strict=True):
             entry.job_id = job_id
-            self._ledger.write(entry)
+            self._ledger.note(entry)  # it runs, and is found by its name too
             submission.accepted.append((member, Live(entry, member.label)))
         return submission
 
@@ -162,7 +165,7 @@ class Submitter:
                 found = [job_id for job_id in ids if job_id is not None]
                 if found or time.monotonic() - answered >= _SETTLING_SECONDS:
                     return found
-            except slurm.SlurmUnavailable:
+            except (slurm.SlurmUnavailable, OSError):  # or the folder's file server
                 answered = None
             if time.monotonic() > deadline:
                 raise error

@@ -1,0 +1,14 @@
+"""Writing what a run can do without."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def said_where_it_fails(what: str) -> Iterator[None]:
+    """What is written beside a job must not end a workflow whose other jobs run: a full disk is said, no more."""
+    try:
+        yield
+    except OSError as error:
+        print(f"{what} cannot be written: {error.strerror or error}", file=sys.stderr, flush=True)
