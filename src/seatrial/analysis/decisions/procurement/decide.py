@@ -6,6 +6,7 @@ Writes tables/procurement.csv on the way, since both say the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seatrial.analysis.decisions.basis import Basis
@@ -59,7 +60,9 @@ def _projections(basis: Basis, plan: Procurement, steps: Input | None) -> list[P
         found = measured.of(proposal, plan.dtype)
         rates = readings(plan, proposal, found.rates)
         made.append(Projection(name, plan, proposal, rates, found.unfit, measured.hop(proposal), steps, basis.seed))
-    return made
+    # where it is not known of one it is in none, so that training times stand side by side like with like
+    alike = all(one.knows_saving for one in made)
+    return [replace(one, counts_saving=alike) for one in made]
 
 
 def _probes(basis: Basis, plan: Procurement) -> MeasuredRates:
@@ -89,8 +92,11 @@ def _side_by_side(plan: Procurement, found: Sequence[Projection]) -> Decision:
         inputs=(),
         swings=(),
         evidence=("tables/procurement.csv: needed and there, by proposal and question", _growth(plan)),
-        missing=tuple(f"{_name(one)}: {words}" for one in found for words in (*one.missing, *_unsaved(one))),
-        moved=of_each(f"the {found[0].leading[0].name.lower()}", {_name(one): one.leading[1] for one in found}),
+        missing=(*(f"{_name(one)}: {words}" for one in found for words in one.missing), *_unsaved(*found)),
+        moved=of_each(
+            f"the {found[0].leading[0].name.lower().partition(' without')[0]}",
+            {_name(one): one.leading[1] for one in found},
+        ),
     )
 
 
@@ -248,9 +254,14 @@ def _missing(one: Projection) -> tuple[str, ...]:
     return (*one.missing, *unfit, *left_out, *_unsaved(one), *unanswered, *groups)
 
 
-def _unsaved(one: Projection) -> list[str]:
-    """That the training time holds nothing for checkpoints and failures, where their cost is not known."""
-    return [] if one.knows_saving else ["time lost to checkpoints and failures: not in the training time"]
+def _unsaved(*found: Projection) -> list[str]:
+    """That training times hold nothing for checkpoints and failures; of whom their cost is not known."""
+    unknown = [_name(one) for one in found if not one.knows_saving]
+    if not unknown and all(one.counts_saving for one in found):
+        return []
+    why = f"not known of {listed(unknown)}" if unknown else "not known of another proposal"
+    times = "the training time" if len(found) == 1 else "any training time"
+    return [f"time lost to checkpoints and failures: not in {times}, since it is {why}"]
 
 
 def _growth(plan: Procurement) -> str:

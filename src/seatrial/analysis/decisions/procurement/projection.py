@@ -20,7 +20,7 @@ from seatrial.analysis.decisions.procurement.questions import (
     checkpoint_asked,
     memory_asked,
 )
-from seatrial.analysis.decisions.procurement.rates import READ, WRITTEN, Reading, alltoall_reading
+from seatrial.analysis.decisions.procurement.rates import READ, WRITTEN, Reading, alltoall_reading, memory_reading
 from seatrial.analysis.decisions.procurement.shapes import weights
 from seatrial.analysis.decisions.procurement.step import (
     ALLTOALL,
@@ -38,6 +38,7 @@ from seatrial.analysis.decisions.procurement.step import (
     step_seconds,
     work,
 )
+from seatrial.analysis.decisions.procurement.traffic import shared_by
 from seatrial.analysis.decisions.propagation import Draws, Model, propagate, taken_by
 from seatrial.analysis.decisions.sensitivity import tornado
 from seatrial.analysis.decisions.words import SHARE
@@ -65,6 +66,8 @@ class Projection:
     steps: Input | None
     """How many times the steps hybrid attention takes."""
     seed: int
+    counts_saving: bool = True
+    """Whether the training time holds what checkpoints and failures cost, where that is known."""
 
     @property
     def accelerators(self) -> int:
@@ -122,7 +125,7 @@ class Projection:
             answer(one, self.inputs, self._reading(one), self.seed, scale, self._why_not(one))
             for one in (first, *others, checkpoint, node)
         ]
-        return [*found, answer(memory, self.inputs, self._memory(), self.seed)]
+        return [*found, answer(memory, self.inputs, memory_reading(self.proposal), self.seed)]
 
     def _reading(self, one: Asked) -> Reading | None:
         """The rate that answers a question."""
@@ -149,20 +152,12 @@ class Projection:
         layout = plan.layout
         ranks = self.accelerators // (layout.tensor * layout.pipeline)
         sizes = [n for n in (layout.experts, *self.procurement.expert_groups) if n > 1 and ranks % n == 0]
-        return {n: self.work_of(_shared_by(plan, n)) for n in dict.fromkeys(sizes)}
+        return {n: self.work_of(shared_by(plan, n)) for n in dict.fromkeys(sizes)}
 
     @property
     def groups_left_out(self) -> list[int]:
         """Numbers of ranks that were asked about and do not divide the proposal."""
         return [n for n in self.procurement.expert_groups if n not in self._groups()]
-
-    def _memory(self) -> Reading | None:
-        accelerator = self.proposal.target.accelerator
-        fact = None if accelerator is None else accelerator.memory_gb
-        if fact is None or fact.value is None:
-            return None
-        found = Input("memory of an accelerator", fact.value, None, None, "GB", fact.source, None, measured=False)
-        return Reading(found, "stated, not measured", "the state alone: activations come on top")
 
     @cached_property
     def missing(self) -> list[str]:
@@ -195,17 +190,24 @@ class Projection:
         return np.minimum(1.0, waste(seconds, interval, between, again))  # type: ignore[arg-type]
 
     def days(self, x: Values) -> Draws:
-        """Days of the whole training; without the time for checkpoints where that is not known."""
-        plan = self.procurement.planned
-        busy = x[TOKENS] / plan.tokens_per_step * step_seconds(self.planned, x) / DAY
-        left = 1 - self.lost(x) if self.knows_saving else np.ones_like(busy)
+        """Days of the whole training, checkpoints and failures in them as `leading` says."""
+        return self.days_with_saving(x) if self.counts_saving and self.knows_saving else self._busy(x)
+
+    def days_with_saving(self, x: Values) -> Draws:
+        """Days of the whole training with the time that checkpoints and failures cost, which has to be known."""
         with np.errstate(divide="ignore"):
-            return np.asarray(busy / left)
+            return np.asarray(self._busy(x) / (1 - self.lost(x)))
+
+    def _busy(self, x: Values) -> Draws:
+        plan = self.procurement.planned
+        return np.asarray(x[TOKENS] / plan.tokens_per_step * step_seconds(self.planned, x) / DAY)
 
     @property
     def leading(self) -> tuple[Figure, list[Swing]]:
         """Days of the training, or where its tokens are not known seconds of a step; and what moves it."""
-        name = "Training time" if TOKENS in self.inputs else "Least step time"
+        counted = self.counts_saving and self.knows_saving
+        training = "Training time" if counted else "Training time without checkpoints and failures"
+        name = training if TOKENS in self.inputs else "Least step time"
         unit = "days" if TOKENS in self.inputs else "s"
         if self.missing:
             return Figure(name, None, None, None, unit, f"not known: {', '.join(self.missing)}"), []
@@ -246,10 +248,14 @@ class Projection:
             lacking = [name for name in (WRITTEN, FAILURES) if name not in self.inputs]
             why = f"not known: {', '.join(lacking)}"
             return [Figure("Time lost to checkpoints and failures", None, None, None, SHARE, why)]
-        return [
+        found = [
             self._figure(self.save_seconds, "Time of a checkpoint", "s"),
             self._figure(self.lost, "Time lost to checkpoints and failures", SHARE),
         ]
+        if not self.counts_saving and TOKENS in self.inputs and not self.missing:
+            name = "Training time with checkpoints and failures"
+            found.append(self._figure(self.days_with_saving, name, "days"))
+        return found
 
     def months_to_spare(self) -> Figure | None:
         """Months between arrival, ordered now, and need; below 0 it comes too late. None where none is stated."""
@@ -289,9 +295,3 @@ class Projection:
             return None
         with_windows = self.work_of(self.procurement.planned, hybrid)
         return lambda x: np.asarray(step_seconds(with_windows, x) / step_seconds(self.planned, x))
-
-
-def _shared_by(training: Training, ranks: int) -> Training:
-    """The training with its experts shared by `ranks`."""
-    layout = training.layout.model_copy(update={"experts": ranks})
-    return training.model_copy(update={"layout": layout})

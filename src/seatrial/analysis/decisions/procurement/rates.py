@@ -154,6 +154,16 @@ def _storage(target: Target, way: Literal["write", "read"]) -> Ceiling | None:
     return max(found, key=lambda bound: bound.value, default=None)
 
 
+def memory_reading(proposal: Proposal) -> Reading | None:
+    """The memory of one accelerator; None where nothing states it."""
+    accelerator = proposal.target.accelerator
+    known = None if accelerator is None else _known(accelerator.memory_gb)
+    if known is None:
+        return None
+    found = Input("memory of an accelerator", known[0], None, None, "GB", known[1], None, measured=False)
+    return Reading(found, "stated, not measured", "the state alone: activations come on top")
+
+
 def alltoall_reading(procurement: Procurement, proposal: Proposal, ranks: int) -> Reading | None:
     """The stated ceiling of an all-to-all between nodes over `ranks`; None where nothing states it."""
     ceiling = _alltoall(procurement, proposal.whole, ranks)

@@ -195,6 +195,12 @@ def exchange(training: Training, accelerators: int, domain: int, ranks: int | No
     return Exchange(n, rows * (most - 1) / n, rows * (n - least) / n, rows / 2, messages)
 
 
+def shared_by(training: Training, ranks: int) -> Training:
+    """The training with its experts shared by `ranks`."""
+    layout = training.layout.model_copy(update={"experts": ranks})
+    return training.model_copy(update={"layout": layout})
+
+
 def _data_parallel(training: Training, accelerators: int, domain: int) -> tuple[Collective, ...]:
     """Gradients to all, or weights gathered for both passes and gradients scattered: of experts apart."""
     layout, found = training.layout, weights(training.model)
