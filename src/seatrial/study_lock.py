@@ -72,12 +72,14 @@ class StudyLock:
         self._ended = threading.Event()
 
     def take(self, submissions: str | None = None) -> None:
-        """Hold the study; `submissions` is the executor's folder.
+        """Hold the study, if it is not held yet; `submissions` is the executor's folder.
 
         Raises StudyBusy, in words that say what to do, where another process works on the study.
 
         Raises ConfigError where the study's folder cannot be written or its file system has no locks.
         """
+        if self._descriptor is not None:
+            return
         root = self.lock.parent
         try:
             root.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Files at the place of a record that are not the record of their repeat: cut off, empty, another's.
 
-Snakemake sees a file and takes the repeat for done. So each start looks for them, puts them aside (nothing is
-deleted) and has their repeats run again.
+Snakemake sees a file and takes the repeat for done. So each start looks for them; one that runs anything puts them
+aside (nothing is deleted) and has their repeats run again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from seatrial.case import Case
 from seatrial.errors import UnreadableFile
@@ -20,6 +21,12 @@ from seatrial.unwritable import cannot_write
 
 Place = tuple[str, int]
 """A case's id and the number of a repeat."""
+
+
+def only_reads(workflow: Any) -> bool:
+    """Whether a Snakemake that builds its graph runs nothing: a dry run, `--touch`, or (nothing of an execution is
+    set then) `--summary`, `--dag`, `--unlock`, `--report` and their like."""
+    return workflow.execution_settings is None or workflow.dryrun or workflow.touch
 
 
 def put_unusable_aside(paths: StudyPaths, cases: Sequence[Case], only_say: bool) -> None:

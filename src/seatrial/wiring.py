@@ -26,7 +26,7 @@ from seatrial.planned import Plan
 from seatrial.reruns import ended_badly, keep_aside, read_reruns
 from seatrial.study_folder import conf_folder
 from seatrial.study_lock import StudyLock, working
-from seatrial.unusable import put_unusable_aside
+from seatrial.unusable import find_unusable, only_reads, put_unusable_aside
 from seatrial.wanted_tables import tables_of_workloads
 
 CONFIG_KEYS = ("study", "target", "economics", "results", "overrides", "rerun", "against")
@@ -126,8 +126,8 @@ class Wiring:
         self.earlier = _earlier_study(against, self.paths) if against is not None else None
         self.words, self.digest = as_it_is(list(plan.words)), plan.digest
         self._cases = {case.case_id: case for case in plan.cases}
-        self._lock = StudyLock(self.paths.lock)
         self._workflow: Any = None
+        self._lock, self._with_unusable = StudyLock(self.paths.lock), False
         self._reruns = read_reruns(self.paths.reruns)
         self._asked_again: list[tuple[str, int, int]] = []
 
@@ -158,10 +158,8 @@ class Wiring:
         # patterns with wildcards
         self.case, self.record = str(paths.case("{case}")), str(paths.records / "{case}" / "{repeat}.json")
         self.measure_log = str(paths.logs / "measure" / "{case}" / "{repeat}.log")
-        self.prepared, self.prepare_log = (
-            str(paths.prepared / "{prepared}" / "prepared.json"),
-            str(paths.logs / "prepare" / "{prepared}.log"),
-        )
+        self.prepared = str(paths.prepared / "{prepared}" / "prepared.json")
+        self.prepare_log = str(paths.logs / "prepare" / "{prepared}.log")
 
     @property
     def records(self) -> list[str]:
@@ -171,8 +169,7 @@ class Wiring:
     @property
     def conclude(self) -> str:
         """The command that makes tables, verdicts and page of whatever is there, after a failure."""
-        root = shlex.quote(self.root)
-        study = shlex.quote(self.study_file)
+        root, study = shlex.quote(self.root), shlex.quote(self.study_file)
         analyse = shlex.join(["seatrial", "analyse", self.root, *self.against_option])
         stages = f"seatrial collect {root} && {analyse} && seatrial report {root}"
         return f"if [ -e {study} ]; then {stages}; fi"
@@ -243,27 +240,45 @@ class Wiring:
                     self._reruns[key] = self._reruns.get(key, 0) + 1
                     self._asked_again.append((case.case_id, repeat, self._reruns[key]))
 
+    @property
+    def study_of_measure(self) -> Callable[[Any], str] | str:
+        """study.json; by a function where a file that is no record lies at a record's place (put aside first)."""
+        return self._study_after_unusable if self._with_unusable else self.study_file
+
+    def _study_after_unusable(self, _: Any) -> str:
+        # called before Snakemake looks at any record, when it is known whether it runs anything
+        if self._with_unusable:
+            self._with_unusable = False
+            if not (only_say := only_reads(self._workflow)):
+                self._take()
+            try:
+                put_unusable_aside(self.paths, self.plan.running, only_say)
+            except SeatrialError as problem:
+                _give_up(problem)
+        return self.study_file
+
     def settle_with(self, workflow: Any) -> None:
-        """What a study has to say to Snakemake before that looks at any file: how much runs at a time, and that
-        what lies at the place of a record and is not one is no record (in a dry run it is left where it is)."""
+        """Say to Snakemake how much runs at a time, and look for what lies at the place of a record and is none."""
         self._workflow = workflow
         limit = self.plan.study.max_parallel
         if limit is not None and MEASURING not in workflow.global_resources:
             workflow.register_resource(MEASURING, limit)
         if working(self.paths.lock) is None:
-            put_unusable_aside(self.paths, self.plan.running, only_say=workflow.output_settings.dryrun)
+            self._with_unusable = bool(find_unusable(self.paths, self.plan.running))
 
     def hold(self) -> None:
         """Hold the study until this process ends, however it ends; a second Snakemake is refused in words."""
-        try:
-            # they are not known yet while the Snakefile is read
-            settings = getattr(self._workflow, "executor_settings", None)
-            self._lock.take(getattr(settings, "folder", None))
-        except SeatrialError as problem:
-            _give_up(problem)
+        self._take()
         if self.paths.study.exists():
             self.plan.restore_cases(self.paths)
         self._keep_failed()
+
+    def _take(self) -> None:
+        settings = getattr(self._workflow, "executor_settings", None)  # none while the Snakefile is read
+        try:
+            self._lock.take(getattr(settings, "folder", None))
+        except SeatrialError as problem:
+            _give_up(problem)
 
     def _keep_failed(self) -> None:
         """Put the records of what is run again aside (Snakemake removes them), and note the demand."""

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from seatrial.errors import ConfigError
+from seatrial.errors import ConfigError, StudyBusy
 from seatrial.paths import PROBE_TABLES, series_file
 from seatrial.plan import make_plan
 from seatrial.record import Error, Record, measurement
+from seatrial.study_lock import StudyLock
 from seatrial.wiring import Wiring, words_of
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -121,6 +122,31 @@ def test_a_repeat_run_again_keeps_its_old_record_with_its_series(tmp_path):
     study.hold()
     assert study._reruns == {f"{case.case_id}/1": 1, f"{case.case_id}/2": 1}
     assert Record.read(paths.failed_record(case.case_id, 2, 1)).measurements[0].samples == [1.0] * 1001
+
+
+@pytest.mark.parametrize("reads", ["summary", "dryrun", "touch", None])
+def test_only_what_runs_puts_aside_what_is_no_record_and_holds_the_study_then(tmp_path, reads, capsys):
+    study = wiring(tmp_path, "target=local")
+    record = study.paths.record(study.plan.cases[0].case_id, 0)
+    record.parent.mkdir(parents=True)
+    record.write_text("cut off")
+    settings = None if reads == "summary" else SimpleNamespace()
+    workflow = SimpleNamespace(
+        execution_settings=settings, dryrun=reads == "dryrun", touch=reads == "touch", global_resources={}
+    )
+    assert study.study_of_measure == study.study_file
+    study.settle_with(workflow)
+    assert (record.exists(), study.paths.lock.exists()) == (True, False)
+    assert capsys.readouterr().err == ""
+    for _ in range(2):
+        assert study._study_after_unusable(None) == study.study_file
+    assert study.paths.lock.exists() == (reads is None)
+    assert record.exists() == (reads is not None)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert ("it is now" if reads is None else "it will be put aside") in said
+    study.hold()
+    with pytest.raises(StudyBusy):
+        StudyLock(study.paths.lock).take()
 
 
 def test_configuration_words_keep_their_order_and_are_never_split_on_commas():

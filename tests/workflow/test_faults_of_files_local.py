@@ -1,11 +1,13 @@
 """Faults of files and of single repeats, through Snakemake on this machine: nothing lost, nothing run twice."""
 
 import csv
+import fcntl
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,15 @@ def completed(case, repeat, study="demo"):
     )
 
 
+@contextmanager
+def held(paths):
+    """Another run works on the study, and nothing tells who: its kernel's lock alone is seen."""
+    paths.lock.touch()
+    with paths.lock.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def repeats(project):
     with (project / "results" / "demo" / "tables" / "repeats.csv").open() as handle:
         return list(csv.DictReader(handle))
@@ -111,6 +122,16 @@ def test_a_cut_off_and_a_foreign_record_are_named_by_collect_put_aside_at_the_ne
     code, out = snakemake(project, TWO, "-n")
     assert code == 0, out[-3000:]
     assert out.count("it will be put aside, and the repeat runs again") == 2
+    assert (cut.read_bytes(), foreign.read_bytes()) == before
+    for reading in ("--summary", "--unlock"):
+        code, out = snakemake(project, TWO, reading)
+        assert (code, "Traceback" in out) == (0, False), (reading, out[-3000:])
+        assert (cut.read_bytes(), foreign.read_bytes()) == before, reading
+        assert "it is now" not in out
+    with held(paths):
+        code, out = snakemake(project, TWO)
+    assert code == 2, out[-3000:]
+    assert "is being worked on by" in out
     assert (cut.read_bytes(), foreign.read_bytes()) == before
     code, out = snakemake(project, TWO)
     assert code == 0, out[-3000:]

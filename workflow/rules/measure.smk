@@ -29,7 +29,7 @@ rule prepare:
 
 rule measure:
     input:
-        study=ancient(study.study_file),
+        study=ancient(study.study_of_measure),
         prepared=ancient(study.needs_prepared),
     output:
         record=study.record,
