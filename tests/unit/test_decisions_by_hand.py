@@ -69,14 +69,15 @@ def test_owning_costs_what_a_loan_that_is_paid_month_by_month_costs(tmp_path: Pa
         low, high = (payment, high) if debt > resale else (low, payment)
     power, shares = own.power_kw.value, own.support.value + own.spares.value  # type: ignore[union-attr]
     year = 12 * payment + power * own.energy.pue.value * middle(own.energy.price_kwh) * 8760
-    year += 12 * power * middle(own.colocation_kw_month) + middle(own.staff_year) / 1000 + shares * price
-    (found,) = own_or_cloud(basis)
-    assert value(found, "Owning, for 12 months") == pytest.approx(1000 * year, rel=1e-9)
+    year += 12 * own.contracted_kw.value * middle(own.colocation_kw_month)  # type: ignore[union-attr]
+    year += middle(own.staff_year) / 1000 + shares * price
+    found, hour = own_or_cloud(basis)
+    assert value(found, "Owning, a third of its 3 years") == pytest.approx(1000 * year, rel=1e-9)
     use = own.availability.value * own.utilisation.value
-    assert value(found, "Owning, per used accelerator-hour") == pytest.approx(year / 8760 / use)
-    assert value(found, "Break-even utilisation, of all hours: aws") == pytest.approx(year / 8760 / 6.88)
-    assert value(found, "Renting, all hours paid, that costs what owning costs over its term: reserved") == (
-        pytest.approx(3 * year / (730 * 2.65))
+    assert value(hour, "Owning, per used accelerator-hour") == pytest.approx(year / 8760 / use)
+    assert value(hour, "Break-even utilisation, of all hours: AWS") == pytest.approx(year / 8760 / 6.88)
+    assert value(found, "Renting, all hours paid, that costs what owning costs over its term: a 12-month") == (
+        pytest.approx(3 * year / (730 * 2.5))
     )
 
 

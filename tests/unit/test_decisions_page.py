@@ -43,7 +43,7 @@ def test_the_file_holds_what_was_decided_and_the_same_bytes_each_time(tmp_path: 
     study.write()
     found = decisions(study.paths)
     first = study.paths.decisions.read_bytes()
-    assert read_decisions(study.paths) == found and len(found) == 1
+    assert read_decisions(study.paths) == found and len(found) == 2
     decisions(study.paths)
     assert study.paths.decisions.read_bytes() == first
 
@@ -107,9 +107,11 @@ def test_the_page_of_a_study_without_experiments_shows_the_decision_and_no_plant
     page = paths.report.read_text(encoding="utf-8")
     assert SCRIPT not in page and "&lt;script&gt;alert(1)" in page
     for words in (
-        "owning costs 3.53 USD",
-        "What moves it most: price of the cloud: reserved for 12 months, residual value and support.",
+        "an owned one costs 3.54 USD",
+        "What moves it most: residual value, price of the cloud: a 12-month reservation and support.",
+        "What moves it most: utilisation, residual value and support.",
         "figures/tornado_own_or_cloud",
+        "figures/tornado_own_or_cloud_2",
     ):
         assert words in page
     assert "Nothing was measured: what follows rests on figures that the study states" in page

@@ -70,7 +70,13 @@ def study(**words: Any) -> Study:
 
 
 def decided(content: dict[str, Any]) -> Decision:
-    (found,) = own_or_cloud(Basis(StudyPaths(Path("nowhere")), study(economics=content), {}))
+    """What is decided over the terms, which comes first."""
+    return own_or_cloud(Basis(StudyPaths(Path("nowhere")), study(economics=content), {}))[0]
+
+
+def by_hour(content: dict[str, Any]) -> Decision:
+    """What is decided by the used hour."""
+    _, found = own_or_cloud(Basis(StudyPaths(Path("nowhere")), study(economics=content), {}))
     return found
 
 
@@ -129,31 +135,38 @@ def test_break_even_is_where_both_cost_the_same() -> None:
 
 def test_the_case_that_everyone_argues_about() -> None:
     """measurement anchors: owned about 17 to 20 million a year, 50 million at the start, rented 25.8 to 107.7."""
-    found = decided(economics())
-    assert figure(found, "Owning, per used accelerator-hour").value == pytest.approx(2.08 + 0.15, abs=0.01)
+    found, hour = decided(economics()), by_hour(economics())
+    assert figure(hour, "Owning, per used accelerator-hour").value == pytest.approx(2.08 + 0.15, abs=0.01)
     a_year = next(f.value for f in found.figures if f.name == "Owning, per year")
     assert a_year is not None and 17e6 < a_year < 20e6
     assert figure(found, "Owning, paid at the start").value == pytest.approx(49.2e6)
     rents = [figure(found, f"Renting for 12 months, all hours paid: {name}").value for name in RENTS]
     assert rents == pytest.approx([25.842e6, 60.2688e6, 107.6604e6])
-    assert figure(found, "Break-even utilisation, of all hours: aws").value == pytest.approx(a_year / 60.2688e6)
-    assert ": less than neocloud, aws and azure;" in found.answer
+    assert figure(hour, "Break-even utilisation, of all hours: aws").value == pytest.approx(a_year / 60.2688e6)
+    assert "By the used hour, owning is cheaper than neocloud, aws and azure." in hour.answer
+    assert found.answer.endswith("By the used hour, owning is cheaper than neocloud, aws and azure.")
 
 
 def test_the_shipped_case_names_what_moves_it_and_gives_every_figure_an_interval() -> None:
-    found = decided(yaml.safe_load(PRESET.read_text(encoding="utf-8")))
-    rent = "price of the cloud: reserved for 12 months"
-    assert moves_most(found.swings) == [rent, "residual value", "support"]
+    content = yaml.safe_load(PRESET.read_text(encoding="utf-8"))
+    found, hour = decided(content), by_hour(content)
+    rent = "price of the cloud: a 12-month reservation"
+    assert moves_most(found.swings) == ["residual value", rent, "support"]
+    assert moves_most(hour.swings) == ["utilisation", "residual value", "support"]
+    for one, most in ((found, "residual value"), (hour, "utilisation")):
+        assert f": it depends most on {most}, " in one.answer
     assert [words.partition(":")[0] for words in found.missing] == [
         "economics.own.residual_at_cloud_end",
+        "economics.cloud.rent_change_per_year",
         "inputs of one date",
         "economics.cloud",
     ]
-    for one in found.figures:
-        exact = one.method.startswith("no interval")
-        assert exact == (one.low is None) and (exact or one.low < one.value < one.high), one  # type: ignore[operator]
-        assert not exact or "Renting for 12 months" in one.name, one
-    for given_ in found.inputs:
+    for figure_ in (*found.figures, *hour.figures):
+        exact = figure_.method.startswith("no interval")
+        low, value, high = figure_.low, figure_.value, figure_.high
+        assert exact == (low is None) and (exact or low < value < high), figure_  # type: ignore[operator]
+        assert not exact or "Renting for 12 months" in figure_.name, figure_
+    for given_ in (*found.inputs, *hour.inputs):
         dated = given_.as_of is not None or given_.source == "stated by the study"
         assert dated and given_.source, given_
 
@@ -162,29 +175,56 @@ def test_the_first_figure_is_of_the_cheapest_offer_and_no_other_vendor_moves_it(
     content = yaml.safe_load(PRESET.read_text(encoding="utf-8"))
     found = decided(content)
     first = found.figures[0]
-    assert first.name.endswith("over its term: reserved for 12 months") and first.unit == "months"
+    assert first.name.endswith("over its term: a 12-month reservation") and first.unit == "months"
     assert first.value is not None and 30 < first.value < 40
     content["cloud"]["offers"]["azure_nd_h100_v5_on_demand"]["price"] |= {"low": 40.0, "high": 90.0}
     dearer = decided(content)
     assert dearer.figures[0] == first and dearer.swings == found.swings
     assert {s.input for s in found.swings if s.input.startswith("price of the cloud")} == {
-        "price of the cloud: reserved for 12 months"
+        "price of the cloud: a 12-month reservation"
     }
 
 
-def test_the_answer_begins_with_the_rent_of_the_term_beside_owning() -> None:
+def test_the_answer_is_a_verdict_and_three_short_sentences() -> None:
+    """By hand, each: (49,200 + 3 x 1,184) over 3 years = 52,752; 3 x 8,760 x 2.1 = 55,188 of rent.
+
+    Ending at 12 months: 49,200 + 1,184 = 50,384 sold for nothing, 1,184 sold for all; the rent is 18,396, so the
+    sale must bring (50,384 - 18,396) / 49,200 = 65.0 %.
+    """
     content = economics()
-    content["cloud"]["offers"]["reserved"] = {"paid_hours": "all", "price": price(2.1)}
+    content["cloud"]["offers"]["reserved"] = {"paid_hours": "all", "price": price(2.1), "name": "a reservation"}
     found = decided(content)
-    rent, during = found.figures[1], found.figures[2]
-    assert rent.value == pytest.approx(1000 * 8760 * 2.1)
-    assert during.name == "Owning, for 12 months" and during.value is not None
-    assert figure(found, "Owning, 3 years").value == pytest.approx(3 * during.value)
-    assert found.figures[0].value == pytest.approx(3 * during.value / (1000 * 730 * 2.1))
-    assert found.answer.startswith(
-        "Renting 1,000 accelerators for 12 months with all hours paid costs 18.4 million USD at the cheapest offer "
-        "(reserved); owning costs 17.6 million USD over those 12 months and 52.8 million USD over its 3 years, as "
-        "much as 34.4 months of that rent; what it costs if the need ends after 12 months is not known; "
+    assert found.answer == (
+        "Owning is cheaper over 3 years. "
+        "Renting 1,000 at the cheapest offer (a reservation), all hours paid, costs 18.4 million USD for 12 "
+        "months and 55.2 million USD for 3 years at today's rent throughout; owning costs 52.8 million "
+        "USD over 3 years. "
+        "If the need ends after 12 months, renting is cheaper unless it sells for 65 % or more of its price "
+        "(owning costs 50.4 million USD sold for nothing, 1.18 million USD sold for all of its price). "
+        "By the used hour, owning is cheaper than neocloud, aws, azure and a reservation."
+    )
+    alike, rent, resale, nothing, all_ = (one.value for one in found.figures[:5])
+    assert alike == pytest.approx(52_752 / (730 * 2.1), rel=1e-4)
+    assert rent == pytest.approx(1000 * 18_396)
+    assert resale == pytest.approx(0.65016, abs=1e-4)
+    assert (nothing, all_) == (pytest.approx(50.384e6, rel=1e-4), pytest.approx(1.184e6, rel=1e-3))
+    third = figure(found, "Owning, a third of its 3 years")
+    assert third.value == pytest.approx(52.752e6 / 3, rel=1e-4)
+    assert not [one for one in found.figures if one.name.startswith("Owning, for 12 months")]
+    dearer = content["cloud"]["offers"]["reserved"]["price"] = price(1.9)
+    assert dearer["low"] == 1.9 and decided(content).answer.startswith("Renting is cheaper over 3 years. ")
+    content["cloud"]["offers"]["reserved"]["price"] = price(1.9, 2.2)
+    rent_name = "price of the cloud: a reservation"
+    assert decided(content).answer.startswith(f"Not told apart over 3 years: it depends most on {rent_name}. ")
+
+
+@pytest.mark.parametrize(("hour", "words"), [(6.0, "owning is cheaper"), (0.1, "renting is cheaper")])
+def test_a_rent_outside_the_bounds_needs_no_resale(hour: float, words: str) -> None:
+    """50.4 million sold for nothing and 1.2 sold for all: 52.6 and 0.9 million of rent lie outside."""
+    content = economics()
+    content["cloud"]["offers"] = {"one": {"paid_hours": "all", "price": price(hour)}}
+    assert (
+        f"{words} whatever the machine is sold for (owning costs 50.4 million USD sold" in decided(content).answer
     )
 
 
@@ -193,10 +233,10 @@ def test_a_need_that_ends_early_bears_the_whole_loss_of_the_machine() -> None:
     assert "economics.own.residual_at_cloud_end" in " ".join(decided(content).missing)
     content["own"]["residual_at_cloud_end"] = stated(0.6)
     found = decided(content)
-    sold = figure(found, "Owning, sold after 12 months").value
+    sold = figure(found, "Owning, sold after 12 months as stated").value
     power = 1000 * float(power_per_year(1.3, 1.3, 0.08))
     assert sold == pytest.approx(1000 * 49_200 * 0.4 + power)
-    assert "million USD if the need ends after 12 months and it is sold then" in found.answer
+    assert "sold for all of its price, 20.9 million USD sold as stated)" in found.answer
     assert "residual_at_cloud_end" not in " ".join(found.missing)
     content["cloud"]["months"] = 36
     assert "need ends" not in decided(content).answer
@@ -217,17 +257,14 @@ def test_prices_of_different_years_are_said_to_be() -> None:
 
 def test_a_break_even_above_the_availability_is_never_reached() -> None:
     content = economics()
-    assert "owning never costs less" not in decided(content).answer
+    assert "never enough" not in by_hour(content).answer
     content["cloud"]["offers"]["neocloud"]["price"] = price(2.10)
     content["own"]["availability"] = stated(0.9)
     content["own"]["utilisation"] = stated(0.9)
-    found = decided(content)
+    found = by_hour(content)
     share = figure(found, "Break-even utilisation, of all hours: neocloud").value
     assert share is not None and 0.9 < share < 1
-    assert (
-        "and 90 % of all hours can be reached; that is not enough against neocloud: owning never costs less"
-        in found.answer
-    )
+    assert found.answer.endswith("and 90 % can be reached; never enough against neocloud.")
 
 
 def test_what_is_not_stated_is_not_in_the_cost_and_is_said() -> None:
@@ -239,6 +276,7 @@ def test_what_is_not_stated_is_not_in_the_cost_and_is_said() -> None:
         "economics.own.support",
         "economics.own.spares",
         "economics.own.residual_at_cloud_end",
+        "economics.cloud.rent_change_per_year",
         "economics.cloud",
     ]
     assert "no staff, storage or egress is in the cost of renting" in bare.missing[-1]
@@ -250,14 +288,15 @@ def test_what_is_not_stated_is_not_in_the_cost_and_is_said() -> None:
     assert by_name["Owning, per year: colocation"] == pytest.approx(1000 * 1.3 * 100 * 12)
     parts = [v for name, v in by_name.items() if name.startswith("Owning, per year: ") and v is not None]
     assert by_name["Owning, per year"] == pytest.approx(sum(parts))
-    assert len(more.missing) == len(bare.missing) - 2
+    billed = "economics.own.contracted_kw: colocation is billed on the mean power, not on what is contracted"
+    assert len(more.missing) == len(bare.missing) - 1 and billed in more.missing
 
 
 def test_a_reserved_offer_is_paid_for_idle_hours_too() -> None:
     content = economics()
     offers = content["cloud"]["offers"]
     offers["reserved"] = {"paid_hours": "all", "price": price(2.1)}
-    found = decided(content)
+    found = by_hour(content)
     saves = figure(found, "Owning saves, per used accelerator-hour: reserved").value
     own = figure(found, "Owning, per used accelerator-hour").value
     assert own is not None and saves == pytest.approx(2.1 / 0.9 - own)
@@ -267,12 +306,12 @@ def test_a_reserved_offer_is_paid_for_idle_hours_too() -> None:
 def test_owning_and_an_offer_are_not_told_apart_where_the_interval_holds_both() -> None:
     content = economics()
     content["own"]["utilisation"] = stated(0.6, 0.3, 0.9)
-    answer = decided(content).answer
-    assert "not told apart from neocloud" in answer
-    assert ": less than aws and azure;" in answer
+    answer = by_hour(content).answer
+    assert answer.startswith(
+        "By the used hour, owning is cheaper than aws and azure and not told apart from neocloud: "
+    )
     content["own"]["utilisation"] = stated(0.1, 0.09, 0.11)
-    answer = decided(content).answer
-    assert ": more than neocloud, aws and azure;" in answer
+    assert by_hour(content).answer.startswith("By the used hour, owning is dearer than neocloud, aws and azure: ")
 
 
 def test_owning_without_a_cloud_is_not_compared() -> None:

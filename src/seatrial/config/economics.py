@@ -59,10 +59,12 @@ class Own(Closed):
     interest: Assumption
     """Interest of the capital per year, a share: 0.08 for 8 %."""
     power_kw: Assumption
-    """Electrical power of one accelerator with its share of node, network and storage."""
+    """Mean electrical power of one accelerator with its share of node, network and storage, for the energy."""
+    contracted_kw: Assumption | None = None
+    """Power that the colocation bills for one accelerator with its share; None bills `power_kw`, a mean."""
     energy: Energy
     colocation_kw_month: Price | None = None
-    """Space, cooling and supply: the price of one kW of computers for one month, without the energy itself."""
+    """Space, cooling and supply: the price of one contracted kW for one month, without the energy itself."""
     staff_year: Price | None = None
     """Of all staff for the whole machine, for one year."""
     support: Assumption | None = None
@@ -84,25 +86,74 @@ class Own(Closed):
             if getattr(self, name).value == 0 or getattr(self, name).low == 0:
                 raise FieldMistake("nothing would ever be used", field=name, value=0, allowed="more than 0 up to 1")
         self.power_kw.within(0.0, None, "power_kw")
+        if self.contracted_kw is not None:
+            self.contracted_kw.within(0.0, None, "contracted_kw")
+            if self.colocation_kw_month is None:
+                raise FieldMistake(
+                    "contracted power costs nothing without the price of a kW",
+                    field="contracted_kw",
+                    value=self.contracted_kw.value,
+                    allowed="contracted_kw beside colocation_kw_month, or neither",
+                )
         return self
 
 
 class Offer(Closed):
     """What renting an accelerator costs."""
 
+    name: str | None = Field(default=None, min_length=1)
+    """What answers and tables call it; None takes its key, with spaces for underscores."""
     price: Price
     """Of an accelerator-hour."""
     paid_hours: Literal["used", "all"]
     """Which hours are paid: those in which an accelerator is used (on demand), or all of the term (reserved)."""
+    availability: Assumption | None = None
+    """Share of all hours in which an accelerator can be used, where all are paid; None takes `own.availability`."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Offer:
+        if self.availability is None:
+            return self
+        if self.paid_hours == "used":
+            raise FieldMistake(
+                "hours in which it cannot be used are not paid here",
+                field="availability",
+                value=self.availability.value,
+                allowed="availability beside paid_hours: all, or none",
+            )
+        self.availability.within(0.0, 1.0, "availability")
+        if 0 in (self.availability.value, self.availability.low):
+            raise FieldMistake("nothing would ever be used", field="availability", value=0, allowed="more than 0")
+        return self
 
 
 class Cloud(Closed):
     """Renting the same number of accelerators."""
 
     months: PositiveFloat
-    """For how long they are rented."""
+    """For how long they are rented; at its end the rent is agreed anew."""
+    rent_change_per_year: Assumption | None = None
+    """By what share the rent is higher for every year that has passed when it is agreed anew: -0.1 for 10 % less.
+    None keeps today's rent throughout."""
     offers: Annotated[dict[Slug, Offer], Field(min_length=1)]
     """Each is compared with owning by itself."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What each offer is called in words, by its key."""
+        return {key: offer.name or key.replace("_", " ") for key, offer in self.offers.items()}
+
+    @model_validator(mode="after")
+    def _possible(self) -> Cloud:
+        if self.rent_change_per_year is not None:
+            self.rent_change_per_year.within(-0.99, None, "rent_change_per_year")
+        times = Counter(self.names.values())
+        for key, name in self.names.items():
+            if times[name] > 1:
+                raise FieldMistake(
+                    "two offers have one name", field=f"offers.{key}.name", value=name, allowed="a name of its own"
+                )
+        return self
 
 
 class Budget(Closed):

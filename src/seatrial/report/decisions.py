@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from seatrial.analysis.decisions.cost import KIND as COST
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
+from seatrial.analysis.decisions.own_or_cloud import KIND as OWN_OR_CLOUD
 from seatrial.analysis.decisions.procurement.decide import KIND as PROCUREMENT
 from seatrial.analysis.decisions.sensitivity import in_words
 from seatrial.analysis.decisions.words import amount, interval, rounded, scale_of
@@ -79,8 +80,13 @@ def decisions_section(
 def headline_of_decisions(decisions: Sequence[Decision]) -> list[Headline]:
     """The first screen of a study that decides and measures nothing: the first figures of its decisions.
 
-    Of several decisions each has one figure, named for it; one that only sets the others side by side has none.
+    Of several decisions each has one figure, named for it; one that only sets the others side by side has none. Own
+    against cloud by the used hour is the other half of one question: it has the last card.
     """
+    if [one.kind for one in decisions] == [OWN_OR_CLOUD, OWN_OR_CLOUD]:
+        over_term, by_hour = decisions
+        cards = [_headline(over_term, figure, 1) for figure in over_term.figures[: MOST_HEADLINES - 1]]
+        return [*cards, _headline(by_hour, by_hour.figures[0], 2)]
     if len(decisions) == 1:
         return [_headline(decisions[0], figure, 1) for figure in decisions[0].figures[:MOST_HEADLINES]]
     said = [(n, one) for n, one in enumerate(decisions, start=1) if one.figures and not _sums_up(one, decisions)]

@@ -1,63 +1,60 @@
-"""Own against cloud: what an hour of use costs either way, and from which utilisation owning beats renting."""
+"""Own against cloud: which is cheaper for how long a need, and by the hour of use, and what that turns on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
 
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.dates import apart
-from seatrial.analysis.decisions.decision import Decision, Figure, Input, priced
-from seatrial.analysis.decisions.ownership import (
-    MONTHS_PER_YEAR,
-    break_even_utilisation,
-    months_of_rent,
-    rented_for,
-)
-from seatrial.analysis.decisions.owning import AVAILABILITY, Owning, Values
-from seatrial.analysis.decisions.propagation import Draws, Model, propagate
-from seatrial.analysis.decisions.sensitivity import tornado
-from seatrial.analysis.decisions.words import SHARE, listed, with_interval
-from seatrial.config.economics import Cloud, Offer
+from seatrial.analysis.decisions.decision import Decision, Figure, Input, Swing
+from seatrial.analysis.decisions.owning import Owning
+from seatrial.analysis.decisions.renting import Renting, rentings, standing
+from seatrial.analysis.decisions.sensitivity import moves_most, tornado
+from seatrial.analysis.decisions.words import amount, listed, with_interval
 from seatrial.units import format_figure
 
 KIND = "own_or_cloud"
-CLOUD, MONTHS = "price of the cloud", "term of renting"
+TITLE = "Own or cloud"
+MONTHS = "term of renting"
 NO_RECORD = "no record: every input is stated in the study's configuration, with its source"
 NO_CLOUD = "economics.cloud: what renting costs is not stated, so nothing is compared"
 NO_EARLY = (
-    "economics.own.residual_at_cloud_end: what the machine is sold for after {} is not stated, so what owning "
-    "costs if the need ends then is not known"
+    "economics.own.residual_at_cloud_end: what the machine is sold for after {} is not stated, so of what owning "
+    "costs if the need ends then only the bounds are known"
+)
+NO_CHANGE = "economics.cloud.rent_change_per_year: {} are reckoned at today's rent throughout"
+NO_AVAILABILITY = "economics.cloud.offers.*.availability: of {} the owner's availability is taken"
+NO_RANGE = (
+    "economics.cloud.offers.*.price: of {} no range is stated: it counts as exact, and how owning stands there "
+    "rests on that"
 )
 RENT_ALONE = "economics.cloud: no staff, storage or egress is in the cost of renting beyond what an hour holds"
-WORDS = {
-    "own": "less than {}",
-    "cloud": "more than {}",
-    "open": "not told apart from {}",
-}
+SEE_FIRST = f"all that '{TITLE}' names as not known is not in these figures either"
+VERDICTS = {"own": "Owning is cheaper", "cloud": "Renting is cheaper", "open": "Not told apart"}
+WORDS = {"own": "cheaper than {}", "cloud": "dearer than {}", "open": "not told apart from {}"}
 """How owning stands against offers at the planned use."""
 NEVER = {
-    "yes": "that is not enough against {}: owning never costs less",
-    "open": "whether that is enough against {} is not told apart",
+    "yes": "never enough against {}",
+    "open": "whether that is ever enough against {} is not told apart",
 }
 """Where the break-even utilisation is above the largest use that can be reached, or may be."""
 
 
 def own_or_cloud(basis: Basis) -> list[Decision]:
-    """The comparison that the study states; nothing where it does not say what owning costs."""
+    """The comparison that the study states, over both terms and by the used hour; none without `economics.own`."""
     economics = basis.economics
     if economics.own is None:
         return []
     owning = Owning(economics.own, economics.accelerators or basis.study.target.accelerators)
     if economics.cloud is None:
         return [_own_alone(owning, basis.seed)]
-    return [_compared(owning, economics.cloud, basis.seed)]
+    offers = rentings(owning, economics.cloud, basis.seed)
+    months = Input(MONTHS, economics.cloud.months, None, None, "months", "stated by the study", None, False)
+    return [_over_term(owning, offers, months, basis.seed), _by_hour(owning, offers, months, basis.seed)]
 
 
 def _own_alone(owning: Owning, seed: int) -> Decision:
-    figures = owning.figures(seed)
+    figures = (*owning.by_hour(seed), *owning.over_term(seed))
     return Decision(
         kind=KIND,
         title="What owning costs",
@@ -71,195 +68,142 @@ def _own_alone(owning: Owning, seed: int) -> Decision:
     )
 
 
-def _compared(owning: Owning, cloud: Cloud, seed: int) -> Decision:
-    offers = [
-        _Renting(owning, cloud.months, offer.paid_hours == "all", name.replace("_", " "), _price(name, offer), seed)
-        for name, offer in cloud.offers.items()
-    ]
+def _over_term(owning: Owning, offers: Sequence[Renting], months: Input, seed: int) -> Decision:
+    """What renting for its term and owning for its own cost, of the cheapest offer first."""
     # which vendor is a choice and no uncertainty: the first figure is of one offer, with that offer's own range
     nearest = min(offers, key=lambda offer: offer.price.value)
-    own = owning.figures(seed)
-    case = nearest.case()
-    months = Input(MONTHS, cloud.months, None, None, "months", "stated by the study", None, False)
+    own = owning.over_term(seed)
     early = () if owning.early is None else (owning.early,)
+    swings = tuple(tornado(nearest.alike, nearest.inputs))
+    beside = [figure for one in offers if one is not nearest for figure in (one.rent, one.months_alike)]
+    longer = (nearest.rent_while_owned,) if nearest.owned_months != nearest.months else ()
+    figures = (nearest.months_alike, nearest.rent, *nearest.ended.values(), *longer, own[0])
     return Decision(
         kind=KIND,
-        title="Own or cloud",
-        where=f"{_owned(owning)}, or rented for {format_figure(cloud.months)} months",
-        answer=f"{_case_in_words(nearest, case)}; {_at_planned_use(own, offers)}.",
-        figures=(*case, *own, *(figure for offer in offers for figure in offer.figures(beside=nearest))),
-        inputs=(*owning.inputs, *early, months, *(offer.price for offer in offers)),
-        swings=tuple(tornado(nearest.alike, nearest.inputs)),
+        title=TITLE,
+        where=f"{_owned(owning)}, or rented for {nearest.term}",
+        answer=f"{_verdict(nearest, swings)} {_bills(nearest, own[0])}{_ended(nearest)} {_stands(offers)}.",
+        figures=(*figures, nearest.saving_over_term, nearest.part_of_term, *own[1:], *beside),
+        inputs=(*_inputs(owning, offers), *early, months),
+        swings=swings,
         evidence=(NO_RECORD,),
-        missing=(*owning.missing, *nearest.missing, *_dates(owning, offers, nearest), RENT_ALONE),
+        missing=(*owning.missing, *_missing(nearest), *_dates(owning, offers, nearest), RENT_ALONE),
     )
 
 
-def _dates(owning: Owning, offers: Sequence[_Renting], nearest: _Renting) -> list[str]:
+def _by_hour(owning: Owning, offers: Sequence[Renting], months: Input, seed: int) -> Decision:
+    """What an hour of use costs either way."""
+    own = owning.by_hour(seed)
+    swings = tuple(tornado(owning.per_hour, owning.inputs))
+    beside = [one for offer in offers for one in ([offer.saving] + ([] if offer.reserved else [offer.break_even]))]
+    untold = [one.name for one in offers if one.reserved and one.availability is None]
+    exact = [one.name for one in offers if one.price.is_exact]
+    missing = [NO_AVAILABILITY.format(listed(untold))] if untold else []
+    missing += [NO_RANGE.format(listed(exact))] if exact else []
+    return Decision(
+        kind=KIND,
+        title=f"{TITLE}, by the used hour",
+        where=_owned(owning),
+        answer=f"{_stands(offers)}{_depends(swings)}. {_at_planned_use(own, offers)}",
+        figures=(*own, *beside),
+        inputs=(*_inputs(owning, offers), months),
+        swings=swings,
+        evidence=(NO_RECORD,),
+        missing=(*missing, SEE_FIRST),
+    )
+
+
+def _inputs(owning: Owning, offers: Sequence[Renting]) -> tuple[Input, ...]:
+    """Those of owning and of every offer, each once."""
+    return (*owning.inputs, *dict.fromkeys(one for offer in offers for one in offer.own_inputs))
+
+
+def _dates(owning: Owning, offers: Sequence[Renting], nearest: Renting) -> list[str]:
     """Which inputs are of another time than the rent that the first figure is of."""
-    inputs = [*owning.inputs, *([owning.early] if owning.early else []), *(offer.price for offer in offers)]
+    inputs = [*_inputs(owning, offers), *([owning.early] if owning.early else [])]
     return apart(inputs, nearest.price, f"the rent of {nearest.name}")
 
 
-def _price(name: str, offer: Offer) -> Input:
-    return replace(priced(CLOUD, offer.price, "accelerator-hour"), name=f"{CLOUD}: {name.replace('_', ' ')}")
+def _missing(nearest: Renting) -> list[str]:
+    """What the study does not state of the months, in words."""
+    found = [NO_EARLY.format(nearest.term)] if nearest.ends_early and nearest.owning.early is None else []
+    if nearest.change is None and nearest.ends_early:
+        found.append(NO_CHANGE.format(f"{format_figure(nearest.owned_months)} months"))
+    return found
 
 
 def _owned(owning: Owning) -> str:
     return f"{owning.n:,} accelerators, owned over {format_figure(owning.own.depreciation_years)} years"
 
 
-@dataclass(frozen=True)
-class _Renting:
-    """Owning against one offer of the cloud; `reserved`: all hours of the term are paid, used or not."""
-
-    owning: Owning
-    months: float
-    reserved: bool
-    name: str
-    price: Input
-    seed: int
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (*self.owning.inputs, self.price)
-
-    @property
-    def term(self) -> str:
-        return f"{format_figure(self.months)} months"
-
-    @property
-    def ends_early(self) -> bool:
-        """Whether renting ends before what is owned is paid off."""
-        return self.months < MONTHS_PER_YEAR * self.owning.own.depreciation_years
-
-    @property
-    def missing(self) -> list[str]:
-        """What the study does not state of this comparison, in words."""
-        unknown = self.ends_early and self.owning.early is None
-        return [NO_EARLY.format(self.term)] if unknown else []
-
-    def saves(self, x: Values) -> Draws:
-        """What an hour of use costs less where the accelerators are owned, at the same use of both."""
-        price = x[self.price.name]
-        return np.asarray((price / self.owning.use(x) if self.reserved else price) - self.owning.per_hour(x))
-
-    def breaks_even(self, x: Values) -> Draws:
-        """The share of all hours in use from which owning costs less, where used hours alone are paid."""
-        return break_even_utilisation(self.owning.per_year(x), x[self.price.name])
-
-    def out_of_reach(self, x: Values) -> Draws:
-        """By how much the break-even utilisation is above what the availability allows."""
-        return np.asarray(self.breaks_even(x) - x[AVAILABILITY])
-
-    def alike(self, x: Values) -> Draws:
-        """Months of rent, all hours paid, that cost what owning costs over its whole term."""
-        return months_of_rent(self.owning.whole_term(x), x[self.price.name])
-
-    @property
-    def saving(self) -> Figure:
-        return self._figure(f"Owning saves, per used accelerator-hour: {self.name}", self.saves)
-
-    @property
-    def break_even(self) -> Figure:
-        return self._figure(f"Break-even utilisation, of all hours: {self.name}", self.breaks_even, SHARE)
-
-    @property
-    def months_alike(self) -> Figure:
-        name = f"Renting, all hours paid, that costs what owning costs over its term: {self.name}"
-        return self._figure(name, self.alike, "months")
-
-    @property
-    def rent(self) -> Figure:
-        n, price = self.owning.n, self.price
-        return propagate(
-            lambda x: n * rented_for(self.months, x[price.name]),
-            [price],
-            self.seed,
-            name=f"Renting for {self.term}, all hours paid: {self.name}",
-            unit=self._money,
-        )
-
-    @property
-    def never(self) -> str:
-        """Whether owning costs more than this offer at every use that can be reached: yes, no, or open."""
-        if self.reserved:
-            return "no"
-        return {"own": "yes", "cloud": "no"}.get(_standing(self._figure("", self.out_of_reach)), "open")
-
-    def case(self) -> list[Figure]:
-        """The months of rent that cost what owning costs; the rent of the term beside owning for as long."""
-        n, owning = self.owning.n, self.owning
-        found = [
-            self.months_alike,
-            self.rent,
-            self._figure(f"Owning, for {self.term}", lambda x: n * owning.during(self.months, x)),
-        ]
-        if self.ends_early and owning.early is not None:
-            name = f"Owning, sold after {self.term}"
-            inputs = (*owning.inputs, owning.early)
-            found.append(self._figure(name, lambda x: n * owning.ended_after(self.months, x), inputs=inputs))
-        return found
-
-    def figures(self, beside: _Renting) -> list[Figure]:
-        """What owning saves, the break-even where used hours alone are paid, and what `case` has not given."""
-        found = [self.saving] if self.reserved else [self.saving, self.break_even]
-        return found if self is beside else [*found, self.rent, self.months_alike]
-
-    def _figure(self, name: str, model: Model, unit: str = "", inputs: Sequence[Input] = ()) -> Figure:
-        return propagate(model, inputs or self.inputs, self.seed, name=name, unit=unit or self._money)
-
-    @property
-    def _money(self) -> str:
-        return self.price.unit.partition("/")[0]
+def _verdict(nearest: Renting, swings: Sequence[Swing]) -> str:
+    """Which is cheaper for as long as the machine is paid off, and on what that depends, in one short sentence."""
+    years = format_figure(nearest.owning.own.depreciation_years)
+    return f"{VERDICTS[standing(nearest.saving_over_term)]} over {years} years{_depends(swings)}."
 
 
-def _standing(saving: Figure) -> str:
-    """Whether the interval of the saving lies above 0, below, or holds it."""
-    low = saving.value if saving.low is None else saving.low
-    high = saving.value if saving.high is None else saving.high
-    if low is not None and low > 0:
-        return "own"
-    return "cloud" if high is not None and high < 0 else "open"
+def _depends(swings: Sequence[Swing]) -> str:
+    most = moves_most(swings)
+    return f": it depends most on {listed(most)}" if most else ""
 
 
-def _case_in_words(nearest: _Renting, case: Sequence[Figure]) -> str:
-    alike, rent, during, *sold = case
+def _bills(nearest: Renting, owned: Figure) -> str:
+    """The rent of its term and of owning's beside what owning costs."""
     n, years = nearest.owning.n, format_figure(nearest.owning.own.depreciation_years)
-    whole = propagate(
-        lambda x: n * nearest.owning.whole_term(x), nearest.owning.inputs, nearest.seed, name="", unit=rent.unit
-    )
     words = (
-        f"Renting {n:,} accelerators for {nearest.term} with all hours paid costs {with_interval(rent)} at the "
-        f"cheapest offer ({nearest.name}); owning costs {with_interval(during)} over those {nearest.term} and "
-        f"{with_interval(whole)} over its {years} years, as much as {with_interval(alike)} of that rent"
+        f"Renting {n:,} at the cheapest offer ({nearest.name}), all hours paid, costs "
+        f"{with_interval(nearest.rent)} for {nearest.term}"
     )
+    if nearest.owned_months != nearest.months:
+        renewed = " at today's rent throughout" if nearest.change is None else " with the rent's change"
+        renewed = renewed if nearest.ends_early else ""
+        words += f" and {with_interval(nearest.rent_while_owned)} for {years} years{renewed}"
+    return f"{words}; owning costs {with_interval(owned)} over {years} years."
+
+
+def _ended(nearest: Renting) -> str:
+    """What owning costs where the need ends with renting; nothing where it does not end early."""
     if not nearest.ends_early:
-        return words
-    if not sold:
-        return f"{words}; what it costs if the need ends after {nearest.term} is not known"
-    return f"{words}, and {with_interval(sold[0])} if the need ends after {nearest.term} and it is sold then"
+        return ""
+    found = nearest.ended
+    share = found["alike"].value
+    assert share is not None
+    low, high = (found[word].value for word in ("all of its price", "nothing"))
+    assert low is not None and high is not None
+    unit = found["nothing"].unit
+    bounds = f"{amount(high, unit)} sold for nothing, {amount(low, unit)} sold for all of its price"
+    if "stated" in found:
+        bounds += f", {with_interval(found['stated'])} sold as stated"
+    if share > 1:
+        verdict = "renting is cheaper whatever the machine is sold for"
+    elif share < 0:
+        verdict = "owning is cheaper whatever the machine is sold for"
+    else:
+        verdict = f"renting is cheaper unless it sells for {with_interval(found['alike'])} or more of its price"
+    return f" If the need ends after {nearest.term}, {verdict} (owning costs {bounds})."
 
 
-def _at_planned_use(own: Sequence[Figure], offers: Sequence[_Renting]) -> str:
-    """How owning stands against each offer, and from which use on it costs less than the cheapest by the hour."""
-    standings = {offer.name: _standing(offer.saving) for offer in offers}
+def _stands(offers: Sequence[Renting]) -> str:
+    """How owning stands against each offer at the planned use, in one sentence."""
+    standings = {offer.name: standing(offer.saving) for offer in offers}
     of = {word: [name for name, found in standings.items() if found == word] for word in WORDS}
-    stands = "; ".join(WORDS[word].format(listed(names)) for word, names in of.items() if names)
-    per_hour, planned, reachable = own[:3]
-    words = (
-        f"per used accelerator-hour, at the planned use of {with_interval(planned)} of all hours, owning costs "
-        f"{with_interval(per_hour)}: {stands}"
-    )
+    said = listed([WORDS[word].format(listed(names)) for word, names in of.items() if names])
+    return f"By the used hour, owning is {said}"
+
+
+def _at_planned_use(own: Sequence[Figure], offers: Sequence[Renting]) -> str:
+    """What an owned hour costs, and from which use on it is less than at the cheapest offer by the hour."""
+    per_hour, planned, reachable = own
+    words = f"In use {with_interval(planned)} of all hours, an owned one costs {with_interval(per_hour)} an hour."
     by_the_hour = [offer for offer in offers if not offer.reserved]
     if not by_the_hour:
         return words
     cheapest = min(by_the_hour, key=lambda offer: offer.price.value)
     words += (
-        f"; against paying by the hour ({cheapest.name}) it breaks even at {with_interval(cheapest.break_even)} of "
-        f"all hours in use, and {with_interval(reachable)} of all hours can be reached"
+        f" Against {cheapest.name} it breaks even in use {with_interval(cheapest.break_even)} of all hours, and "
+        f"{with_interval(reachable)} can be reached"
     )
     for verdict, said in NEVER.items():
         names = [offer.name for offer in by_the_hour if offer.never == verdict]
         words += f"; {said.format(listed(names))}" if names else ""
-    return words
+    return f"{words}."

@@ -61,6 +61,53 @@ def rented_for(months: Amount, cloud_hour: Amount) -> Found:
     return np.asarray(HOURS_PER_MONTH * np.asarray(months) * cloud_hour)
 
 
-def months_of_rent(own_whole_term: Amount, cloud_hour: Amount) -> Found:
-    """How many months of renting, with all hours paid, cost what owning costs over its whole term."""
-    return np.asarray(np.asarray(own_whole_term) / (HOURS_PER_MONTH * np.asarray(cloud_hour)))
+def rent_with_renewals(months: Amount, cloud_hour: Amount, change: Amount, term: float) -> Found:
+    """What renting one accelerator for all hours of `months` costs, the rent being agreed anew every `term` months.
+
+    `change` per year is a share: the k-th renewal pays (1 + change)^(k term / 12) of today's rent. A geometric sum.
+    """
+    growth = _growth(change, term)
+    whole = np.floor(np.asarray(months, dtype=float) / term)
+    rest = np.asarray(months) / term - whole
+    return np.asarray(rented_for(term, cloud_hour) * (_terms_paid(growth, whole) + rest * growth**whole))
+
+
+def months_of_rent(own_whole_term: Amount, cloud_hour: Amount, change: Amount = 0.0, term: float = 12.0) -> Found:
+    """How many months of renting, with all hours paid, cost what owning costs over its whole term.
+
+    `change` and `term` as in `rent_with_renewals`, of which this is the inverse. Infinite where a rent that falls
+    never adds up to that.
+    """
+    terms = np.asarray(own_whole_term, dtype=float) / rented_for(term, cloud_hour)
+    growth = _growth(change, term)
+    terms, growth = np.broadcast_arrays(terms, growth)
+    steady = growth == 1
+    left = 1 + terms * (growth - 1)
+    never = left <= 0
+    counted = steady | never
+    ratio = np.where(counted, 2.0, growth)
+    whole = np.floor(np.log(np.where(counted, 1.0, left)) / np.log(ratio))
+    rest = (terms - _terms_paid(ratio, whole)) / ratio**whole
+    return np.asarray(term * np.where(never, np.inf, np.where(steady, terms, whole + rest)))
+
+
+def sale_that_costs_the_rent(for_nothing: Amount, for_all: Amount, rent: Amount) -> Found:
+    """The share of the purchase that the machine must be sold for so that owning costs as much as `rent`.
+
+    Owning's cost falls in a straight line from `for_nothing` (share 0) to `for_all` (share 1). Above 1: owning
+    costs more even where all of the price comes back; below 0: less even where nothing does.
+    """
+    nothing = np.asarray(for_nothing, dtype=float)
+    return np.asarray((nothing - rent) / (nothing - for_all))
+
+
+def _growth(change: Amount, term: float) -> Found:
+    """What the rent of the next term is of that of the one before."""
+    return np.asarray((1 + np.asarray(change, dtype=float)) ** (term / MONTHS_PER_YEAR))
+
+
+def _terms_paid(growth: Found, whole: Found) -> Found:
+    """1 + growth + growth^2 ...: what `whole` terms cost, in rents of the first."""
+    steady = growth == 1
+    ratio = np.where(steady, 2.0, growth)
+    return np.where(steady, whole, (ratio**whole - 1) / (ratio - 1))

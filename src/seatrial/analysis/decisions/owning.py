@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from seatrial.units import format_figure
 
 PURCHASE, RESIDUAL, INTEREST, TERM = "purchase price", "residual value", "interest", "term of owning"
 POWER, PUE, ELECTRICITY = "power", "PUE", "price of electricity"
+CONTRACTED = "contracted power"
 COLOCATION, STAFF, SUPPORT, SPARES = "colocation", "staff", "support", "spares"
 AVAILABILITY, UTILISATION = "availability", "utilisation"
 CAPITAL = "capital"
@@ -31,6 +32,7 @@ LEFT_OUT = {
     SPARES: "economics.own.spares: no spares are in the cost of owning",
 }
 """Parts of the cost that a study may leave out, and what is said then."""
+BILLED_ON_MEAN = "economics.own.contracted_kw: colocation is billed on the mean power, not on what is contracted"
 Values = Mapping[str, Draws]
 
 
@@ -48,7 +50,9 @@ class Owning:
     @property
     def missing(self) -> list[str]:
         """What is not in the cost because the study does not state it, in words."""
-        return [words for name, words in LEFT_OUT.items() if name not in self._stated]
+        left_out = [words for name, words in LEFT_OUT.items() if name not in self._stated]
+        on_mean = COLOCATION in self._stated and CONTRACTED not in self._stated
+        return [*left_out, BILLED_ON_MEAN] if on_mean else left_out
 
     def parts(self, x: Values) -> dict[str, Draws]:
         """The cost of one accelerator per year, by what is paid for."""
@@ -57,7 +61,8 @@ class Owning:
             POWER: power_per_year(x[POWER], x[PUE], x[ELECTRICITY]),
         }
         if COLOCATION in self._stated:
-            found[COLOCATION] = MONTHS_PER_YEAR * x[COLOCATION] * x[POWER]
+            billed = CONTRACTED if CONTRACTED in self._stated else POWER
+            found[COLOCATION] = MONTHS_PER_YEAR * x[COLOCATION] * x[billed]
         if STAFF in self._stated:
             found[STAFF] = x[STAFF] / self.n
         for name in (SUPPORT, SPARES):
@@ -77,10 +82,14 @@ class Owning:
         """The cost of one accelerator for `months`, at the cost per year of its whole term."""
         return np.asarray(months / MONTHS_PER_YEAR * self.per_year(x))
 
-    def ended_after(self, months: float, x: Values) -> Draws:
-        """The cost of one accelerator that is sold after `months`, at RESIDUAL_EARLY: its whole loss is in them."""
+    def ended_after(self, months: float, x: Values, resale: Draws | float | None = None) -> Draws:
+        """The cost of one accelerator that is sold after `months`: its whole loss is in them.
+
+        `resale` is the share of the purchase that it is sold for; None takes RESIDUAL_EARLY.
+        """
+        share = x[RESIDUAL_EARLY] if resale is None else np.full_like(x[TERM], resale)
         years = np.full_like(x[TERM], months / MONTHS_PER_YEAR)
-        return self.during(months, {**x, RESIDUAL: x[RESIDUAL_EARLY], TERM: years})
+        return self.during(months, {**x, RESIDUAL: share, TERM: years})
 
     def per_hour(self, x: Values) -> Draws:
         """The cost of an hour in which an accelerator is used."""
@@ -90,22 +99,31 @@ class Owning:
         """The share of all hours in which an accelerator is meant to be used."""
         return np.asarray(x[AVAILABILITY] * x[UTILISATION])
 
-    def figures(self, seed: int) -> tuple[Figure, ...]:
-        """Per used hour, planned use, largest reachable use; per year, by part, over the term, at the start."""
+    def by_hour(self, seed: int) -> tuple[Figure, ...]:
+        """Per used hour, planned use, largest reachable use."""
         money = self.own.purchase.currency
+        return self._propagated(
+            seed,
+            [
+                ("Owning, per used accelerator-hour", money, self.per_hour),
+                ("Planned use, of all hours", SHARE, self.use),
+                ("Largest reachable use, of all hours", SHARE, lambda x: x[AVAILABILITY]),
+            ],
+        )
+
+    def over_term(self, seed: int) -> tuple[Figure, ...]:
+        """Over the term, per year, by part, at the start."""
+        money, years = self.own.purchase.currency, format_figure(self.own.depreciation_years)
         models: list[tuple[str, str, Model]] = [
-            ("Owning, per used accelerator-hour", money, self.per_hour),
-            ("Planned use, of all hours", SHARE, self.use),
-            ("Largest reachable use, of all hours", SHARE, lambda x: x[AVAILABILITY]),
+            (f"Owning, {years} years", money, lambda x: self.n * self.whole_term(x)),
             ("Owning, per year", money, lambda x: self.n * self.per_year(x)),
         ]
         at_values = {one.name: np.array([one.value]) for one in self.inputs}
         models += [(f"Owning, per year: {part}", money, self._part(part)) for part in self.parts(at_values)]
-        years = format_figure(self.own.depreciation_years)
-        models += [
-            (f"Owning, {years} years", money, lambda x: self.n * self.whole_term(x)),
-            ("Owning, paid at the start", money, lambda x: self.n * x[PURCHASE]),
-        ]
+        models.append(("Owning, paid at the start", money, lambda x: self.n * x[PURCHASE]))
+        return self._propagated(seed, models)
+
+    def _propagated(self, seed: int, models: Sequence[tuple[str, str, Model]]) -> tuple[Figure, ...]:
         return tuple(propagate(model, self.inputs, seed, name=name, unit=unit) for name, unit, model in models)
 
     def _part(self, name: str) -> Model:
@@ -125,6 +143,8 @@ def _inputs(own: Own, n: int) -> list[Input]:
     ]
     if own.colocation_kw_month is not None:
         found.append(priced(COLOCATION, own.colocation_kw_month, "kW and month"))
+    if own.contracted_kw is not None:
+        found.append(assumed(CONTRACTED, own.contracted_kw, "kW/accelerator"))
     if own.staff_year is not None:
         found.append(priced(STAFF, own.staff_year, f"year for {n:,} accelerators"))
     for name, share in ((SUPPORT, own.support), (SPARES, own.spares)):
