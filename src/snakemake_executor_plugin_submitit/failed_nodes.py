@@ -53,17 +53,17 @@ class FailedNodes:
         return replace(request, options=tuple(options.items()))
 
     def _blamed(self, outcome: Outcome) -> tuple[str, ...]:
-        """The job's nodes that are down now; else the one whose rank fell silent, or the only one."""
+        """The job's nodes that are down now; none that Slurm would give to jobs, and none that somebody drained.
+
+        Where Slurm does not answer, the one whose rank fell silent, or the only one.
+        """
         try:
-            usable = {node.name for node in slurm.nodes(self._timeout) if node.usable}
+            down = {node.name for node in slurm.nodes(self._timeout) if node.down}
         except slurm.SlurmUnavailable:
-            usable = set(outcome.nodes)
-        down = tuple(name for name in outcome.nodes if name not in usable)
-        if down:
-            return down
-        if outcome.failing_node is not None:
-            return (outcome.failing_node,)
-        return outcome.nodes if len(outcome.nodes) == 1 else ()
+            if outcome.failing_node is not None:
+                return (outcome.failing_node,)
+            return outcome.nodes if len(outcome.nodes) == 1 else ()
+        return tuple(name for name in outcome.nodes if name in down)
 
     def _known(self) -> dict[str, float]:
         """Node -> when it failed, in seconds since 1970, of the last day."""

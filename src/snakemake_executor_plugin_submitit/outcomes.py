@@ -76,9 +76,10 @@ def judge(
     """
     started = min((report.started_at for report in reports), default=None)
     ends = [report.ended_at for report in reports if report.ended_at]
-    nodes = tuple(dict.fromkeys(report.node for report in reports))
+    # the report of a rank on a node that died may never be seen
+    nodes = tuple(dict.fromkeys([*(r.node for r in reports), *(accounting.nodes if accounting else ())]))
     times = {
-        "nodes": nodes or (accounting.nodes if accounting else ()),
+        "nodes": nodes,
         "started_at": started or (accounting.started_at if accounting else None),
         "ended_at": max(ends, default=None) or (accounting.ended_at if accounting else None),
     }

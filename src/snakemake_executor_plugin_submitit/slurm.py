@@ -31,7 +31,9 @@ def _run(words: Sequence[str], timeout: float) -> str:
         done = subprocess.run(
             words,
             capture_output=True,
-            text=True,
+            # names of other jobs may be in any encoding
+            encoding="utf-8",
+            errors="replace",
             timeout=timeout,
             # times without a zone are this zone's
             env={**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"},

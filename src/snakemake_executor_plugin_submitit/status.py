@@ -204,6 +204,9 @@ def read_squeue(text: str) -> dict[str, Queued]:
 # States in which a node takes jobs, now or later; sinfo adds * to that of a node that does not answer.
 _TAKES_JOBS = frozenset(["allocated", "completing", "idle", "mixed", "planned", "reserved"])
 
+_FAILED = frozenset(["down", "error", "fail", "failing", "unknown"])
+_MARKS = "~#!%$@^-"
+
 
 @dataclass(frozen=True)
 class Node:
@@ -214,6 +217,8 @@ class Node:
     default: bool
     usable: bool
     features: frozenset[str]
+    down: bool = False
+    """Whether it has failed, as Slurm sees it; a node that somebody drains has not."""
 
 
 def read_sinfo(text: str) -> list[Node]:
@@ -228,8 +233,9 @@ def read_sinfo(text: str) -> list[Node]:
                     name=name,
                     partition=partition.rstrip("*"),
                     default=partition.endswith("*"),
-                    usable=state.rstrip("~#!%$@^-") in _TAKES_JOBS,
+                    usable=state.rstrip(_MARKS) in _TAKES_JOBS,
                     features=frozenset(features.split(",")),
+                    down=state.endswith("*") or state.rstrip(_MARKS) in _FAILED,
                 )
             )
     return found

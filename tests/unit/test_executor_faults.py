@@ -241,7 +241,7 @@ def test_snakemakes_attempts_are_left_or_used_up() -> None:
 
 
 def node(name: str, usable: bool = True, features: str = "", partition: str = "main") -> Node:
-    return Node(name, partition, partition == "main", usable, frozenset(features.split(",")))
+    return Node(name, partition, partition == "main", usable, frozenset(features.split(",")), down=not usable)
 
 
 FOUR = [node(f"n{i}") for i in range(1, 5)]
@@ -270,18 +270,36 @@ def test_failed_nodes_are_excluded_as_far_as_enough_are_left(
 
 
 def test_the_node_that_is_down_is_the_one_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm, "nodes", lambda _: [node("n1"), node("n2", usable=False), *FOUR[2:]])
+    drained = Node("n4", "main", True, False, frozenset())
+    listed = [node("n1"), node("n2", usable=False), node("n3", usable=False), drained]
+    monkeypatch.setattr(slurm, "nodes", lambda _: listed)
     told: list[str] = []
     failed = FailedNodes(tmp_path, 5, told.append)
     assert failed.note(Outcome("FAILED", nodes=("n1",))) == ()
     assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n2"))) == ("n2",)
     assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n2"), failing_node="n1")) == ("n2",), "what Slurm says"
     assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n3"), failing_node="n3")) == ("n3",)
-    assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n3"))) == (), "both are up: nobody knows which it was"
+    assert failed.note(Outcome("NODE_FAIL", nodes=("n1",), failing_node="n1")) == (), "Slurm would use it"
+    assert failed.note(Outcome("NODE_FAIL", nodes=("n1", "n4"))) == (), "somebody drained one, that is no fault"
+    listed[1:3] = [node("n2"), node("n3")]
     again = FailedNodes(tmp_path, 5, told.append).exclude(Request(options=(("exclude", "n4"),)))
     assert dict(again.options)["exclude"] == "n4,n2,n3" or dict(again.options)["exclude"] == "n4,n3,n2"
     assert told
-    assert failed.exclude(Request(nodes=4)) == Request(nodes=4)
+    assert failed.exclude(Request(nodes=4)).nodes == 4
+
+
+def test_a_node_whose_rank_left_no_report_is_one_of_the_jobs() -> None:
+    healthy = RankReport(0, "n1", 1, "2026-01-01T00:00:00Z")
+    outcome = judge([healthy], Accounting("NODE_FAIL", nodes=("n1", "n2")), None, True, False)
+    assert outcome.nodes == ("n1", "n2")
+
+
+def test_names_in_another_encoding_do_not_end_the_watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_bytes(b"#!/bin/sh\nprintf '7|N/A|7|RUNNING|1|main|None|caf\\351\\n'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert slurm.queue(5)["7"].state == "RUNNING"
 
 
 def test_the_rank_that_fell_silent_is_to_blame_for_a_lost_node_and_not_the_one_that_missed_it() -> None:
@@ -294,6 +312,7 @@ def test_the_rank_that_fell_silent_is_to_blame_for_a_lost_node_and_not_the_one_t
 
 def test_sinfo_is_read() -> None:
     text = "n1|main*|idle|(null)\nn1|high|idle|(null)\nn2|main*|down*|fast,big\nn3|main*|drained|x\nbroken\n"
+    assert [n.down for n in read_sinfo(text)] == [False, False, True, False]
     found = [(n.name, n.partition, n.default, n.usable) for n in read_sinfo(text)]
     assert found == [
         ("n1", "main", True, True),
