@@ -26,7 +26,7 @@ UNITS = (
     ("max_node_hours", "node-hours"), ("_gbps", "GB/s"), ("_tbps", "TB/s"), ("_gbit", "Gb/s"),
     ("_tflops", "TFLOP/s"), ("_minutes", "min"), ("_seconds", "s"), ("_hours", "h"), ("_days", "days"),
     ("_months", "months"), ("_years", "years"), ("_bytes", "B"), ("memory_mb", "MB"), ("_mb_per_node", "MB"),
-    ("_mib", "MiB"), ("_gb", "GB"), ("power_w", "W"), ("power_kw", "kW"),
+    ("_mib", "MiB"), ("_gb", "GB"), ("power_w", "W"), ("_kw", "kW"),
 )  # fmt: skip
 """How the name of a key that holds a figure ends, and the unit; the first that fits."""
 
