@@ -199,7 +199,7 @@ def test_the_answer_is_a_verdict_and_three_short_sentences() -> None:
         "Renting 1,000 at the cheapest offer (a reservation), all hours paid, costs 18.4 million USD for 12 "
         "months and 55.2 million USD for 3 years at today's rent throughout; owning costs 52.8 million "
         "USD over 3 years. "
-        "If the need ends after 12 months, renting is cheaper unless it sells for 65 % or more of its price "
+        "If the need ends after 12 months, renting is cheaper unless it is sold for 65 % or more of its price "
         "(owning costs 50.4 million USD sold for nothing, 1.18 million USD sold for all of its price). "
         "By the used hour, owning is cheaper than neocloud, aws, azure and a reservation."
     )

@@ -179,7 +179,7 @@ def _ended(nearest: Renting) -> str:
     elif share < 0:
         verdict = "owning is cheaper whatever the machine is sold for"
     else:
-        verdict = f"renting is cheaper unless it sells for {with_interval(found['alike'])} or more of its price"
+        verdict = f"renting is cheaper unless it is sold for {with_interval(found['alike'])} or more of its price"
     return f" If the need ends after {nearest.term}, {verdict} (owning costs {bounds})."
 
 
