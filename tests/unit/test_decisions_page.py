@@ -108,7 +108,7 @@ def test_the_page_of_a_study_without_experiments_shows_the_decision_and_no_plant
     assert SCRIPT not in page and "&lt;script&gt;alert(1)" in page
     for words in (
         "an owned one costs 3.54 USD",
-        "What moves it most: residual value, price of the cloud: a 12-month reservation and support.",
+        "What moves it most: residual value, price of a 12-month reservation and support.",
         "What moves it most: utilisation, residual value and support.",
         "figures/tornado_own_or_cloud",
         "figures/tornado_own_or_cloud_2",

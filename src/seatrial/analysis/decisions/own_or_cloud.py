@@ -151,13 +151,13 @@ def _bills(nearest: Renting, owned: Figure) -> str:
     """The rent of its term and of owning's beside what owning costs."""
     n, years = nearest.owning.n, format_figure(nearest.owning.own.depreciation_years)
     words = (
-        f"Renting {n:,} at the cheapest offer ({nearest.name}), all hours paid, costs "
-        f"{with_interval(nearest.rent)} for {nearest.term}"
+        f"Renting {n:,} for all hours of {nearest.term} costs {with_interval(nearest.rent)} at the cheapest offer "
+        f"({nearest.name})"
     )
     if nearest.owned_months != nearest.months:
         renewed = " at today's rent throughout" if nearest.change is None else " with the rent's change"
         renewed = renewed if nearest.ends_early else ""
-        words += f" and {with_interval(nearest.rent_while_owned)} for {years} years{renewed}"
+        words += f", for {years} years {with_interval(nearest.rent_while_owned)}{renewed}"
     return f"{words}; owning costs {with_interval(owned)} over {years} years."
 
 
@@ -171,16 +171,17 @@ def _ended(nearest: Renting) -> str:
     low, high = (found[word].value for word in ("all of its price", "nothing"))
     assert low is not None and high is not None
     unit = found["nothing"].unit
-    bounds = f"{amount(high, unit)} sold for nothing, {amount(low, unit)} sold for all of its price"
+    bounds = f"{amount(high, unit)} sold for nothing, {amount(low, unit)} for all of it"
     if "stated" in found:
-        bounds += f", {with_interval(found['stated'])} sold as stated"
+        bounds += f", {with_interval(found['stated'])} as stated"
     if share > 1:
-        verdict = "renting is cheaper whatever the machine is sold for"
+        verdict = "renting is cheaper whatever part of its price the machine is sold for"
     elif share < 0:
-        verdict = "owning is cheaper whatever the machine is sold for"
+        verdict = "owning is cheaper whatever part of its price the machine is sold for"
     else:
-        verdict = f"renting is cheaper unless it is sold for {with_interval(found['alike'])} or more of its price"
-    return f" If the need ends after {nearest.term}, {verdict} (owning costs {bounds})."
+        least = with_interval(found["alike"])
+        verdict = f"renting is cheaper unless the machine is sold for {least} or more of its price"
+    return f" If the need ends after {nearest.term}, {verdict}: owning costs {bounds}."
 
 
 def _stands(offers: Sequence[Renting]) -> str:

@@ -23,7 +23,7 @@ from seatrial.analysis.decisions.words import SHARE
 from seatrial.config.economics import Cloud
 from seatrial.units import format_figure
 
-CLOUD, RENT_CHANGE = "price of the cloud", "change of the rent per year"
+PRICE, RENT_CHANGE = "price", "change of the rent per year"
 CLOUD_AVAILABILITY = "availability of the cloud"
 PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth"}
 
@@ -35,7 +35,7 @@ def rentings(owning: Owning, cloud: Cloud, seed: int) -> list[Renting]:
     found = []
     for key, offer in cloud.offers.items():
         name = cloud.names[key]
-        price = replace(priced(CLOUD, offer.price, "accelerator-hour"), name=f"{CLOUD}: {name}")
+        price = replace(priced(PRICE, offer.price, "accelerator-hour"), name=f"{PRICE} of {name}")
         usable = None
         if offer.availability is not None:
             usable = assumed(f"{CLOUD_AVAILABILITY}: {name}", offer.availability, "share of the paid hours")
