@@ -18,6 +18,7 @@ _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _REFERENCES = re.compile(r"(?<=[@#!])(?=\w)|(?<=://)|(?<=www)(?=\.)|(?<=GH)(?=-\d)", re.IGNORECASE)
 _BREAK = "\0"
+_SENTENCE, _STATEMENT = re.compile(r"\.(?=\s+[A-Z0-9])"), re.compile(r";(?=\s)")
 
 
 def escape(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -32,6 +33,27 @@ def escape(text: str, most: int = MOST_CHARACTERS) -> str:
     plain = "".join(_HTML.get(letter, letter) for letter in marked)
     escaped = _SPECIAL.sub(lambda found: f"\\{found.group()}", plain).replace(_BREAK, INVISIBLE)
     return _NUMBERED.sub(r"\1\\\2", escaped)
+
+
+def whole_sentences(text: str, most: int = MOST_CHARACTERS) -> str:
+    """The first sentences of `text` that `most` characters hold, and that the page has more; never a part of one.
+
+    Of a sentence that is longer its statements, which end in a semicolon; at least the first, however long it is.
+    """
+    if len(text) <= most:
+        return text
+    sentences, statements = (_ends(text, pattern) for pattern in (_SENTENCE, _STATEMENT))
+    fitting = [end for end in sentences if end <= most] or [end for end in statements if end <= most]
+    first = sorted([*sentences, *statements])[:1]
+    if not fitting and not first:
+        return text
+    return f"{text[: fitting[-1] if fitting else first[0]]}. More in report.html."
+
+
+def _ends(text: str, pattern: re.Pattern[str]) -> list[int]:
+    """Where `pattern` ends a part of `text`, outside of brackets."""
+    ends = [found.start() for found in pattern.finditer(text)]
+    return [end for end in ends if text.count("(", 0, end) == text.count(")", 0, end)]
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -5,6 +5,7 @@ Writes tables/procurement.csv on the way, since both say the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,9 @@ def _probes(basis: Basis, plan: Procurement) -> MeasuredRates:
 
 
 def _side_by_side(plan: Procurement, found: Sequence[Projection]) -> Decision:
-    said = [f"{_name(one)} {_standing(_three(one))}" for one in found]
+    # not known first, then the longest
+    worst_first = sorted(found, key=lambda one: -(one.leading[0].value or math.inf))
+    said = [f"{_name(one)} {_standing(_three(one))}" for one in worst_first]
     figures = [_named(one.leading[0], one.name) for one in found]
     spare = [(one, figure) for one in found if (figure := one.months_to_spare()) is not None]
     return Decision(

@@ -202,7 +202,7 @@ class Projection:
         plan = self.procurement.planned
         return np.asarray(x[TOKENS] / plan.tokens_per_step * step_seconds(self.planned, x) / DAY)
 
-    @property
+    @cached_property
     def leading(self) -> tuple[Figure, list[Swing]]:
         """Days of the training, or where its tokens are not known seconds of a step; and what moves it."""
         counted = self.counts_saving and self.knows_saving
