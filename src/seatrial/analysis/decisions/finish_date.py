@@ -17,12 +17,14 @@ import numpy as np
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import Decision, Figure
 from seatrial.analysis.decisions.planned_run import (
+    ACCELERATORS,
     HICCUPS,
     INTERVAL,
     RESTART,
     RUN,
     SAVING,
     SECONDS_PER_DAY,
+    WITHIN,
     PlannedRun,
     between_failures,
     expected_days,
@@ -32,15 +34,19 @@ from seatrial.analysis.decisions.planned_run import (
 from seatrial.analysis.decisions.propagation import DRAWS, Draws
 from seatrial.analysis.decisions.run_time import RunTime, simulated_run
 from seatrial.analysis.decisions.sensitivity import tornado
-from seatrial.analysis.decisions.words import SHARE
+from seatrial.analysis.decisions.words import SHARE, amount, listed
 from seatrial.analysis.inputs import is_training
 from seatrial.case import Case
 from seatrial.config.finish_date import FinishDate
+from seatrial.config.target import Target
 from seatrial.units import format_figure
 
 KIND = "finish_date"
 QUANTILES = (0.05, 0.5, 0.95)
 FIRST = "Until it is done"
+FAR = 8
+"""Times the accelerators measured on, beyond which noise is said to be of a much smaller machine: as far as procurement
+takes a measured rate (`scale`)."""
 
 
 def finish_date(basis: Basis) -> list[Decision]:
@@ -98,7 +104,25 @@ def _decision(basis: Basis, asked: FinishDate, case: Case | None) -> Decision:
     days = taken.seconds / SECONDS_PER_DAY
     figures = _figures(run, asked, todo, taken, basis.seed)
     swings = tornado(expected_days, list(run.inputs.values()))
-    return replace(known, answer=_answer(asked, days), figures=tuple(figures), swings=tuple(swings))
+    warning = None if case is None else _measured_elsewhere(run, basis.study.target, case)
+    answer = _answer(asked, days) if warning is None else f"{_answer(asked, days)} {warning}"
+    missing = known.missing if warning is None else (*known.missing, warning.rstrip("."))
+    return replace(known, answer=answer, missing=missing, figures=tuple(figures), swings=tuple(swings))
+
+
+def _measured_elsewhere(run: PlannedRun, target: Target, case: Case) -> str | None:
+    """That the noise was measured on another target, or far fewer accelerators, than the run is planned on."""
+    noise = [(RUN, "runs"), (WITHIN, "steps"), (HICCUPS, "hiccups")]
+    measured = [words for name, words in noise if name in run.inputs and run.inputs[name].measured]
+    planned, there = int(run.inputs[ACCELERATORS].value), case.target.accelerators
+    if not measured or run.steps is None or (case.target.name == target.name and there * FAR >= planned):
+        return None
+    had = "no accelerator" if not there else f"{there:,} accelerator{'' if there == 1 else 's'}"
+    return (
+        f"How {listed(measured)} differ was measured on {case.target.name}, with {had} and steps of "
+        f"{amount(run.steps.seconds, 's')}, not on the {planned:,} accelerators planned: the dates hold only if "
+        "they differ as much there."
+    )
 
 
 def _figures(run: PlannedRun, asked: FinishDate, todo: Draws, taken: RunTime, seed: int) -> list[Figure]:
