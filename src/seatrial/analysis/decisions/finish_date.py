@@ -45,8 +45,8 @@ KIND = "finish_date"
 QUANTILES = (0.05, 0.5, 0.95)
 FIRST = "Until it is done"
 FAR = 8
-"""Times the accelerators measured on, beyond which noise is said to be of a much smaller machine: as far as procurement
-takes a measured rate (`scale`)."""
+"""Times the accelerators measured on, beyond which noise is said to be of a much smaller machine: as far as a
+procurement takes a measured rate (`scale`)."""
 
 
 def finish_date(basis: Basis) -> list[Decision]:
