@@ -23,7 +23,7 @@ def of_proposal(number: int, inputs: bool = True) -> Decision:
 def test_the_first_screen_of_several_decisions_names_each_once_and_counts_the_rest() -> None:
     side_by_side = replace(of_proposal(1, inputs=False), title="Which cluster")
     shown = headline_of_decisions([side_by_side, *(of_proposal(n) for n in range(1, 7))])
-    assert [one.name for one in shown] == [f"Training time: Proposal {n}" for n in (6, 5, 4, 3)], "the slowest first"
+    assert [one.name for one in shown] == [f"Training time: Proposal {n}" for n in (6, 5, 4, 3)]
     assert shown[0].sources[0].anchor == "decision-7"
     assert shown[-1].under.endswith("And 2 more decisions below") and "more" not in shown[0].under
 
