@@ -136,6 +136,16 @@ def test_a_standing_that_rests_on_a_price_without_range_says_so() -> None:
         "economics.cloud.offers.*.price: of AWS p5 on demand no range is stated: it counts as exact, and how "
         "owning stands there rests on that"
     ]
+    # 2.5 % of draws are below a use of 0.49905, where an owned hour costs 17,584 / 8,760 / 0.49905 = 4.022
+    content["own"]["utilisation"] = stated(0.5, 0.499, 0.9)
+    (firm,) = [words for words in by_hour(content).missing if words.startswith("economics.cloud.offers.*.price")]
+    assert "AWS p5 on demand (told apart unless it is 2.86 USD lower) no range" in firm
+    content["cloud"]["offers"]["one"]["price"] = price(6.88 - 2.85)
+    assert " (told apart unless it is 0.00" in " ".join(by_hour(content).missing)
+    content["cloud"]["offers"]["one"]["price"] = price(6.88 - 2.87)
+    assert "told apart unless" not in " ".join(by_hour(content).missing)
+    content["cloud"]["offers"]["one"]["price"] = price(1.0)
+    assert "USD higher) no range" in " ".join(by_hour(content).missing)
     content["cloud"]["offers"]["one"]["price"] = price(6.5, 7.0)
     assert not [words for words in by_hour(content).missing if "no range" in words]
 

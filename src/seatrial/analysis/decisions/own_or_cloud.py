@@ -97,7 +97,7 @@ def _by_hour(owning: Owning, offers: Sequence[Renting], months: Input, seed: int
     swings = tuple(tornado(owning.per_hour, owning.inputs))
     beside = [one for offer in offers for one in ([offer.saving] + ([] if offer.reserved else [offer.break_even]))]
     untold = [one.name for one in offers if one.reserved and one.availability is None]
-    exact = [one.name for one in offers if one.price.is_exact]
+    exact = [f"{one.name}{_firm(one)}" for one in offers if one.price.is_exact]
     missing = [NO_AVAILABILITY.format(listed(untold))] if untold else []
     missing += [NO_RANGE.format(listed(exact))] if exact else []
     return Decision(
@@ -190,6 +190,18 @@ def _stands(offers: Sequence[Renting]) -> str:
     of = {word: [name for name, found in standings.items() if found == word] for word in WORDS}
     said = listed([WORDS[word].format(listed(names)) for word, names in of.items() if names])
     return f"By the used hour, owning is {said}"
+
+
+def _firm(offer: Renting) -> str:
+    """By how much the price of an offer may be another before owning is no longer told apart from it, in words.
+
+    Where used hours are paid at one price the saving moves with it one to one, and so do both ends of its interval.
+    """
+    saving = offer.saving
+    end = {"own": saving.low, "cloud": saving.high}.get(standing(saving))
+    if offer.reserved or offer.change is not None or end is None:
+        return ""
+    return f" (told apart unless it is {amount(abs(end), saving.unit)} {'lower' if end > 0 else 'higher'})"
 
 
 def _at_planned_use(own: Sequence[Figure], offers: Sequence[Renting]) -> str:
