@@ -70,6 +70,35 @@ def test_cost_is_accelerators_times_hours_times_price(tmp_path: Path) -> None:
     assert "63 % of runs fail" in found.evidence[0]
 
 
+def test_three_of_three_leave_63_percent_open_and_the_answer_says_what_a_run_costs_then(tmp_path: Path) -> None:
+    """1 - 0.05^(1/3) = 63.2 %, so that a run takes 2.714 times the hours: 36 USD become 97.7; storage 7 stays 7."""
+    run = {"kept_gb": stated(100.0), "kept_months": stated(1.0)}
+    run["storage_gb_month"] = {**EXACT, "low": 0.07, "high": 0.07}  # type: ignore[dict-item]
+    study = on_disk(tmp_path, run=run)
+    (case,) = study.experiment("finetune", FINETUNE, repeats=3)
+    for repeat, hours in enumerate((1.0, 1.5, 2.0)):
+        ran(study, case, repeat, hours)
+    found = decided(study)
+    worst = figure(found, "Cost if as many runs fail as cannot be ruled out")
+    assert worst.value == pytest.approx(36 / 0.05 ** (1 / 3) + 7) == pytest.approx(104.7, abs=0.1)
+    assert "with 3 of 3 runs reaching it, which leaves open that up to 63 % (95 %) fail and it costs 105 USD" in (
+        found.answer
+    )
+    assert "holds no failures: up to 63 % (95 %) of runs may fail, 3 of 3 completed" in found.figures[0].method
+
+
+def test_where_a_run_failed_the_hours_hold_it_and_no_bound_stands_beside_them(tmp_path: Path) -> None:
+    study = on_disk(tmp_path)
+    (case,) = study.experiment("finetune", FINETUNE, repeats=3)
+    for repeat in range(2):
+        ran(study, case, repeat, 2.0)
+    ends = {"started_at": "2026-01-02T00:00:00+00:00", "finished_at": "2026-01-02T03:00:00+00:00"}
+    study.record(case, 2, outcome="failed", error={"kind": "crashed", "message": "it died"}, **ends)
+    found = decided(study)
+    assert "leaves open" not in found.answer and "holds no failures" not in found.figures[0].method
+    assert not any(one.name.startswith("Cost if") for one in found.figures)
+
+
 def test_what_failed_runs_used_is_paid_by_those_that_completed(tmp_path: Path) -> None:
     study = on_disk(tmp_path)
     (case,) = study.experiment("finetune", FINETUNE, repeats=4)

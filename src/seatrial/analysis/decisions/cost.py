@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import MEASURED, Decision, Figure, Input, assumed, priced
 from seatrial.analysis.decisions.energy import energy
-from seatrial.analysis.decisions.held import bootstrap_ratio, goodput
+from seatrial.analysis.decisions.held import bootstrap_ratio, failures_unseen, goodput
 from seatrial.analysis.decisions.measured_pace import queue_hours
 from seatrial.analysis.decisions.propagation import Draws, Model, propagate
 from seatrial.analysis.decisions.run_cost import HOURS, PRICE, RunCost, Values, rate_of, run_cost
@@ -25,6 +26,7 @@ from seatrial.config.economics import Budget, Economics
 KIND = "cost"
 KWH, KWH_PRICE, PUE = "energy of a run", "price of electricity", "PUE"
 BUDGET = "budget"
+WITH_FAILURES = "Cost if as many runs fail as cannot be ruled out"
 PER_MONEY = 1000.0
 """Performance per dollar is of so much money."""
 
@@ -85,6 +87,10 @@ def _money(run: RunCost, budget: Budget | None, seed: int) -> tuple[list[Figure]
     done = sum(one.completed for one in run.repeats)
     count = run.rate.count
     found = [figure("Cost of a run to quality", money, run.whole), figure("of it hours", money, run.held)]
+    if done == len(run.repeats):
+        words = f"holds no failures: up to {_may_fail(run)} of runs may fail, {done} of {done} completed"
+        found[0] = replace(found[0], method=f"{found[0].method}; {words}")
+        found.append(_with_failures(run, money))
     if run.beside:
         found.append(figure("of it storage and egress", money, run.besides))
     result = f"Cost of this result: {done} runs to quality of {len(run.repeats)} started"
@@ -106,6 +112,19 @@ def _money(run: RunCost, budget: Budget | None, seed: int) -> tuple[list[Figure]
     found.append(figure(name, "runs", lambda x: np.floor(_per(budget.amount, run.whole(x)))))
     stated = Input(BUDGET, budget.amount, None, None, budget.currency, budget.source, budget.as_of, False)
     return found, [stated]
+
+
+def _may_fail(run: RunCost) -> str:
+    """The share of runs that may fail though none did."""
+    return f"{100 * failures_unseen(len(run.repeats)):.2g} % (95 %)"
+
+
+def _with_failures(run: RunCost, money: str) -> Figure:
+    """What a run costs if as many fail as runs without a failure leave possible, each as long as the others."""
+    values = {one.name: np.array([one.value]) for one in run.inputs}
+    values[HOURS] = values[HOURS] / (1 - failures_unseen(len(run.repeats)))
+    words = f"hours over the share that completes, if {_may_fail(run)} fail; no interval"
+    return Figure(WITH_FAILURES, float(run.whole(values)[0]), None, None, money, words)
 
 
 def _per(money: float, each: Draws) -> Draws:
@@ -182,6 +201,9 @@ def _answer(run: RunCost, figures: Sequence[Figure], budget: Budget | None) -> s
         f"A run to quality costs {with_interval(whole)}: {amount(run.hours.value, 'h')} of {units}, "
         f"with {done} of {len(run.repeats)} runs reaching it"
     )
+    failing = next((one for one in figures if one.name == WITH_FAILURES), None)
+    if failing is not None:
+        words += f", which leaves open that up to {_may_fail(run)} fail and it costs {with_interval(failing)}"
     if budget is None:
         return f"{words}."
     runs = next(one for one in figures if one.name.startswith("Runs that a budget"))
