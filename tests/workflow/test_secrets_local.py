@@ -22,7 +22,7 @@ SECRETS = {
     "NCCL_NETWORK_ADDRESS": "https://user:planted-in-url@host/path",
     "GIT_ASKPASS_TOKEN": "planted-git-token",
 }
-FOLDER = "it's \"here\" `touch PWNED` $(touch PWNED); & x"
+FOLDER = 'it\'s "here" `touch PWNED` $(touch PWNED); & x'
 
 
 @pytest.mark.timeout(280)
