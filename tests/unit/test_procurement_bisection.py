@@ -65,3 +65,11 @@ def test_all_the_groups_of_a_tensor_parallel_block_that_lies_across_the_middle_c
     tokens = 4096 * 1024 / 256
     rows = 48 * tokens * 8 * 4096 * (2 + 2 + 2 * 2)
     assert whole == pytest.approx(2 * 128 / 2 * rows / 2) and half == 0
+
+
+def test_a_layout_that_shares_no_experts_is_asked_beside_the_groups_that_do(tmp_path: Path) -> None:
+    plan = procurement(expert_groups=[256])
+    plan["planned"] = plan["planned"] | {"layout": {"data_parallel": "sharded"}}
+    _, dense = decided(tmp_path, plan)
+    assert row(tmp_path, "bisection")["ratio"] < row(tmp_path, "bisection", 256)["ratio"]
+    assert "bisection" in dense.answer

@@ -13,11 +13,12 @@ from pathlib import Path
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
 from seatrial.analysis.decisions.procurement.hybrid import steps_taken
+from seatrial.analysis.decisions.procurement.in_words import arrival, growth, unlike
 from seatrial.analysis.decisions.procurement.measured import MeasuredRates
 from seatrial.analysis.decisions.procurement.projection import Projection
 from seatrial.analysis.decisions.procurement.questions import Answer
 from seatrial.analysis.decisions.procurement.rates import WORDS, readings
-from seatrial.analysis.decisions.procurement.shapes import step_flops, weights
+from seatrial.analysis.decisions.procurement.shapes import step_flops
 from seatrial.analysis.decisions.procurement.step import HOP, IMBALANCE, KERNELS, MEMORY, NOISE
 from seatrial.analysis.decisions.procurement.table import write_table
 from seatrial.analysis.decisions.sensitivity import of_each
@@ -90,11 +91,11 @@ def _side_by_side(plan: Procurement, found: Sequence[Projection]) -> Decision:
         kind=KIND,
         title=f"Which cluster for {plan.planned.description}",
         where=_where(plan),
-        answer=f"{'; '.join(said)}.",
+        answer=f"{'; '.join([*said, *unlike({_name(one): one.proposal for one in worst_first})])}.",
         figures=(*figures, *(_named(figure, one.name) for one, figure in spare)),
         inputs=(),
         swings=(),
-        evidence=("tables/procurement.csv: needed and there, by proposal and question", _growth(plan)),
+        evidence=("tables/procurement.csv: needed and there, by proposal and question", growth(plan)),
         missing=(*(f"{_name(one)}: {words}" for one in found for words in one.missing), *_unsaved(*found)),
         moved=of_each(
             f"the {found[0].leading[0].name.lower().partition(' without')[0]}",
@@ -114,7 +115,7 @@ def _one(plan: Procurement, one: Projection) -> Decision:
     figures += [_ratio(found) for found in one.answers]
     figures += [*one.exchange_figures(), *(_gigabits(a) for a in one.answers if a.question == "node_bandwidth")]
     figures += one.saving_figures() + one.hybrid_figures() + ([] if spare is None else [spare])
-    arrives = "" if spare is None else f" {_arrival(spare)}"
+    arrives = "" if spare is None else f" {arrival(spare)}"
     return Decision(
         kind=KIND,
         title=f"{plan.planned.description} on {one.name.replace('_', ' ')}",
@@ -173,7 +174,9 @@ def _size_of(one: Projection) -> str:
     nodes, n = one.proposal.nodes, one.accelerators
     what = "accelerator" if one.proposal.whole.accelerators else "rank"
     nodes_of, each = ("" if count == 1 else "s" for count in (nodes, n))
-    return f"{nodes:,} node{nodes_of} of {one.proposal.target.name}, {n:,} {what}{each}"
+    chip = one.proposal.whole.accelerator
+    of_chip = "" if chip is None else f" ({chip.name})"
+    return f"{nodes:,} node{nodes_of} of {one.proposal.target.name}, {n:,} {what}{each}{of_chip}"
 
 
 def _standing(answers: Sequence[Answer]) -> str:
@@ -202,7 +205,9 @@ def _memory(one: Projection) -> str:
 def _beyond(one: Projection) -> str:
     """What happens to the middle where more ranks share the experts than in the layout; nothing where it holds."""
     layout = one.procurement.planned.layout
-    more = [a for a in one.answers if a.question == "bisection" and (a.group or 0) > layout.experts]
+    middle = {a.group or 0: a for a in one.answers if a.question == "bisection"}
+    own = middle[layout.experts].ratio.value if layout.experts in middle else None
+    more = [a for n, a in middle.items() if n > layout.experts and a.ratio.value != own]
     said = [
         f"{'fails' if a.standing == 'fails' else 'may fail'}{_by(a)} over {a.group} ranks"
         for a in more
@@ -215,19 +220,6 @@ def _leads(figure: Figure) -> str:
     if figure.value is None:
         return f"its {figure.name.lower()} is {figure.method}"
     return f"{figure.name.lower()} {with_interval(figure)}"
-
-
-def _arrival(spare: Figure) -> str:
-    """Whether what is ordered now is there in time."""
-    assert spare.value is not None
-    low = spare.value if spare.low is None else spare.low
-    high = spare.value if spare.high is None else spare.high
-    if low >= 0:
-        return f"Ordered now it arrives {with_interval(spare)} before it is needed."
-    if high < 0:
-        late = format_figure(-spare.value, 3)
-        return f"Ordered now it arrives {late} months too late."
-    return f"Ordered now it may arrive too late: {with_interval(spare)} to spare."
 
 
 def _ratio(found: Answer) -> Figure:
@@ -265,22 +257,6 @@ def _unsaved(*found: Projection) -> list[str]:
     why = f"not known of {listed(unknown)}" if unknown else "not known of another proposal"
     times = "the training time" if len(found) == 1 else "any training time"
     return [f"time lost to checkpoints and failures: not in {times}, since it is {why}"]
-
-
-def _growth(plan: Procurement) -> str:
-    planned = f"{plan.planned.description}: {_size(plan.planned.model)}"
-    if plan.today is None:
-        return planned
-    per_step = [step_flops(t).model * t.tokens_per_step / t.sequence_length for t in (plan.planned, plan.today)]
-    times = format_figure(per_step[0] / per_step[1], 3)
-    return (
-        f"from {plan.today.description} ({_size(plan.today.model)}) to {planned}; {times} times the FLOPs of a step"
-    )
-
-
-def _size(model: object) -> str:
-    found = weights(model)  # type: ignore[arg-type]
-    return f"{found.total / 1e9:.3g} billion weights, {found.active / 1e9:.3g} of them in a token's products"
 
 
 def _where(plan: Procurement) -> str:

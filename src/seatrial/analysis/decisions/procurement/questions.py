@@ -84,7 +84,8 @@ def asked(done: Work, per_node: int, groups: Mapping[int, Work]) -> list[Asked]:
 
     `groups`: the same work with other numbers of ranks that share the experts, by that number.
     """
-    middle: list[Asked] = []
+    # a layout that shares no experts has a middle all the same
+    middle = [_crosses(done)] if done.traffic.exchange is None else []
     exchanges: list[Asked] = []
     for ranks, other in groups.items():
         exchange = other.traffic.exchange
@@ -95,8 +96,6 @@ def asked(done: Work, per_node: int, groups: Mapping[int, Work]) -> list[Asked]:
         one = _hidden("all_to_all", size, size, other, rate)  # type: ignore[arg-type]
         exchanges.append(replace(one, group=ranks))
         middle.append(replace(_crosses(other), group=ranks))
-    if not middle:
-        middle = [_crosses(done)]
     of_experts = done.traffic.exchange.across if done.traffic.exchange is not None else 0.0
     leaving, experts_leaving = (per_node * size for size in (done.traffic.across, of_experts))
     node = _hidden("node_bandwidth", leaving, experts_leaving, done, "network_gbps")
