@@ -18,6 +18,8 @@ from .ranks import RankReport, read_reports, write_report
 _SECONDS_TO_STOP = {signal.SIGTERM: 5.0, signal.SIGHUP: 5.0, signal.SIGINT: 0.6}
 _SIBLING_INTERVAL = 0.5
 _SIGNAL_LAG = 0.3  # seconds by which Slurm's signal to all processes of a job may reach ours after the command's
+_WARNING_LAG = 3.0  # where the warning before the time limit may be on its way: on a busy node 0.3 s were too few
+_TOO_EARLY = 60.0  # seconds by which Slurm may send that warning before its time
 
 
 class WatchedCommand:
@@ -73,7 +75,9 @@ class WatchedCommand:
         Slurm signals one process of a job after the other; a command that saves its state and ends with a code of
         its own choice can be gone before ours is signalled, and must not be taken for one that failed by itself.
         """
-        due = time.monotonic() + _SIGNAL_LAG
+        current = time.monotonic()
+        warned = self.warn_at > 0 and current > self.warn_at - _TOO_EARLY
+        due = current + (_WARNING_LAG if warned else _SIGNAL_LAG)
         while not self.received and (left := due - time.monotonic()) > 0:
             if select.select([wake], [], [], left)[0]:
                 os.read(wake, 4096)  # also of signals that are not collected, as that of the command's end

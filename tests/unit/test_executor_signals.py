@@ -11,11 +11,11 @@ from snakemake_executor_plugin_submitit.command import WatchedCommand
 from snakemake_executor_plugin_submitit.ranks import RankReport, now
 
 
-def run(folder: Path, command: str) -> RankReport:
+def run(folder: Path, command: str, warn_at: float = 0.0) -> RankReport:
     """The report of rank 0 on a command of the shell, which runs as on Slurm."""
     report = RankReport(rank=0, node="node1", pid=os.getpid(), started_at=now())
     with (folder / "log").open("wb") as log:
-        watch = WatchedCommand(report, folder, "7", siblings=0, warn_at=0.0)
+        watch = WatchedCommand(report, folder, "7", siblings=0, warn_at=warn_at)
         report.set_end(watch.run(["/bin/sh", "-c", command], str(folder), {}, log, forward=True))
     return report
 
@@ -28,6 +28,11 @@ def test_a_command_that_a_signal_to_all_ended_first_has_not_failed_by_itself(
     report = run(tmp_path, f"(sleep 0.1; kill -{name} {os.getpid()}) & exit 1")
     assert (report.told_to_stop, report.time_limit, report.exit_code) == (True, at_limit, 1)
     assert report.signals == [signal.Signals[f"SIG{name}"].name]
+
+
+def test_near_the_time_limit_the_warning_may_be_slower(tmp_path: Path) -> None:
+    report = run(tmp_path, f"(sleep 1; kill -USR2 {os.getpid()}) & exit 1", warn_at=time.monotonic() + 30)
+    assert (report.time_limit, report.exit_code) == (True, 1)
 
 
 def test_a_command_that_failed_by_itself_is_said_to_have_after_a_moment(tmp_path: Path) -> None:
