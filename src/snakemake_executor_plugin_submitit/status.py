@@ -107,15 +107,16 @@ def _expand_name(part: str) -> list[str]:
     match = re.search(r"\[([^\]]*)\]", part)
     if match is None:
         return [part]
-    names = []
+    names: list[str] = []
+    tails = _expand_name(part[match.end() :])
     for span in match[1].split(","):
         bounds = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", span, re.ASCII)
         numbers = range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1) if bounds else range(0)
-        if bounds is None or len(numbers) > _MOST_NODES:
+        if bounds is None or len(names) + len(numbers) * len(tails) > _MOST_NODES:
             return [part]
-        for number in numbers:
-            names += _expand_name(f"{part[: match.start()]}{number:0{len(bounds[1])}d}{part[match.end() :]}")
-    return names if len(names) <= _MOST_NODES else [part]
+        heads = [f"{part[: match.start()]}{number:0{len(bounds[1])}d}" for number in numbers]
+        names += [head + tail for head in heads for tail in tails]
+    return names
 
 
 def _time(text: str) -> str | None:
