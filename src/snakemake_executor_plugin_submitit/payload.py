@@ -11,6 +11,7 @@ goes to the command's process group, and the rank's report says so.
 """
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,9 @@ class RankCommand:
         environment |= thread_environment(self.threads)
         folder = Path(self.folder)
         log = output_path(folder, job_id, report.rank)
+        if not self.debug:
+            # put back after the command: a second warning must not reach submitit while the report is written
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         with log.open("ab") as output:
             watch = WatchedCommand(report, folder, job_id, self._siblings(environment), self._warn_at())
             returncode = watch.run(self._words(log), self.cwd, environment, output, forward=not self.debug)

@@ -27,7 +27,7 @@ rule limit:  # saves at the warning and needs a third start, which it does not g
     output: "limit"
     log: "limit.log"
     resources: runtime=1, exclude="node1"
-    shell: "trap 'echo saved >> {output}.saved; exit 1' USR2; touch {output}.begun; sleep 200 & wait"
+    shell: "trap 'echo saved >> {output}.saved; exit 1' USR2; touch {output}.begun; (trap '' USR2; exec sleep 200) & wait"
 rule memory:  # a second attempt asks for more
     output: "memory"
     log: "memory.log"
@@ -43,7 +43,7 @@ rule preempted:  # goes on from what it saved
     log: "preempted.log"
     resources: nodelist="node1", runtime=5
     shell: "[ -e {output}.saved ] || {{ trap 'touch {output}.saved; exit 1' TERM; touch {output}.begun; "
-           "sleep 200 & wait; }}; touch {output}"
+           "(trap '' USR2; exec sleep 200) & wait; }}; touch {output}"
 rule unable:
     output: "unable"
     log: "unable.log"
