@@ -27,7 +27,8 @@ rule limit:  # saves at the warning and needs a third start, which it does not g
     output: "limit"
     log: "limit.log"
     resources: runtime=1, exclude="node1"
-    shell: "trap 'echo saved >> {output}.saved; exit 1' USR2; touch {output}.begun; (trap '' USR2; exec sleep 200) & wait"
+    shell: "trap 'echo saved >> {output}.saved; exit 1' USR2; touch {output}.begun; "
+           "(trap '' USR2; exec sleep 200) & wait"
 rule memory:  # a second attempt asks for more
     output: "memory"
     log: "memory.log"
