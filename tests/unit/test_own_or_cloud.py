@@ -1,136 +1,17 @@
-"""Own against cloud: the formulas against published figures, and the decision that is made of them."""
+"""Own against cloud: the decision that is made of what both cost."""
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from study_on_disk import GEMM, LAPTOP
+from own_or_cloud_cases import RENTS, by_hour, decided, economics, figure, price, stated
 
-from seatrial.analysis.decisions.basis import Basis
-from seatrial.analysis.decisions.decision import Decision, Figure
-from seatrial.analysis.decisions.own_or_cloud import own_or_cloud
-from seatrial.analysis.decisions.ownership import (
-    annuity,
-    break_even_utilisation,
-    capital_per_year,
-    months_of_rent,
-    per_used_hour,
-    power_per_year,
-    rented_for,
-)
+from seatrial.analysis.decisions.ownership import power_per_year
 from seatrial.analysis.decisions.sensitivity import moves_most
-from seatrial.analysis.decisions.words import amount, with_interval
-from seatrial.config.loader import Origins, validate
-from seatrial.config.study import Study
-from seatrial.errors import ConfigError
-from seatrial.paths import StudyPaths
 
 PRESET = Path(__file__).parents[2] / "conf" / "economics" / "h100_owned_or_rented.yaml"
-
-
-def stated(value: float, low: float | None = None, high: float | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"value": value, "as_of": "2026-11", "source": "a source"}
-    return found if low is None else found | {"low": low, "high": high}
-
-
-def price(low: float, high: float | None = None) -> dict[str, Any]:
-    return {"low": low, "high": low if high is None else high, "as_of": "2026-11", "source": "a quote"}
-
-
-def economics() -> dict[str, Any]:
-    """The anchor: 1,000 H100 at 49.2 k USD, 3 years, 90 % in use, 1.3 kW at PUE 1.3 and 0.08 USD, nothing else."""
-    own = {
-        "depreciation_years": 3,
-        "purchase": price(49_200),
-        "residual": stated(0.0),
-        "interest": stated(0.0),
-        "power_kw": stated(1.3),
-        "energy": {"price_kwh": price(0.08), "pue": stated(1.3)},
-        "availability": stated(1.0),
-        "utilisation": stated(0.9),
-    }
-    offers = {name: {"paid_hours": "used", "price": price(p)} for name, p in RENTS.items()}
-    return {"accelerators": 1000, "own": own, "cloud": {"months": 12, "offers": offers}}
-
-
-RENTS = {"neocloud": 2.95, "aws": 6.88, "azure": 12.29}
-
-
-def study(**words: Any) -> Study:
-    return validate(
-        Study, {"name": "trial", "title": "A trial", "target": LAPTOP, **words}, Origins(None, {}, set())
-    )
-
-
-def decided(content: dict[str, Any]) -> Decision:
-    """What is decided over the terms, which comes first."""
-    return own_or_cloud(Basis(StudyPaths(Path("nowhere")), study(economics=content), {}))[0]
-
-
-def by_hour(content: dict[str, Any]) -> Decision:
-    """What is decided by the used hour."""
-    _, found = own_or_cloud(Basis(StudyPaths(Path("nowhere")), study(economics=content), {}))
-    return found
-
-
-def figure(decision: Decision, name: str) -> Figure:
-    (found,) = [one for one in decision.figures if one.name.startswith(name)]
-    return found
-
-
-def test_amounts_are_rounded_to_three_digits_before_the_point_too() -> None:
-    assert amount(492_123.4, "USD") == "492,000 USD"
-    assert amount(60.26e6, "USD") == "60.3 million USD"
-    assert with_interval(Figure("x", 12_345.0, 9_876.5, 123_456.0, "USD", "")) == "12,300 USD (9,880 to 123,000)"
-
-
-def test_an_annuity_pays_a_loan_back_to_nothing() -> None:
-    rate, periods = 0.08 / 12, 36
-    debt = 1.0
-    for _ in range(periods):
-        debt = debt * (1 + rate) - float(annuity(rate, periods))
-    assert debt == pytest.approx(0.0, abs=1e-12)
-    # A/P at 8 % over 10 periods, as tables of engineering economics print it
-    assert float(annuity(0.08, 10)) == pytest.approx(0.14903, abs=5e-6)
-    assert float(annuity(0.0, 36)) == pytest.approx(1 / 36)
-
-
-def test_what_is_sold_at_the_end_is_not_paid_off_but_bears_interest() -> None:
-    assert float(capital_per_year(100.0, 1.0, 0.06, 3.0)) == pytest.approx(6.0)
-    assert float(capital_per_year(90.0, 1 / 3, 0.0, 3.0)) == pytest.approx(20.0)
-
-
-def test_the_published_cluster_of_1024_costs_2_1_in_capital_and_0_14_in_power_an_hour() -> None:
-    """A public cost sheet of August 2024: USD 50,429,440 for 1,024 H100 with InfiniBand, 49,248 each."""
-    each = 50_429_440 / 1024
-    assert each == pytest.approx(49_248, abs=1)
-    capital = per_used_hour(capital_per_year(each, 0.0, 0.0, 3.0), 1.0, 0.9)
-    assert float(capital) == pytest.approx(2.1, abs=0.05)
-    a_year = power_per_year(1.3, 1.3, 0.08)
-    assert float(per_used_hour(a_year, 1.0, 1.0)) == pytest.approx(0.14, abs=0.006)
-    assert float(per_used_hour(a_year, 1.0, 0.9)) == pytest.approx(0.15, abs=0.001)
-
-
-@pytest.mark.parametrize(("hour", "millions"), [(2.95, 25.8), (6.88, 60.3), (12.29, 107.7)])
-def test_a_thousand_rented_for_a_year_cost_what_is_stated_everywhere(hour: float, millions: float) -> None:
-    assert 1000 * float(rented_for(12, hour)) / 1e6 == pytest.approx(millions, abs=0.05)
-
-
-def test_break_even_is_where_both_cost_the_same() -> None:
-    own_a_year, cloud = 20_000.0, 6.88
-    share = float(break_even_utilisation(own_a_year, cloud))
-    assert share == pytest.approx(20_000 / (6.88 * 8760))
-    assert float(per_used_hour(own_a_year, 1.0, share)) == pytest.approx(cloud)
-    months = float(months_of_rent(3 * own_a_year, cloud))
-    assert float(rented_for(months, cloud)) == pytest.approx(3 * own_a_year)
-    assert months == pytest.approx(36 * share)
 
 
 def test_the_case_that_everyone_argues_about() -> None:
@@ -319,69 +200,3 @@ def test_owning_without_a_cloud_is_not_compared() -> None:
     del content["cloud"]
     found = decided(content)
     assert found.title == "What owning costs" and found.missing[-1].startswith("economics.cloud")
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"own": None}, "nothing says what owning costs"),
-        ({"accelerators": None}, "target laptop has none"),
-        ({"own.utilisation": stated(0.0)}, "nothing would ever be used"),
-        ({"own.utilisation": stated(1.2)}, "outside what it can be"),
-        ({"own.energy.pue": stated(0.9)}, "outside what it can be"),
-        ({"own.interest": stated(8.0)}, "outside what it can be"),
-        ({"own.interest": stated(0.08, 0.09, 0.1)}, "is not between"),
-        ({"own.interest.as_of": "soon"}, "not a date"),
-        ({"own.purchase.currency": "EUR"}, "one currency"),
-        ({"cloud.offers.aws.paid_hours": "some"}, "paid_hours"),
-    ],
-)
-def test_a_mistake_in_the_economics_is_one_clear_error(change: dict[str, Any], words: str) -> None:
-    content = copy.deepcopy(economics())
-    for key, value in change.items():
-        *path, last = key.split(".")
-        place = content
-        for name in path:
-            place = place[name]
-        place[last] = value
-    with pytest.raises(ConfigError, match=words):
-        study(economics=content)
-
-
-def test_a_study_of_economics_alone_has_something_to_do() -> None:
-    assert study(economics=economics()).experiments == {}
-    with pytest.raises(ConfigError, match="at least one experiment"):
-        study()
-
-
-def test_a_budget_in_another_currency_than_the_hour_is_refused() -> None:
-    hour = price(3.0)
-    budget = {"amount": 10.0, "currency": "EUR", "source": "me", "as_of": "2026"}
-    with pytest.raises(ConfigError, match="no rate of exchange is known"):
-        study(economics={**economics(), "budget": budget})
-    with pytest.raises(ConfigError, match="in USD, economics in EUR"):
-        study(
-            target=LAPTOP | {"prices": {"node_hour": hour}},
-            economics={"budget": budget},
-            experiments={"gemm": {"workload": GEMM}},
-        )
-
-
-share = st.floats(0.05, 0.9)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.floats(1e3, 1e6), share, st.floats(0, 0.3), st.floats(1, 8), st.floats(0.5, 20), st.floats(1.01, 3))
-def test_more_cost_never_makes_owning_break_even_sooner(
-    purchase: float, residual: float, interest: float, years: float, cloud: float, factor: float
-) -> None:
-    def share_of(purchase: float, residual: float, interest: float, cloud: float) -> float:
-        a_year = capital_per_year(purchase, residual, interest, years) + power_per_year(1.3, 1.3, 0.08)
-        return float(break_even_utilisation(a_year, cloud))
-
-    as_stated = share_of(purchase, residual, interest, cloud)
-    assert share_of(purchase * factor, residual, interest, cloud) > as_stated
-    assert share_of(purchase, residual / factor, interest, cloud) >= as_stated
-    assert share_of(purchase, residual, interest * factor, cloud) >= as_stated * (1 - 1e-9)
-    assert share_of(purchase, residual, interest, cloud * factor) < as_stated
-    assert np.isfinite(as_stated)

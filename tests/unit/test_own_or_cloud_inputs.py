@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_own_or_cloud import by_hour, decided, economics, figure, price, stated, study
+from own_or_cloud_cases import by_hour, decided, economics, figure, price, stated, study
 
 from seatrial.analysis.decisions.ownership import months_of_rent, rent_with_renewals, sale_that_costs_the_rent
 from seatrial.analysis.decisions.sensitivity import in_words
