@@ -128,8 +128,8 @@ class Executor(RemoteExecutor):
         if self.cluster == "debug" and request.nodes * request.tasks_per_node > 1:
             raise WorkflowError(f"rule {label.rule}: the debug executor runs one task; ask for tasks=1, nodes=1")
         key = job_key(label.rule, label.outputs, str(sorted(label.wildcards.items())))
-        command, shell = native_command(job) if native else ("", ("/bin/sh", "-c"))
-        return Prepared(job, label, key, request, native, command, shell)
+        how = native_command(job) if native else ("", ("/bin/sh", "-c"))
+        return Prepared(job, label, key, request, native, *how, self.restarts.timeouts_left(key, job.restart_times))
 
     def _made_ready(self, fresh: Sequence[Prepared]) -> list[Prepared]:
         """Do what Snakemake does before a command starts (a nested one does it itself); the jobs where it could."""

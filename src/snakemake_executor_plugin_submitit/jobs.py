@@ -38,6 +38,8 @@ class Prepared:
     native: bool
     command: str
     shell: tuple[str, ...]
+    timeouts_left: int = 0
+    """How often it is submitted again should it reach its time limit now."""
 
     @property
     def fingerprint(self) -> str | None:

@@ -80,6 +80,7 @@ class RankCommand:
         minutes: int | None,
         signal_delay: int,
         debug: bool,
+        timeouts_left: int = 0,
     ) -> None:
         self.key = key
         self.index = index
@@ -94,6 +95,7 @@ class RankCommand:
         self.minutes = minutes
         self.signal_delay = signal_delay
         self.debug = debug
+        self.timeouts_left = timeouts_left
 
     def __call__(self) -> dict[str, Any]:
         """Run the command; the rank's report. Raises RankFailed where the command did not end with 0."""
@@ -105,7 +107,7 @@ class RankCommand:
             place = submitit.JobEnvironment()
             job_id, report = place.job_id, self._report(0 if not self.spmd else place.global_rank)
             environment = rank_environment(place, self.port) if self.spmd else {}
-        environment |= thread_environment(self.threads)
+        environment |= thread_environment(self.threads) | {"SUBMITIT_TIMEOUTS_LEFT": str(self.timeouts_left)}
         folder = Path(self.folder)
         log = output_path(folder, job_id, report.rank)
         if not self.debug:

@@ -45,6 +45,10 @@ class Restarts:
             return Decision(AGAIN, f"It is submitted again ({done} of {limit} times for this).")
         return Decision(NEVER, f"It is not submitted again: this has happened {done} times, {limit} are allowed.")
 
+    def timeouts_left(self, key: str, retries: int) -> int:
+        """How often this job would still be submitted again if it reached its time limit; 0: that is its end."""
+        return max(0, self._limits["TIMEOUT"] - self._seen[key, "TIMEOUT"]) if retries else 0
+
 
 def at_the_same_attempt(job: Any) -> None:
     """Let Snakemake submit a failed job again without counting that as a retry."""

@@ -203,4 +203,5 @@ class Submitter:
             minutes=request.minutes,
             signal_delay=request.signal_delay(self._settings.signal_delay),
             debug=self._cluster == "debug",
+            timeouts_left=member.timeouts_left,
         )

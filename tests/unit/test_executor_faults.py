@@ -230,6 +230,17 @@ def test_what_slurm_did_to_a_job_is_no_retry_and_is_repeated_a_stated_number_of_
     assert restarts.decide("other", Outcome(state), True, retries).how == hows[0]
 
 
+def test_a_job_is_told_how_often_it_would_be_submitted_again_after_its_time_limit() -> None:
+    restarts = Restarts(max_timeouts=2, max_interruptions=3)
+    left = []
+    for _ in range(4):
+        left.append(restarts.timeouts_left("k", 1))
+        restarts.decide("k", Outcome("PREEMPTED"), True, 1)
+        restarts.decide("k", Outcome("TIMEOUT"), True, 1)
+    assert left == [2, 1, 0, 0]
+    assert (restarts.timeouts_left("other", 1), restarts.timeouts_left("other", 0)) == (2, 0)
+
+
 def test_snakemakes_attempts_are_left_or_used_up() -> None:
     """As its scheduler counts: a job is started again where restart_times > attempt - 1, with attempt + 1."""
     job = SimpleNamespace(attempt=2, restart_times=3)

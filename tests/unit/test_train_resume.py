@@ -164,6 +164,30 @@ def test_training_that_is_told_to_end_saves_and_goes_by_that_signal(
     assert len(samples(record, "train.step_time")) == len(samples(uncut, "train.step_time"))
 
 
+def test_time_limit_after_which_nothing_starts_again_is_a_record_and_can_be_asked_to_go_on(
+    whole: Whole, tmp_path: Path
+) -> None:
+    """The executor has said that this start is the last; one of two ranks is warned."""
+    what = case(workload(), 2)
+    processes = start(what, tmp_path, "steps_take_a_while", SUBMITIT_TIMEOUTS_LEFT="0")
+    _wait_until_trained(tmp_path, processes, 12)
+    processes[-1].send_signal(signal.SIGUSR2)
+    codes, said = wait(processes, 60)
+    assert codes == [0, 0], said
+    record = Record.read(tmp_path / "records" / "0.json")
+    assert record.error is not None
+    assert (record.outcome, record.error.kind) == ("failed", "timeout")
+    assert "its checkpoint is kept" in record.error.message
+    assert len(samples(record, "train.step_time")) >= 12, "what was measured is in it"
+    assert len(complete(tmp_path)) == 1
+    (tmp_path / "records" / "0.json").unlink()  # rerun=failed
+    record = ended(what, tmp_path)
+    uncut, _ = whole(2)
+    assert (record.outcome, record.resumed) == ("completed", 1)
+    assert losses(record) == losses(uncut)
+    assert quality_lines(tmp_path)[-1][:2] == ("run_stop", None)
+
+
 def test_damaged_checkpoint_is_refused_in_the_record(tmp_path: Path) -> None:
     what = case(workload(**SAVING))
     codes, said = wait(start(what, tmp_path, "killed", KILLED_AT="9"))

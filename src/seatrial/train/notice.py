@@ -44,6 +44,14 @@ class StopNotice:
         self.received = self.received or number
 
 
+def limit_is_final(number: int) -> bool:
+    """Whether signal `number` says that the time limit is near, of a job that is not submitted again after it.
+
+    The executor tells how often it would be; without its word it may be, by whoever started this.
+    """
+    return number == signal.SIGUSR2 and os.environ.get("SUBMITIT_TIMEOUTS_LEFT") == "0"
+
+
 def end_by(number: int, first: bool) -> None:
     """End this process by signal `number`, as if it had not been caught: whoever started it may start it again.
 

@@ -20,7 +20,7 @@ from seatrial.train.history import History
 from seatrial.train.layout import Layout
 from seatrial.train.learner import Learner, Objective
 from seatrial.train.loop import Loop, Schedule
-from seatrial.train.notice import StopNotice, end_by
+from seatrial.train.notice import StopNotice, end_by, limit_is_final
 from seatrial.train.phases import Phases
 from seatrial.train.ranks import Ranks
 from seatrial.train.results import Results
@@ -39,7 +39,8 @@ def train(ctx: RankContext, workload: Training, build: Build) -> None:
     `layout.opens_data` before it reads any, so that MLPerf's clock starts there. Raises MeasurementFailed:
     diverged, target_not_reached, wrong_result (see Loop.run; also a global batch of more than the training
     samples); ConfigError where the ranks do not fit the parallelism; what was measured is kept. Told to end by a
-    signal, it saves a checkpoint and ends the process by that signal.
+    signal, it saves a checkpoint and ends the process by that signal; at a time limit after which the job is not
+    submitted again it raises MeasurementFailed (timeout).
     """
     with at_most_threads(workload.cpu_threads):
         _train(ctx, workload, build)
@@ -126,6 +127,13 @@ def _run(
         if loop.agreed:
             return 0
         _save_last(checkpoints, history)
+        if limit_is_final(loop.told):
+            results.conclude(ranks)
+            raise MeasurementFailed(
+                "timeout",
+                f"the job's time limit came at step {history.step}, before the target was met, and it is not "
+                "submitted again: its checkpoint is kept, and rerun=failed goes on from there",
+            )
     return loop.told
 
 
