@@ -63,9 +63,6 @@ rule waits:
 """
 
 
-@pytest.mark.xfail(
-    reason="open: a warning that reaches a rank after its command has ended is noted as FAILED now and then"
-)
 def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFolder) -> None:
     """All at once: limit, memory, cancelled by someone else, preempted, two that never start, a drained node."""
     folder.slurm("scontrol", "create", "PartitionName=small", "Nodes=node[2-3]", "MaxNodes=1", "State=UP")
