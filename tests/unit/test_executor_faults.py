@@ -21,7 +21,7 @@ from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes, chosen_
 from snakemake_executor_plugin_submitit.jobs import Label
 from snakemake_executor_plugin_submitit.ledger import ENDED, SUBMITTED, SUCCEEDED, Entry, Ledger
 from snakemake_executor_plugin_submitit.outcomes import Outcome, judge
-from snakemake_executor_plugin_submitit.pending import MAY_PASS, NEVER, NORMAL, Waiting, read_reason
+from snakemake_executor_plugin_submitit.pending import BLOCKED, MAY_PASS, NEVER, NORMAL, Waiting, read_reason
 from snakemake_executor_plugin_submitit.ranks import RankReport
 from snakemake_executor_plugin_submitit.restarts import (
     AGAIN,
@@ -43,33 +43,45 @@ from snakemake_executor_plugin_submitit.submission import Request
         ("PartitionTimeLimit", NEVER),
         ("BadConstraints", NEVER),
         ("DependencyNeverSatisfied", NEVER),
-        ("QOSMaxWallDurationPerJobLimit", NEVER),
-        ("AssocMaxWallDurationPerJobLimit", NEVER),
-        ("QOSMaxNodePerJobLimit", NEVER),
-        ("MaxCpuPerNode", NEVER),
-        ("QOSMaxGRESPerNode", NEVER),
-        ("QOSMinGRES", NEVER),
+        ("InvalidAccount", NEVER),
+        ("InvalidQOS", NEVER),
+        ("JobHoldMaxRequeue", NEVER),
+        ("MaxMemPerLimit", NEVER),
+        ("QOSMaxWallDurationPerJobLimit", BLOCKED),
+        ("AssocMaxWallDurationPerJobLimit", BLOCKED),
+        ("QOSMaxNodePerJobLimit", BLOCKED),
+        ("AssocMaxCpuPerNode", BLOCKED),
+        ("QOSMaxGRESPerNode", BLOCKED),
+        ("QOSMinGRES", BLOCKED),
+        ("AssocGrpCPUMinutesLimit", BLOCKED),
+        ("AssocGrpCPURunMinutesLimit", MAY_PASS),
         ("AssocGrpCpuLimit", MAY_PASS),
         ("QOSGrpNodeLimit", MAY_PASS),
         ("QOSMaxJobsPerUserLimit", MAY_PASS),
         ("QOSMaxCpuPerUserLimit", MAY_PASS),
         ("MaxJobsPerAccount", MAY_PASS),
         ("AssocMaxJobsLimit", MAY_PASS),
-        ("ReqNodeNotAvail, UnavailableNodes:node[1-2]", MAY_PASS),
-        ("(ReqNodeNotAvail, May be reserved for other job)", MAY_PASS),
-        ("Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions", MAY_PASS),
+        ("ReqNodeNotAvail, UnavailableNodes:node[1-2]", BLOCKED),
+        ("(ReqNodeNotAvail, May be reserved for other job)", BLOCKED),
+        ("Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions", BLOCKED),
+        ("PartitionDown", BLOCKED),
+        ("Licenses", BLOCKED),
+        ("ReservationDeleted", BLOCKED),
+        ("JobHeldAdmin", BLOCKED),
         ("JobHeldUser", MAY_PASS),
         ("launch failed requeued held", MAY_PASS),
         ("SomethingOfTheFuture", MAY_PASS),
     ],
 )
-def test_a_limit_of_one_job_is_hopeless_and_one_that_others_use_up_is_not(text: str, kind: str) -> None:
+def test_what_only_the_request_changes_what_an_administrator_changes_and_what_others_use_up_are_told_apart(
+    text: str, kind: str
+) -> None:
     assert read_reason(text).kind == kind
 
 
 @given(st.text())
 def test_every_reason_can_be_read(text: str) -> None:
-    assert read_reason(text).kind in (NORMAL, MAY_PASS, NEVER)
+    assert read_reason(text).kind in (NORMAL, MAY_PASS, BLOCKED, NEVER)
 
 
 class Clock:
@@ -97,6 +109,45 @@ def test_a_hopeless_reason_must_be_seen_twice_and_others_are_said_once(monkeypat
     clock.seconds += 30
     (why,) = waiting.look([("a", waits("BadConstraints"))], lambda _: True).values()
     assert "no node has what it asks for (Slurm's reason: BadConstraints)" in why
+
+
+def test_what_an_administrator_can_change_is_said_at_once_and_waited_for_a_stated_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, told = Clock(monkeypatch), []
+    waiting = Waiting(told.append, blocked_hours=2)
+
+    def seen(reason: str, hours: float) -> dict[str, str]:
+        clock.seconds += hours * 3600
+        return waiting.look([("a", waits(reason))], lambda _: True)
+
+    assert seen("PartitionDown", 0) == {}
+    assert "for 2 hours at most" in told[0]
+    assert "its partition is down (Slurm's reason: PartitionDown); a: job 7" in told[0]
+    assert seen("PartitionInactive", 1.9) == {}, "another word of the same kind goes on counting"
+    assert seen("Priority", 0.01) == {}, "it was not blocked for a moment: counted anew"
+    assert seen("PartitionDown", 0.01) == {}
+    assert seen("PartitionDown", 1.9) == {}
+    assert seen("AssocGrpCpuLimit", 0.2) == {}, "what others use up is waited for as long as it takes"
+    assert seen("AssocGrpCpuLimit", 500) == {}
+    assert seen("Licenses", 0) == {}
+    (why,) = seen("Licenses", 2).values()
+    assert why.startswith("nobody has changed for 2 hours")
+    assert "(Slurm's reason: Licenses)" in why
+    forever = Waiting(told.append, blocked_hours=0)
+    for _ in range(3):
+        assert forever.look([("a", waits("PartitionDown"))], lambda _: True) == {}
+        clock.seconds += 1e6
+
+
+def test_a_reason_that_comes_and_goes_is_not_said_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, told = Clock(monkeypatch), []
+    waiting = Waiting(told.append)
+    for look in range(40):
+        reason = ("Priority", f"ReqNodeNotAvail, UnavailableNodes:n{look}")[look % 2]
+        waiting.look([("a", waits(reason))], lambda _: True)
+        clock.seconds += 60
+    assert len(told) == 1
 
 
 def test_too_many_nodes_is_hopeless_only_where_the_partition_gives_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,14 +269,15 @@ def test_results_of_a_job_that_may_be_requeued_count_only_when_slurm_says_that_i
         ("PREEMPTED", 1, [AGAIN, AGAIN, AGAIN, GIVEN_UP]),
         ("NODE_FAIL", 1, [AGAIN, AGAIN, AGAIN, GIVEN_UP]),
         ("CANCELLED", 5, [GIVEN_UP] * 4),
-        ("PREEMPTED", 0, [COUNTED] * 4),
-        ("TIMEOUT", 0, [COUNTED] * 4),
+        ("PREEMPTED", 0, [COUNTED] * 3 + [GIVEN_UP]),
+        ("TIMEOUT", 0, [COUNTED] * 2 + [GIVEN_UP] * 2),
+        ("CANCELLED", 0, [GIVEN_UP] * 4),
     ],
 )
 def test_what_slurm_did_to_a_job_is_no_retry_and_is_repeated_a_stated_number_of_times(
-    state: str, retries: int, hows: list[str]
+    tmp_path: Path, state: str, retries: int, hows: list[str]
 ) -> None:
-    restarts = Restarts(max_timeouts=2, max_interruptions=3)
+    restarts = Restarts(tmp_path, max_timeouts=2, max_interruptions=3, again=False, tell=lambda _: None)
     assert [restarts.decide("k", Outcome(state), True, retries).how for _ in range(4)] == hows
     assert restarts.decide("other", Outcome(state), True, retries).how == hows[0]
 
@@ -380,7 +432,7 @@ def test_finished_batches_are_cleaned_and_their_logs_kept(
 
 def test_the_table_of_reasons_ends_with_one_that_fits_all() -> None:
     assert pending.REASONS[-1][0] == "*"
-    assert {kind for _, kind, _ in pending.REASONS} == {NORMAL, MAY_PASS, NEVER}
+    assert {kind for _, kind, _ in pending.REASONS} == {NORMAL, MAY_PASS, BLOCKED, NEVER}
 
 
 def test_slurm_is_asked_about_the_first_jobs_when_an_interval_has_passed(
