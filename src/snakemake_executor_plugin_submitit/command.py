@@ -1,6 +1,7 @@
 """Running one command on a rank: in a process group of its own, with signals passed on, until it has ended.
 
-Nothing polls while the command runs, unless ranks on one machine must watch each other: a signal wakes us.
+A signal wakes us. Nothing polls while the command runs, but that ranks on one machine watch each other, and that
+every 15 s a rank on Slurm looks whether its submission still is the current one (`fencing.py`).
 """
 
 import os
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from .fencing import INTERVAL, Fence
 from .ranks import RankReport, read_reports, write_report
 
 _SECONDS_TO_STOP = {signal.SIGTERM: 5.0, signal.SIGHUP: 5.0, signal.SIGINT: 0.6}
@@ -22,10 +24,25 @@ _WARNING_LAG = 3.0  # where the warning before the time limit may be on its way:
 _TOO_EARLY = 60.0  # seconds by which Slurm may send that warning before its time
 
 
-class WatchedCommand:
-    """Runs one command in a process group of its own and passes signals on until it has ended."""
+class Superseded(RuntimeError):
+    """This rank's submission is no longer the current one of its job; its command was killed."""
 
-    def __init__(self, report: RankReport, folder: Path, job_id: str, siblings: int, warn_at: float) -> None:
+
+class WatchedCommand:
+    """Runs one command in a process group of its own and passes signals on until it has ended.
+
+    Where there is a `fence`, it ends when its submission is no longer the current one.
+    """
+
+    def __init__(
+        self,
+        report: RankReport,
+        folder: Path,
+        job_id: str,
+        siblings: int,
+        warn_at: float,
+        fence: Fence | None = None,
+    ) -> None:
         self.report = report
         self.folder = folder
         self.job_id = job_id
@@ -34,9 +51,15 @@ class WatchedCommand:
         self.received: list[int] = []
         self.warning_due: float | None = None
         self.kill_due: float | None = None
+        self.fence = fence
+        self.fence_due: float | None = None if fence is None else time.monotonic() + INTERVAL
 
     def run(self, words: list[str], cwd: str, environment: dict[str, str], output: IO[bytes], forward: bool) -> int:
-        """Start the command and wait for it; its return code as subprocess gives it."""
+        """Start the command and wait for it; its return code as subprocess gives it.
+
+        Raises Superseded, once the command's processes have been killed.
+        """
+        self._stay_if_current()
         with self._signals(forward) as wake:
             child = subprocess.Popen(
                 words,
@@ -60,14 +83,24 @@ class WatchedCommand:
         if wake is None:
             return child.wait()
         while (returncode := child.poll()) is None:
+            if self.fence_due is not None and time.monotonic() >= self.fence_due:
+                self._stay_if_current()
             self._pass_on(child)
             ready, _, _ = select.select([wake], [], [], self._pause())
             if ready:
                 os.read(wake, 4096)
         if returncode and not self.report.told_to_stop:
             self._await_signal(wake)
+        self._stay_if_current()
         self._note_signals()
         return returncode
+
+    def _stay_if_current(self) -> None:
+        """Raise Superseded where another submission has taken this one's place."""
+        if self.fence is not None:
+            self.fence_due = time.monotonic() + INTERVAL
+            if (why := self.fence.superseded()) is not None:
+                raise Superseded(why)
 
     def _await_signal(self, wake: int) -> None:
         """Give a signal that the command may have ended from the time to come here too.
@@ -84,7 +117,8 @@ class WatchedCommand:
 
     def _pause(self) -> float | None:
         """Seconds until something must be looked at without a signal; None: nothing, sleep undisturbed."""
-        times = [due - time.monotonic() for due in (self.warning_due, self.kill_due) if due is not None]
+        due_times = (self.warning_due, self.kill_due, self.fence_due)
+        times = [due - time.monotonic() for due in due_times if due is not None]
         if self.siblings > 1 and not self.report.told_to_stop:
             times.append(_SIBLING_INTERVAL)
         return max(0.0, min(times)) if times else None
@@ -112,6 +146,7 @@ class WatchedCommand:
         """Take what has been received into the report; the signals."""
         numbers = [signal.Signals(self.received.pop(0)) for _ in range(len(self.received))]
         if numbers:
+            self._stay_if_current()
             self.report.signals += [number.name for number in numbers]
             self.report.told_to_stop = True
             self.report.time_limit |= signal.SIGUSR2 in numbers

@@ -12,16 +12,19 @@ goes to the command's process group, and the rank's report says so.
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from .command import WatchedCommand
+from .command import Superseded, WatchedCommand
+from .fencing import Fence
 from .ranks import RankReport, now, output_path, write_report
 
 # Ports below the range that Linux hands out by itself (32768 and up).
 _FIRST_PORT, _PORTS = 20000, 12000
 _LONGEST_ARGUMENT = 100_000  # bytes; Linux takes 131,072 for one argument
+SUPERSEDED = 75  # exit code (EX_TEMPFAIL) of a rank whose submission is no longer the current one
 
 
 class RankFailed(RuntimeError):
@@ -61,7 +64,8 @@ def thread_environment(threads: int) -> dict[str, str]:
 class RankCommand:
     """A command to be run on every task of a job; submitit pickles it and calls it there.
 
-    `key` and `index` (its place in the array) let a restarted Snakemake find out which job this is.
+    `key` and `index` (its place in the array) let a restarted Snakemake find out which job this is; `key` and
+    `submitted_at`, the ledger's, tell whether this is the current submission of it.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class RankCommand:
         signal_delay: int,
         debug: bool,
         timeouts_left: int = 0,
+        submitted_at: str = "",
     ) -> None:
         self.key = key
         self.index = index
@@ -96,6 +101,7 @@ class RankCommand:
         self.signal_delay = signal_delay
         self.debug = debug
         self.timeouts_left = timeouts_left
+        self.submitted_at = submitted_at
 
     def __call__(self) -> dict[str, Any]:
         """Run the command; the rank's report. Raises RankFailed where the command did not end with 0."""
@@ -114,8 +120,14 @@ class RankCommand:
             # put back after the command: a second warning must not reach submitit while the report is written
             signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         with log.open("ab") as output:
-            watch = WatchedCommand(report, folder, job_id, self._siblings(environment), self._warn_at())
-            returncode = watch.run(self._words(log), self.cwd, environment, output, forward=not self.debug)
+            fence = None
+            if _on_slurm():
+                fence = Fence(self.key, folder, job_id, self.submitted_at, report.rank, report.restart)
+            watch = WatchedCommand(report, folder, job_id, self._siblings(environment), self._warn_at(), fence)
+            try:
+                returncode = watch.run(self._words(log), self.cwd, environment, output, forward=not self.debug)
+            except Superseded as why:
+                _leave(f"rank {report.rank} on {report.node} of job {job_id} stops and writes nothing: {why}")
         report.set_end(returncode)
         write_report(folder, job_id, report)
         # in this process submitit would open a debugger on an exception
@@ -130,8 +142,7 @@ class RankCommand:
 
     def _siblings(self, environment: dict[str, str]) -> int:
         """How many ranks must be watched from here: on Slurm srun ends them all, on one machine nobody does."""
-        on_slurm = "SLURM_JOB_ID" in os.environ and os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
-        return 0 if on_slurm else int(environment.get("WORLD_SIZE", "1"))
+        return 0 if _on_slurm() else int(environment.get("WORLD_SIZE", "1"))
 
     def _warn_at(self) -> float:
         """When (monotonic seconds) USR2 may be passed on: Slurm may send it a minute too early."""
@@ -149,3 +160,13 @@ class RankCommand:
             script.write_text(command, encoding="utf-8")
             return [*self.prefix, self.shell[0], str(script)]
         return [*self.prefix, *self.shell, command]
+
+
+def _on_slurm() -> bool:
+    return "SLURM_JOB_ID" in os.environ and os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+
+
+def _leave(words: str) -> NoReturn:
+    """End this process at once: submitit would write a result, and the files may be another submission's."""
+    print(words, file=sys.stderr, flush=True)
+    os._exit(SUPERSEDED)

@@ -88,7 +88,9 @@ class Submitter:
         entries = [
             self._entry(member, request, index, len(members), folder, name) for index, member in enumerate(members)
         ]
-        payloads = [self._payload(member, request, commands[i], i, folder) for i, member in enumerate(members)]
+        payloads = [
+            self._payload(member, request, commands[e.index], e) for e, member in zip(entries, members, strict=True)
+        ]
         for entry in entries:
             self._ledger.write(entry)
         self.under_way = entries
@@ -188,14 +190,14 @@ class Submitter:
             requeues=dict(request.options).get("requeue") is not None,
         )
 
-    def _payload(self, member: Prepared, request: Request, command: str, index: int, folder: Path) -> RankCommand:
+    def _payload(self, member: Prepared, request: Request, command: str, entry: Entry) -> RankCommand:
         return RankCommand(
             key=member.key,
-            index=index,
+            index=entry.index,
             command=command,
             shell=member.shell,
             prefix=request.container.command_prefix(request.has_gpus) if request.container else (),
-            folder=str(folder),
+            folder=entry.folder,
             cwd=str(Path.cwd()),
             threads=request.cpus_per_task,
             spmd=not request.once,
@@ -204,4 +206,5 @@ class Submitter:
             signal_delay=request.signal_delay(self._settings.signal_delay),
             debug=self._cluster == "debug",
             timeouts_left=member.timeouts_left,
+            submitted_at=entry.submitted_at,
         )
