@@ -25,6 +25,7 @@ def clean_up(base: Path, ledger: Ledger) -> None:
         ours = _BATCH.fullmatch(folder.name) and not folder.is_symlink() and folder.stat().st_uid == os.geteuid()
         if ours and folder.name not in needed and ledger.is_over(folder.name.rpartition("-")[0]):
             _clean(folder)
+    ledger.shorten()
 
 
 def _is_young(folder: Path) -> bool:

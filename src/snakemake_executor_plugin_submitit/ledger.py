@@ -7,15 +7,16 @@ the name of the submission, and adds the id afterwards. A restarted Snakemake fi
 
 import fcntl
 import hashlib
-import json
 import os
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from .journal import Journal, no_note
 from .ranks import write_json
 from .writing import said_where_it_fails
 
@@ -40,6 +41,8 @@ class Entry:
     log_before: tuple[int, int] | None = None
     job_id: str | None = None
     requeues: bool = False
+    fenced: bool = False
+    """Whether it was given up as lost: its ranks stop where they still live (`fencing.py` reads it there)."""
     status: str = SUBMITTED
 
 
@@ -55,10 +58,11 @@ class Ledger:
 
     def __init__(self, folder: Path, run: str) -> None:
         self.run = run
-        self._entries = folder / "ledger"
+        self._journal = Journal(folder / "ledger.jsonl")
+        self._tokens = folder / "ledger"
         self._runs = folder / "runs"
         self._unwritten: dict[str, Entry] = {}
-        self._entries.mkdir(exist_ok=True)
+        self._guard = threading.Lock()  # jobs are submitted by one thread and watched by another
         self._runs.mkdir(exist_ok=True)
         # held for as long as this process lives, however it ends
         self._held: IO[str] = (self._runs / f"{run}.lock").open("w")
@@ -72,33 +76,56 @@ class Ledger:
         self._held.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         self._held.flush()
 
-    def write(self, entry: Entry) -> None:
-        """Write one entry, in place of an earlier one for the same job."""
-        write_json(self._entries / f"{entry.key}.json", vars(entry))
-        self._unwritten.pop(entry.key, None)  # also an older one of that job
+    def write(self, *entries: Entry) -> None:
+        """Write entries, each in place of an earlier one for the same job; they are on the disk when this returns.
+
+        Raises OSError, and has written none of them then.
+        """
+        self._append(entries, durable=True)
 
     def note_end(self, entry: Entry, status: str) -> None:
         """Write down that a job has ended; where that fails, a restarted Snakemake finds its end again."""
         entry.status = status
         self.note(entry)
 
-    def note(self, entry: Entry) -> None:
-        """Write an entry that this Snakemake can do without: a failure is said, and it is tried again later."""
-        self._unwritten[entry.key] = entry
-        with said_where_it_fails(f"{self._entries / entry.key}.json (job {entry.job_id}, {entry.name})"):
-            self.write(entry)
+    def note(self, *entries: Entry) -> None:
+        """Write entries that this Snakemake can do without: a failure is said, and it is tried again later."""
+        with self._guard:
+            self._unwritten.update({entry.key: entry for entry in entries})
+        jobs = ", ".join(f"job {entry.job_id}, {entry.name}" for entry in entries[:3])
+        with said_where_it_fails(f"{self._journal.path} ({jobs}{' and others' if len(entries) > 3 else ''})"):
             self._write_late()
 
     def _write_late(self) -> None:
-        for entry in list(self._unwritten.values()):
-            self.write(entry)
+        # what the cluster knows too need not be on the disk when the machine loses its power
+        with self._guard:
+            entries = list(self._unwritten.values())
+        self._append(entries, durable=False)
+
+    def _append(self, entries: Sequence[Entry], durable: bool) -> None:
+        if not entries:
+            return
+        with self._guard:
+            before = self._journal.append([vars(entry) for entry in entries], durable)
+            for entry in entries:
+                earlier = before.get(entry.key, vars(entry))
+                if entry.requeues or entry.fenced or earlier.get("submitted_at") != entry.submitted_at:
+                    self._show(entry)
+                self._unwritten.pop(entry.key, None)  # also an older one of that job
+
+    def _show(self, entry: Entry) -> None:
+        """Put an entry where ranks look for it: those of an earlier submission, whose place it has taken."""
+        self._tokens.mkdir(exist_ok=True)
+        write_json(self._tokens / f"{entry.key}.json", vars(entry))
 
     def read(self, key: str) -> Entry | None:
         """The entry of a job, or None.
 
         Raises WorkflowError where the job belongs to another Snakemake that is alive.
         """
-        entry = self._load(self._entries / f"{key}.json")
+        with self._guard:
+            content = self._journal.read().get(key)
+        entry = None if content is None else self._entry(content)
         if entry is not None and entry.run != self.run and entry.status == SUBMITTED:
             owner = self._owner(entry.run)
             if owner is not None:
@@ -110,8 +137,13 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """All entries, of whatever run."""
-        loaded = (self._load(path) for path in sorted(self._entries.glob("*.json")))
-        return [entry for entry in loaded if entry is not None]
+        with self._guard:
+            return [self._entry(content) for content in self._journal.read().values()]
+
+    def shorten(self) -> None:
+        """Leave only what counts in the file: one line for each job."""
+        with self._guard:
+            self._journal.rewrite()
 
     def orphans(self) -> list[Entry]:
         """Jobs that were submitted by runs that have gone, and of whose end nothing is known."""
@@ -124,26 +156,17 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of this run; its entries are free for others."""
-        with said_where_it_fails(f"{self._entries}: how jobs ended"):
+        with said_where_it_fails(f"{self._journal.path}: how jobs ended"):
             self._write_late()
         self._held.close()
         (self._runs / f"{self.run}.lock").unlink(missing_ok=True)
 
-    @staticmethod
-    def _load(path: Path) -> Entry | None:
+    def _entry(self, content: dict[str, Any]) -> Entry:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("log_before") is not None:
-                content["log_before"] = tuple(content["log_before"])
-            return Entry(**content)
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError, AttributeError, RecursionError) as problem:
-            # which job it stood for, nobody knows: it may be running
-            raise WorkflowError(
-                f"{path} is no note of a submitted job ({problem}); see with squeue whether a job of this workflow "
-                "runs, end it, and remove the file"
-            ) from problem
+            before = content.get("log_before")
+            return Entry(**{**content, "log_before": None if before is None else tuple(before)})
+        except TypeError as problem:
+            raise no_note(self._journal.path, problem) from problem
 
     def _owner(self, run: str) -> str | None:
         """Who holds a run, in words; None where its process is gone."""

@@ -262,10 +262,10 @@ def job_notes(content: bytes, folder: Path) -> None:
     """What the executor keeps in its folder, as `seatrial status` reads it."""
     from seatrial.status import jobs
 
-    _file(content, folder / "ledger", "one.json")
+    _file(content, folder, "ledger.jsonl")
     _file(content, folder, "1_0_rank.json")
     jobs.read_queue(_text(content))
-    list(jobs._submitted(folder / "ledger"))
+    list(jobs._submitted(folder / "ledger.jsonl"))
     jobs._started(folder, "1")
 
 
@@ -286,7 +286,7 @@ def executor_files(content: bytes, folder: Path) -> None:
     )  # fmt: skip
     _file(content, folder, "failed_nodes.json")
     FailedNodes(folder, 1.0, lambda words: None)._known()
-    _file(content, folder, "ledger/k.json")
+    _file(content, folder, "ledger.jsonl")
     ledger = Ledger(folder, "fuzz")
     try:
         ledger.read("k")

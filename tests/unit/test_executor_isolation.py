@@ -11,9 +11,12 @@ import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_submitit import batches
+from snakemake_executor_plugin_submitit.ends import Ends
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared
+from snakemake_executor_plugin_submitit.journal import Journal
 from snakemake_executor_plugin_submitit.ledger import ENDED, Ledger, job_key
+from snakemake_executor_plugin_submitit.restarts import Restarts
 from snakemake_executor_plugin_submitit.resuming import EarlierRuns
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import request_from_resources
@@ -37,14 +40,16 @@ class Alone(Executor):
         self.base, self.cluster = base, "slurm"
         self.ledger = Ledger(base, "cccccccccccc")
         self.watcher: Any = SimpleNamespace(jobs_were_submitted=lambda: None, look=lambda *_, **__: [])
-        self.earlier = EarlierRuns("slurm", base, self.ledger, self.watcher, 5, 5, 5, lambda _: None)
         nodes: Any = SimpleNamespace(exclude=lambda request: request)
+        self.restarts = Restarts(base, 1, 20, again=False, tell=lambda _: None)
+        self.ends = Ends(base, self.ledger, nodes, self.restarts, lambda _: None)
+        self.earlier = EarlierRuns("slurm", self.ends, self.ledger, self.watcher, 5, 5, 5, lambda _: None)
         settings = ExecutorSettings(max_array_size=10)
         self.submitter = Submitter("slurm", base, self.ledger, settings, "study", nodes, lambda _: None)
         self.workflow: Any = SimpleNamespace(
             persistence=None, resource_settings=SimpleNamespace(nodes=None), async_run=lambda work: work.close()
         )
-        self._cleaned, self._sigterm_taken = True, True
+        self._cleaned = True
         monkeypatch.setattr(batches, "submit", lambda *a, **_: [SimpleNamespace(job_id="7")])
 
     def run_job_pre(self, job: Any) -> None:
@@ -110,15 +115,15 @@ def test_a_job_that_slurm_took_is_followed_although_its_id_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     executor = Alone(tmp_path, monkeypatch)
-    write = executor.ledger.write
+    append = Journal.append
 
-    def full(entry: Any) -> None:
-        if entry.job_id is not None:
+    def full(journal: Journal, objects: Any, durable: bool) -> Any:
+        if any(entry["job_id"] is not None for entry in objects):
             raise FULL
-        write(entry)
+        return append(journal, objects, durable)
 
     with monkeypatch.context() as patch:
-        patch.setattr(executor.ledger, "write", full)
+        patch.setattr(Journal, "append", full)
         executor.run_jobs([ready("a")])
     assert executor.followed == ["a"]
     assert not executor.failed

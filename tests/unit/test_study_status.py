@@ -53,11 +53,17 @@ def submitted(study, repeat, job_id, cluster="slurm", status="submitted"):
     """The executor's note that a repeat was submitted as a job; the folder of the submission."""
     folder = study.folder / "submissions" / "batches" / f"run-{repeat}"
     folder.mkdir(parents=True)
-    ledger = study.folder / "submissions" / "ledger"
-    ledger.mkdir(exist_ok=True)
     log = study.paths.measure_log(study.case.case_id, repeat).relative_to(study.folder)
-    entry = {"cluster": cluster, "folder": str(folder), "log": str(log), "job_id": job_id, "status": status}
-    (ledger / f"{repeat}.json").write_text(json.dumps(entry))
+    entry = {
+        "key": str(repeat),
+        "cluster": cluster,
+        "folder": str(folder),
+        "log": str(log),
+        "job_id": job_id,
+        "status": status,
+    }
+    with (study.folder / "submissions" / "ledger.jsonl").open("a") as ledger:
+        ledger.write(json.dumps(entry) + "\n")
     return folder
 
 
@@ -172,10 +178,14 @@ def test_an_attempt_that_this_run_saw_fail_is_not_called_waiting(study, held):
 def test_the_executors_folder_of_another_user_is_said(study, held, monkeypatch):
     submitted(study, 0, "1")
 
-    def refused(self):
-        raise PermissionError(13, "Permission denied")
+    read = Path.read_text
 
-    monkeypatch.setattr(Path, "iterdir", refused)
+    def refused(path, **how):
+        if path.name == "ledger.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return read(path, **how)
+
+    monkeypatch.setattr(Path, "read_text", refused)
     assert "belongs to another user" in jobs_under_way(study.paths).silent
 
 

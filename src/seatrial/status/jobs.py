@@ -49,7 +49,7 @@ def jobs_under_way(paths: StudyPaths, seconds: float = SECONDS) -> Jobs:
     """What is under way; Slurm is asked once, and only where a job of it is. Never raises for what it finds."""
     folder, submissions = _where(read_holder(paths.lock))
     try:
-        entries = list(_submitted(submissions / "ledger"))
+        entries = list(_submitted(submissions / "ledger.jsonl"))
     except PermissionError:
         return Jobs({}, f"{submissions} belongs to another user, and says alone which jobs wait and run")
     queue, silent = None, None
@@ -73,18 +73,16 @@ def _where(holder: Holder | None) -> tuple[Path, Path]:
 
 
 def _submitted(ledger: Path) -> Iterator[dict[str, Any]]:
-    """The executor's notes on jobs that were submitted and have not been seen to end."""
+    """The executor's notes on jobs that were submitted and have not been seen to end: of each job its last one."""
     try:
-        files = sorted(ledger.iterdir())
+        text = ledger.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
-    for file in files:
-        if file.suffix != ".json" or file.name.startswith("."):
-            continue
-        try:
-            entry = _object(file)
-        except FileNotFoundError:
-            continue  # it is being replaced
+    last = {}
+    for line in text.split("\n")[:-1]:  # what follows the last line's end is still being written
+        entry = _read(line)
+        last[str(entry.get("key"))] = entry
+    for entry in last.values():
         places = (entry.get("log"), entry.get("folder"))
         if entry.get("status") == "submitted" and all(isinstance(place, str) and place for place in places):
             yield entry
@@ -92,8 +90,12 @@ def _submitted(ledger: Path) -> Iterator[dict[str, Any]]:
 
 def _object(file: Path) -> dict[str, Any]:
     """The JSON object in a file; empty where it holds none."""
+    return _read(file.read_text(encoding="utf-8", errors="replace"))
+
+
+def _read(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
