@@ -91,8 +91,7 @@ class Submitter:
         payloads = [
             self._payload(member, request, commands[e.index], e) for e, member in zip(entries, members, strict=True)
         ]
-        for entry in entries:
-            self._ledger.write(entry)
+        self._ledger.write(*entries)
         self.under_way = entries
         submission = Submission()
         settings, rule = self._settings, rules[0]
@@ -116,15 +115,15 @@ class Submitter:
             return submission
         for member, entry, job_id in zip(members, entries, ids, strict=True):
             entry.job_id = job_id
-            self._ledger.note(entry)  # it runs, and is found by its name too
             submission.accepted.append((member, Live(entry, member.label)))
+        self._ledger.note(*entries)  # they run, and are found by their name too
         return submission
 
     def _withdraw(self, entries: Sequence[Entry]) -> None:
         """Nothing of a batch is under way; its members are submitted again in batches of their own."""
         for entry in entries:
             entry.status = ENDED
-            self._ledger.write(entry)
+        self._ledger.write(*entries)
         batches.forget_unsubmitted(Path(entries[0].folder))
 
     def _until_answered(
