@@ -71,7 +71,7 @@ def test_cards_of_other_decisions_keep_their_order() -> None:
 
 def test_the_first_decision_has_the_table_and_an_answer_that_stands_above_is_not_said_again() -> None:
     decided = [proposal("a", 30.0), proposal("b", 40.0)]
-    section = decisions_section(decided, ROWS, answered_above=True)
+    section = decisions_section(decided, ROWS, leading=decided[0])
     assert section is not None
     assert [one.answer for one in section.shown] == ["", "It takes 40.0."]
     assert [one.asked is not None for one in section.shown] == [True, False]

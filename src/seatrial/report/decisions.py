@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 
 from seatrial.analysis.decisions.cost import KIND as COST
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
+from seatrial.analysis.decisions.finish_date import KIND as FINISH_DATE
 from seatrial.analysis.decisions.own_or_cloud import KIND as OWN_OR_CLOUD
 from seatrial.analysis.decisions.procurement.decide import KIND as PROCUREMENT
+from seatrial.analysis.decisions.rests_on import inputs_counted, rests_on
 from seatrial.analysis.decisions.sensitivity import in_words
 from seatrial.analysis.decisions.words import amount, interval, rounded, scale_of
 from seatrial.report.headline_figure import Figure as Headline
@@ -25,6 +27,8 @@ from seatrial.units import format_figure
 MOST_SHOWN = 20
 """More decisions are in decisions.json."""
 MOST_HEADLINES = 4
+MOST_OF_LEADING = 2
+"""Of a study that measures too: its own cards stand beside them."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,14 @@ class Shown:
     answer: str
     moved: str
     """Which inputs move it most, in words."""
+    rests_on: str
+    """On how many inputs, how many values, and whose; empty where the first screen says it."""
     tornado: str
     """The name of its figure; empty where there is none."""
     swings: Sequence[SwingRow]
     """The same as rows, for a narrow window."""
+    dates: bool
+    """Whether the figure of finish dates, one for all of them, stands here."""
     asked: Table | None
     """What every proposal of a procurement is asked."""
     figures: Table
@@ -58,22 +66,27 @@ class DecisionsSection:
 
 
 def decisions_section(
-    decisions: Sequence[Decision], procurement: Sequence[Row] = (), *, answered_above: bool = False
+    decisions: Sequence[Decision], procurement: Sequence[Row] = (), *, leading: Decision | None = None
 ) -> DecisionsSection | None:
     """The section; None where the study decides nothing.
 
-    `answered_above`: the first decision's answer stands on the first screen, and is not said again.
+    `leading`: the decision whose answer stands on the first screen: it comes first, and is not answered again.
     """
     if not decisions:
         return None
     drawn = {id(one): name for name, one in tornado_names(decisions).items()}
-    shown = [_shown(n, one, drawn.get(id(one), "")) for n, one in enumerate(decisions[:MOST_SHOWN], start=1)]
-    if answered_above:
-        shown[0] = replace(shown[0], answer="")
-    if procurement:
-        asked = procurement_table(procurement)
-        place = next(n for n, one in enumerate(decisions) if one.kind == PROCUREMENT)
-        shown[place] = replace(shown[place], asked=asked)
+    kept = [(n, one) for n, one in enumerate(decisions, start=1) if n <= MOST_SHOWN or one is leading]
+    numbered = sorted(kept, key=lambda each: each[1] is not leading)
+    side_by_side = next((n for n, one in numbered if one.kind == PROCUREMENT), None) if procurement else None
+    dated = next((n for n, one in numbered if one.kind == FINISH_DATE), None)
+    shown = [
+        replace(
+            _shown(number, one, drawn.get(id(one), ""), answered_above=one is leading),
+            asked=procurement_table(procurement) if number == side_by_side else None,
+            dates=number == dated,
+        )
+        for number, one in numbered
+    ]
     return DecisionsSection(shown, len(decisions) - len(shown))
 
 
@@ -100,6 +113,12 @@ def headline_of_decisions(decisions: Sequence[Decision]) -> list[Headline]:
     if more > 0:
         cards[-1] = replace(cards[-1], under=f"{cards[-1].under}. And {count(more, 'more decision')} below")
     return cards
+
+
+def headline_of_leading(decisions: Sequence[Decision], leading: Decision) -> list[Headline]:
+    """The first figures of the decision that leads the page of a study that has others and measures too."""
+    number = next(n for n, one in enumerate(decisions, start=1) if one is leading)
+    return [_headline(leading, figure, number, shown=True) for figure in leading.figures[:MOST_OF_LEADING]]
 
 
 def _worst_first(said: Sequence[tuple[int, Decision]]) -> list[tuple[int, Decision]]:
@@ -130,14 +149,19 @@ def headline_cost(decisions: Sequence[Decision]) -> Headline | None:
     return None
 
 
-def _headline(one: Decision, figure: Figure, number: int) -> Headline:
-    sources = (Link("Decision", anchor(number)) if number <= MOST_SHOWN else Link(FILE, file=FILE),)
+def _headline(one: Decision, figure: Figure, number: int, shown: bool = False) -> Headline:
+    """`shown`: whether the page shows it though it is none of the first."""
+    sources: tuple[Link, ...] = (Link(FILE, file=FILE),)
+    if shown or number <= MOST_SHOWN:
+        inputs = (Link("Inputs and sources", f"table-{_inputs_name(number)}"),) if one.inputs else ()
+        sources = (Link("Decision", anchor(number)), *inputs)
+    n = inputs_counted(one.inputs)
     if figure.value is None:
-        return missing(figure.name, figure.method, sources)
+        return replace(missing(figure.name, figure.method, sources), n=n)
     scale, unit = scale_of(figure.value, figure.unit)
     spread = f"{interval(figure)} ({figure.method})" if interval(figure) else figure.method
     value = rounded(figure.value / scale)
-    return Headline(figure.name, value, f"{spread}; {one.where}", unit=unit, sources=sources)
+    return Headline(figure.name, value, f"{spread}; {one.where}", unit=unit, n=n, sources=sources)
 
 
 def anchor(number: int) -> str:
@@ -145,21 +169,26 @@ def anchor(number: int) -> str:
     return f"decision-{number}"
 
 
-def _shown(number: int, one: Decision, tornado: str) -> Shown:
-    measured = sum(given.measured for given in one.inputs)
+def _inputs_name(number: int) -> str:
+    return f"decision-{number}-inputs"
+
+
+def _shown(number: int, one: Decision, tornado: str, *, answered_above: bool) -> Shown:
     facts = [("Rests on", one.evidence), ("Not known, or not in it", one.missing)]
     return Shown(
         anchor=anchor(number),
         title=one.title,
         where=one.where,
-        answer=one.answer,
+        answer="" if answered_above else one.answer,
         moved=one.moved or in_words(one),
+        rests_on="" if answered_above else rests_on(one),
         tornado=tornado,
         swings=swing_rows(one) if tornado else [],
+        dates=False,
         asked=None,
         figures=_figures(number, one),
         inputs=_inputs(number, one),
-        inputs_in_words=f"{count(len(one.inputs), 'input')}, {measured} of them measured here",
+        inputs_in_words=inputs_counted(one.inputs).capitalize(),
         facts=[(name, said) for name, said in facts if said],
     )
 
@@ -201,7 +230,7 @@ def _inputs(number: int, one: Decision) -> Table:
         ]
         for given in one.inputs
     ]
-    return table(f"decision-{number}-inputs", f"{one.title}: inputs with date and source", columns, rows, FILE)
+    return table(_inputs_name(number), f"{one.title}: inputs with date and source", columns, rows, FILE)
 
 
 def _range(given: Input) -> str:

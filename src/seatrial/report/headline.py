@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from seatrial.analysis.decisions.decision import Decision
 from seatrial.analysis.decisions.procurement.decide import KIND as PROCUREMENT
+from seatrial.analysis.decisions.rests_on import rests_on
 from seatrial.analysis.judge import covers
 from seatrial.analysis.time_to_quality import NOT_CONVERGED
 from seatrial.analysis.verdict_file import is_of_published
 from seatrial.analysis.verdicts import NO_CRITERIA, overall, overall_in_words
-from seatrial.report.decisions import headline_cost, headline_of_decisions
+from seatrial.report.decisions import anchor, headline_cost, headline_of_decisions, headline_of_leading
 from seatrial.report.findings import findings_section, main_cost
 from seatrial.report.headline_figure import Figure, missing
+from seatrial.report.leading import leading
 from seatrial.report.sections import WORDS_OF_STANDING, not_completed
 from seatrial.report.study_tables import Row, StudyTables, case_label, handed_over, whose
 from seatrial.report.survey_headline import survey_headline
@@ -72,6 +75,8 @@ class MainFinding:
     name: str = "What holds it back"
     enumerates: bool = False
     """Whether the sentence lists statements of which each can stand alone."""
+    rests_on: str = ""
+    """Of a decision its inputs and sources, in words."""
 
     @property
     def parts(self) -> list[str]:
@@ -95,29 +100,42 @@ def main_finding(study: StudyTables) -> MainFinding | None:
 
 
 def main_sentence(study: StudyTables) -> MainFinding | None:
-    """The sentence of the first screen: the main finding; of a study that only decides, its first decision."""
+    """The sentence of the first screen below the verdict: the main finding, without work the first decision.
+
+    None where that decision leads the page.
+    """
     if study.cases or not study.decisions:
         return main_finding(study)
-    first = study.decisions[0]
-    sources = (Link("Decision", "decisions"), Link("decisions.json", file="decisions.json"))
-    by_proposal = first.kind == PROCUREMENT and not first.inputs
-    return MainFinding(first.answer, "none", first.where, sources, first.title, by_proposal)
+    return None if leading(study) is not None else _decided(study, study.decisions[0])
 
 
-def only_decides(study: StudyTables) -> bool:
-    """Whether a decision is all that the study has: nothing ran or is compared, no criterion is declared."""
-    judged = study.verdicts or study.unbelieved is not None
-    return bool(study.decisions) and not (study.cases or study.comparison or study.survey is not None or judged)
+def leading_sentence(study: StudyTables) -> MainFinding | None:
+    """The answer of the decision that the study is about; None where it is about none."""
+    one = leading(study)
+    return None if one is None else _decided(study, one)
 
 
-def headline(study: StudyTables) -> list[Figure]:
-    """The figures of the first screen, always the same ones; what is not known says so, and why."""
+def _decided(study: StudyTables, one: Decision) -> MainFinding:
+    number = study.decisions.index(one) + 1
+    sources = (Link("Decision", anchor(number)), Link("decisions.json", file="decisions.json"))
+    by_proposal = one.kind == PROCUREMENT and not one.inputs
+    return MainFinding(one.answer, "none", one.where, sources, one.title, by_proposal, rests_on(one))
+
+
+def headline(study: StudyTables, decisions: Sequence[Decision] | None = None) -> list[Figure]:
+    """The figures of the first screen, always the same ones; what is not known says so, and why.
+
+    Before them those of the decision that the study is about (of `decisions`, the study's own where None).
+    """
+    decided = study.decisions if decisions is None else decisions
     if study.survey is not None and not study.cases:
         compared = [_ratio(study)] if study.comparison else []
         return [*compared, *survey_headline(study.survey)]
-    if study.decisions and not study.cases and not study.comparison:
-        return headline_of_decisions(study.decisions)
-    return [_time(study), _ratio(study), _cost(study), _repeats(study)]
+    if decided and not study.cases and not study.comparison:
+        return headline_of_decisions(decided)
+    asked = leading(study, decided)
+    own = [] if asked is None else headline_of_leading(decided, asked)
+    return [*own, _time(study), _ratio(study), _cost(study), _repeats(study)]
 
 
 def _repeats(study: StudyTables) -> Figure:

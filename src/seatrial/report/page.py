@@ -59,7 +59,7 @@ def page(contents: Contents, figures: Iterable[Drawn]) -> str:
         has_work=bool(study.cases),
         measured_elsewhere=any(given.measured for one in study.decisions for given in one.inputs),
         dates=_dates(study),
-        only_decides=headline.only_decides(study),
+        leading=headline.leading_sentence(study),
         verdict_kind=kind,
         verdict=word,
         sentence=sentence,

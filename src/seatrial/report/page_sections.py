@@ -11,6 +11,7 @@ from seatrial.report.convergence_table import convergence_table
 from seatrial.report.decisions import decisions_section
 from seatrial.report.emergence import EmergenceTables, emergence_section
 from seatrial.report.findings import findings_section
+from seatrial.report.leading import leading
 from seatrial.report.measurement_tables import inside_training_table, probes_table, sampled_table
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.provenance import provenance_table
@@ -45,8 +46,9 @@ class PageSection:
 
 
 def page_sections(contents: Contents) -> list[PageSection]:
-    """The sections that this study has."""
-    return [section for make in SECTIONS for section in make(contents)]
+    """The sections that this study has; the decision that it is about comes first."""
+    makers = sorted(SECTIONS, key=lambda make: make is not _decisions) if leading(contents.study) else SECTIONS
+    return [section for make in makers for section in make(contents)]
 
 
 def _criteria(contents: Contents) -> list[PageSection]:
@@ -61,7 +63,7 @@ def _findings(contents: Contents) -> list[PageSection]:
 
 def _decisions(contents: Contents) -> list[PageSection]:
     study = contents.study
-    found = decisions_section(study.decisions, study.procurement, answered_above=headline.only_decides(study))
+    found = decisions_section(study.decisions, study.procurement, leading=leading(study))
     return [PageSection("decisions.html.j2", [("decisions", "Decisions")], {"decisions": found})] if found else []
 
 

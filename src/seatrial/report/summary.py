@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from seatrial.analysis.decisions.cost import KIND as COST
 from seatrial.analysis.decisions.decision import Decision
 from seatrial.analysis.decisions.decisions_file import read_decisions
+from seatrial.analysis.decisions.rests_on import rests_on
 from seatrial.analysis.decisions.sensitivity import in_words
 from seatrial.analysis.decisions.words import with_interval
 from seatrial.paths import StudyPaths, write_text
 from seatrial.reference.citation import notice
 from seatrial.report import headline, sections
-from seatrial.report.decisions import headline_of_decisions
+from seatrial.report.leading import leading
 from seatrial.report.markdown import MOST_CHARACTERS, escape, section, table, whole_sentences
 from seatrial.report.study_tables import Row, StudyTables, case_label
 from seatrial.report.table import Cell, Table
@@ -44,13 +44,13 @@ def summary(study: StudyTables, decisions: Sequence[Decision]) -> str:
     _, word, sentence = headline.verdict(study)
     lines = [f"# {escape(plan.title)}", ""]
     ordered = worst_first(decisions)
-    answered = _answered(study, ordered)
+    answered = leading(study, decisions)
     if answered is not None:
         lines += [f"**{escape(answered.title)}.** {_answer(answered)}", "", escape(sentence), ""]
     else:
         lines += [f"**Verdict: {escape(word)}.** {escape(sentence)}", ""]
     lines += [_subject(study), ""]
-    lines += _headline(study, answered)
+    lines += _headline(study, decisions)
     lines += section("What holds it back", _finding(study))
     lines += _worst("Criteria", sections.criteria_table(study), "verdict", MOST_CRITERIA)
     times, compared = time_to_quality_table(study), sections.comparison_table(study)
@@ -64,20 +64,10 @@ def summary(study: StudyTables, decisions: Sequence[Decision]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _answered(study: StudyTables, decisions: Sequence[Decision]) -> Decision | None:
-    """The decision that the study is about: all that it has, or what it asks where nothing was to pass or fail."""
-    if headline.only_decides(study):
-        return study.decisions[0]
-    compared = any(row["ratio"] is not None for row in study.comparison)
-    judged = study.verdicts or compared or study.survey is not None or study.unbelieved is not None
-    # what a run costs is said of every training that has a price, whether or not it is asked
-    asked = [one for one in decisions if one.kind != COST]
-    return asked[0] if asked and not judged else None
-
-
 def _answer(one: Decision) -> str:
-    """Its answer and what moves that most, in whole sentences."""
-    return f"{_whole(one.answer, MOST_ANSWER)} {_whole(one.moved or in_words(one), MOST_ANSWER)}".rstrip()
+    """Its answer, what moves that most and what it rests on, in whole sentences."""
+    said = [_whole(words, MOST_ANSWER) for words in (one.answer, one.moved or in_words(one), rests_on(one))]
+    return " ".join(words for words in said if words)
 
 
 def _whole(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -93,14 +83,10 @@ def _subject(study: StudyTables) -> str:
     return f"{what}. Everything, with its evidence: [report.html](report.html)."
 
 
-def _headline(study: StudyTables, answered: Decision | None) -> list[str]:
-    """The page's first screen: every figure with what qualifies it and on how many values it rests.
-
-    Before them the first figure of the decision that the study is about, where it is not among them.
-    """
+def _headline(study: StudyTables, decisions: Sequence[Decision]) -> list[str]:
+    """The page's first screen: every figure with what qualifies it and on how many values it rests."""
     rows = []
-    own = [] if answered is None or not study.cases else headline_of_decisions([answered])[:1]
-    for figure in [*own, *headline.headline(study)]:
+    for figure in headline.headline(study, decisions):
         value = escape(f"{figure.value} {figure.unit}".strip())
         rows.append([escape(figure.name), f"**{value}**", escape(figure.n) or "-", _whole(figure.under)])
     return table(["What", "Value", "n", "Of what"], rows)

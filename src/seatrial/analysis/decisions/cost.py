@@ -164,7 +164,7 @@ def _energy(basis: Basis, case: Case, run: RunCost) -> tuple[list[Figure], list[
         low, high = (float(q) for q in np.quantile(draws, [0.025, 0.975], method="inverted_cdf"))
         ends = (min(low, mean), max(high, mean))
     source = f"{MEASURED}: telemetry of the {counted.of} while the training clock ran, {n} repeats"
-    one = Input(KWH, mean, *ends, "kWh", source, None, True)
+    one = Input(KWH, mean, *ends, "kWh", source, None, True, n)
     widened = f"mean of {n} repeats, bootstrap widened to Student's t"
     how = widened if draws is not None else "no interval: one repeat"
     found = [

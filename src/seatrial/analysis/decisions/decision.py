@@ -27,6 +27,8 @@ class Input:
     source: str
     as_of: str | None
     measured: bool
+    n: int | None = None
+    """On how many repeats, runs or devices a measured input rests; None: stated, or nothing counts them."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a figure that is not finite, half a range, or a value outside its range."""

@@ -168,7 +168,7 @@ def _cost_of_noise(run: PlannedRun, days: Draws, seed: int) -> Figure:
 def _spread(name: str, values: Draws, unit: str, seed: int) -> Figure:
     """The median, from p05 to p95."""
     low, middle, high = (_quantile(values, q) for q in QUANTILES)
-    method = f"p50, p05 to p95 (90 %) of {len(values):,} simulated runs, seed {seed}"
+    method = f"p50, p05 to p95 (90 %) of {len(values):,} simulated runs, seed {seed}, inputs independent"
     never = int(np.isinf(values).sum())
     if never:
         method += f"; {never / len(values):.1%} never get there"

@@ -116,7 +116,7 @@ def _work(found: PlannedRun, asked: FinishDate, case: Case | None) -> None:
         found.missing.append("step time: no repeat has enough steps; step_seconds states it")
     else:
         words = f"mean ordinary step of {found.steps.repeats} repeats, {found.steps.count} steps in all"
-        _put(found, Input(STEP, found.steps.seconds, None, None, "s", words, None, True))
+        _put(found, Input(STEP, found.steps.seconds, None, None, "s", words, None, True, found.steps.repeats))
     if asked.times_longer is not None and asked.step_seconds is None:
         _put(found, assumed(LONGER, asked.times_longer, ""))
 
@@ -132,21 +132,22 @@ def _noise(found: PlannedRun, asked: FinishDate, case: Case | None) -> None:
         found.missing.append("spread from run to run: fewer than two repeats; run_spread states it")
     else:
         spread, words = steps.run_spread, f"spread of {steps.repeats} repeats' mean steps"
-        found.spread = Input("spread from run to run", spread, None, None, "", words, None, True)
+        found.spread = Input("spread from run to run", spread, None, None, "", words, None, True, steps.repeats)
         low, high = run_factor_ends(spread, steps.repeats)
         words += f" ({100 * spread:.3g} %); one more run, t 95 %"
-        _put(found, Input(RUN, 1.0, low, high, "", words, None, True))
+        _put(found, Input(RUN, 1.0, low, high, "", words, None, True, steps.repeats))
     if steps is None or STEPS not in found.inputs:
         return
     count = found.inputs[STEPS].value
     half = 1.96 * within_deviation(steps, count)
     words = f"CoV {100 * steps.within:.3g} % of single steps, averaged over {count:,.0f} of them"
     words += f" ({steps.together:.3g} neighbours tell as much as one)"
-    _put(found, Input(WITHIN, 1.0, max(0.0, 1 - half), 1 + half, "", words, None, True))
+    _put(found, Input(WITHIN, 1.0, max(0.0, 1 - half), 1 + half, "", words, None, True, steps.repeats))
     low, high = _ends(hiccup_share(steps, count, np.random.default_rng(0), DRAWS))
     words = f"{len(steps.excess)} of {steps.count} steps; what they add to the others"
     share = steps.hiccups
-    _put(found, Input(HICCUPS, share, min(low, share), max(high, share), SHARE, words, None, True))
+    ends = (min(low, share), max(high, share))
+    _put(found, Input(HICCUPS, share, *ends, SHARE, words, None, True, steps.repeats))
 
 
 def _failures(found: PlannedRun, asked: FinishDate, basis: Basis, case: Case | None) -> None:
@@ -183,7 +184,7 @@ def _checkpoints(found: PlannedRun, asked: FinishDate, basis: Basis, case: Case 
         if low is not None and high is not None:
             low, high = min(low, middle), max(high, middle)
         words = f"{STALL} of {len(stalls)} repeats, {method}"
-        _put(found, Input(SAVING, middle, low, high, "s", words, None, True))
+        _put(found, Input(SAVING, middle, low, high, "s", words, None, True, len(stalls)))
     if asked.checkpoint_interval_minutes is not None:
         _put(found, _in_seconds(assumed(INTERVAL, asked.checkpoint_interval_minutes, "s")))
     elif all(name in found.inputs for name in (SAVING, MTBF, ACCELERATORS)):

@@ -59,7 +59,7 @@ def propagate(
         raise ValueError(f"{name}: the model returned what is not a number")
     # quantiles that are draws: no arithmetic with infinities
     low, high = (float(q) for q in np.quantile(results, [0.025, 0.975], method="inverted_cdf"))
-    method = f"Monte Carlo 95 %, {draws:,} draws, seed {seed}"
+    method = f"Monte Carlo 95 %, {draws:,} draws, seed {seed}, inputs independent"
     endless = int(np.isinf(results).sum())
     if endless:
         method += f"; no finite figure in {endless / draws:.1%} of them"

@@ -120,7 +120,7 @@ def _hours(found: RunCost, case: Case, seed: int) -> None:
     n = len(found.repeats)
     how = f"bootstrap over {n} repeats, widened to Student's t" if draws is not None else "one repeat"
     source = f"{MEASURED}: {_where_from(found.repeats, case)}; {how}"
-    found.hours = Input(HOURS, value, low, high, "h", source, None, True)
+    found.hours = Input(HOURS, value, low, high, "h", source, None, True, n)
     found.evidence.append(_reached(found.repeats, case))
 
 

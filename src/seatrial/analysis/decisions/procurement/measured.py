@@ -105,7 +105,9 @@ class MeasuredRates:
         ends = (row["burst_tflops_low"], row["burst_tflops_high"])
         word = "in a burst" if row["sustained_tflops"] is None else "sustained"
         where = f"tables/gemm.csv, {dtype}, {word}, case {row['case_id']}"
-        return self._reading("products_tflops", row["burst_tflops"] * held, _times(ends, held), where)
+        return self._reading(
+            "products_tflops", row["burst_tflops"] * held, _times(ends, held), where, n=row["measured"]
+        )
 
     def _memory(self, proposal: Proposal) -> Reading | str | None:
         """The slowest operation, the median over all devices."""
@@ -121,7 +123,7 @@ class MeasuredRates:
         kind, values = min(by_work.items(), key=lambda item: (median(item[1]), item[0]))
         found = median_interval(values)
         ends = (found.low, found.high)
-        return self._reading("memory_gbps", median(values), ends, f"tables/devices.csv, {kind}")
+        return self._reading("memory_gbps", median(values), ends, f"tables/devices.csv, {kind}", n=len(values))
 
     def _fabric(self, proposal: Proposal) -> dict[Rate, Reading | str | None]:
         """The network between nodes and the links inside, of the gathers and of the experts' all-to-all."""
@@ -137,7 +139,7 @@ class MeasuredRates:
         if by_the_network(proposal.whole) >= proposal.whole.world_size:
             del found["network_gbps"], found["alltoall_gbps"]  # nothing is between nodes
         return {
-            rate: self._reading(rate, one.value, one.ends, one.where, _taken(one.ranks, proposal))
+            rate: self._reading(rate, one.value, one.ends, one.where, _taken(one.ranks, proposal), n=one.n)
             if isinstance(one, Rated)
             else one
             for rate, one in found.items()
@@ -155,7 +157,8 @@ class MeasuredRates:
         up = proposal.whole.world_size / most
         ends = _times((row["low_gbps"], row["high_gbps"]), up)
         where = f"tables/bisection.csv, cut {row['cut']} of {int(most)} ranks"
-        return self._reading("bisection_gbps", row["median_gbps"] * up, ends, where, _taken(int(most), proposal))
+        taken = _taken(int(most), proposal)
+        return self._reading("bisection_gbps", row["median_gbps"] * up, ends, where, taken, n=row["measured"])
 
     def _checkpoint(self, proposal: Proposal, way: str) -> Reading | str | None:
         """The largest checkpoint that reached storage, whatever the number of nodes that wrote it."""
@@ -168,10 +171,13 @@ class MeasuredRates:
         rate: Rate = "checkpoint_write_gbps" if way == "write" else "checkpoint_read_gbps"
         where = f"tables/checkpoint.csv, {way}, case {row['case_id']}"
         ends = (row["gbps_low"], row["gbps_high"])
-        return self._reading(rate, row["gbps"], ends, where, _taken(int(row["ranks"]), proposal))
+        taken = _taken(int(row["ranks"]), proposal)
+        return self._reading(rate, row["gbps"], ends, where, taken, n=row["measured"])
 
-    def _reading(self, rate: Rate, value: float, ends: Ends, where: str, taken: Taken = NOT_TAKEN) -> Reading:
-        """A measured rate, brought to a proposal as `taken` says."""
+    def _reading(
+        self, rate: Rate, value: float, ends: Ends, where: str, taken: Taken = NOT_TAKEN, *, n: float | None
+    ) -> Reading:
+        """A measured rate of `n` repeats or devices, brought to a proposal as `taken` says."""
         low, high = ends
         note, times = taken
         ranged = low is not None and high is not None and low <= value <= high
@@ -185,6 +191,7 @@ class MeasuredRates:
             source if note is None else f"{source}; {note}",
             None,
             measured=True,
+            n=None if n is None else int(n),
         )
         return Reading(found, "measured", note, times)
 

@@ -26,6 +26,8 @@ class Rated(NamedTuple):
     ends: Ends
     ranks: int
     where: str
+    n: float | None
+    """Repeats; None of a line through messages of several sizes."""
 
 
 def is_inside(row: Row, domain: int) -> bool:
@@ -49,7 +51,8 @@ def of_collectives(fits: Sequence[Row], sizes: Sequence[Row], domain: int, insid
         where = f"tables/collective_fit.csv, {row['operation']} over {row['ranks']} ranks, large messages"
         of_line = [one for one in rows if one["line"] == row["line"]]
         largest = max(of_line, key=lambda r: r["size_bytes"], default=None)
-        return Rated(value, (None, None) if largest is None else _ends(largest, value), int(row["ranks"]), where)
+        ends = (None, None) if largest is None else _ends(largest, value)
+        return Rated(value, ends, int(row["ranks"]), where, None if largest is None else largest["repeats"])
     there = [row for row in rows if row["ranks"] and is_inside(row, domain) == inside]
     if not there:
         return _nowhere(rows, fits, inside)
@@ -57,7 +60,8 @@ def of_collectives(fits: Sequence[Row], sizes: Sequence[Row], domain: int, insid
     of_size = [row for row in there if (row["ranks"], row["size_bytes"]) == top]
     value, row = min(((_of_one(r, _bus(r), domain, inside), r) for r in of_size), key=lambda pair: pair[0])
     where = f"tables/collective.csv, {row['operation']} over {row['ranks']} ranks, {row['size_bytes']:,} bytes"
-    return Rated(value, _ends(row, value), int(row["ranks"]), f"{where}, its largest message: no line fits")
+    where += ", its largest message: no line fits"
+    return Rated(value, _ends(row, value), int(row["ranks"]), where, row["repeats"])
 
 
 def of_experts(rows: Sequence[Row], domain: int, inside: bool) -> Rated | str | None:
@@ -74,7 +78,8 @@ def of_experts(rows: Sequence[Row], domain: int, inside: bool) -> Rated | str | 
     value = float(row["wire_gbps"]) * share
     spread = (_over(row["p50_s"], row["p50_s_high"]), _over(row["p50_s"], row["p50_s_low"]))
     where = f"tables/moe_alltoall.csv, {row['direction']} over {ranks} ranks, load {row['load']}"
-    return Rated(value, (_times(spread[0], value), _times(spread[1], value)), ranks, where)
+    ends = (_times(spread[0], value), _times(spread[1], value))
+    return Rated(value, ends, ranks, where, row["measured"])
 
 
 def latency(fits: Sequence[Row], nodes: int) -> tuple[float, str] | None:
