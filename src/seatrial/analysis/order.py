@@ -45,6 +45,12 @@ def group_medians(keys: NDArray[np.int64], values: Floats) -> tuple[NDArray[np.i
     return found, np.where(counts % 2, high, (low + high) / 2)
 
 
+def midranks(values: Floats) -> Floats:
+    """The ranks of one row of values from 1 on; equal ones share the mean of theirs."""
+    ordered = np.sort(values)
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1) / 2
+
+
 def _middle(ordered: Floats) -> Floats:
     n = ordered.shape[1]
     middle = ordered[:, n // 2] if n % 2 else (ordered[:, n // 2 - 1] + ordered[:, n // 2]) / 2

@@ -16,9 +16,15 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from seatrial.analysis.statistics import SMALL_N
+from seatrial.analysis.statistics.distributions import (
+    binomial_more_than,
+    binomials_at_most,
+    normal_below,
+    t_quantile,
+)
 
 MOST_REPEATS = 1000
 """Above this many repeats a criterion counts as one that repeats will not settle."""
@@ -39,9 +45,9 @@ def settles(n: int, noise: float, difference: float, confidence: float) -> float
         return 1.0 if difference > 0 else 0.0
     worst_allowed = _order_misses(n, confidence)
     if worst_allowed is None:
-        return _log_t_settles(n, difference / noise, float(stats.t.ppf(confidence, n - 1)))
-    beyond = float(stats.norm.cdf(difference / noise))
-    return float(stats.binom.sf(n - worst_allowed - 1, n, beyond))
+        return _log_t_settles(n, difference / noise, t_quantile(confidence, n - 1))
+    beyond = normal_below(difference / noise)
+    return binomial_more_than(n - worst_allowed - 1, n, beyond)
 
 
 def detectable(n: int, noise: float, confidence: float, power: float) -> float | None:
@@ -68,7 +74,7 @@ def repeats_for(difference: float, noise: float, confidence: float, power: float
     sizes = np.arange(first, MOST_REPEATS + 1)
     allowed = _allowed_misses(confidence)[first:]
     beyond = 1.0 if noise <= 0 else float(special.ndtr(difference / noise))
-    # at least sizes - allowed of them beyond the bound, by the incomplete beta function: scipy.stats is slow here
+    # at least sizes - allowed of them beyond the bound
     chance = special.bdtrc(sizes - np.maximum(allowed, 0) - 1, sizes, beyond)
     enough = (chance >= power) & (allowed >= 0)
     return int(sizes[np.argmax(enough)]) if enough.any() else None
@@ -83,7 +89,7 @@ def ratio_settles(
     combined, freedom = _combined(n, noise, error, degrees)
     if combined == 0:
         return 1.0 if difference > 0 else 0.0
-    return _noncentral(float(stats.t.ppf(confidence, freedom)), freedom, difference / combined)
+    return _noncentral(t_quantile(confidence, freedom), freedom, difference / combined)
 
 
 def ratio_detectable(
@@ -133,8 +139,10 @@ def _order_misses(n: int, confidence: float) -> int | None:
 def _allowed_misses(confidence: float) -> NDArray[np.int64]:
     """[MOST_REPEATS + 1]: the largest k with P(binomial(n, 1/2) <= k) <= 1 - confidence for every n; -1: none."""
     sizes = np.arange(MOST_REPEATS + 1)
-    allowed = stats.binom.ppf(1 - confidence, np.maximum(sizes, 1), 0.5).astype(np.int64)
-    over = stats.binom.cdf(allowed, np.maximum(sizes, 1), 0.5) > (1 - confidence) * (1 + 1e-12)
+    n = np.maximum(sizes, 1)
+    # the inverse by a k that is no whole number; it is NaN where even k = 0 is too likely
+    allowed = np.ceil(np.nan_to_num(special.bdtrik(1 - confidence, n, 0.5))).astype(np.int64)
+    over = binomials_at_most(allowed, n, 0.5) > (1 - confidence) * (1 + 1e-12)
     return np.asarray(np.where(over, allowed - 1, allowed), dtype=np.int64)
 
 
@@ -161,7 +169,9 @@ def _cleared_from(n: int, limit: float) -> NDArray[np.float64]:
 
     The draws are Sobol's points, without scrambling: the same for everyone.
     """
-    cells = stats.qmc.Sobol(n, scramble=False).random_base2(POINTS.bit_length() - 1)
+    from scipy.stats import qmc  # rarely needed, and slow to import
+
+    cells = qmc.Sobol(n, scramble=False).random_base2(POINTS.bit_length() - 1)
     values = special.ndtri(cells + 0.5 / POINTS)
     of_t = limit * values.std(axis=1, ddof=1) / math.sqrt(n) - values.mean(axis=1)
     return np.asarray(np.sort(np.maximum(of_t, -values.min(axis=1))), dtype=float)
@@ -171,7 +181,9 @@ def _noncentral(limit: float, freedom: float, shift: float) -> float:
     """P(T > limit) of the noncentral t; 1 where the shift is beyond what its series can hold."""
     if shift > 10 * (limit + 1) + 30:
         return 1.0
-    return float(stats.nct.sf(limit, freedom, shift))
+    from scipy.stats import nct  # as above
+
+    return float(nct.sf(limit, freedom, shift))
 
 
 def _root(gap: Callable[[float], float]) -> float:

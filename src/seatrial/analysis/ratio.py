@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, stdev
 
-from scipy import stats
-
 from seatrial.analysis.statistics import SAME, SMALL_N
+from seatrial.analysis.statistics.distributions import t_quantile
 
 LARGEST_LOG = 600.0
 """Keeps the bound of an absurd spread finite."""
@@ -44,7 +43,7 @@ class Ratio:
         """One-sided bound at `confidence`, `side` lower or upper; None where the spread is not known."""
         if self.error is None or self.degrees_of_freedom is None:
             return None
-        step = float(stats.t.ppf(confidence, self.degrees_of_freedom)) * self.error
+        step = t_quantile(confidence, self.degrees_of_freedom) * self.error
         return self.value * math.exp(min(step, LARGEST_LOG) if side == "upper" else -step)
 
     def reference_error(self, n: int, spread: float | None) -> tuple[float, float] | None:
@@ -102,7 +101,7 @@ def interpolated_estimate(minutes: float, factor: float, coverage: float | None,
     if coverage is None or predictions < 2:
         return Estimate(minutes, None, 0.0)
     degrees = predictions - 1.0
-    return Estimate(minutes, math.log(factor) / float(stats.t.ppf((1 + coverage) / 2, degrees)), degrees)
+    return Estimate(minutes, math.log(factor) / t_quantile((1 + coverage) / 2, degrees), degrees)
 
 
 def ratio(measured: Estimate, reference: Estimate) -> Ratio:

@@ -14,13 +14,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from seatrial.analysis.statistics import Interval
+from seatrial.analysis.statistics.distributions import binomial_at_most, binomials_at_most
+
+if TYPE_CHECKING:
+    from scipy.stats import CensoredData
 
 MOST_ARRANGEMENTS = 20_000
 """Up to this many ways to divide the runs into two groups all are tried, beyond it as many at random."""
@@ -72,7 +75,9 @@ def kaplan_meier(runs: Sequence[Reach]) -> Curve:
     """
     if not runs:
         raise ValueError("no runs, no curve")
-    estimate = stats.ecdf(_censored(runs)).sf
+    from scipy.stats import ecdf  # rarely needed, and slow to import
+
+    estimate = ecdf(_censored(runs)).sf
     with warnings.catch_warnings():
         # Where every run has reached it the formula has no bounds: they stay NaN.
         warnings.filterwarnings("ignore", "The confidence interval is undefined", RuntimeWarning)
@@ -113,9 +118,9 @@ def reach_interval(runs: Sequence[Reach], confidence: float = 0.95) -> Interval:
         return Interval(None, None, "none (n < 2)")
     reached = [run for run in runs if run.by is not None]
     if len(reached) == n or min(r.after for r in runs if r.by is None) >= max((r.seen for r in reached), default=0):
-        tails = stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5)
+        tails = binomials_at_most(np.arange(n // 2 + 1), n, 0.5)
         k = max(1, int(np.searchsorted(tails, (1 - confidence) / 2, side="right")))
-        coverage = 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
+        coverage = 1 - 2 * binomial_at_most(k - 1, n, 0.5)
         first = sorted(run.after for run in runs)[k - 1]
         last = sorted(math.inf if run.by is None else run.by for run in runs)[n - k]
         return Interval(first, None if math.isinf(last) else last, f"order statistics {100 * coverage:.4g} %")
@@ -131,7 +136,9 @@ def logrank_p(one: Sequence[Reach], other: Sequence[Reach]) -> float | None:
     """The two-sided p of the log-rank test (its large-sample form); None where nobody reached it."""
     if not one or not other or not _some_reached([*one, *other]):
         return None
-    p = float(stats.logrank(_censored(one), _censored(other)).pvalue)
+    from scipy.stats import logrank  # rarely needed, and slow to import
+
+    p = float(logrank(_censored(one), _censored(other)).pvalue)
     return p if math.isfinite(p) else None
 
 
@@ -237,8 +244,10 @@ def _divisions(first: int, second: int) -> Floats:
     return member
 
 
-def _censored(runs: Sequence[Reach]) -> stats.CensoredData:
-    return stats.CensoredData.right_censored([r.seen for r in runs], [r.by is None for r in runs])
+def _censored(runs: Sequence[Reach]) -> CensoredData:
+    from scipy.stats import CensoredData  # rarely needed, and slow to import
+
+    return CensoredData.right_censored([r.seen for r in runs], [r.by is None for r in runs])
 
 
 def _late(runs: Sequence[Reach]) -> _Watch:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
-from scipy import stats
+from scipy import special
 
 from seatrial.case import Case, content_hash
 from seatrial.config.base import Closed, first_mistake
@@ -161,7 +161,7 @@ def _allowance(spread: Spread, runs: int) -> float:
     """
     own = runs - 2
     error = spread.deviation * math.sqrt(1 / spread.kept + 1 / own)
-    return error * float(stats.t.ppf(1 - SIGNIFICANCE, spread.kept + own - 2))
+    return error * float(special.stdtrit(spread.kept + own - 2, 1 - SIGNIFICANCE))
 
 
 def new_point(

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from seatrial.analysis.attempts import read_attempts
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.propagation import DRAWS, Z_95, Draws
+from seatrial.analysis.statistics.distributions import t_quantile
 from seatrial.case import Case
 
 SECONDS_PER_HOUR = 3600.0
@@ -105,7 +105,7 @@ def bootstrap_ratio(top: Sequence[float], bottom: Sequence[float], seed: int, dr
     middle = above.sum() / below.sum()
     if middle <= 0:
         return ratios
-    stretch = math.sqrt(n / (n - 1)) * float(stats.t.ppf(0.975, n - 1)) / Z_95
+    stretch = math.sqrt(n / (n - 1)) * t_quantile(0.975, n - 1) / Z_95
     with np.errstate(over="ignore", divide="ignore"):
         return np.asarray(middle * np.exp(stretch * np.log(ratios / middle)))
 

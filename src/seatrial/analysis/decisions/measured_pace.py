@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from scipy import stats
-
 from seatrial.analysis.attempts import read_attempts
 from seatrial.analysis.comparison import COLUMNS as COMPARISON
 from seatrial.analysis.decisions.basis import Basis
@@ -18,6 +16,7 @@ from seatrial.analysis.decisions.words import SHARE
 from seatrial.analysis.inputs import TIME_TO_QUALITY
 from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import log_spread, median, median_interval
+from seatrial.analysis.statistics.distributions import t_quantile
 from seatrial.analysis.tables import read_csv, rows_of
 from seatrial.analysis.time_to_quality import NOT_CONVERGED
 from seatrial.case import Case
@@ -111,7 +110,7 @@ def _time_to_quality(found: Measured, basis: Basis, case: Case) -> None:
     words += f", {row['interval_method']}"
     low, high = _hours(row["low_minutes"]), _hours(row["high_minutes"])
     value = row["median_minutes"] / MINUTES_PER_HOUR
-    _put(found, "time to quality", value, low, high, words)
+    _put(found, "time to quality", value, low, high, words, n=int(row["repeats"]))
     if low is not None and high is None:
         found.missing[UPPER_END] = "the upper end of its time to quality is not known, so it counts as exact"
     found.evidence["run_hours"] = words
@@ -126,10 +125,10 @@ def _luck(found: Measured, minutes: Sequence[float], runs: float) -> None:
     if spread is None or spread == 0:
         return
     n = len(minutes)
-    half = float(stats.t.ppf(0.975, n - 1)) * spread / math.sqrt(max(1.0, runs))
+    half = t_quantile(0.975, n - 1) * spread / math.sqrt(max(1.0, runs))
     half = min(half, math.log(10.0))
     words = f"spread of {n} repeats' times to quality ({100 * spread:.3g} %) over {runs:g} runs, t 95 %"
-    _put(found, "luck", 1.0, math.exp(-half), math.exp(half), words, unit="")
+    _put(found, "luck", 1.0, math.exp(-half), math.exp(half), words, unit="", n=n)
 
 
 def _besides(records: Sequence[Record], minutes: dict[int, float]) -> list[float]:
@@ -163,10 +162,12 @@ def _completed_share(found: Measured, basis: Basis, case: Case) -> None:
             words = f"{ended} of {ended} repeats that ended completed: no run is reckoned to be run again"
             found.evidence["completed_share"] = words
         return
+    from scipy import stats  # rarely needed, and slow to import
+
     interval = stats.binomtest(ended, ended + broken).proportion_ci(method="exact")
     words = f"tables/repeats.csv: {ended} of {ended + broken} repeats did not break off, Clopper-Pearson 95 %"
     low, high = float(interval.low), float(interval.high)
-    _put(found, "completed share", ended / (ended + broken), low, high, words, unit=SHARE)
+    _put(found, "completed share", ended / (ended + broken), low, high, words, unit=SHARE, n=ended + broken)
 
 
 def _add(found: Measured, role: Role, values: Sequence[float], unit: str, words: str) -> None:
@@ -176,7 +177,7 @@ def _add(found: Measured, role: Role, values: Sequence[float], unit: str, words:
         return
     interval = median_interval(values)
     words = f"{words}; n = {len(values)}, {interval.method}"
-    _put(found, role, middle, interval.low, interval.high, words, unit=unit)
+    _put(found, role, middle, interval.low, interval.high, words, unit=unit, n=len(values))
 
 
 def _put(
@@ -189,12 +190,13 @@ def _put(
     *,
     unit: str = "h",
     measured: bool = True,
+    n: int | None = None,
 ) -> None:
     if low is None or high is None:
         low = high = None
     else:
         low, high = min(low, value), max(high, value)
-    found.inputs[role] = Input(role, value, low, high, unit, words, None, measured)
+    found.inputs[role] = Input(role, value, low, high, unit, words, None, measured, n)
 
 
 def _minutes(record: Record, metrics: Sequence[str]) -> float | None:

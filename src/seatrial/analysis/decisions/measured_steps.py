@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.propagation import Draws
 from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import integrated_autocorrelation_time, log_spread
+from seatrial.analysis.statistics.distributions import normal_quantile, t_quantile
 from seatrial.case import Case
 
 FEWEST_STEPS = 20
@@ -99,9 +99,9 @@ def run_factor(spread: Draws, repeats: int | None, random: np.random.Generator) 
 def run_factor_ends(spread: float, repeats: int | None) -> tuple[float, float]:
     """Between which `run_factor` lies in 95 of 100 runs."""
     if repeats is None:
-        half = float(stats.norm.ppf(0.975)) * spread
+        half = normal_quantile(0.975) * spread
     else:
-        half = float(stats.t.ppf(0.975, repeats - 1)) * spread * math.sqrt(1 + 1 / repeats)
+        half = t_quantile(0.975, repeats - 1) * spread * math.sqrt(1 + 1 / repeats)
     half = min(half, FARTHEST)
     return math.exp(-half), math.exp(half)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from seatrial.analysis.findings.observed import Estimate
 from seatrial.analysis.statistics import median_interval, share_interval
+from seatrial.analysis.statistics.distributions import normal_above, t_quantile
 from seatrial.analysis.statistics.series import (
     BLOCK_TIMES,
     FEWEST_BLOCKS,
@@ -94,7 +94,7 @@ class Quantities:
         blocks = sum(len(pair[0]) // length for pair in pairs)
         # blocks that overlap in so short a series differ less than blocks of a long one would
         wide = math.sqrt(blocks / (blocks - 1) / (1 - min(0.5, len(pairs) * length / self.steps)))
-        tail = float(stats.norm.sf(wide * float(stats.t.ppf(0.975, blocks - 1))))
+        tail = normal_above(wide * t_quantile(0.975, blocks - 1))
         low, high = np.quantile(of_part / of_whole, [tail, 1 - tail])
         return float(low), float(high)
 

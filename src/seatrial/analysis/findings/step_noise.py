@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from seatrial.analysis.findings.observed import Estimate, Noise
 from seatrial.analysis.findings.resampling import Array, Quantities
 from seatrial.analysis.findings.shift import Shift
+from seatrial.analysis.statistics.distributions import beta_quantile, binomial_quantile
 from seatrial.analysis.statistics.level_shift import PERMUTATIONS, level_shift
 from seatrial.analysis.statistics.series import integrated_autocorrelation_time
 from seatrial.config.findings import FindingRules
@@ -112,8 +112,8 @@ def _tail(known: Sequence[Array]) -> Estimate:
     value = float(np.quantile(series, 0.95))
     if n < FEWEST_OF_TAIL:
         return Estimate(value, method=f"none ({n} independent steps, {FEWEST_OF_TAIL} needed)", n=len(series))
-    first = int(stats.binom.ppf(0.025, n, 0.95))
-    last = int(stats.binom.ppf(0.975, n, 0.95)) + 1
+    first = binomial_quantile(0.025, n, 0.95)
+    last = binomial_quantile(0.975, n, 0.95) + 1
     low, high = np.quantile(series, [(first - 1) / (n - 1), (min(last, n) - 1) / (n - 1)])
     words = f"order statistics 95 %, {n} independent steps"
     return Estimate(value, min(float(low), value), max(float(high), value), words, len(series))
@@ -129,6 +129,6 @@ def _hiccups(known: Sequence[Array], hiccup: float) -> Estimate:
     share = float(sum(x.sum() for x in hit)) / steps
     n = min(_independent(known), _independent(hit))
     count = share * n
-    low = float(stats.beta.ppf(0.025, count, n - count + 1)) if count > 0 else 0.0
-    high = float(stats.beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0
+    low = beta_quantile(0.025, count, n - count + 1) if count > 0 else 0.0
+    high = beta_quantile(0.975, count + 1, n - count) if count < n else 1.0
     return Estimate(share, low, high, f"Clopper-Pearson 95 %, {n:.0f} independent steps", steps)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from seatrial.analysis.probes.bisection_pairs import (
     PAIR_COLUMNS,
@@ -21,6 +20,7 @@ from seatrial.analysis.probes.bisection_pairs import (
 from seatrial.analysis.probes.records import completed
 from seatrial.analysis.probes.slow_pairs import FEWEST_PAIRS, Ends
 from seatrial.analysis.statistics import Bound, Interval, median, median_interval
+from seatrial.analysis.statistics.distributions import binomials_at_most
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.measure.ceilings import bisection_ceiling
@@ -181,7 +181,7 @@ def tenth_percentile_bound(values: Sequence[float], confidence: float = 0.95) ->
     the least value is one (0.9^29 < 0.05).
     """
     n = len(values)
-    below = stats.binom.cdf(np.arange(n), n, TENTH)
+    below = binomials_at_most(np.arange(n), n, TENTH)
     k = int(np.searchsorted(below, 1 - confidence, side="right"))
     if k < 1:
         return Bound(None, f"none ({n} matchings are too few; 29 are enough)")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from seatrial.analysis.probes.moe_alltoall_slope import write_slopes
 from seatrial.analysis.probes.records import completed
 from seatrial.analysis.statistics import Interval, median
+from seatrial.analysis.statistics.distributions import binomial_quantile
 from seatrial.analysis.tables import AXIS, axis_columns, axis_names, write_csv
 from seatrial.case import Case
 from seatrial.config.probe import MoeAlltoall
@@ -126,8 +126,8 @@ def quantile_interval(values: Sequence[float], quantile: float, confidence: floa
     if n < 2:
         return Interval(None, None, "none (n < 2)")
     tail = (1 - confidence) / 2
-    low = int(stats.binom.ppf(tail, n, quantile))
-    high = int(stats.binom.ppf(1 - tail, n, quantile)) + 1
+    low = binomial_quantile(tail, n, quantile)
+    high = binomial_quantile(1 - tail, n, quantile) + 1
     return Interval(
         ordered[low - 1] if low >= 1 else None,
         ordered[high - 1] if high <= n else None,

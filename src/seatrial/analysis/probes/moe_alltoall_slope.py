@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from seatrial.analysis.tables import canonical_json, write_csv
 from seatrial.case import Case
@@ -91,7 +90,9 @@ def slope(imbalance: Sequence[float], seconds: Sequence[float], what: str = "poi
     if x.min() <= 0 or x.max() / x.min() < LEAST_SPAN:
         return Slope(None, None, None, f"the imbalance varies by less than {100 * (LEAST_SPAN - 1):.0f} %")
     every = -(-len(x) // MOST_POINTS)
-    found = stats.theilslopes(np.log(y[::every]), np.log(x[::every]), 0.95)
+    from scipy.stats import theilslopes  # rarely needed, and slow to import
+
+    found = theilslopes(np.log(y[::every]), np.log(x[::every]), 0.95)
     ends = [float(end) if math.isfinite(end) else None for end in (found.low_slope, found.high_slope)]
     span = float(x.max() / x.min())
     if span < WIDE_SPAN and (None in ends or ends[1] - ends[0] >= abs(found.slope)):  # type: ignore[operator]

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
 
 from seatrial.analysis.statistics import benjamini_hochberg
+from seatrial.analysis.statistics.distributions import t_above
 
 Ends = tuple[str, str]
 
@@ -117,7 +117,7 @@ def _end_p(slowness: Mapping[Ends, float], end: str) -> float | None:
     seen = float(((own - own.mean()) ** 2).sum() + ((others - others.mean()) ** 2).sum())
     spread = math.sqrt((USUAL_WEIGHT * USUAL_SPREAD**2 + seen) / (USUAL_WEIGHT + degrees))
     t = (own.mean() - others.mean()) / (spread * math.sqrt(1 / len(own) + 1 / len(others)))
-    return float(stats.t.sf(t, USUAL_WEIGHT + degrees))
+    return float(t_above(float(t), USUAL_WEIGHT + degrees))
 
 
 def _slowest_of_few(slowness: Mapping[Ends, float]) -> dict[Ends, float]:
@@ -161,7 +161,7 @@ def _slowest_of_many(slowness: Mapping[Ends, float]) -> dict[Ends, float]:
     seen = float(np.median(np.abs(above))) / 0.6745
     spread = math.sqrt((USUAL_WEIGHT * USUAL_SPREAD**2 + degrees * seen**2) / (USUAL_WEIGHT + degrees))
     z = above / spread
-    p = stats.t.sf(z, USUAL_WEIGHT + degrees)
+    p = t_above(z, USUAL_WEIGHT + degrees)
     passed = np.array(benjamini_hochberg(p.tolist())) <= FALSE_ALARMS
     slow = passed & (z > LEAST_Z) & (above > -math.log(1 - SLOWER))
     return {pair: float(min(1.0, q)) for pair, q, flag in zip(order, p, slow, strict=True) if flag}

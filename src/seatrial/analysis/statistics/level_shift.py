@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from seatrial.analysis.order import midranks
 from seatrial.analysis.statistics.series import BLOCK_TIMES, integrated_autocorrelation_time
 
 Array = NDArray[np.float64]
@@ -40,7 +40,7 @@ def level_shift(series: Array) -> LevelShift | None:
     n = len(series)
     if n < 4 or np.ptp(series) == 0:
         return None
-    ranks = stats.rankdata(series)
+    ranks = midranks(series)
     ranks -= ranks.mean()
     sums = np.abs(np.cumsum(ranks)[:-1])
     at = int(np.argmax(sums)) + 1
@@ -48,7 +48,7 @@ def level_shift(series: Array) -> LevelShift | None:
     at = _nearer(series, at)
     before, after = float(np.median(series[:at])), float(np.median(series[at:]))
     rest = np.concatenate([series[:at] - before, series[at:] - after])
-    length = math.ceil(BLOCK_TIMES * (integrated_autocorrelation_time(stats.rankdata(rest).tolist()) or 1.0))
+    length = math.ceil(BLOCK_TIMES * (integrated_autocorrelation_time(midranks(rest).tolist()) or 1.0))
     by_chance = _greatest_by_chance(ranks, length)
     p = (1 + int((by_chance >= greatest_sum * (1 - 1e-12)).sum())) / (PERMUTATIONS + 1)
     return LevelShift(at, before, after, p)

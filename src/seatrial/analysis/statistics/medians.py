@@ -14,7 +14,13 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from seatrial.analysis.statistics.distributions import (
+    binomial_at_most,
+    binomials_at_most,
+    normal_below,
+    t_quantile,
+)
 
 SMALL_N = 5
 """From this many values on, order statistics are used."""
@@ -169,7 +175,7 @@ def order_bound(values: Sequence[float], side: Side, confidence: float = 0.95) -
             None, f"none ({len(ordered)} values are too few for order statistics at {_percent(confidence)})"
         )
     value = ordered[k - 1] if side == "lower" else ordered[len(ordered) - k]
-    return Bound(value, f"order statistics {_percent(1 - float(stats.binom.cdf(k - 1, len(ordered), 0.5)))}")
+    return Bound(value, f"order statistics {_percent(1 - binomial_at_most(k - 1, len(ordered), 0.5))}")
 
 
 def olympic_mean(values: Sequence[float], not_converged: int = 0) -> float | None:
@@ -205,7 +211,7 @@ def spread_from_range(low: float, high: float, n: int) -> float | None:
 def expected_range(n: int) -> float:
     """d2(n): the expected range of `n` standard normal values, 2 E[max]."""
     grid = np.linspace(-9.0, 9.0, 3601)
-    cdf = stats.norm.cdf(grid)
+    cdf = normal_below(grid)
     return float(np.trapezoid(1 - cdf**n - (1 - cdf) ** n, grid))
 
 
@@ -214,7 +220,7 @@ def _log_t(ordered: Sequence[float], quantile: float) -> tuple[float, float]:
         return ordered[0], ordered[0]
     logs = np.log(ordered)
     n = len(logs)
-    half = float(stats.t.ppf(quantile, n - 1)) * float(np.std(logs, ddof=1)) / math.sqrt(n)
+    half = t_quantile(quantile, n - 1) * float(np.std(logs, ddof=1)) / math.sqrt(n)
     middle = float(np.mean(logs))
     return math.exp(middle - half), math.exp(min(middle + half, LARGEST_LOG))
 
@@ -224,14 +230,14 @@ def _rank(n: int, tail: float) -> int:
     """The largest k with P(median < x_k) = P(binomial(n, 1/2) <= k - 1) <= tail; 0 where there is none."""
     if n < 1:
         return 0
-    cdf = stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5)
+    cdf = binomials_at_most(np.arange(n // 2 + 1), n, 0.5)
     return int(np.searchsorted(cdf, tail * (1 + 1e-12), side="right"))
 
 
 @lru_cache(maxsize=1000)
 def _below(k: int, n: int) -> float:
     """P(binomial(n, 1/2) < k)."""
-    return float(stats.binom.cdf(k - 1, n, 0.5))
+    return binomial_at_most(k - 1, n, 0.5)
 
 
 def _finite_sorted(values: Sequence[float]) -> list[float]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 MAD_TO_SIGMA = 1.4826
 """1 / the 75 % point of the standard normal distribution: MAD times this estimates a normal standard deviation."""
@@ -42,4 +41,8 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """
     if not all(0 <= p <= 1 for p in p_values):
         raise ValueError("a p lies outside 0 to 1")
-    return [float(p) for p in stats.false_discovery_control(list(p_values), method="bh")] if len(p_values) else []
+    found, n = np.array(p_values, dtype=float), len(p_values)
+    order = np.argsort(found)
+    adjusted = found[order] * (n / np.arange(1.0, n + 1))
+    found[order] = np.minimum.accumulate(adjusted[::-1])[::-1]  # none is above that of a greater p
+    return [float(q) for q in np.minimum(found, 1.0)]

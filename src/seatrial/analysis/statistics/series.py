@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, stats
+from scipy import fft
 
 from seatrial.analysis.order import row_medians
+from seatrial.analysis.statistics.distributions import normal_above, t_quantile
 from seatrial.analysis.statistics.medians import Interval
 
 Values = Sequence[float] | NDArray[np.float64]
@@ -130,8 +131,8 @@ def block_bootstrap_interval(
     medians = _resampled_medians(found, length, seed, resamples)
     # what blocks of this length lose of the variance where correlation decays geometrically (Kuensch 1989, 3.2)
     lost = min(0.5, (time - 1 / time) / (2 * length))
-    wide = math.sqrt(blocks / (blocks - 1) / (1 - lost)) * float(stats.t.ppf((1 + confidence) / 2, blocks - 1))
-    tail = float(stats.norm.sf(wide))
+    wide = math.sqrt(blocks / (blocks - 1) / (1 - lost)) * t_quantile((1 + confidence) / 2, blocks - 1)
+    tail = normal_above(wide)
     low, high = np.quantile(medians, [tail, 1 - tail])
     return Interval(float(low), float(high), f"moving-block bootstrap {100 * confidence:.4g} %, blocks of {length}")
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from seatrial.analysis.order import midranks
+from seatrial.analysis.statistics.distributions import t_quantile
 from seatrial.analysis.statistics.medians import SAME
 
 MOST_DIVISIONS = 13_000
@@ -72,7 +73,7 @@ def compare_paired(base: Sequence[float], other: Sequence[float], confidence: fl
         if not _spreads(logs):
             lacking = "none (log-t needs a spread: all ratios are equal)"
             return RatioTest(math.exp(middle), None, None, None, smallest, f"{lacking}; {why}")
-        half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * stats.sem(logs))
+        half = t_quantile((1 + confidence) / 2, n - 1) * float(np.std(logs, ddof=1)) / math.sqrt(n)
         return _result(
             middle,
             float(logs.mean()) - half,
@@ -114,7 +115,9 @@ def compare_unpaired(base: Sequence[float], other: Sequence[float], confidence: 
         if not (_spreads(first) and _spreads(second)):
             lacking = "none (log-t needs a spread: all values of a set are equal)"
             return RatioTest(math.exp(middle), None, None, None, smallest, f"{lacking}; {why}")
-        found = stats.ttest_ind(second, first, equal_var=False).confidence_interval(confidence)
+        from scipy.stats import ttest_ind  # rarely needed, and slow to import
+
+        found = ttest_ind(second, first, equal_var=False).confidence_interval(confidence)
         return _result(
             middle,
             float(found.low),
@@ -173,6 +176,8 @@ def _signed_rank_p(logs: Floats) -> float:
     if not logs.any():
         return 1.0
     tied = len(np.unique(np.abs(logs))) < len(logs) or not logs.all()
+    from scipy import stats  # rarely needed, and slow to import
+
     exact = stats.PermutationMethod(n_resamples=MOST_DIVISIONS, rng=np.random.default_rng(0))
     method = exact if tied else ("exact" if len(logs) <= 50 else "approx")
     return float(stats.wilcoxon(logs, zero_method="zsplit", method=method).pvalue)
@@ -213,7 +218,7 @@ def _first_kept(edges: Floats, kept: Callable[[float], bool]) -> float:
 def _tails(first: Floats, second: Floats) -> tuple[float, float]:
     """Share of divisions in which the second set is at least as high, and at least as low, as it was found."""
     n = len(first)
-    ranks = stats.rankdata(np.concatenate([first, second]))
+    ranks = midranks(np.concatenate([first, second]))
     found = float(_brunner_munzel(ranks, np.arange(n)[None, :], np.arange(n, len(ranks))[None, :])[0])
     by_chance = _by_chance(tuple(np.sort(ranks).tolist()), n)
     near = 1e-9 * max(1.0, abs(found)) if math.isfinite(found) else 0.0
@@ -246,7 +251,9 @@ def _brunner_munzel(ranks: Floats, first: NDArray[np.intp], second: NDArray[np.i
 
 def _ranks_within(values: Floats) -> Floats:
     """[divisions, n]: mid-ranks of each row."""
-    return np.asarray(stats.rankdata(values, axis=1), dtype=float)
+    from scipy.stats import rankdata  # rarely needed, and slow to import
+
+    return np.asarray(rankdata(values, axis=1), dtype=float)
 
 
 @cache

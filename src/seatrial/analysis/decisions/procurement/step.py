@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
 from seatrial.analysis.decisions.procurement.shapes import step_flops, weights
 from seatrial.analysis.decisions.procurement.traffic import (
@@ -23,6 +22,7 @@ from seatrial.analysis.decisions.procurement.traffic import (
     traffic,
 )
 from seatrial.analysis.decisions.propagation import Draws
+from seatrial.analysis.statistics.distributions import normal_quantile
 from seatrial.config.procurement import Hybrid, Training
 from seatrial.units import GB, TERA
 
@@ -157,7 +157,7 @@ def step_seconds(done: Work, values: Values) -> Draws:
 
 def greatest_of(count: int) -> float:
     """Expected greatest of `count` independent standard normal values, by Blom's score (Blom 1958); 0 of one."""
-    return float(norm.ppf((count - 0.375) / (count + 0.25))) if count > 1 else 0.0
+    return normal_quantile((count - 0.375) / (count + 0.25)) if count > 1 else 0.0
 
 
 def _hop(values: Values) -> Draws:
