@@ -161,10 +161,11 @@ class WatchedCommand:
             self.kill_due = due if self.kill_due is None else min(due, self.kill_due)
 
     def _sibling_failed(self) -> bool:
-        for other in read_reports(self.folder, self.job_id, self.siblings):
-            if other.rank != self.report.rank and (other.failed or _died_unheard(other)):
-                return True
-        return False
+        try:
+            others = read_reports(self.folder, self.job_id, self.siblings)
+        except OSError:  # not readable now: looked at again
+            return False
+        return any(other.rank != self.report.rank and (other.failed or _died_unheard(other)) for other in others)
 
     @contextmanager
     def _signals(self, forward: bool) -> Iterator[int | None]:

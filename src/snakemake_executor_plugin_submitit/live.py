@@ -1,79 +1,43 @@
 """Watching jobs that have been submitted: results first, then one question to Slurm for all jobs together."""
 
-import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from . import processes, slurm
-from .batches import results
-from .jobs import Label
+from .gone import ACCOUNTING, NOBODY, QUEUE, Ended, Gone, all_have_ended
 from .ledger import Entry
 from .logs import submitit_files
 from .outcomes import Outcome, judge, memory_message
 from .pending import Waiting
-from .ranks import RankReport, read_reports
 from .status import Accounting, Queued
+from .submitted import Live
+
+__all__ = ["Live", "Watcher"]
 
 _URGENT_INTERVAL = 1.0  # seconds between questions while a rank is known to have failed
 _UNKNOWN_SECONDS = 120.0  # accounting may take this long to hear of a job
 _UNSEEN_SECONDS = 120.0  # for so long neither the queue nor accounting, both answering, has it: it is gone
+_SILENT_SECONDS = 1800.0  # for so long accounting alone is away: then the queue and the ranks decide
+_UNREADABLE_SECONDS = 600.0  # a file server may be away for so long
 _STALE_SECONDS = 900.0  # a controller may take this long to tell an accounting that was away how jobs have ended
 _QUEUE_INTERVAL = 10.0  # between questions to the queue while jobs wait in it
 _RUNNING_INTERVAL = 60.0  # and while all of them run
 _REMIND_SECONDS = 600.0
 
 
-@dataclass
-class Live:
-    """A submitted job: its ledger entry, what it is called, and its outcome once that is known."""
-
-    entry: Entry
-    label: Label
-    outcome: Outcome | None = None
-    unseen_since: float | None = None
-    judged_by: list[RankReport] | None = None
-    """The ranks' reports that the outcome was found from, once it was."""
-
-    @cached_property
-    def folder(self) -> Path:
-        """Where its files are."""
-        return Path(self.entry.folder)
-
-    @property
-    def job_id(self) -> str:
-        """Its id on the cluster; only jobs that have one are watched."""
-        if self.entry.job_id is None:
-            raise RuntimeError(f"job {self.entry.name} has no id yet")
-        return self.entry.job_id
-
-    @property
-    def on_slurm(self) -> bool:
-        """Whether Slurm runs it."""
-        return self.entry.cluster == "slurm"
-
-    def reports(self) -> list[RankReport]:
-        """What its ranks left about themselves."""
-        return read_reports(self.folder, self.job_id, self.entry.ranks)
-
-    def results(self) -> list[bool]:
-        """For every rank that has left a result, whether it was a success; files are opened once they are there."""
-        begin, ranks = f"{self.entry.folder}/{self.job_id}_", self.entry.ranks
-        there = any(os.access(f"{begin}{rank}_result.pkl", os.F_OK) for rank in range(ranks))
-        return results(self.folder, self.job_id, ranks) if there else []
-
-    def age(self) -> float:
-        """Seconds since it was submitted."""
-        return (datetime.now(UTC) - datetime.fromisoformat(self.entry.submitted_at)).total_seconds()
-
-
 class Watcher:
     """Finds out which jobs have ended, and how."""
 
-    def __init__(self, interval: float, timeout: float, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        interval: float,
+        timeout: float,
+        warn: Callable[[str], None],
+        revoke: Callable[[Entry], None] = lambda entry: None,
+        latency: float = 0.0,
+    ) -> None:
+        """`revoke` tells the ranks of a submission to stop; a new file may stay unseen for `latency` seconds."""
         self._interval = interval
         self._timeout = timeout
         self._warn = warn
@@ -82,6 +46,7 @@ class Watcher:
         self._no_accounting = False
         self._said: dict[str, float] = {}
         self._waiting = Waiting(warn)
+        self._gone = Gone(revoke, latency, timeout, warn)
 
     def jobs_were_submitted(self) -> None:
         """The first question waits for its time too: of what Slurm has just taken it can say nothing new."""
@@ -91,17 +56,16 @@ class Watcher:
     def look(self, jobs: Sequence[Live], ask: bool = False) -> list[Live]:
         """The jobs that have ended, with their outcomes set; `ask` asks Slurm even if it is not time yet.
 
-        Neither a job that Slurm does not know yet nor a Slurm that does not answer is a failure.
+        Neither a job that Slurm does not know yet nor a Slurm or a file server that does not answer is a failure.
         """
         undecided: list[Live] = []
         urgent = False
         for job in jobs:
-            if job.outcome is None:
-                done = job.results()
+            if job.outcome is None and (done := self._results(job)) is not None:
                 whole = len(done) == job.entry.ranks and all(done)
                 # the results of a job that Slurm may start again are those of its last start only once it has ended
                 if whole and not job.entry.requeues:
-                    job.outcome = self._judge(job, None, completed=True)
+                    self._judge(job, None, completed=True)
                 else:
                     undecided.append(job)
                     urgent |= (whole or not all(done)) and "accounting" not in self._said
@@ -125,24 +89,22 @@ class Watcher:
         if processes.controller(job.job_id, job.folder) is not None:
             return
         # it may have written its result between the two looks
-        done = job.results()
+        done = self._results(job)
+        if done is None:
+            return
         completed = len(done) == job.entry.ranks and all(done)
         if not completed:
             processes.end_job(job.job_id, job.folder)
-        job.outcome = self._judge(job, None, completed)
+        self._judge(job, None, completed)
 
     def _ask_slurm(self, jobs: Sequence[Live]) -> None:
-        """One question to accounting about all jobs, and one to the queue where it can say more."""
+        """One question to accounting about all jobs, and one to the queue where it can say more.
+
+        That a job has ended counts once the queue says so too: accounting notes it when its processes are told to.
+        """
         known = self._accounting(jobs)
-        left = []
-        for job in jobs:
-            facts = known.get(job.job_id) if known is not None else None
-            if facts is not None and not facts.active:
-                job.outcome = self._judge(job, facts, completed=False)
-            else:
-                left.append(job)
-        if known is None or self._queue_is_due(left, known):
-            self._ask_queue(left, known)
+        if known is None or self._queue_is_due(jobs, known):
+            self._ask_queue(jobs, known)
 
     def _accounting(self, jobs: Sequence[Live]) -> dict[str, Accounting] | None:
         """What accounting knows; None where it does not answer, which says nothing about any job."""
@@ -159,9 +121,11 @@ class Watcher:
 
     def _queue_is_due(self, jobs: Sequence[Live], known: dict[str, Accounting]) -> bool:
         """Whether the queue must be asked although accounting has answered."""
-        waits = any((facts := known.get(job.job_id)) is None or facts.state == "PENDING" for job in jobs)
-        pause = _QUEUE_INTERVAL if waits else _RUNNING_INTERVAL
-        return bool(jobs) and time.monotonic() - self._queue_asked >= pause
+        facts = [known.get(job.job_id) for job in jobs]
+        if any(each is not None and not each.active for each in facts):
+            return True
+        waits = any(each is None or each.state == "PENDING" for each in facts)
+        return time.monotonic() - self._queue_asked >= (_QUEUE_INTERVAL if waits else _RUNNING_INTERVAL)
 
     def _ask_queue(self, jobs: Sequence[Live], known: dict[str, Accounting] | None) -> None:
         """Ask the queue why jobs wait, how they ended where accounting is silent, and whether they are there."""
@@ -169,29 +133,38 @@ class Watcher:
             queue = slurm.queue(self._timeout)
         except slurm.SlurmUnavailable as error:
             for job in jobs:
-                job.unseen_since = None
+                job.unseen_since = job.unheard_since = None
             self._say("queue", f"Slurm does not answer, jobs are taken to be as they were: {error}")
             return
         self._queue_asked = time.monotonic()
         if self._said.pop("queue", None):
             self._warn("Slurm answers again")
-        shown = {job.job_id: queue[job.job_id] for job in jobs if job.job_id in queue}
-        for job in jobs:
-            place = shown.get(job.job_id)
-            if place is None:
-                self._note_unseen(job, known)
-                continue
-            job.unseen_since = None
-            late = known is not None and job.job_id not in known and job.age() > _UNKNOWN_SECONDS
-            if (known is None or late) and not Accounting(place.state).active:
-                facts = Accounting(state=place.state, reason=None if place.reason == "None" else place.reason)
-                job.outcome = self._judge(job, facts, completed=False)
-        self._give_up_what_never_starts(jobs, shown)
+        ended = [each for job in jobs if (each := self._ended(job, known, queue)) is not None]
+        for each in self._gone.look(ended, queue):
+            self._judge(each.job, each.facts, completed=False, lost=each.source == NOBODY)
+        self._give_up_what_never_starts(jobs, queue)
 
-    def _note_unseen(self, job: Live, known: dict[str, Accounting] | None) -> None:
-        """A job that is gone from the queue has ended only if accounting, asked all the while, does not have it.
+    def _ended(self, job: Live, known: dict[str, Accounting] | None, queue: Mapping[str, Queued]) -> Ended | None:
+        """What is said of a job's end, by accounting, else by the queue; None where nothing is."""
+        facts = known.get(job.job_id) if known is not None else None
+        if facts is not None and not facts.active:
+            return Ended(job, facts, ACCOUNTING)
+        place = queue.get(job.job_id)
+        if place is None:
+            lost = self._lost(job, known)
+            return None if lost is None else Ended(job, lost, NOBODY)
+        job.unseen_since = job.unheard_since = None
+        late = known is not None and job.job_id not in known and job.age() > _UNKNOWN_SECONDS
+        if (known is None or late) and not Accounting(place.state).active:
+            reason = None if place.reason == "None" else place.reason
+            return Ended(job, Accounting(state=place.state, reason=reason), QUEUE)
+        return None
 
-        While accounting is down nobody can say how such a job ended, and nothing is decided.
+    def _lost(self, job: Live, known: dict[str, Accounting] | None) -> Accounting | None:
+        """The end of a job that is not in the queue and of which accounting does not tell; None: not decided yet.
+
+        It has ended if accounting, asked all the while, does not have it. While accounting is down only the ranks
+        can say how such a job ended, and they are asked last.
         """
         current = time.monotonic()
         if known is None and not self._no_accounting:
@@ -199,7 +172,16 @@ class Watcher:
             self._say(
                 "lost", "Jobs have left the queue without a result; their end is known when accounting answers"
             )
-            return
+            if job.unheard_since is None:
+                job.unheard_since = current
+            if current - job.unheard_since < _SILENT_SECONDS:
+                return None
+            return Accounting(
+                state="FAILED",
+                reason=f"it is not in the queue, and accounting has not answered for {_SILENT_SECONDS / 60:g} min; "
+                "what its ranks have not said is not known",
+            )
+        job.unheard_since = None
         if job.unseen_since is None:
             job.unseen_since = current
         facts = known.get(job.job_id) if known is not None else None
@@ -207,10 +189,10 @@ class Watcher:
         if job.age() > _UNKNOWN_SECONDS and current - job.unseen_since >= patience:
             said = f"has it as {facts.state}" if facts else "does not know it"
             said = "is not kept here" if known is None else said
-            lost = Accounting(state="FAILED", reason=f"it is not in the queue and accounting {said}")
-            job.outcome = self._judge(job, lost, completed=False)
+            return Accounting(state="FAILED", reason=f"it is not in the queue and accounting {said}")
+        return None
 
-    def _give_up_what_never_starts(self, jobs: Sequence[Live], shown: dict[str, Queued]) -> None:
+    def _give_up_what_never_starts(self, jobs: Sequence[Live], shown: Mapping[str, Queued]) -> None:
         by_id = {job.job_id: job for job in jobs if job.outcome is None and job.job_id in shown}
         places = [(f"{job.label}", shown[job_id]) for job_id, job in by_id.items()]
         never = self._waiting.look(places, self._fits)
@@ -239,10 +221,41 @@ class Watcher:
             self._said[about] = time.monotonic()
             self._warn(words)
 
-    def _judge(self, job: Live, facts: Accounting | None, completed: bool) -> Outcome:
+    def _judge(self, job: Live, facts: Accounting | None, completed: bool, lost: bool = False) -> None:
+        """Find the outcome of a job that has ended; none yet while what its ranks left cannot be read.
+
+        Of one that is `lost`, the ranks' word is all that there is: it has completed where all say so.
+        """
         memory = None
         if job.on_slurm and not completed:
             files = submitit_files(job.folder, job.job_id, job.entry.ranks, "log.err")
             memory = memory_message(files)
-        job.judged_by = job.reports()
-        return judge(job.judged_by, facts, memory, job.on_slurm, completed)
+        try:
+            job.judged_by = job.reports()
+        except OSError as error:
+            if not self._unreadable(job, "reports", error):
+                return
+            job.judged_by = []
+        if lost and all_have_ended(job.judged_by, job.entry.ranks):
+            completed = not any(report.failed for report in job.judged_by)
+        outcome = judge(job.judged_by, facts, memory, job.on_slurm, completed)
+        if job.unreadable and not outcome.success:
+            problems = "; ".join(problem for _, problem in job.unreadable.values())
+            outcome = replace(outcome, reason=f"{outcome.reason}; what its ranks left cannot be read: {problems}")
+        job.outcome = outcome
+
+    def _results(self, job: Live) -> list[bool] | None:
+        """The job's results; None while they cannot be read, for as long as a file server may be away."""
+        try:
+            done = job.results()
+        except OSError as error:
+            return [] if self._unreadable(job, "results", error) else None
+        job.unreadable.pop("results", None)
+        return done
+
+    def _unreadable(self, job: Live, what: str, error: OSError) -> bool:
+        """Note that a job's files cannot be read now; whether that has lasted for longer than it is waited for."""
+        since, _ = job.unreadable.get(what, (time.monotonic(), ""))
+        job.unreadable[what] = since, str(error)
+        self._say("files", f"{job.label}: the {what} of job {job.job_id} cannot be read, tried again: {error}")
+        return time.monotonic() - since >= _UNREADABLE_SECONDS

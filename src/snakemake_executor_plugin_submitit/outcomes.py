@@ -40,7 +40,7 @@ class Outcome:
 
 
 def tail_text(path: Path, size: int = _TAIL_BYTES) -> str:
-    """The last `size` bytes of a file as text; empty where there is no such file."""
+    """The last `size` bytes of a file as text; empty where there is none, and why where it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
@@ -48,6 +48,8 @@ def tail_text(path: Path, size: int = _TAIL_BYTES) -> str:
             return file.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return ""
+    except OSError as error:  # what is quoted of a log must not end a workflow
+        return f"{path} cannot be read: {error.strerror or error}"
 
 
 def memory_message(error_files: Sequence[Path]) -> str | None:

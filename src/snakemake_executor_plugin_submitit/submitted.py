@@ -1,0 +1,61 @@
+"""A job that has been submitted: where its files are, and what its ranks have left in them."""
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from .batches import results
+from .jobs import Label
+from .ledger import Entry
+from .outcomes import Outcome
+from .ranks import RankReport, read_reports
+
+
+@dataclass
+class Live:
+    """A submitted job: its ledger entry, what it is called, and its outcome once that is known."""
+
+    entry: Entry
+    label: Label
+    outcome: Outcome | None = None
+    unseen_since: float | None = None
+    unheard_since: float | None = None
+    completing_since: float | None = None
+    fenced_since: float | None = None
+    unreadable: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """What of its files cannot be read: since when (monotonic seconds), and why."""
+    judged_by: list[RankReport] | None = None
+    """The ranks' reports that the outcome was found from, once it was."""
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return Path(self.entry.folder)
+
+    @property
+    def job_id(self) -> str:
+        """Its id on the cluster; only jobs that have one are watched."""
+        if self.entry.job_id is None:
+            raise RuntimeError(f"job {self.entry.name} has no id yet")
+        return self.entry.job_id
+
+    @property
+    def on_slurm(self) -> bool:
+        """Whether Slurm runs it."""
+        return self.entry.cluster == "slurm"
+
+    def reports(self) -> list[RankReport]:
+        """What its ranks left about themselves."""
+        return read_reports(self.folder, self.job_id, self.entry.ranks)
+
+    def results(self) -> list[bool]:
+        """For every rank that has left a result, whether it was a success; files are opened once they are there."""
+        begin, ranks = f"{self.entry.folder}/{self.job_id}_", self.entry.ranks
+        there = any(os.access(f"{begin}{rank}_result.pkl", os.F_OK) for rank in range(ranks))
+        return results(self.folder, self.job_id, ranks) if there else []
+
+    def age(self) -> float:
+        """Seconds since it was submitted."""
+        return (datetime.now(UTC) - datetime.fromisoformat(self.entry.submitted_at)).total_seconds()
