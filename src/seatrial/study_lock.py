@@ -2,7 +2,9 @@
 
 The kernel's lock on `results/<study>/.lock` is let go of when its process ends, however it ends. Some file systems
 keep such locks to one host (NFS with local_lock, Lustre with localflock), others keep those of a host that is gone
-(NFS 3). So the holder writes into the file who it is, and touches it as a sign of life.
+(NFS 3). So the holder writes into the file who it is, and touches it as a sign of life. At each sign it looks
+whether the file still names it: where it was silent for too long (a machine that was suspended, a file system that
+did not answer) another may have taken the study over, and it ends at once.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ import fcntl
 import json
 import os
 import socket
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from seatrial.errors import ConfigError, StudyBusy
 
@@ -25,6 +31,9 @@ BEAT_SECONDS = 20.0
 """Between two signs of life."""
 GONE_SECONDS = 180.0
 """Without a sign of life for so long, a holder on another host counts as gone: file servers show changes late."""
+
+_SIGNING_SECONDS = 0.1
+"""Whoever empties the file has written its name by then."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,32 @@ def working(lock: Path) -> Holder | None:
     return holder if alive else None
 
 
-class StudyLock:
-    """The lock of one study, held from `take` until `let_go` or the end of the process."""
+def end_here(problem: StudyBusy) -> NoReturn:
+    """Say it and end this process without another word to any file: what it runs is the other's business now."""
+    print(f"seatrial: {problem}", file=sys.stderr, flush=True)
+    os._exit(problem.exit_code)
 
-    def __init__(self, lock: Path) -> None:
-        self.lock = lock
+
+@contextmanager
+def held(lock: Path) -> Iterator[None]:
+    """Within it the study is held. Raises StudyBusy and ConfigError as `StudyLock.take` does."""
+    mine = StudyLock(lock)
+    mine.take()
+    try:
+        yield
+    finally:
+        mine.let_go()
+
+
+class StudyLock:
+    """The lock of one study, held from `take` until `let_go` or the end of the process.
+
+    `lost` is called, from another thread, where another has taken the study over meanwhile.
+    """
+
+    def __init__(self, lock: Path, lost: Callable[[StudyBusy], None] = end_here) -> None:
+        self.lock, self._lost = lock, lost
+        self._signature = b""
         self._descriptor: int | None = None
         self._ended = threading.Event()
 
@@ -101,16 +131,19 @@ class StudyLock:
             allowed = "a folder with room, on a file system with file locks (Lustre: mounted with flock)"
             raise self._refused(f"the study cannot be locked: {problem.strerror}", allowed) from None
         self._descriptor = descriptor
+        self._ended.clear()
         atexit.register(self.let_go)
         threading.Thread(target=self._give_signs_of_life, name="study-lock", daemon=True).start()
 
     def let_go(self) -> None:
-        """Free the study, and say so in the file; nothing where it is not held."""
+        """Free the study, and say so in the file unless it names another by now; nothing where it is not held."""
         self._ended.set()
         if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = None
+            descriptor, self._descriptor = self._descriptor, None
+            if os.pread(descriptor, len(self._signature) + 1, 0) == self._signature:
+                os.ftruncate(descriptor, 0)
+            os.close(descriptor)
+        atexit.unregister(self.let_go)
 
     def _refused(self, problem: str, allowed: str) -> ConfigError:
         return ConfigError(problem, file=self.lock, key="results", value=str(self.lock.parent), allowed=allowed)
@@ -139,8 +172,7 @@ class StudyLock:
             )
         return f"{root} is being worked on by {holder}; wait for it or stop it"
 
-    @staticmethod
-    def _sign(descriptor: int, submissions: str | None) -> None:
+    def _sign(self, descriptor: int, submissions: str | None) -> None:
         holder = Holder(
             process=os.getpid(),
             host=socket.gethostname(),
@@ -148,8 +180,9 @@ class StudyLock:
             folder=str(Path.cwd()),
             submissions=submissions,
         )
+        self._signature = (json.dumps(asdict(holder)) + "\n").encode()
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, (json.dumps(asdict(holder)) + "\n").encode(), 0)
+        os.pwrite(descriptor, self._signature, 0)
 
     def _give_signs_of_life(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
@@ -157,10 +190,31 @@ class StudyLock:
             if descriptor is None:
                 return
             try:
-                os.utime(descriptor)
+                taken = self._taken_over()
+                if taken is None:
+                    os.utime(descriptor)
             except OSError:
                 # a file system that does not answer now may later; the kernel's lock holds meanwhile
                 continue
+            if taken is not None:
+                self._lost(taken)
+                return
+
+    def _taken_over(self) -> StudyBusy | None:
+        """Why the study is not this process's any more, or None: by its name, not by the file that is open."""
+        try:
+            if self.lock.read_bytes() == self._signature:
+                return None
+        except FileNotFoundError:
+            who = f"{self.lock} was removed, which lets another take it over"
+        else:
+            time.sleep(_SIGNING_SECONDS)
+            who = f"{self.lock.parent} was taken over by {read_holder(self.lock) or 'another process'}"
+        return StudyBusy(
+            f"{who}: process {os.getpid()} on {socket.gethostname()} ends here and writes nothing more. Whoever "
+            "holds the study takes up the jobs that are still queued or running; a holder on another host counts "
+            f"as gone after {GONE_SECONDS:.0f} s without a sign of life"
+        )
 
 
 def _silent_seconds(lock: Path) -> float:

@@ -18,6 +18,7 @@ from seatrial.cli import main
 from seatrial.ingest.mlperf.read import read_results
 from seatrial.paths import StudyPaths
 from seatrial.reference.scoring import score
+from seatrial.study_lock import held
 
 
 @pytest.fixture
@@ -106,6 +107,14 @@ def test_repeats_that_nobody_handed_over_are_missing_not_failed(tmp_path, conf_w
     assert [row["outcome"] for row in rows] == ["completed", "failed", "missing", "missing"]
     assert "no log was ingested" in rows[2]["error_message"] and rows[0]["log"].endswith("/0.mllog")
     assert (rows[0]["seed"], rows[2]["seed"]) == ("100", "")
+
+
+def test_a_study_that_is_being_worked_on_takes_no_logs_in(tmp_path, capsys):
+    lock = tmp_path / "results" / "trial" / ".lock"
+    with held(lock):
+        assert command(handed_over(tmp_path, ["completed"] * 10), tmp_path) == 2
+    assert "is being worked on by process" in capsys.readouterr().err
+    assert [path.name for path in lock.parent.iterdir()] == [".lock"]
 
 
 def test_a_declared_study_is_held_against_the_system_description(tmp_path, conf_with, capsys):

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from seatrial.errors import ConfigError, StudyBusy
-from seatrial.study_lock import GONE_SECONDS, StudyLock, read_holder, working
+from seatrial.study_lock import GONE_SECONDS, StudyLock, held, read_holder, working
 
 HOLDER = {"process": 4711, "since": "2026-01-02T03:04:05+00:00", "folder": "/home/me", "submissions": None}
 
@@ -106,6 +106,62 @@ def test_the_holder_gives_signs_of_life(lock, monkeypatch):
         time.sleep(0.05)
     assert lock.stat().st_mtime > time.time() - 60
     mine.let_go()
+
+
+def taken_over_by(lock, host):
+    """Another host, which the kernel's lock does not keep away, writes itself into the same file."""
+    lock.write_text(json.dumps({**HOLDER, "host": host}) + "\n")
+
+
+def test_a_holder_whose_study_another_has_taken_over_is_told_once_and_leaves_the_others_claim(lock, monkeypatch):
+    monkeypatch.setattr("seatrial.study_lock.BEAT_SECONDS", 0.05)
+    told = []
+    mine = StudyLock(lock, told.append)
+    mine.take()
+    time.sleep(0.2)
+    assert told == []
+    taken_over_by(lock, "login2")
+    os.utime(lock, (0, 0))
+    deadline = time.monotonic() + 10
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    (problem,) = told
+    assert "was taken over by process 4711 on login2" in str(problem)
+    assert "ends here and writes nothing more" in str(problem)
+    assert lock.stat().st_mtime == 0, "no sign of life under another's name"
+    mine.let_go()
+    assert read_holder(lock).host == "login2"
+
+
+@pytest.mark.parametrize("how", ["taken over", "removed"])
+def test_a_process_that_lost_the_study_ends_in_one_sentence_and_does_nothing_more(how, lock):
+    code = (
+        "import atexit, pathlib, sys, time; from seatrial import study_lock as s\n"
+        "s.BEAT_SECONDS = 0.05\n"
+        "atexit.register(lambda: print('wrote more'))\n"
+        "s.StudyLock(pathlib.Path(sys.argv[1])).take(); print('taken', flush=True); time.sleep(60); print('on')"
+    )
+    words = [sys.executable, "-c", code, str(lock)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "taken\n"
+            taken_over_by(lock, "login2") if how == "taken over" else lock.unlink()
+            out, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (2, "")
+    assert said.count("\n") == 1
+    assert said.startswith("seatrial: ") and f"process {process.pid} on" in said
+    assert ("login2" in said) == (how == "taken over")
+
+
+def test_a_study_that_is_held_for_a_while_is_free_afterwards_whatever_happened(lock):
+    with pytest.raises(KeyboardInterrupt), held(lock):
+        with pytest.raises(StudyBusy), held(lock):
+            pass
+        raise KeyboardInterrupt
+    assert working(lock) is None
 
 
 @pytest.mark.parametrize("content", ["", "process 12 on vm\n", "{", "[]", '{"process": 1}'])

@@ -51,6 +51,7 @@ def _mlperf(arguments: argparse.Namespace) -> int:
     from seatrial.ingest.mlperf.handed_over import match_cases, one_system, study_of
     from seatrial.ingest.mlperf.read import read_results
     from seatrial.paths import StudyPaths
+    from seatrial.study_lock import held
 
     check_name(arguments.study)
     declared = declared_plan(arguments)
@@ -63,7 +64,9 @@ def _mlperf(arguments: argparse.Namespace) -> int:
     chosen = list(reading.folders) if several else one_system(reading.folders, arguments.system)
     _refuse_unread_logs(arguments.folder, reading, chosen)
     plan = declared or study_of(arguments.study, chosen, _family_of, _words(arguments))
-    filed = file_records(paths, plan, match_cases(plan, chosen, _family_of), arguments.folder, _factor)
+    matches = match_cases(plan, chosen, _family_of)
+    with held(paths.lock):
+        filed = file_records(paths, plan, matches, arguments.folder, _factor)
     made = "" if declared else f"no {study_file(arguments)}: the study is made from the folder itself"
     for line in [made, *_told(filed), *remarks((u.path, u.problem) for u in reading.unread), next_stages(paths)]:
         if line:

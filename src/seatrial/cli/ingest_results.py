@@ -135,8 +135,10 @@ def _file(
 ) -> int:
     """Write the records and say what became of them."""
     from seatrial.ingest.filing import write_filed
+    from seatrial.study_lock import held
 
-    write_filed(paths, plan, filed, str(arguments.path))
+    with held(paths.lock):
+        write_filed(paths, plan, filed, str(arguments.path))
     if declared is None:
         print(f"no {study_file(arguments)}: the study is made from the results themselves")
     for line in [*_told(plan, filed), *remarks(unread), next_stages(paths)]:
