@@ -1,6 +1,7 @@
 """Slurm's client commands, each with a time-out. Jobs are submitted elsewhere, by submitit alone."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +17,13 @@ from .status import (
 )
 
 _IDS_PER_CALL = 500
+_KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
+
+# ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE, ESLURM_NODE_NOT_AVAIL and ESLURM_NODES_BUSY (slurm_errno.c)
+_NO_SUCH_NODES = re.compile(
+    "requested node configuration is not available|required node not available|requested nodes are busy",
+    re.IGNORECASE,
+)
 
 
 class SlurmUnavailable(RuntimeError):
@@ -26,7 +34,9 @@ class NoAccounting(SlurmUnavailable):
     """This Slurm keeps no accounts: sacct never answers here."""
 
 
-def _run(words: Sequence[str], timeout: float) -> str:
+def _run(words: Sequence[str], timeout: float, hidden: tuple[str, ...] = ()) -> str:
+    """What a command prints; it does not see variables that begin with one of `hidden`."""
+    env = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(hidden)}
     try:
         done = subprocess.run(
             words,
@@ -36,7 +46,7 @@ def _run(words: Sequence[str], timeout: float) -> str:
             errors="replace",
             timeout=timeout,
             # times without a zone are this zone's
-            env={**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"},
+            env={**env, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"},
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -114,6 +124,21 @@ def most_nodes(partition: str, timeout: float) -> int | None:
     text = _run(["sinfo", "--noheader", f"--partition={partition}", "--format=%s"], timeout)
     limits = [line.strip().split("-")[-1] for line in text.splitlines() if line.strip()]
     return max(map(int, limits)) if limits and all(limit.isdigit() for limit in limits) else None
+
+
+def could_start(options: Iterable[str], timeout: float) -> str | None:
+    """Why a job with these options of sbatch could start nowhere, in Slurm's words; None where it could.
+
+    Asked is `sbatch --test-only`, which looks at nodes that are up, busy ones included; nothing is submitted.
+    Raises SlurmUnavailable where it does not say: also where something else than nodes is in the way.
+    """
+    try:
+        _run(["sbatch", "--test-only", *options, "--wrap=true"], timeout, hidden=("SLURM_", "SLURMD_", "SRUN_"))
+    except SlurmUnavailable as error:
+        if _NO_SUCH_NODES.search(str(error)) is None:
+            raise
+        return str(error).rpartition("allocation failure: ")[2]
+    return None
 
 
 def max_array_size(timeout: float) -> int | None:

@@ -11,6 +11,7 @@ often the command starts.
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,6 +160,19 @@ def _extra_options(text: str | None, rule: str) -> tuple[tuple[str, str | bool],
     return tuple(found)
 
 
+def _with_one_exclude(options: Sequence[tuple[str, str | bool]], rule: str) -> tuple[tuple[str, str | bool], ...]:
+    """The options, where every node that `exclude` and any --exclude of slurm_extra name is excluded."""
+    asked = [str(value) for name, value in options if name == "exclude" and value is not True]
+    if len(asked) < 2:
+        return tuple(options)
+    if files := [text for text in asked if "/" in text]:
+        raise WorkflowError(
+            f"rule {rule}: exclude={files[0]!r} is a file, and other nodes are excluded too "
+            f"({', '.join(text for text in asked if text not in files)}); name all nodes in one place"
+        )
+    return (*(pair for pair in options if pair[0] != "exclude"), ("exclude", ",".join(dict.fromkeys(asked))))
+
+
 def request_from_resources(resources: Any, threads: int, rule: str, once: bool) -> Request:
     """What a job asks for.
 
@@ -186,7 +200,7 @@ def request_from_resources(resources: Any, threads: int, rule: str, once: bool) 
         account=_text(resources, "slurm_account"),
         partition=_text(resources, "slurm_partition"),
         exclusive=exclusive if isinstance(exclusive, str | bool) else bool(exclusive),
-        options=(*options, *_extra_options(_text(resources, "slurm_extra"), rule)),
+        options=_with_one_exclude([*options, *_extra_options(_text(resources, "slurm_extra"), rule)], rule),
         container=container_from_resources(resources, rule),
         once=once or bool(resources.get("mpi")),
     )

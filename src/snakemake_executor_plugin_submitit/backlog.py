@@ -1,0 +1,170 @@
+"""Jobs that Slurm does not take yet: they wait here, and a thread of its own tries again.
+
+Whoever hands jobs in goes on at once where others wait already, so that Snakemake's scheduler stays free for
+Ctrl-C and for jobs that end. A try costs few calls of sbatch: sizes are halved until one is taken, and grow again
+from there.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .jobs import Prepared
+from .submission import Request
+
+_FIRST_PAUSE = 5.0  # seconds between two tries, doubled while nothing is taken and no job ends
+_LONGEST_PAUSE = 300.0
+_REMIND_SECONDS = 3600.0
+
+Submit = Callable[[Request, Sequence[Prepared], Sequence[str]], str | None]
+"""Submits jobs as one batch and follows them; Slurm's words where it takes no more now, and nothing of it."""
+
+
+@dataclass
+class Held:
+    """Jobs that ask for the same, with their commands, in order; `size`: how many are tried as one batch."""
+
+    request: Request
+    members: list[Prepared]
+    commands: list[str]
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.members)
+
+    @property
+    def limited_as(self) -> tuple[object, ...]:
+        """What limits of submitted jobs go by: where these jobs are refused, others of the same are too."""
+        options = dict(self.request.options)
+        return self.request.account, self.request.partition, options.get("qos"), options.get("reservation")
+
+
+class Backlog:
+    """Batches that are to be submitted, in the order they came."""
+
+    def __init__(
+        self,
+        submit: Submit,
+        give_up: Callable[[Sequence[Prepared], str], None],
+        any_live: Callable[[], bool],
+        blocked_hours: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        """`give_up` is called with jobs that Slurm refused for `blocked_hours` (0: never), and why.
+
+        That time counts only while no job of this run is in the queue (`any_live`): they may be what fills it.
+        """
+        self._submit = submit
+        self._give_up = give_up
+        self._any_live = any_live
+        self._hours = blocked_hours
+        self._tell = tell
+        self._held: list[Held] = []
+        self._guard = threading.Lock()  # of what is held, and of the thread
+        self._submitting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stopped = False
+        self._told = float("-inf")
+        self._refused_since: float | None = None
+
+    def add(self, request: Request, members: Sequence[Prepared], commands: Sequence[str]) -> None:
+        """Submit jobs as one batch, or as many of them as Slurm takes now and the rest later."""
+        with self._guard:
+            self._held.append(Held(request, list(members), list(commands)))
+            if self._thread is not None:
+                return
+        self._fill()
+        with self._guard:
+            if self._held and not self._stopped:
+                self._thread = threading.Thread(target=self._keep_trying, name="backlog", daemon=True)
+                self._thread.start()
+
+    def look(self, ended: bool) -> None:
+        """To be called at every look at jobs: where some `ended`, Slurm may take others."""
+        thread = self._thread
+        if thread is None or self._stopped:
+            return
+        if not thread.is_alive():
+            raise RuntimeError("the thread that submits jobs again has failed; its error is further up")
+        if ended:
+            self._wake.set()
+
+    def stop(self, seconds: float) -> None:
+        """Submit no more; wait so long for a submission that is under way."""
+        self._stopped = True
+        self._wake.set()
+        if self._submitting.acquire(timeout=seconds):
+            self._submitting.release()
+
+    def _keep_trying(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopped:
+            began = time.monotonic()
+            if self._wake.wait(pause):
+                self._wake.clear()
+                pause = _FIRST_PAUSE
+                while not self._stopped and time.monotonic() - began < pause:
+                    time.sleep(0.2)
+            pause = _FIRST_PAUSE if self._fill() else min(2 * pause, _LONGEST_PAUSE)
+            with self._guard:
+                if not self._held:
+                    self._thread = None
+                    return
+
+    def _fill(self) -> bool:
+        """Submit until Slurm takes no more; whether it took anything."""
+        took = False
+        refused: dict[tuple[object, ...], str] = {}
+        with self._submitting:
+            with self._guard:
+                waiting = list(self._held)
+            for held in waiting:
+                if held.limited_as not in refused:
+                    before = len(held.members)
+                    words = self._submit_from(held)
+                    took |= len(held.members) < before
+                    if words is not None:
+                        refused[held.limited_as] = words
+            with self._guard:
+                self._held = [held for held in self._held if held.members]
+            if refused and not self._stopped:
+                self._say_and_give_up(refused, took)
+        return took
+
+    def _submit_from(self, held: Held) -> str | None:
+        """Submit what is held, from its front; Slurm's words where it does not take even one more."""
+        grows = True
+        while held.members and not self._stopped:
+            count = min(held.size, len(held.members))
+            words = self._submit(held.request, held.members[:count], held.commands[:count])
+            if words is None:
+                del held.members[:count], held.commands[:count]
+                held.size = 2 * count if grows else count
+            elif count == 1:
+                held.size = 1
+                return words
+            else:
+                grows, held.size = False, count // 2
+        return None
+
+    def _say_and_give_up(self, refused: dict[tuple[object, ...], str], took: bool) -> None:
+        current = time.monotonic()
+        words = "; ".join(dict.fromkeys(refused.values()))
+        with self._guard:
+            count = sum(len(held.members) for held in self._held)
+        if current - self._told >= _REMIND_SECONDS:
+            self._told = current
+            self._tell(f"Slurm takes no more jobs now; {count} wait here and are submitted as jobs end: {words}")
+        if took or self._any_live():
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = current
+        elif 0 < self._hours * 3600 <= current - self._refused_since:
+            with self._guard:
+                left = [held for held in self._held if held.limited_as in refused]
+                self._held = [held for held in self._held if held.limited_as not in refused]
+            why = f"Slurm has taken no job for {self._hours:g} hours (--submitit-blocked-hours)"
+            for held in left:
+                self._give_up(held.members, f"{why}: {refused[held.limited_as]}")

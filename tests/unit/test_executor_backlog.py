@@ -1,0 +1,149 @@
+"""Jobs that Slurm does not take yet."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from snakemake_executor_plugin_submitit import backlog
+from snakemake_executor_plugin_submitit.backlog import Backlog
+from snakemake_executor_plugin_submitit.submission import Request
+
+FULL = "AssocMaxSubmitJobLimit"
+
+
+class Cluster:
+    """Takes as many jobs as there is room for, whole batches only."""
+
+    def __init__(self, room: int, hours: float = 72) -> None:
+        self.room = room
+        self.taken: list[str] = []
+        self.tries: list[int] = []
+        self.at: list[float] = []
+        self.threads: set[str] = set()
+        self.told: list[str] = []
+        self.given_up: list[tuple[list[Any], str]] = []
+        self.live = True
+        self.closed: set[str | None] = set()
+        self.backlog = Backlog(
+            self._submit,
+            lambda members, why: self.given_up.append((list(members), why)),
+            lambda: self.live,
+            hours,
+            self.told.append,
+        )
+
+    def _submit(self, request: Request, members: Sequence[Any], commands: Sequence[str]) -> str | None:
+        assert len(members) == len(commands)
+        self.threads.add(threading.current_thread().name)
+        self.tries.append(len(members))
+        self.at.append(time.monotonic())
+        if request.partition in self.closed or len(members) > self.room:
+            return FULL
+        self.room -= len(members)
+        self.taken += commands
+        return None
+
+    def add(self, *names: str, partition: str | None = None) -> None:
+        members: Any = list(names)
+        self.backlog.add(Request(partition=partition), members, names)
+
+    def until_taken(self, count: int) -> None:
+        deadline = time.monotonic() + 20
+        while len(self.taken) < count:
+            assert time.monotonic() < deadline, self.taken
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Cluster]]:
+    """Pauses of a twentieth of a second; the clusters in the list are stopped afterwards."""
+    monkeypatch.setattr(backlog, "_FIRST_PAUSE", 0.05)
+    made: list[Cluster] = []
+    yield made
+    for cluster in made:
+        cluster.backlog.stop(5)
+
+
+def test_what_slurm_takes_at_once_is_one_batch_without_a_thread() -> None:
+    cluster = Cluster(room=100)
+    cluster.add(*map(str, range(40)))
+    assert (cluster.tries, cluster.threads) == ([40], {"MainThread"})
+
+
+def test_the_rest_is_submitted_in_order_as_room_appears_and_who_brings_jobs_never_waits(
+    quick: list[Cluster],
+) -> None:
+    cluster = Cluster(room=5)
+    quick.append(cluster)
+    cluster.add(*(f"{i:03}" for i in range(40)))
+    assert len(cluster.taken) == 5
+    assert len(cluster.tries) < 12, "sizes are halved, not tried one by one"
+    began, tries = time.monotonic(), len(cluster.tries)
+    cluster.add("later")
+    assert time.monotonic() - began < 1
+    assert tries <= len(cluster.tries) <= tries + 1, "it is no main thread that tries"
+    while len(cluster.taken) < 41:
+        cluster.room += 5
+        cluster.backlog.look(ended=True)
+        cluster.until_taken(min(41, len(cluster.taken) + 1))
+    assert cluster.taken == [*(f"{i:03}" for i in range(40)), "later"], "each once, and in order"
+    assert cluster.threads == {"MainThread", "backlog"}
+    assert len(cluster.told) == 1
+    assert cluster.told[0].endswith(f"are submitted as jobs end: {FULL}")
+
+
+def test_pauses_grow_to_a_ceiling_until_something_is_taken_or_a_job_ends(
+    quick: list[Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "_LONGEST_PAUSE", 0.2)
+    cluster = Cluster(room=0)
+    quick.append(cluster)
+    cluster.add("a")
+    deadline = time.monotonic() + 6
+    while len(cluster.at) < 9 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    pauses = [later - earlier for earlier, later in pairwise(cluster.at)]
+    assert all(pause >= least for pause, least in zip(pauses, [0.05, 0.1] + [0.2] * 6, strict=False)), pauses
+    assert len(pauses) >= 8, "doubled without a ceiling, the last were 6.4 s"
+
+
+def test_a_limit_of_one_partition_keeps_no_other_waiting(quick: list[Cluster]) -> None:
+    cluster = Cluster(room=100)
+    quick.append(cluster)
+    cluster.closed = {"full"}
+    cluster.add("a", "b", partition="full")
+    cluster.add("c", "d", partition="free")
+    cluster.until_taken(2)
+    assert cluster.taken == ["c", "d"]
+    cluster.closed.clear()
+    cluster.until_taken(4)
+
+
+def test_jobs_are_given_up_after_the_stated_hours_unless_jobs_of_this_run_fill_the_queue(
+    quick: list[Cluster],
+) -> None:
+    cluster = Cluster(room=0, hours=0.2 / 3600)
+    quick.append(cluster)
+    cluster.add("a", "b")
+    time.sleep(0.6)
+    assert not cluster.given_up
+    cluster.live = False
+    deadline = time.monotonic() + 20
+    while not cluster.given_up and time.monotonic() < deadline:
+        time.sleep(0.01)
+    ((members, why),) = cluster.given_up
+    assert members == ["a", "b"]
+    assert why.endswith(FULL)
+
+
+def test_nothing_is_submitted_once_it_was_stopped(quick: list[Cluster]) -> None:
+    cluster = Cluster(room=0)
+    cluster.add("a")
+    cluster.backlog.stop(5)
+    cluster.room = 5
+    time.sleep(0.3)
+    assert not cluster.taken
