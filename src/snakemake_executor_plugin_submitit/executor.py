@@ -47,7 +47,13 @@ class Executor(RemoteExecutor):
         self.base = private_folder(Path(settings.folder))
         self.run = uuid.uuid4().hex[:12]
         self.ledger = Ledger(self.base, self.run)
-        self.watcher = Watcher(settings.status_interval, settings.command_timeout, self.logger.warning)
+        self.watcher = Watcher(
+            settings.status_interval,
+            settings.command_timeout,
+            self.logger.warning,
+            self.ledger.write,
+            self.workflow.execution_settings.latency_wait,
+        )
         self.earlier = EarlierRuns(
             self.cluster,
             self.base,
