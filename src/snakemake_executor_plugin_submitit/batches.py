@@ -9,6 +9,7 @@ import pwd
 import re
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -30,13 +31,18 @@ _NAME_BYTES = 100
 _NO_ANSWER = re.compile(
     r"unable to contact slurm controller|socket timed out|zero bytes were transmitted|connection refused|"
     r"communication connection failure|transport endpoint is not connected|controller not responding|"
-    r"temporarily unable to accept|unable to connect to|standby mode|resource temporarily unavailable",
+    r"unable to connect to|standby mode|resource temporarily unavailable",
     re.IGNORECASE,
 )
 
 
-# The reason that sbatch names before its general sentence, which it prints for limits of size and time too.
-_OVER_LIMIT = re.compile(r"(Assoc|QOS)(Grp|Max)SubmitJob")
+# For limits of accounts and QOS the reason that sbatch names before its general sentence, which it prints for
+# limits of size and time too; then MaxJobCount, for which it tries for two minutes; then a closed partition.
+_OVER_LIMIT = re.compile(
+    r"(Assoc|QOS)(Grp|Max)SubmitJob|MaxSubmitJobsPerAccount|"
+    r"temporarily unable to accept job|job queue full|required partition not available",
+    re.IGNORECASE,
+)
 
 
 class SubmissionFailed(RuntimeError):
@@ -44,8 +50,20 @@ class SubmissionFailed(RuntimeError):
 
     @property
     def over_limit(self) -> bool:
-        """Whether Slurm holds as many jobs of the user, account or QOS as it may; it takes more later."""
+        """Whether Slurm takes no more jobs of the user, account, QOS or partition now; it may later."""
         return _OVER_LIMIT.search(str(self)) is not None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was sbatch itself that said no, so that nothing was submitted.
+
+        Anything else may have happened after Slurm took the batch: no answer, a signal, an output not read.
+        """
+        if isinstance(self.__cause__, OSError) and self.__cause__.filename == "sbatch":
+            return True  # it could not even be started
+        call = self.__cause__.__cause__ if self.__cause__ is not None else None
+        ended = isinstance(call, subprocess.CalledProcessError) and call.returncode > 0
+        return self.over_limit or (ended and not self.no_answer)
 
     @property
     def no_answer(self) -> bool:

@@ -32,6 +32,12 @@ class Submission:
     jobs: dict[str, Any] = field(default_factory=dict)
     over_limit: str | None = None
     """Slurm's words where it takes no more jobs now: nothing was submitted, and nothing is wrong with the batch."""
+    unclear: bool = False
+    """Whether the refused may be in Slurm's queue all the same: it never said. Their entries stay open."""
+
+
+class _NeverAnswered(batches.SubmissionFailed):
+    """Slurm did not say in time whether it took a batch."""
 
 
 class Submitter:
@@ -55,6 +61,7 @@ class Submitter:
         self._failed_nodes = failed_nodes
         self._warn = warn
         self._batches = 0
+        self._unused = False  # whether the last batch was not taken, and left its number and folder to the next
         self._array_size: int | None = settings.max_array_size or None
         self.under_way: list[Entry] = []
         """Entries of the batch that is being submitted, until whoever asked for it follows its jobs."""
@@ -78,11 +85,13 @@ class Submitter:
         """
         if self._cluster == "slurm":
             request = self._failed_nodes.exclude(request)
-        self._batches += 1
+        if not self._unused:
+            self._batches += 1
         run = self._ledger.run
         folder = self._base / "batches" / f"{run}-{self._batches}"
         folder.parent.mkdir(mode=0o700, exist_ok=True)
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, exist_ok=self._unused)
+        self._unused = False
         rules = [member.label.rule for member in members]
         name = batches.job_name(self._label, run, self._batches, rules)
         entries = [
@@ -110,6 +119,7 @@ class Submitter:
                 submission.over_limit = str(error)
                 return submission
             for member, entry in zip(members, entries, strict=True):
+                submission.unclear = isinstance(error, _NeverAnswered)
                 outcome = Outcome("FAILED", reason=f"it could not be submitted: {error}")
                 submission.refused.append((member, Live(entry, member.label, outcome), str(error)))
             return submission
@@ -120,18 +130,24 @@ class Submitter:
         return submission
 
     def _withdraw(self, entries: Sequence[Entry]) -> None:
-        """Nothing of a batch is under way; its members are submitted again in batches of their own."""
+        """Nothing of a batch is under way; its members are submitted again, and its folder is used again."""
         for entry in entries:
             entry.status = ENDED
         self._ledger.write(*entries)
-        batches.forget_unsubmitted(Path(entries[0].folder))
+        self.under_way = []
+        folder = Path(entries[0].folder)
+        batches.forget_unsubmitted(folder)
+        for script in folder.glob(".submission_file_*.sh"):
+            script.unlink(missing_ok=True)
+        self._unused = True
 
     def _until_answered(
         self, once: Callable[[], list[Any]], entries: Sequence[Entry], submission: Submission
     ) -> list[str]:
         """Submit (`once`), and again where Slurm did not answer and has not got the batch; the ids, in order.
 
-        Raises SubmissionFailed where Slurm refuses the batch, or does not answer for as long as is allowed.
+        Raises SubmissionFailed where Slurm refuses the batch, or does not answer for as long as is allowed; also
+        for a failure of this machine, once Slurm has said that it has not got the batch.
         """
         deadline = time.monotonic() + self._settings.patience
         told = False
@@ -139,15 +155,19 @@ class Submitter:
             try:
                 jobs = once()
             except batches.SubmissionFailed as error:
-                if self._cluster != "slurm" or not error.no_answer:
+                if self._cluster != "slurm" or error.refused:
                     raise
-                if not told:
+                if not told and error.no_answer:
                     self._warn(f"Slurm does not answer; {entries[0].name} is submitted when it does: {error}")
+                elif not told:
+                    self._warn(f"{entries[0].name}: Slurm is asked whether it was submitted: {error}")
                 told = True
                 taken = self._taken(entries, deadline, error)
                 if taken:
                     return taken
                 batches.forget_unsubmitted(Path(entries[0].folder))
+                if not error.no_answer:
+                    raise
                 continue
             submission.jobs = {str(job.job_id): job for job in jobs}
             return list(submission.jobs)
@@ -155,7 +175,7 @@ class Submitter:
     def _taken(self, entries: Sequence[Entry], deadline: float, error: batches.SubmissionFailed) -> list[str]:
         """Wait for Slurm; the ids of a batch that it took although it did not say so, none where it did not.
 
-        The queue alone is asked: it knows all that was submitted moments ago. Raises `error` after `deadline`.
+        The queue alone is asked: it knows all that was submitted moments ago. Raises after `deadline`.
         """
         timeout = self._settings.command_timeout
         answered: float | None = None
@@ -169,7 +189,7 @@ class Submitter:
             except (slurm.SlurmUnavailable, OSError):  # or the folder's file server
                 answered = None
             if time.monotonic() > deadline:
-                raise error
+                raise _NeverAnswered(str(error)) from error
             time.sleep(_PAUSE_SECONDS)
 
     def _entry(self, member: Prepared, request: Request, index: int, size: int, folder: Path, name: str) -> Entry:

@@ -1,0 +1,163 @@
+"""A submission of which nobody knows whether Slurm took it is not made again before Slurm has said so."""
+
+import errno
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from snakemake_executor_plugin_submitit import ExecutorSettings, batches, slurm, submitter
+from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes
+from snakemake_executor_plugin_submitit.jobs import Label, Prepared
+from snakemake_executor_plugin_submitit.ledger import SUBMITTED, Ledger
+from snakemake_executor_plugin_submitit.submission import Request
+from snakemake_executor_plugin_submitit.submitter import Submission, Submitter
+
+
+def said(words: str, code: int = 1) -> FailedJobError:
+    """What submitit raises where sbatch ends with a code and words."""
+    error = FailedJobError(words)
+    error.__cause__ = subprocess.CalledProcessError(code, ["sbatch"], stderr=words)
+    return error
+
+
+def killed() -> FailedJobError:
+    """What submitit raises where it cannot read what sbatch prints, and kills it."""
+    error = FailedJobError("Job got killed for an unknown reason.")
+    error.__cause__ = OSError(errno.EIO, "Input/output error")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (
+            said("sbatch: error: Batch job submission failed: Invalid account or account/partition combination"),
+            True,
+        ),
+        (said("sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Job violates accounting/QOS policy"), True),
+        (said("sbatch: error: Batch job submission failed: Unable to contact slurm controller"), False),
+        (said("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"), False),
+        (said("", code=-9), False),
+        (killed(), False),
+        (FailedSubmissionError('Could not make sense of sbatch output ""'), False),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), False),  # no process more
+        (OSError(errno.EIO, "Input/output error"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "sbatch"), True),
+    ],
+)
+def test_only_where_sbatch_itself_said_no_nothing_was_submitted(error: Exception, refused: bool) -> None:
+    failed = batches.SubmissionFailed(str(error))
+    failed.__cause__ = error
+    assert failed.refused == refused
+
+
+@pytest.mark.parametrize(
+    ("words", "later"),
+    [
+        ("sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates", True),
+        ("sbatch: error: QOSMaxSubmitJobPerUserLimit", True),
+        ("sbatch: error: QOSGrpSubmitJobsLimit", True),
+        ("sbatch: error: MaxSubmitJobsPerAccount", True),
+        (
+            "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying.\n"
+            "sbatch: error: Batch job submission failed: Resource temporarily unavailable",
+            True,
+        ),
+        ("sbatch: error: Batch job submission failed: Required partition not available (inactive or drain)", True),
+        ("sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Job violates accounting/QOS policy", False),
+        ("[Errno 11] Resource temporarily unavailable", False),
+    ],
+)
+def test_a_limit_of_submitted_jobs_is_told_from_a_refusal(words: str, later: bool) -> None:
+    assert batches.SubmissionFailed(words).over_limit == later
+
+
+class Tried:
+    """A submitter whose sbatch ends as told, one after the other, and a queue that has the batch from a try on."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ends: list[Exception | str] = []
+        self.folders: list[Path] = []
+        self.in_queue: Callable[[], str | None] = lambda: None
+        self.warned: list[str] = []
+        self.ledger = Ledger(tmp_path, "aaaaaaaaaaaa")
+        settings = ExecutorSettings(patience=0.05, command_timeout=1)
+        failed_nodes = FailedNodes(tmp_path, 1, self.warned.append)
+        self.submitter = Submitter(
+            "slurm", tmp_path, self.ledger, settings, "label", failed_nodes, self.warned.append
+        )
+        monkeypatch.setattr(batches, "submit", self._sbatch)
+        monkeypatch.setattr(batches, "find_lost", lambda *_, **__: self.in_queue())
+        monkeypatch.setattr(submitter, "_PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr(submitter, "_SETTLING_SECONDS", 0.02)
+
+    def _sbatch(self, cluster: str, folder: Path, *_: Any) -> list[Any]:
+        self.folders.append(folder)
+        (folder / ".submission_file_1.sh").touch()
+        (folder / "1.pkl").touch()
+        end = self.ends.pop(0)
+        if isinstance(end, str):
+            job: Any = type("Job", (), {"job_id": end})()
+            return [job]
+        raise batches.SubmissionFailed(str(end)) from end
+
+    def submit(self, *ends: Exception | str) -> Submission:
+        self.ends = list(ends)
+        member = Prepared(None, Label("a", {}, ("out",), None), "key", Request(), True, "true", ("/bin/sh", "-c"))
+        return self.submitter.submit(Request(), [member], ["true"])
+
+
+@pytest.fixture
+def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tried]:
+    made = Tried(tmp_path, monkeypatch)
+    yield made
+    made.ledger.close()
+
+
+@pytest.mark.parametrize("error", [killed(), said("", code=-9), OSError(errno.EIO, "Input/output error")])
+def test_a_batch_that_slurm_took_before_something_failed_here_is_followed(tried: Tried, error: Exception) -> None:
+    tried.in_queue = lambda: "7"
+    ((_, live),) = tried.submit(error, "8").accepted
+    assert live.job_id == "7"
+    assert len(tried.folders) == 1, "sbatch was called once"
+
+
+def test_a_batch_that_slurm_did_not_take_is_submitted_again_only_where_it_was_slurm_that_was_away(
+    tried: Tried,
+) -> None:
+    away = said("sbatch: error: Batch job submission failed: Unable to contact slurm controller")
+    ((_, live),) = tried.submit(away, BlockingIOError(11, "Resource temporarily unavailable"), "8").accepted
+    assert live.job_id == "8"
+    submission = tried.submit(OSError(errno.ENOSPC, "No space left on device"), "9")
+    ((_, live, words),) = submission.refused
+    assert "No space left" in words
+    assert not submission.unclear
+
+
+def test_where_slurm_never_says_whether_it_took_a_batch_its_entries_stay_open(tried: Tried) -> None:
+    """The next attempt, or the next Snakemake, asks for it by its name before it submits anything."""
+
+    def no_answer() -> str | None:
+        raise slurm.SlurmUnavailable("no answer")
+
+    tried.in_queue = no_answer
+    submission = tried.submit(killed(), "8")
+    assert submission.unclear
+    entry = tried.ledger.read("key")
+    assert entry is not None
+    assert (entry.status, entry.job_id) == (SUBMITTED, None)
+
+
+def test_tries_at_a_limit_share_one_folder_and_leave_nothing_in_it(tried: Tried) -> None:
+    for _ in range(3):
+        submission = tried.submit(said("sbatch: error: AssocMaxSubmitJobLimit"))
+        assert submission.over_limit == "sbatch: error: AssocMaxSubmitJobLimit"
+        assert not tried.submitter.under_way
+        assert not list(tried.folders[-1].iterdir())
+    tried.submit("7")
+    tried.submit("8")
+    assert [folder.name.rpartition("-")[2] for folder in tried.folders] == ["1", "1", "1", "1", "2"]
