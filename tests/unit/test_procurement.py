@@ -56,7 +56,7 @@ def figure(decision: Decision, start: str) -> Figure:
 def projected(plan: dict[str, Any]) -> Projection:
     checked = Procurement.model_validate(plan)
     (name, proposal), *_ = checked.proposals.items()
-    return Projection(name, checked, proposal, readings(checked, proposal, {}), {}, None, None, 1)
+    return Projection(name, checked, proposal, readings(checked, proposal, {}), {}, None, 1)
 
 
 def test_each_proposal_and_question_has_a_row_with_what_is_needed_over_what_is_there(tmp_path: Path) -> None:
@@ -308,7 +308,8 @@ def test_hybrid_attention_takes_the_steps_that_were_measured(tmp_path: Path) -> 
     assert (steps.value, steps.low, steps.high) == (3.1, 2.0, 5.6) and "emergence.csv" in steps.method
     whole = figure(hybrid, "Training time with hybrid attention over that without")
     assert whole.value is not None and whole.low is not None and whole.high is not None
-    assert 2.9 < whole.value <= 3.1 and whole.low < whole.value < whole.high
+    # a window of 128 sees more than one of 8, and so each step takes longer too
+    assert 3.1 < whole.value < 3.2 and whole.low < whole.value < whole.high
     assert hybrid.inputs[0].measured and hybrid.missing == ()
 
 
@@ -319,7 +320,7 @@ def test_steps_that_nobody_measured_are_not_known_and_no_rule_of_thumb_takes_the
     assert "not known" in hybrid.answer and "study=windows" in hybrid.missing[0] and hybrid.inputs == ()
     assert not any("over that without" in f.name for f in hybrid.figures)
     even = figure(hybrid, "Times the steps where hybrid attention breaks even")
-    assert even.value is not None and even.value > 1
+    assert even.value is not None and even.value < 1
     watched(tmp_path)
     *_, other = decided(tmp_path, procurement(hybrid=HYBRID | {"window": 64}))
     assert other.figures[0].value is None and "128 against 8" in other.missing[0]

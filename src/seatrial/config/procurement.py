@@ -104,15 +104,30 @@ class Hybrid(Closed):
     """What the planned number of steps holds for: full attention, or a window of so many tokens."""
     quality: Literal["retrieval_accuracy", "evaluation_loss"] = "retrieval_accuracy"
     """To which quality the steps are counted."""
+    study: str | None = None
+    """The folder of another study's results whose hybrid_attention measured how many times the steps; None: this
+    study's. study=procurement_windows names results/windows."""
     steps: Assumption | None = None
     """How many times the steps, as a study measured it whose tables are not here; the source names that study.
-    None: what this study's own hybrid_attention measured, and not known without one."""
+    None: what hybrid_attention of `study` measured, and not known without one."""
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
+        if self.steps is not None and self.study is not None:
+            raise FieldMistake(
+                "the steps are stated, so nothing is read there",
+                field="study",
+                value=self.study,
+                allowed="null with steps",
+            )
         if self.steps is not None:
             self.steps.within(1e-3, None, "steps")
         return self
+
+    @property
+    def without(self) -> Hybrid | None:
+        """The model that the planned number of steps holds for; None: with full attention in every layer."""
+        return None if self.against == "full" else self.model_copy(update={"window": self.against})
 
 
 class Proposal(Closed):

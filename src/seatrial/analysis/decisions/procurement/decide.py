@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import Decision, Figure, Input
+from seatrial.analysis.decisions.procurement.elsewhere import results_of
 from seatrial.analysis.decisions.procurement.hybrid import steps_taken
+from seatrial.analysis.decisions.procurement.hybrid_times import hybrid_figures, hybrid_swings
 from seatrial.analysis.decisions.procurement.in_words import arrival, growth, unlike
 from seatrial.analysis.decisions.procurement.measured import MeasuredRates
 from seatrial.analysis.decisions.procurement.projection import Projection
@@ -25,8 +26,6 @@ from seatrial.analysis.decisions.sensitivity import of_each
 from seatrial.analysis.decisions.words import interval, listed, with_interval
 from seatrial.analysis.inputs import read_plan
 from seatrial.config.procurement import Procurement
-from seatrial.errors import UnreadableFile
-from seatrial.paths import StudyPaths
 from seatrial.units import format_figure
 
 KIND, HYBRID = "procurement", "hybrid_attention"
@@ -50,18 +49,18 @@ def procurement(basis: Basis) -> list[Decision]:
         basis.paths.procurement.unlink(missing_ok=True)
         return []
     steps, as_input = (None, None) if plan.hybrid is None else steps_taken(basis, plan.hybrid)
-    found = _projections(basis, plan, as_input)
+    found = _projections(basis, plan)
     write_table(basis.paths, basis.study.name, found)
-    decided = [_side_by_side(plan, found), *(_one(plan, one) for one in found)]
+    decided = [_side_by_side(plan, found), *(_one(plan, one, as_input) for one in found)]
     return decided if steps is None else [*decided, _hybrid(plan, found, steps, as_input)]
 
 
-def _projections(basis: Basis, plan: Procurement, steps: Input | None) -> list[Projection]:
+def _projections(basis: Basis, plan: Procurement) -> list[Projection]:
     measured, made = _probes(basis, plan), []
     for name, proposal in plan.proposals.items():
         found = measured.of(proposal, plan.dtype)
         rates = readings(plan, proposal, found.rates)
-        made.append(Projection(name, plan, proposal, rates, found.unfit, measured.hop(proposal), steps, basis.seed))
+        made.append(Projection(name, plan, proposal, rates, found.unfit, measured.hop(proposal), basis.seed))
     # where it is not known of one it is in none, so that training times stand side by side like with like
     alike = all(one.knows_saving for one in made)
     return [replace(one, counts_saving=alike) for one in made]
@@ -74,10 +73,7 @@ def _probes(basis: Basis, plan: Procurement) -> MeasuredRates:
     """
     if plan.probes is None:
         return MeasuredRates(basis.paths)
-    there = StudyPaths(Path(plan.probes).expanduser())
-    if not there.tables.is_dir():
-        problem = "no tables of a study, which economics.procurement.probes names; run that study first"
-        raise UnreadableFile(there.tables, problem)
+    there = results_of(plan.probes, "probes")
     return MeasuredRates(there, f"measured in study {read_plan(there).study.name}")
 
 
@@ -104,7 +100,7 @@ def _side_by_side(plan: Procurement, found: Sequence[Projection]) -> Decision:
     )
 
 
-def _one(plan: Procurement, one: Projection) -> Decision:
+def _one(plan: Procurement, one: Projection, steps: Input | None) -> Decision:
     leading, swings = one.leading
     spare = one.months_to_spare()
     figures = [leading]
@@ -114,7 +110,7 @@ def _one(plan: Procurement, one: Projection) -> Decision:
         figures.append(one.step(plan.today, "Least step time of today's training"))
     figures += [_ratio(found) for found in one.answers]
     figures += [*one.exchange_figures(), *(_gigabits(a) for a in one.answers if a.question == "node_bandwidth")]
-    figures += one.saving_figures() + one.hybrid_figures() + ([] if spare is None else [spare])
+    figures += one.saving_figures() + hybrid_figures(one, steps) + ([] if spare is None else [spare])
     arrives = "" if spare is None else f" {arrival(spare)}"
     return Decision(
         kind=KIND,
@@ -122,7 +118,7 @@ def _one(plan: Procurement, one: Projection) -> Decision:
         where=_size_of(one),
         answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{_beyond(one)}{arrives}",
         figures=tuple(figures),
-        inputs=tuple(one.inputs.values()),
+        inputs=(*one.inputs.values(), *([] if steps is None else [steps])),
         swings=tuple(swings),
         evidence=_evidence(one),
         missing=_missing(one),
@@ -132,8 +128,9 @@ def _one(plan: Procurement, one: Projection) -> Decision:
 def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken: Input | None) -> Decision:
     hybrid = plan.hybrid
     assert hybrid is not None
-    full, windows = (step_flops(plan.planned, of).hardware for of in (None, hybrid))
-    by_name = {_name(one): figures for one in found if (figures := one.hybrid_figures())}
+    over = "full attention" if hybrid.without is None else f"one of {hybrid.against}"
+    without, windows = (step_flops(plan.planned, of).hardware for of in (hybrid.without, hybrid))
+    by_name = {_name(one): figures for one in found if (figures := hybrid_figures(one, taken))}
     figures = [_named(figure, name) for name, of_one in by_name.items() for figure in of_one]
     known = "is not known" if steps.value is None else f"is {with_interval(steps)}"
     ends = interval(Figure(steps.name, 1.0, steps.low, steps.high, "", "")) if steps.value is None else ""
@@ -142,10 +139,11 @@ def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken
     return Decision(
         kind=HYBRID,
         title="What hybrid attention changes",
-        where=f"{plan.planned.description}, a window of {hybrid.window} in all but every "
-        f"{hybrid.full_every}th layer, against {hybrid.against}",
+        where=f"{plan.planned.description}, a window of {hybrid.window} in all but one of "
+        f"{hybrid.full_every} layers, against {over}",
         answer=f"How many times the steps it takes {known}{f' ({ends})' if ends else ''}; a step has "
-        f"{format_figure(100 * (1 - windows / full), 3)} % fewer FLOPs, so that {pays}.",
+        f"{format_figure(100 * abs(1 - windows / without), 3)} % {'fewer' if windows < without else 'more'} FLOPs, "
+        f"so that {pays}.",
         figures=(steps, *figures),
         inputs=() if taken is None else (taken,),
         swings=(),
@@ -153,7 +151,7 @@ def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken
         missing=_missing_of_hybrid(steps, taken),
         moved=of_each(
             "the number of times the steps at which it pays" if taken is None else "the training time with it",
-            {_name(one): one.hybrid_swings() for one in found},
+            {_name(one): hybrid_swings(one, taken) for one in found},
         ),
     )
 

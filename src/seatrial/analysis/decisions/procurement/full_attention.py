@@ -24,10 +24,11 @@ LAYERS = {"pattern", "cycles", "window"}
 
 
 class Compared(NamedTuple):
-    """The effect, and the pattern that was trained."""
+    """The effect, the pattern that was trained, and in how many runs."""
 
     effect: Effect
     pattern: str
+    runs: int
 
 
 def against_full(basis: Basis, hybrid: Hybrid) -> Compared | None:
@@ -50,7 +51,7 @@ def against_full(basis: Basis, hybrid: Hybrid) -> Compared | None:
     if not all(runs):
         return None
     budgets = float(_work(one).max_steps), float(_work(other).max_steps)
-    return Compared(times_longer(runs[0], runs[1], budgets), ", ".join(_work(other).pattern))
+    return Compared(times_longer(runs[0], runs[1], budgets), ", ".join(_work(other).pattern), len(runs[1]))
 
 
 def _work(case: Case) -> HybridAttention:

@@ -63,8 +63,6 @@ class Projection:
     """Why what was measured is not taken for a rate."""
     hop: Input | None
     """Measured; else the procurement's own."""
-    steps: Input | None
-    """How many times the steps hybrid attention takes."""
     seed: int
     counts_saving: bool = True
     """Whether the training time holds what checkpoints and failures cost, where that is known."""
@@ -170,7 +168,7 @@ class Projection:
         lacking = missing(done, self.inputs)
         if lacking:
             return Figure(name, None, None, None, "s", f"not known: {', '.join(lacking)}")
-        return self._figure(lambda x: step_seconds(done, x), name, "s")
+        return self.figure(lambda x: step_seconds(done, x), name, "s")
 
     @property
     def knows_saving(self) -> bool:
@@ -191,16 +189,22 @@ class Projection:
 
     def days(self, x: Values) -> Draws:
         """Days of the whole training, checkpoints and failures in them as `leading` says."""
-        return self.days_with_saving(x) if self.counts_saving and self.knows_saving else self._busy(x)
+        return self.days_of(self.planned, x)
 
     def days_with_saving(self, x: Values) -> Draws:
         """Days of the whole training with the time that checkpoints and failures cost, which has to be known."""
         with np.errstate(divide="ignore"):
-            return np.asarray(self._busy(x) / (1 - self.lost(x)))
+            return np.asarray(self._busy(self.planned, x) / (1 - self.lost(x)))
 
-    def _busy(self, x: Values) -> Draws:
-        plan = self.procurement.planned
-        return np.asarray(x[TOKENS] / plan.tokens_per_step * step_seconds(self.planned, x) / DAY)
+    def days_of(self, done: Work, x: Values) -> Draws:
+        """Days of the planned number of steps of `done`."""
+        if not (self.counts_saving and self.knows_saving):
+            return self._busy(done, x)
+        with np.errstate(divide="ignore"):
+            return np.asarray(self._busy(done, x) / (1 - self.lost(x)))
+
+    def _busy(self, done: Work, x: Values) -> Draws:
+        return np.asarray(x[TOKENS] / self.procurement.planned.tokens_per_step * step_seconds(done, x) / DAY)
 
     @cached_property
     def leading(self) -> tuple[Figure, list[Swing]]:
@@ -214,12 +218,14 @@ class Projection:
         model: Model = self.days
         if TOKENS not in self.inputs:
             model = partial(step_seconds, self.planned)
-        return self._figure(model, name, unit), tornado(model, self._taken_by(model))
+        return self.figure(model, name, unit), tornado(model, self.taken_by(model))
 
-    def _figure(self, model: Model, name: str, unit: str) -> Figure:
-        return propagate(model, self._taken_by(model), self.seed, name=name, unit=unit)
+    def figure(self, model: Model, name: str, unit: str) -> Figure:
+        """`model` of the inputs that it takes, with its interval."""
+        return propagate(model, self.taken_by(model), self.seed, name=name, unit=unit)
 
-    def _taken_by(self, model: Model) -> list[Input]:
+    def taken_by(self, model: Model) -> list[Input]:
+        """The inputs that `model` takes."""
         return taken_by(model, list(self.inputs.values()))
 
     def exchange_figures(self) -> list[Figure]:
@@ -249,49 +255,16 @@ class Projection:
             why = f"not known: {', '.join(lacking)}"
             return [Figure("Time lost to checkpoints and failures", None, None, None, SHARE, why)]
         found = [
-            self._figure(self.save_seconds, "Time of a checkpoint", "s"),
-            self._figure(self.lost, "Time lost to checkpoints and failures", SHARE),
+            self.figure(self.save_seconds, "Time of a checkpoint", "s"),
+            self.figure(self.lost, "Time lost to checkpoints and failures", SHARE),
         ]
         if not self.counts_saving and TOKENS in self.inputs and not self.missing:
             name = "Training time with checkpoints and failures"
-            found.append(self._figure(self.days_with_saving, name, "days"))
+            found.append(self.figure(self.days_with_saving, name, "days"))
         return found
 
     def months_to_spare(self) -> Figure | None:
         """Months between arrival, ordered now, and need; below 0 it comes too late. None where none is stated."""
         if LEAD not in self.inputs or NEEDED not in self.inputs:
             return None
-        return self._figure(lambda x: np.asarray(x[NEEDED] - x[LEAD]), "Months to spare, ordered now", "months")
-
-    def hybrid_figures(self) -> list[Figure]:
-        """What a step saves with hybrid attention, how many times the steps it may take, and what it comes to."""
-        shorter = self._shorter()
-        if shorter is None:
-            return []
-        found = [
-            self._figure(lambda x: 1 - shorter(x), "Saved of a step with hybrid attention", SHARE),
-            self._figure(lambda x: 1 / shorter(x), "Times the steps where hybrid attention breaks even", "times"),
-        ]
-        if self.steps is None:
-            return found
-        steps, name = self.steps, "Training time with hybrid attention over that without"
-        inputs = [*self._taken_by(shorter), steps]
-        whole = propagate(lambda x: x[steps.name] * shorter(x), inputs, self.seed, name=name, unit="times")
-        return [*found, whole]
-
-    def hybrid_swings(self) -> list[Swing]:
-        """What moves the last of `hybrid_figures`."""
-        shorter, steps = self._shorter(), self.steps
-        if shorter is None:
-            return []
-        if steps is None:
-            return tornado(lambda x: 1 / shorter(x), self._taken_by(shorter))
-        return tornado(lambda x: x[steps.name] * shorter(x), [*self._taken_by(shorter), steps])
-
-    def _shorter(self) -> Model | None:
-        """The time of a step with hybrid attention over that without; None where a step has none."""
-        hybrid = self.procurement.hybrid
-        if hybrid is None or self.missing:
-            return None
-        with_windows = self.work_of(self.procurement.planned, hybrid)
-        return lambda x: np.asarray(step_seconds(with_windows, x) / step_seconds(self.planned, x))
+        return self.figure(lambda x: np.asarray(x[NEEDED] - x[LEAD]), "Months to spare, ordered now", "months")
