@@ -36,8 +36,12 @@ class Watcher:
         warn: Callable[[str], None],
         revoke: Callable[[Entry], None] = lambda entry: None,
         latency: float = 0.0,
+        blocked_hours: float = 72.0,
     ) -> None:
-        """`revoke` tells the ranks of a submission to stop; a new file may stay unseen for `latency` seconds."""
+        """`revoke` tells the ranks of a submission to stop; a new file may stay unseen for `latency` seconds.
+
+        A job may wait for `blocked_hours` for what only an administrator can change.
+        """
         self._interval = interval
         self._timeout = timeout
         self._warn = warn
@@ -45,7 +49,7 @@ class Watcher:
         self._queue_asked = float("-inf")
         self._no_accounting = False
         self._said: dict[str, float] = {}
-        self._waiting = Waiting(warn)
+        self._waiting = Waiting(warn, blocked_hours)
         self._gone = Gone(revoke, latency, timeout, warn)
 
     def jobs_were_submitted(self) -> None:
