@@ -1,7 +1,6 @@
 """The executor: Snakemake hands it jobs that are ready, it hands them to submitit and says how they ended."""
 
 import asyncio
-import signal
 import threading
 import time
 import uuid
@@ -18,17 +17,18 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from . import batches, slurm
 from .cleaning import clean_up
+from .ends import Ends
 from .failed_nodes import FailedNodes
 from .jobs import Label, Prepared, label_of, native_command, runs_natively
-from .ledger import ENDED, SUCCEEDED, Entry, Ledger, job_key
+from .ledger import ENDED, Entry, Ledger, job_key
 from .live import Live, Watcher
 from .outcomes import Outcome
 from .pickles import private_folder
 from .ranks import now
-from .reporting import Message, record, write_failure
-from .restarts import AGAIN, NEVER, Restarts, at_the_same_attempt, without_retries
+from .reporting import record
+from .restarts import AGAIN, GivenUp, Restarts, without_retries
 from .resuming import EarlierRuns
-from .stopping import stop_jobs
+from .stopping import forget_stopping, note_stopping, stop_jobs, take_sigterm
 from .submission import Request, request_from_resources
 from .submitter import Submission, Submitter
 from .writing import said_where_it_fails
@@ -54,9 +54,14 @@ class Executor(RemoteExecutor):
             self.ledger.write,
             self.workflow.execution_settings.latency_wait,
         )
+        self.failed_nodes = FailedNodes(self.base, settings.command_timeout, self.logger.warning)
+        self.restarts = Restarts(
+            self.base, settings.max_timeouts, settings.max_interruptions, settings.again, self.logger.info
+        )
+        self.ends = Ends(self.base, self.ledger, self.failed_nodes, self.restarts, self.logger.warning)
         self.earlier = EarlierRuns(
             self.cluster,
-            self.base,
+            self.ends,
             self.ledger,
             self.watcher,
             settings.command_timeout,
@@ -64,8 +69,6 @@ class Executor(RemoteExecutor):
             self.workflow.execution_settings.latency_wait,
             self.logger.info,
         )
-        self.restarts = Restarts(settings.max_timeouts, settings.max_interruptions)
-        self.failed_nodes = FailedNodes(self.base, settings.command_timeout, self.logger.warning)
         self.submitter = Submitter(
             self.cluster, self.base, self.ledger, settings, self._label(), self.failed_nodes,
             self.logger.warning,
@@ -73,7 +76,6 @@ class Executor(RemoteExecutor):
         self._live: dict[str, Live] = {}
         self._guard = threading.Lock()
         self._cancelled = False
-        self._sigterm_taken = False
         self._cleaned = False
         self._told_of_limit = False
 
@@ -93,7 +95,7 @@ class Executor(RemoteExecutor):
 
         Those that an earlier Snakemake submitted are taken up instead. An error that left here would cancel all.
         """
-        self._take_sigterm()
+        take_sigterm()
         if not self._cleaned:  # a workflow with nothing to run does not come here
             self._cleaned = True
             with said_where_it_fails(f"what earlier runs left in {self.base}"):
@@ -124,6 +126,10 @@ class Executor(RemoteExecutor):
         label = label_of(job)
         try:
             return self._describe(job, label)
+        except GivenUp as error:
+            without_retries(job)
+            self._fail(job, label, error)
+            return None
         except (WorkflowError, OSError) as error:
             self._fail(job, label, error)
             return None
@@ -135,7 +141,9 @@ class Executor(RemoteExecutor):
             raise WorkflowError(f"rule {label.rule}: the debug executor runs one task; ask for tasks=1, nodes=1")
         key = job_key(label.rule, label.outputs, str(sorted(label.wildcards.items())))
         how = native_command(job) if native else ("", ("/bin/sh", "-c"))
-        return Prepared(job, label, key, request, native, *how, self.restarts.timeouts_left(key, job.restart_times))
+        prepared = Prepared(job, label, key, request, native, *how)
+        self.restarts.ask(prepared, self.dag.reason(job).forced)
+        return replace(prepared, timeouts_left=self.restarts.timeouts_left(key, job.restart_times))
 
     def _made_ready(self, fresh: Sequence[Prepared]) -> list[Prepared]:
         """Do what Snakemake does before a command starts (a nested one does it itself); the jobs where it could."""
@@ -219,31 +227,20 @@ class Executor(RemoteExecutor):
                 self._report(info, live, live.outcome)
 
     def _report(self, info: SubmittedJobInfo, live: Live, outcome: Outcome) -> None:
-        if live.on_slurm and (blamed := self.failed_nodes.note(outcome)):
-            self.logger.warning(f"{live.label}: {', '.join(blamed)} failed under job {live.job_id}")
-            live.outcome = outcome = replace(outcome, failing_node=blamed[0] if len(blamed) == 1 else None)
-        message = write_failure(live, outcome)
-        record(live, self.base)
-        self.ledger.note_end(live.entry, SUCCEEDED if outcome.success else ENDED)
+        """Say how a job ended; let Snakemake's scheduler start one that failed again, or give it up."""
+        message = self.ends.note(live, outcome)
+        decision = None if outcome.success else self.ends.decide(live, outcome, info.job)
+        self.ends.close(live, outcome.success)
         with self._guard:
             self._live.pop(live.entry.key, None)
-        if outcome.success:
+        if decision is None:
             self.report_job_success(info)
-        else:
-            self._report_failure(info, live, outcome, message)
-
-    def _report_failure(self, info: SubmittedJobInfo, live: Live, outcome: Outcome, message: Message) -> None:
-        """Say how a job failed, and let Snakemake's scheduler start it again or give it up."""
-        decision = self.restarts.decide(live.entry.key, outcome, live.on_slurm, info.job.restart_times)
+            return
         if decision.how == AGAIN:
             self.logger.warning(f"{message.text}{decision.words}")
         else:
             words = f"{decision.words}\n" if decision.words else ""
             self.print_job_error(info, msg=message.text + words, aux_logs=message.logs)
-        if decision.how == AGAIN:
-            at_the_same_attempt(info.job)
-        elif decision.how == NEVER:
-            without_retries(info.job)
         self.workflow.scheduler.error_callback(info.job)
 
     async def sleep(self) -> None:
@@ -257,6 +254,7 @@ class Executor(RemoteExecutor):
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel every job of this run, also those that are just being looked at or submitted."""
         self._cancelled = True
+        note_stopping(self.base, self.run)
         for entry in self.submitter.under_way:
             self._cancel_too(entry)
         with self._guard:
@@ -272,6 +270,7 @@ class Executor(RemoteExecutor):
                 job.outcome = Outcome("CANCELLED", reason="Snakemake was interrupted", ended_at=now())
             record(job, self.base)
             self.ledger.note_end(job.entry, ENDED)
+        forget_stopping(self.base, self.run)
 
     def _cancel_too(self, entry: Entry) -> None:
         """Find a job that was being submitted when the interrupt came, so that it is cancelled with the others."""
@@ -288,19 +287,3 @@ class Executor(RemoteExecutor):
         """Stop watching and let go of the ledger."""
         super().shutdown()
         self.ledger.close()
-
-    def _take_sigterm(self) -> None:
-        """Let SIGTERM end the workflow as Ctrl-C does.
-
-        Snakemake's own handler waits until all jobs have ended, which on a cluster may be days.
-        """
-        if self._sigterm_taken or threading.current_thread() is not threading.main_thread():
-            return
-        self._sigterm_taken = True
-        if callable(signal.getsignal(signal.SIGTERM)):
-            signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough; the second must not disturb the cancelling
-    raise KeyboardInterrupt

@@ -5,8 +5,9 @@ What the ledger says of a job that is to be run decides:
 - no entry, or an ended one: the job is submitted;
 - a success that Snakemake's own records do not know of (it was killed in between): reported as success;
 - a success that they know of: Snakemake wants the job again for a reason of its own, it is submitted;
-- submitted: taken up again if it is still there or has completed; submitted anew if it failed meanwhile, or if
-  it is gone. A job that runs a different command than the one asked for now is cancelled and submitted anew.
+- submitted: taken up again, also if it has ended meanwhile: then what follows is what follows for a job that ends
+  while Snakemake watches. A job that runs a different command than the one asked for now is cancelled and
+  submitted anew, and so is one whose outputs are gone or which was cancelled by an interrupt of the earlier run.
 """
 
 import time
@@ -18,11 +19,11 @@ from typing import Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from . import batches, processes, slurm
+from .ends import Ends
 from .jobs import Prepared
 from .ledger import ENDED, SUCCEEDED, Entry, Ledger
 from .live import Live, Watcher
 from .outcomes import Outcome
-from .reporting import record
 from .stopping import stop_jobs
 
 _SECONDS_TO_GO = 60.0
@@ -35,7 +36,7 @@ class EarlierRuns:
     def __init__(
         self,
         cluster: str,
-        base: Path,
+        ends: Ends,
         ledger: Ledger,
         watcher: Watcher,
         timeout: float,
@@ -44,7 +45,7 @@ class EarlierRuns:
         tell: Callable[[str], None],
     ) -> None:
         self._cluster = cluster
-        self._base = base
+        self._ends = ends
         self._ledger = ledger
         self._watcher = watcher
         self._timeout = timeout
@@ -145,30 +146,38 @@ class EarlierRuns:
         lost = _removed_output(member, outcome, self._latency) if outcome is not None and outcome.success else None
         comparable = entry.fingerprint is not None and member.fingerprint is not None
         different = comparable and entry.fingerprint != member.fingerprint
-        usable = outcome is None or (outcome.success and lost is None)
-        if usable and not different and entry.cluster == self._cluster:
-            how = "has completed meanwhile" if outcome else "is still there"
-            self._tell(f"{member.label}: job {live.job_id} of an earlier run {how} and is taken up again")
+        ours = outcome is not None and outcome.state == "CANCELLED" and self._ends.were_ours(entry.run)
+        if lost is None and not ours and not different and entry.cluster == self._cluster:
+            self._tell(f"{member.label}: job {live.job_id} of an earlier run {_how(outcome)} and is taken up again")
             entry.run = self._ledger.run
             self._ledger.note(entry)
             return True
         if outcome is None:
             self._tell(f"{member.label}: job {live.job_id} of an earlier run is another one, it is cancelled")
-            self._wait_for_end(live)
+            outcome = self._end_of(live)
         else:
             missing = f", but {lost} is not there" if lost is not None else ""
+            missing = " by the interrupt of that run" if ours else missing
             self._tell(f"{member.label}: job {live.job_id} of an earlier run ended as {outcome.state}{missing}")
-        record(live, self._base)
-        self._ledger.note_end(entry, ENDED)
+        self._ends.note(live, outcome)
+        self._ends.close(live, success=False)
         return False
 
-    def _wait_for_end(self, live: Live) -> None:
+    def _end_of(self, live: Live) -> Outcome:
+        """Cancel a job, and wait until it has ended."""
         deadline = time.monotonic() + _SECONDS_TO_GO
         stop_jobs([live], self._timeout)
-        while not self._watcher.look([live], ask=True):
+        while not self._watcher.look([live], ask=True) or live.outcome is None:
             if time.monotonic() > deadline:
                 raise WorkflowError(f"job {live.job_id} ({live.label}) was cancelled but does not end")
             time.sleep(0.5)
+        return live.outcome
+
+
+def _how(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "is still there"
+    return "has completed meanwhile" if outcome.success else f"has ended meanwhile as {outcome.state}"
 
 
 def _removed_output(member: Prepared, outcome: Outcome, latency: float) -> str | None:

@@ -75,6 +75,13 @@ class ExecutorSettings(ExecutorSettingsBase):
             "type": int,
         },
     )
+    again: bool = field(
+        default=False,
+        metadata={
+            "help": "Submit again also what an earlier run gave up for good: jobs that somebody cancelled, that "
+            "could never start, or that were submitted again as often as they may be. They are counted anew.",
+        },
+    )
     patience: float = field(
         default=1800.0,
         metadata={

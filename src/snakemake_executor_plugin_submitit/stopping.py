@@ -1,10 +1,15 @@
 """Cancelling jobs: all of them in one call on Slurm, process by process on this machine."""
 
+import signal
+import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from . import processes, slurm
 from .live import Live
+from .writing import said_where_it_fails
 
 _TRIES = 3
 
@@ -38,3 +43,41 @@ def _ids(jobs: Sequence[Live]) -> list[str]:
         whole = len(members) == members[0].entry.size
         ids += [root] if whole else [member.job_id for member in members]
     return ids
+
+
+def note_stopping(base: Path, run: str) -> None:
+    """Write down that a run cancels its jobs: should it be killed meanwhile, nobody else did."""
+    with said_where_it_fails(f"{_mark(base, run)}: that jobs are being cancelled"):
+        _mark(base, run).touch()
+
+
+def was_stopping(base: Path, run: str) -> bool:
+    """Whether a run was killed while it cancelled its jobs."""
+    return _mark(base, run).exists()
+
+
+def forget_stopping(base: Path, run: str) -> None:
+    """The jobs of a run are cancelled, and written down as that."""
+    with said_where_it_fails(f"{_mark(base, run)}: that jobs were cancelled"):
+        _mark(base, run).unlink(missing_ok=True)
+
+
+def _mark(base: Path, run: str) -> Path:
+    return base / "runs" / f"{run}.stopping"
+
+
+def take_sigterm() -> None:
+    """Let SIGTERM end the workflow as Ctrl-C does.
+
+    Snakemake's own handler waits until all jobs have ended, which on a cluster may be days.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    set_now = signal.getsignal(signal.SIGTERM)
+    if callable(set_now) and set_now is not _interrupt:
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough; the second must not disturb the cancelling
+    raise KeyboardInterrupt

@@ -285,8 +285,8 @@ def test_what_slurm_did_to_a_job_is_no_retry_and_is_repeated_a_stated_number_of_
     assert restarts.decide("other", Outcome(state), True, retries).how == hows[0]
 
 
-def test_a_job_is_told_how_often_it_would_be_submitted_again_after_its_time_limit() -> None:
-    restarts = Restarts(max_timeouts=2, max_interruptions=3)
+def test_a_job_is_told_how_often_it_would_be_submitted_again_after_its_time_limit(tmp_path: Path) -> None:
+    restarts = Restarts(tmp_path, max_timeouts=2, max_interruptions=3, again=False, tell=lambda _: None)
     left = []
     for _ in range(4):
         left.append(restarts.timeouts_left("k", 1))

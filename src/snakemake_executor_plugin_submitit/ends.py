@@ -1,0 +1,61 @@
+"""What follows when a job has ended: the same, whether Snakemake was watching or was started again afterwards."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .failed_nodes import FailedNodes
+from .ledger import ENDED, SUCCEEDED, Ledger
+from .live import Live
+from .outcomes import Outcome
+from .reporting import Message, record, write_failure
+from .restarts import AGAIN, NEVER, Decision, Restarts, at_the_same_attempt, without_retries
+from .stopping import was_stopping
+
+
+class Ends:
+    """Writes down how jobs end, and decides what becomes of those that did not complete."""
+
+    def __init__(
+        self,
+        base: Path,
+        ledger: Ledger,
+        failed_nodes: FailedNodes,
+        restarts: Restarts,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._base = base
+        self._ledger = ledger
+        self._failed_nodes = failed_nodes
+        self._restarts = restarts
+        self._warn = warn
+
+    def note(self, live: Live, outcome: Outcome) -> Message:
+        """Write down how a job has ended, and which node is to blame; why it failed, in words."""
+        if live.on_slurm and (blamed := self._failed_nodes.note(outcome)):
+            self._warn(f"{live.label}: {', '.join(blamed)} failed under job {live.job_id}")
+            outcome = replace(outcome, failing_node=blamed[0] if len(blamed) == 1 else None)
+        live.outcome = outcome
+        message = write_failure(live, outcome)
+        record(live, self._base)
+        return message
+
+    def decide(self, live: Live, outcome: Outcome, job: Any) -> Decision:
+        """Whether Snakemake's `job` is started again; it is told so by its number of attempts."""
+        decision = self._restarts.decide(live.entry.key, outcome, live.on_slurm, job.restart_times)
+        if decision.how == AGAIN:
+            at_the_same_attempt(job)
+        elif decision.how == NEVER:
+            without_retries(job)
+        return decision
+
+    def close(self, live: Live, success: bool) -> None:
+        """Let the ledger know that a job has ended: after the decision, which must outlive a kill in between."""
+        self._ledger.note_end(live.entry, SUCCEEDED if success else ENDED)
+        if success:
+            self._restarts.forget(live.entry.key)
+
+    def were_ours(self, run: str) -> bool:
+        """Whether jobs of an earlier run that were cancelled were cancelled by its own interrupt."""
+        return was_stopping(self._base, run)
