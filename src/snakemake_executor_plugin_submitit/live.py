@@ -236,6 +236,7 @@ class Watcher:
             memory = memory_message(files)
         try:
             job.judged_by = job.reports()
+            job.unreadable.pop("reports", None)
         except OSError as error:
             if not self._unreadable(job, "reports", error):
                 return
