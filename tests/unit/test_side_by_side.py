@@ -133,6 +133,7 @@ def written(folder, name):
             wait_until(lambda: str(HERE) in done_by(folder))
         (folder / f"{name}.aside").write_text(str(os.getpid()))
         (folder / f"{name}.aside").rename(folder / name)
+        return int(name)
 
     return part
 
@@ -144,7 +145,7 @@ def test_parts_are_shared_out_while_the_first_is_done_here(tmp_path):
         wait_until(lambda: done_by(tmp_path))
         firsts.append(os.getpid())
 
-    shared_out(first, [written(tmp_path, str(n)) for n in range(8)])
+    assert shared_out(first, [written(tmp_path, str(n)) for n in range(8)]) == list(range(8))
     assert firsts == [HERE]
     assert len(list(tmp_path.iterdir())) == 8
     assert len(done_by(tmp_path)) == 2 and str(HERE) in done_by(tmp_path)
@@ -152,7 +153,7 @@ def test_parts_are_shared_out_while_the_first_is_done_here(tmp_path):
 
 def test_more_parts_than_a_pipe_holds_are_all_done(tmp_path, monkeypatch):
     monkeypatch.setattr("seatrial.analysis.side_by_side.MOST_PARTS", 3)
-    shared_out(lambda: None, [written(tmp_path, str(n)) for n in range(5)])
+    assert shared_out(lambda: None, [written(tmp_path, str(n)) for n in range(5)]) == list(range(5))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3", "4"]
 
 
@@ -167,3 +168,11 @@ def test_parts_that_the_other_process_took_with_it_are_done_here(tmp_path):
 
     shared_out(lambda: time.sleep(0.1), [part(str(n)) for n in range(4)])
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1", "2", "3"}
+
+
+def test_what_goes_wrong_here_ends_the_other_process_whatever_it_has_to_say():
+    def first():
+        raise UnreadableFile("0.json", "cut short")
+
+    with pytest.raises(UnreadableFile, match="cut short"):
+        shared_out(first, [lambda: "x" * 10_000_000])

@@ -1,20 +1,23 @@
 """Two parts of a stage at a time, in this process and another, where there are two processors.
 
-No part needs what another one makes. Those of the other process give nothing back: they write files, each aside and
-renamed, and may be done twice. What goes wrong there is raised here.
+No part needs what another one makes. A part may be done twice: those that write files write each aside and rename
+it. What goes wrong in the other process is raised here.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
+from typing import TypeVar
 
 from seatrial.errors import SeatrialError
 
+T = TypeVar("T")
 PLACE_BYTES = 2
 MOST_PARTS = 2**11
 """So many places every pipe holds before somebody reads."""
@@ -28,28 +31,44 @@ def side_by_side(here: Callable[[], None], there: Callable[[], None]) -> None:
         there()  # what went wrong there goes wrong here too, and is said
 
 
-def shared_out(first: Callable[[], None], parts: Sequence[Callable[[], None]]) -> None:
-    """Do `first`, which is done here, and all parts: each process takes the next one when it is free."""
-    if not parts:
-        first()
-        return
-    queue, filled = os.pipe()
-    try:
-        with os.fdopen(filled, "wb") as file:
-            file.write(b"".join(place.to_bytes(PLACE_BYTES, "big") for place in range(len(parts[:MOST_PARTS]))))
+def shared_out(first: Callable[[], object], parts: Sequence[Callable[[], T]]) -> list[T]:
+    """Do `first`, which is done here, and all parts: each process takes the next one when it is free.
 
-        def take() -> None:
-            while place := os.read(queue, PLACE_BYTES):
-                parts[int.from_bytes(place, "big")]()
+    Returns what the parts give, in their order; from the other process it comes pickled.
+    """
+    found: dict[int, T] = {}
+    queue = _filled(range(len(parts[:MOST_PARTS])))
+    results, given = os.pipe()
 
-        with _beside(take) as other:
+    def take() -> None:
+        while place := os.read(queue, PLACE_BYTES):
+            number = int.from_bytes(place, "big")
+            found[number] = parts[number]()
+
+    def there() -> None:
+        os.close(results)  # else to write would not end where nobody reads any more
+        take()
+        with os.fdopen(given, "wb") as file:
+            pickle.dump(found, file)
+
+    with os.fdopen(queue, "rb", buffering=0), _beside(there) as other:
+        os.close(given)  # else what is read would not end with the other process
+        with os.fdopen(results, "rb") as file:
             first()
             take()
-    finally:
-        os.close(queue)
-    failed = other is not None and other.exitcode != 0
-    for part in parts if failed else parts[MOST_PARTS:]:
-        part()
+            content = file.read()
+    if other is not None and other.exitcode == 0:
+        found |= pickle.loads(content)
+    # what the other process came to no end with goes wrong here too, and is said
+    return [found[number] if number in found else part() for number, part in enumerate(parts)]
+
+
+def _filled(places: Iterable[int]) -> int:
+    """The end to read of a pipe that holds these places, and then ends."""
+    queue, filled = os.pipe()
+    with os.fdopen(filled, "wb") as file:
+        file.write(b"".join(place.to_bytes(PLACE_BYTES, "big") for place in places))
+    return queue
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from seatrial.analysis.tables import rows_of
@@ -68,6 +67,8 @@ def _dots(study: StudyTables, metric: str, title: str) -> Drawing | None:
 
 def _draw_repeats(ax: Axes, chosen: pd.DataFrame) -> bool:
     """Draw dots and bands of rows at `place`; whether a row was crowded, and has fewer of them than repeats."""
+    import seaborn as sns  # it takes a third of a second, which the process that draws no such figure need not
+
     in_row = chosen.groupby("place")["median"].transform("size")
     apart, many = chosen[in_row <= CROWDED], chosen[in_row > CROWDED]
     spans = many.groupby("place", as_index=False).agg(p05=("p05", "min"), p95=("p95", "max"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -39,7 +40,12 @@ class Drawn:
     """The tables that it is drawn from, and the cases in it."""
     data: FigureData | None = field(default=None, repr=False)
     figure: Figure | None = field(default=None, repr=False, compare=False)
-    """As the SVG was made of it; what other files of it are made of."""
+    """As the SVG was made of it; what other files of it are made of. It goes to no other process."""
+    files: tuple[str, ...] = ()
+    """The suffixes of its files, once they are written."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "figure": None}
 
 
 def drawn(name: str, drawer: Callable[[], Drawing | None]) -> Drawn | None:

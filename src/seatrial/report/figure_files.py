@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -19,8 +20,9 @@ from seatrial.figure_index import IndexEntry, write_index
 from seatrial.paths import StudyPaths, written_aside
 from seatrial.report.drawing import Drawn
 from seatrial.report.emergence import draw_emergence, read_emergence
-from seatrial.report.figures import draw_all
-from seatrial.report.probes.sections import probe_sections
+from seatrial.report.figures import drawers
+from seatrial.report.probes.section import ProbeSection
+from seatrial.report.probes.sections import SECTIONS
 from seatrial.report.study_tables import StudyTables, read_study
 from seatrial.report.survey_figures import draw_survey
 from seatrial.report.svg import settings
@@ -49,7 +51,13 @@ IMAGES: dict[str, Callable[[Figure, BinaryIO], None]] = {"pdf": _pdf, "png": _pn
 """Formats beside SVG, by suffix: nothing of them tells when or by which release it was drawn. Not by savefig, which
 draws everything twice."""
 DATA = "csv"
-SUFFIXES = ("svg", *IMAGES, DATA)
+
+
+class _Made(NamedTuple):
+    """Figures whose files are written, and the section that they stand in, where that is a probe's."""
+
+    figures: list[Drawn]
+    section: ProbeSection | None = None
 
 
 @reading_once()
@@ -58,51 +66,69 @@ def figures(paths: StudyPaths) -> list[Drawn]:
 
     Raises UnreadableFile where collect or analyse has not run.
     """
-    study = read_study(paths)
-    of_probes = [figure for section in probe_sections(study) for figure in section.figures]
-    found = all_figures(study, of_probes)
-    write_figures(paths, found)
-    return found
+    return make_figures(read_study(paths))[0]
 
 
-def all_figures(study: StudyTables, of_probes: Sequence[Drawn]) -> list[Drawn]:
-    """Every figure for which there is something to draw, in the page's order; the probes' stand in sections."""
-    windows = read_emergence(study.paths)
-    tornadoes = draw_tornadoes(study.decisions)
-    return [*draw_all(study), *tornadoes, *draw_emergence(windows), *draw_survey(study.survey), *of_probes]
+def make_figures(
+    study: StudyTables, meanwhile: Callable[[], object] = lambda: None
+) -> tuple[list[Drawn], list[ProbeSection]]:
+    """Draw every figure for which there is something to draw, and write its files and the index of all.
 
-
-def write_figures(
-    paths: StudyPaths,
-    found: Sequence[Drawn],
-    meanwhile: Callable[[], None] = lambda: None,
-    needed: Collection[str] = (),
-) -> None:
-    """Write the files of each figure and the index of all; files of figures that are drawn no more are removed.
-
-    Two processes share the work where there are processors for it. Beside it `meanwhile` is done here, when the
-    figures that are named in `needed` are written.
+    Returns the figures in the page's order, and the sections of the probes, in which some of them stand. Two
+    processes share the work where there are processors for it; `meanwhile` is done first in this one.
     """
-    folder = paths.figures
+    folder = study.paths.figures
     folder.mkdir(parents=True, exist_ok=True)
-
-    shared_out(lambda: None, [partial(_write, folder, figure) for figure in found if figure.name in needed])
-    shared_out(meanwhile, [partial(_write, folder, figure) for figure in found if figure.name not in needed])
-    entries = [_entry(figure) for figure in found]
-    current = {f"{entry.name}.{suffix}" for entry in entries for suffix in entry.suffixes}
-    for suffix in SUFFIXES:
-        for stale in sorted(folder.glob(f"*.{suffix}")):
-            if stale.name not in current:
-                stale.unlink()
-    write_index(paths.figure_index, entries)
+    parts: list[Callable[[], _Made]] = [partial(_of_drawer, folder, draw) for draw in _drawers(study)]
+    parts += [partial(_of_section, folder, study, make) for make in SECTIONS]
+    made = shared_out(meanwhile, parts)
+    found = [figure for part in made for figure in part.figures]
+    write_index_of(study.paths, found)
+    return found, [part.section for part in made if part.section is not None]
 
 
-def _write(folder: Path, figure: Drawn) -> None:
-    for suffix, content in ({"svg": figure.svg.encode()} | images(figure)).items():
+def _drawers(study: StudyTables) -> list[Callable[[], list[Drawn]]]:
+    """What draws the figures that stand in no section of a probe."""
+    windows = read_emergence(study.paths)
+    return [
+        *drawers(study),
+        lambda: draw_tornadoes(study.decisions),
+        lambda: draw_emergence(windows),
+        lambda: draw_survey(study.survey),
+    ]
+
+
+def _of_drawer(folder: Path, draw: Callable[[], list[Drawn]]) -> _Made:
+    return _Made([_written(folder, figure) for figure in draw()])
+
+
+def _of_section(folder: Path, study: StudyTables, make: Callable[[StudyTables], ProbeSection | None]) -> _Made:
+    section = make(study)
+    if section is None:
+        return _Made([])
+    found = [_written(folder, figure) for figure in section.figures]
+    return _Made(found, replace(section, figures=found))
+
+
+def _written(folder: Path, figure: Drawn) -> Drawn:
+    """The figure, when its files are written."""
+    contents = {"svg": figure.svg.encode()} | images(figure)
+    for suffix, content in contents.items():
         with written_aside(folder / f"{figure.name}.{suffix}") as aside:
             aside.write_bytes(content)
     if figure.data is not None:
         write_csv(folder / f"{figure.name}.{DATA}", figure.data.columns, figure.data.rows)
+    return replace(figure, files=(*contents, *((DATA,) if figure.data is not None else ())))
+
+
+def write_index_of(paths: StudyPaths, found: Sequence[Drawn]) -> None:
+    """Write the index of the figures, and remove the files of those that are drawn no more."""
+    current = {f"{figure.name}.{suffix}" for figure in found for suffix in figure.files}
+    for suffix in ("svg", *IMAGES, DATA):
+        for stale in sorted(paths.figures.glob(f"*.{suffix}")):
+            if stale.name not in current:
+                stale.unlink()
+    write_index(paths.figure_index, [_entry(figure) for figure in found])
 
 
 def _entry(figure: Drawn) -> IndexEntry:
@@ -113,14 +139,8 @@ def _entry(figure: Drawn) -> IndexEntry:
         caption=figure.caption,
         tables=figure.records.tables,
         case_ids=figure.records.case_ids,
-        suffixes=suffixes_of(figure),
+        suffixes=figure.files,
     )
-
-
-def suffixes_of(figure: Drawn) -> tuple[str, ...]:
-    """The formats that a figure is written in."""
-    drawn_as = IMAGES if figure.figure is not None else ()
-    return ("svg", *drawn_as, *((DATA,) if figure.data is not None else ()))
 
 
 def images(figure: Drawn) -> dict[str, bytes]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
@@ -50,7 +49,12 @@ WORDS = {"slower": "slower", "not_slower": "not slower", "inconclusive": "not ye
 
 def draw_all(study: StudyTables) -> list[Drawn]:
     """All figures for which there is something to draw, always in the same order and with the same bytes."""
-    drawers: tuple[Callable[[StudyTables], Drawing | None], ...] = (
+    return [figure for draw in drawers(study) for figure in draw()]
+
+
+def drawers(study: StudyTables) -> list[Callable[[], list[Drawn]]]:
+    """What draws each figure, in the page's order: nothing where there is nothing to draw."""
+    drawings: tuple[Callable[[StudyTables], Drawing | None], ...] = (
         comparison,
         published_spread,
         time_to_quality,
@@ -67,8 +71,12 @@ def draw_all(study: StudyTables) -> list[Drawn]:
         roofline,
         finish_date,
     )
-    found = (drawn(drawer.__name__, partial(drawer, study)) for drawer in drawers)
-    return [figure for figure in found if figure is not None]
+    return [partial(_drawn, drawing, study) for drawing in drawings]
+
+
+def _drawn(drawing: Callable[[StudyTables], Drawing | None], study: StudyTables) -> list[Drawn]:
+    figure = drawn(drawing.__name__, partial(drawing, study))
+    return [] if figure is None else [figure]
 
 
 def comparison(study: StudyTables) -> Drawing | None:
@@ -76,6 +84,8 @@ def comparison(study: StudyTables) -> Drawing | None:
     rows = [row for row in study.comparison if row["ratio"] is not None][:MOST_ROWS]
     if not rows:
         return None
+    import seaborn as sns  # it takes a third of a second, which the process that draws no such figure need not
+
     frame = pd.DataFrame(rows)
     frame["place"] = range(len(rows))
     figure, ax = rows_figure(len(rows), [_comparison_label(study, row) for row in rows], WHOLE)
@@ -136,6 +146,8 @@ def time_to_quality(study: StudyTables) -> Drawing | None:
     rows = [row for row in study.time_to_quality if row["median_minutes"] is not None][:MOST_ROWS]
     if not rows:
         return None
+    import seaborn as sns  # it takes a third of a second, which the process that draws no such figure need not
+
     places = {row["case_id"]: place for place, row in enumerate(rows)}
     frame = study.measurements
     # a command's log may hold MLPerf's time beside ours

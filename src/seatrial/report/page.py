@@ -10,11 +10,10 @@ from seatrial.paths import StudyPaths, write_text
 from seatrial.report import headline, page_sections
 from seatrial.report.drawing import Drawn
 from seatrial.report.emergence import read_emergence
-from seatrial.report.figure_files import all_figures, write_figures
+from seatrial.report.figure_files import make_figures
 from seatrial.report.measurement_tables import write_long_tables
 from seatrial.report.page_sections import Contents
-from seatrial.report.probes.sections import probe_sections
-from seatrial.report.rendering import Rendering, needed_as_images, script, script_source, style
+from seatrial.report.rendering import Rendering, script, script_source, style
 from seatrial.report.study_tables import StudyTables, read_study
 from seatrial.report.summary import write_summary
 
@@ -27,17 +26,14 @@ def report(paths: StudyPaths) -> None:
     Raises UnreadableFile where collect or analyse has not run.
     """
     study = read_study(paths)
-    contents = Contents(study, read_emergence(paths), probe_sections(study))
-    of_probes = [figure for section in contents.probes for figure in section.figures]
-    figures = all_figures(study, of_probes)
-    made: list[str] = []
 
     def meanwhile() -> None:
+        """What the page needs, and would be done twice if another process did it."""
         write_long_tables(study)
-        made.append(page(contents, figures))
+        _ = study.unbelieved
 
-    write_figures(paths, figures, meanwhile, needed_as_images(figures))
-    write_text(paths.report, made[0])
+    figures, sections = make_figures(study, meanwhile)
+    write_text(paths.report, page(Contents(study, read_emergence(paths), sections), figures))
     write_summary(paths, study)
 
 

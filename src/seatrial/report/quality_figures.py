@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -44,6 +43,8 @@ def _by_step(study: StudyTables, quality: str, y_label: str, title: str, log: bo
     chosen, more = _evaluations(study, quality)
     if chosen.empty:
         return None
+    import seaborn as sns  # it takes a third of a second, which the process that draws no such figure need not
+
     case_ids = list(dict.fromkeys(chosen["case_id"]))
     labels = {case_id: case_label(study.cases[case_id]) for case_id in case_ids}
     colours = dict(zip(case_ids, SERIES, strict=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from seatrial.report.case_links import MOST_FOLDED, record_links
 from seatrial.report.drawing import Drawn
-from seatrial.report.figure_files import DATA, suffixes_of
+from seatrial.report.figure_files import DATA
 from seatrial.report.study_tables import StudyTables
 from seatrial.report.svg import inline
 from seatrial.report.table import Link, Table
@@ -21,14 +21,6 @@ from seatrial.report.table_html import table_html
 MOST_OF_ONE, MOST_OF_ALL = 400_000, 1_500_000
 """Characters of a figure's SVG, and of all figures, that stand on the page, which stays under 3 MB. A larger figure
 is there as its PNG, and beyond all of them there are links to the files."""
-
-
-def needed_as_images(figures: Collection[Drawn]) -> set[str]:
-    """The names of the figures whose PNG the page may take, so that it has to be there before the page is made."""
-    lengths = {figure.name: len(inline(figure.svg)) for figure in figures}
-    if sum(lengths.values()) > MOST_OF_ALL:
-        return set(lengths)
-    return {name for name, length in lengths.items() if length > MOST_OF_ONE}
 
 
 class Rendering:
@@ -112,8 +104,7 @@ def _files(figure: Drawn) -> list[Link]:
     """The files of a figure beside the page."""
     words = {DATA: "data as CSV"}
     return [
-        Link(words.get(suffix, suffix.upper()), file=f"figures/{figure.name}.{suffix}")
-        for suffix in suffixes_of(figure)
+        Link(words.get(suffix, suffix.upper()), file=f"figures/{figure.name}.{suffix}") for suffix in figure.files
     ]
 
 

@@ -74,8 +74,11 @@ class StudyTables:
     decisions: Sequence[Decision] = ()
     finish_date: Sequence[Row] = ()
     procurement: Sequence[Row] = ()
-    unbelieved: str | None = None
-    """Why the verdicts are not known, in a sentence: they do not follow from the tables."""
+
+    @cached_property
+    def unbelieved(self) -> str | None:
+        """Why the verdicts are not known, in a sentence: they do not follow from the tables."""
+        return not_following(self.paths)
 
     @property
     def has_own_results(self) -> bool:
@@ -160,7 +163,6 @@ def read_study(paths: StudyPaths) -> StudyTables:
         comparison=rows_of(compared),
         references=rows_of(references),
         verdicts=read_verdicts(paths),
-        unbelieved=not_following(paths),
         findings=read_findings(paths),
         convergence=_rows(paths.convergence, convergence.COLUMNS, ("note",), plan.cases),
         step_time=_rows(paths.step_time, step_time.COLUMNS, NOTES, plan.cases) if trains else [],

@@ -18,7 +18,7 @@ from seatrial.report.probes import (
 from seatrial.report.probes.section import ProbeSection
 from seatrial.report.study_tables import StudyTables
 
-__all__ = ["SECTIONS", "ProbeSection", "probe_sections"]
+__all__ = ["SECTIONS", "ProbeSection"]
 
 SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (
     devices.section,
@@ -35,8 +35,3 @@ SECTIONS: tuple[Callable[[StudyTables], ProbeSection | None], ...] = (
     noise.section,
 )
 """In the order of the page; None where the study has no such probe."""
-
-
-def probe_sections(study: StudyTables) -> list[ProbeSection]:
-    """The sections of the probes that the study has."""
-    return [section for make in SECTIONS if (section := make(study)) is not None]
