@@ -11,6 +11,7 @@ from procurement_cases import procurement
 from study_on_disk import StudyOnDisk
 from test_procurement import decided, figure, study, watched
 
+from seatrial.analysis.decisions.words import with_interval
 from seatrial.errors import ConfigError, UnreadableFile
 
 SHIPPED = Path(__file__).parents[2] / "conf" / "study" / "procurement_windows.yaml"
@@ -32,19 +33,20 @@ def test_the_steps_of_another_study_are_taken_with_their_interval_and_say_whose_
     assert (steps.value, steps.low, steps.high) == (3.1, 2.0, 5.6)
     (taken,) = hybrid.inputs
     assert taken.source.startswith("measured in study trial: tables/emergence.csv") and taken.n == 5
-    assert taken in one.inputs and "against one of 8" in hybrid.where
+    assert taken not in one.inputs and "against one of 8" in hybrid.where
 
 
 def test_the_interval_goes_on_into_the_days_of_the_training(tmp_path: Path) -> None:
     asked = elsewhere(tmp_path / "windows")
     asked["planned"]["training_tokens"] = {"value": 2e12, "as_of": "2026-11", "source": "a plan"}
-    _, one, *_ = decided(tmp_path, asked)
-    days = figure(one, one.figures[0].name + ", with hybrid attention")
-    over = figure(one, "Training time with hybrid attention over that without")
+    _, one, *_, hybrid = decided(tmp_path, asked)
+    days = figure(hybrid, one.figures[0].name + ", with hybrid attention")
+    over = figure(hybrid, "Training time with hybrid attention over that without")
     full = one.figures[0]
     assert days.unit == "days" and None not in (days.value, days.low, days.high, over.value, full.value)
     # windows of 8 and 128 tokens take next to as long as full attention at this width
     assert days.value == pytest.approx(3.1 * full.value, rel=0.05)  # type: ignore[operator]
+    assert f"with hybrid attention: {with_interval(days)} on dense" in hybrid.answer
     assert days.low < 0.75 * days.value and days.high > 1.4 * days.value  # type: ignore[operator]
 
 

@@ -52,7 +52,9 @@ def test_the_sources_of_what_moves_it_most_are_named_with_their_dates() -> None:
 
 def test_a_long_source_is_cut_at_a_statement_and_never_within_a_word() -> None:
     assert in_short("a quote; of a dealer") == "a quote; of a dealer"
-    assert in_short(f"a paper (2024): {'so ' * 40}; and more") == "a paper (2024)"
+    paper = "Somebody and others, A paper (2024)"
+    assert in_short(f"{paper}: {'so ' * 40}; and more") == paper
+    assert in_short(f"our assumption: {'so ' * 40}; and more").startswith("our assumption: so so")
     cut = in_short("word " * 40)
     assert len(cut) <= 102 and cut.endswith("word \u2026")
 

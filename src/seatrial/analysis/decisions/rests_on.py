@@ -10,6 +10,7 @@ from seatrial.analysis.decisions.words import listed
 
 MOST_OF_SOURCE = 100
 """Characters of a source in short; the table of inputs has all of it."""
+LEAST_OF_SOURCE = 30
 MOST_SOURCES = 3
 
 
@@ -52,8 +53,9 @@ def sources_named(one: Decision) -> str:
 
 def in_short(source: str, most: int = MOST_OF_SOURCE) -> str:
     """The first statement of a source: up to a semicolon, a longer one up to a colon, else so many characters."""
-    for end in ("; ", ": "):
-        source = source if len(source) <= most else source.partition(end)[0]
-    if len(source) <= most:
-        return source
-    return f"{source[:most].rpartition(' ')[0].rstrip(',;:')} \u2026"
+    source = source if len(source) <= most else source.partition("; ")[0]
+    before = source.partition(": ")[0]
+    # what is shorter is no source yet: 'our assumption: ...'
+    if len(source) > most and LEAST_OF_SOURCE <= len(before) <= most:
+        return before
+    return source if len(source) <= most else f"{source[:most].rpartition(' ')[0].rstrip(',;:')} \u2026"

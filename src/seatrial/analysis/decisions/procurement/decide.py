@@ -6,7 +6,7 @@ Writes tables/procurement.csv on the way, since both say the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from seatrial.analysis.decisions.basis import Basis
@@ -51,7 +51,7 @@ def procurement(basis: Basis) -> list[Decision]:
     steps, as_input = (None, None) if plan.hybrid is None else steps_taken(basis, plan.hybrid)
     found = _projections(basis, plan)
     write_table(basis.paths, basis.study.name, found)
-    decided = [_side_by_side(plan, found), *(_one(plan, one, as_input) for one in found)]
+    decided = [_side_by_side(plan, found), *(_one(plan, one) for one in found)]
     return decided if steps is None else [*decided, _hybrid(plan, found, steps, as_input)]
 
 
@@ -100,7 +100,7 @@ def _side_by_side(plan: Procurement, found: Sequence[Projection]) -> Decision:
     )
 
 
-def _one(plan: Procurement, one: Projection, steps: Input | None) -> Decision:
+def _one(plan: Procurement, one: Projection) -> Decision:
     leading, swings = one.leading
     spare = one.months_to_spare()
     figures = [leading]
@@ -110,7 +110,7 @@ def _one(plan: Procurement, one: Projection, steps: Input | None) -> Decision:
         figures.append(one.step(plan.today, "Least step time of today's training"))
     figures += [_ratio(found) for found in one.answers]
     figures += [*one.exchange_figures(), *(_gigabits(a) for a in one.answers if a.question == "node_bandwidth")]
-    figures += one.saving_figures() + hybrid_figures(one, steps) + ([] if spare is None else [spare])
+    figures += one.saving_figures() + hybrid_figures(one, None) + ([] if spare is None else [spare])
     arrives = "" if spare is None else f" {arrival(spare)}"
     return Decision(
         kind=KIND,
@@ -118,7 +118,7 @@ def _one(plan: Procurement, one: Projection, steps: Input | None) -> Decision:
         where=_size_of(one),
         answer=f"It {_standing(_three(one))}{_memory(one)}; {_leads(leading)}.{_beyond(one)}{arrives}",
         figures=tuple(figures),
-        inputs=(*one.inputs.values(), *([] if steps is None else [steps])),
+        inputs=tuple(one.inputs.values()),
         swings=tuple(swings),
         evidence=_evidence(one),
         missing=_missing(one),
@@ -143,7 +143,7 @@ def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken
         f"{hybrid.full_every} layers, against {over}",
         answer=f"How many times the steps it takes {known}{f' ({ends})' if ends else ''}; a step has "
         f"{format_figure(100 * abs(1 - windows / without), 3)} % {'fewer' if windows < without else 'more'} FLOPs, "
-        f"so that {pays}.",
+        f"so that {pays}.{_then(by_name)}",
         figures=(steps, *figures),
         inputs=() if taken is None else (taken,),
         swings=(),
@@ -154,6 +154,13 @@ def _hybrid(plan: Procurement, found: Sequence[Projection], steps: Figure, taken
             {_name(one): hybrid_swings(one, taken) for one in found},
         ),
     )
+
+
+def _then(by_name: Mapping[str, Sequence[Figure]]) -> str:
+    """How long the training takes with as many times the steps, where that is known."""
+    days = {name: figures[-1] for name, figures in by_name.items() if figures[-1].unit == "days"}
+    said = listed([f"{with_interval(figure)} on {name}" for name, figure in days.items()])
+    return f" {next(iter(days.values())).name}: {said}." if days else ""
 
 
 def _missing_of_hybrid(steps: Figure, taken: Input | None) -> tuple[str, ...]:
