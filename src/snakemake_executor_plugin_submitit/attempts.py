@@ -83,8 +83,4 @@ def append_attempt(
 
 def _in_lines(attempts: Sequence[Mapping[str, Any]]) -> str:
     """JSON with a line for each key, for a person too; `indent` would leave C's encoder for a slower one."""
-    shown = [
-        ",\n  ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in attempt.items())
-        for attempt in attempts
-    ]
-    return "[\n {\n  " + "\n },\n {\n  ".join(shown) + "\n }\n]\n"
+    return json.dumps(attempts, separators=(",\n  ", ": ")) + "\n"

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ import submitit
 from snakemake_interface_common.exceptions import WorkflowError
 
 from . import pickles, processes, slurm
+from .arrays import ArrayExecutor
 from .ledger import Entry
-from .payload import RankCommand
+from .payload import RankBatch, RankCommand
 from .submission import Request, local_parameters, slurm_parameters
 
 _NAME_BYTES = 100
@@ -163,7 +164,7 @@ def submit(
                 f"--submitit-folder: {str(folder)!r} is no path for sbatch: quotes, backslashes, %, line breaks "
                 "and control characters cannot stand in it"
             )
-        executor = submitit.SlurmExecutor(folder)
+        executor = ArrayExecutor(folder)
         executor.update_parameters(**slurm_parameters(request, name, rule, parallel, delay))
     try:
         with _outside_of_allocations(), _interrupts_left_to_us() if cluster == "local" else nullcontext():
@@ -176,19 +177,36 @@ def _submitted(folder: Path) -> dict[int, str]:
     """Job ids by place in the batch, from the pickles that submitit has named after their jobs."""
     found = {}
     for path in folder.glob("*_submitted.pkl"):
-        command = _command(path)
-        if command is not None:
-            found[command.index] = path.name.removesuffix("_submitted.pkl")
+        job_id = path.name.removesuffix("_submitted.pkl")
+        of_array = re.fullmatch(r"\d+_(\d+)", job_id, re.ASCII)
+        if of_array is not None:
+            found[int(of_array[1])] = job_id
+        elif isinstance(command := _command(path), RankCommand):
+            found[command.index] = job_id
     return found
 
 
-def _command(path: Path) -> RankCommand | None:
+def _unnamed(folder: Path, named: Collection[int]) -> dict[int, Path]:
+    """Pickles without a job's name, by place in the batch; where all jobs share one, its names in any order."""
+    paths = [path for path in folder.glob("*.pkl") if not path.name.endswith(("_submitted.pkl", "_result.pkl"))]
+    found = {}
+    for number, path in enumerate(paths):
+        command = _command(path)
+        if isinstance(command, RankBatch):
+            free = [index for index in range(len(command.commands)) if index not in named]
+            return dict(zip(free, paths[number:], strict=False))
+        if command is not None:
+            found[command.index] = path
+    return found
+
+
+def _command(path: Path) -> RankCommand | RankBatch | None:
     try:
         submission = pickles.load(path)
     except (OSError, pickles.NoPickle):
         return None
     command = getattr(submission, "function", None)
-    return command if isinstance(command, RankCommand) else None
+    return command if isinstance(command, RankCommand | RankBatch) else None
 
 
 def find_lost(entry: Entry, timeout: float, fresh: bool = False) -> str | None:
@@ -203,11 +221,7 @@ def find_lost(entry: Entry, timeout: float, fresh: bool = False) -> str | None:
     found = _submitted(folder)
     if entry.index in found:
         return found[entry.index]
-    unnamed = {
-        command.index: path
-        for path in folder.glob("*.pkl")
-        if not path.name.endswith(("_submitted.pkl", "_result.pkl")) and (command := _command(path)) is not None
-    }
+    unnamed = _unnamed(folder, found)
     if entry.index not in unnamed:
         return None
     if entry.cluster == "local":

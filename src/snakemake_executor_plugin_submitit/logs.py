@@ -19,7 +19,7 @@ def own_log(folder: Path, job_id: str, rank: int, reports: Sequence[RankReport])
     """The log of a rank: its command's output; submitit's error file where it died unheard."""
     path = output_path(folder, job_id, rank)
     ended = any(report.rank == rank and report.ended_at for report in reports)
-    written = path.exists() and path.stat().st_size > 0
+    written = bool(tail_text(path, 1))
     return path if ended or written else folder / f"{job_id}_{rank}_log.err"
 
 
@@ -60,6 +60,15 @@ def stat_of(log: str | None) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
+def _moved(rank_log: Path, log: str) -> bool:
+    """Whether a rank's log could be given the name of the rule's: that is no new file, and nothing is copied."""
+    try:
+        rank_log.replace(log)
+    except OSError:  # on another file system, or the rank could not write one
+        return False
+    return True
+
+
 def fill_rule_log(
     log: str | None,
     before: tuple[int, int] | None,
@@ -70,11 +79,14 @@ def fill_rule_log(
 ) -> None:
     """Write the rule's log from the ranks' logs, unless the command wrote it itself.
 
-    `before` is `stat_of(log)` at submission. Rank 0 and every rank that failed by itself are copied (the end of
-    them, where they are long), each under a line that names rank, node and ending.
+    `before` is `stat_of(log)` at submission. The log of the only rank of a success becomes the rule's as it is.
+    Else rank 0's and that of every rank that failed by itself are copied (the end of them, where they are long),
+    each under a line that names rank, node and ending.
     """
     current = stat_of(log)
     if log is None or (current is not None and current != before and current[0] > 0):
+        return
+    if outcome.success and len(reports) == 1 and _moved(output_path(folder, job_id, reports[0].rank), log):
         return
     wanted = {0, outcome.failing_rank} - {None}
     wanted |= {report.rank for report in reports if report.failed and not report.told_to_stop}

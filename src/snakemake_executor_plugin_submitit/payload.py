@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -160,6 +161,17 @@ class RankCommand:
             script.write_text(command, encoding="utf-8")
             return [*self.prefix, self.shell[0], str(script)]
         return [*self.prefix, *self.shell, command]
+
+
+class RankBatch:
+    """The commands of an array, by their place in it: every job of it has the same pickle, and runs its own."""
+
+    def __init__(self, commands: Sequence[RankCommand]) -> None:
+        self.commands = tuple(commands)
+
+    def __call__(self) -> dict[str, Any]:
+        """Run the command of this job's place in the array; see RankCommand."""
+        return self.commands[int(os.environ["SLURM_ARRAY_TASK_ID"])]()
 
 
 def _on_slurm() -> bool:

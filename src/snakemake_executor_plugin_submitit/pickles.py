@@ -19,6 +19,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 _ALLOWED = frozenset(
     [
         ("submitit.core.utils", "DelayedSubmission"),
+        ("snakemake_executor_plugin_submitit.payload", "RankBatch"),
         ("snakemake_executor_plugin_submitit.payload", "RankCommand"),
     ]
 )

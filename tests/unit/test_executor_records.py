@@ -173,7 +173,8 @@ def test_a_rule_log_that_the_command_wrote_is_left_alone_and_an_old_one_is_not(t
     log.write_text("by an earlier attempt\n")
     before = stat_of(str(log))
     fill_rule_log(str(log), before, [rank(0, 0)], Outcome("COMPLETED"), tmp_path, "9")
-    assert log.read_text() == "==== rank 0 on n0 ended with exit code 0 ====\nfrom 0\n"
+    assert log.read_text() == "from 0\n"
+    assert not output_path(tmp_path, "9", 0).exists()
     before = stat_of(str(log))
     log.write_text("by the command itself\n")
     fill_rule_log(str(log), before, [rank(0, 0)], Outcome("COMPLETED"), tmp_path, "9")
