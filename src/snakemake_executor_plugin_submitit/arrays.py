@@ -13,12 +13,13 @@ from typing import Any
 import submitit
 from submitit.core.utils import DelayedSubmission
 
+from .allocations import OutsideExecutor
 from .payload import RankBatch
 
 _LONGEST_TOGETHER = 4 << 20  # bytes of commands: every rank reads all of them
 
 
-class ArrayExecutor(submitit.SlurmExecutor):
+class ArrayExecutor(OutsideExecutor):
     """submitit's, with one pickle for an array."""
 
     def _internal_process_submissions(

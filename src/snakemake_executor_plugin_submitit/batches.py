@@ -108,20 +108,6 @@ def free_port() -> int:
 
 
 @contextmanager
-def _outside_of_allocations() -> Iterator[None]:
-    """Hide the variables of a Slurm job that Snakemake may itself run in; they would bend what is submitted."""
-    kept = {"SLURM_CONF", "SLURM_CLUSTERS"}
-    prefixes = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI")
-    hidden = {name: value for name, value in os.environ.items() if name.startswith(prefixes) and name not in kept}
-    for name in hidden:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
-@contextmanager
 def _interrupts_left_to_us() -> Iterator[None]:
     """Let processes that are started meanwhile ignore Ctrl-C: submitit's local controller would print a traceback.
 
@@ -167,7 +153,7 @@ def submit(
         executor = ArrayExecutor(folder)
         executor.update_parameters(**slurm_parameters(request, name, rule, parallel, delay))
     try:
-        with _outside_of_allocations(), _interrupts_left_to_us() if cluster == "local" else nullcontext():
+        with _interrupts_left_to_us() if cluster == "local" else nullcontext():
             return executor.submit_array(list(commands))
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
         raise SubmissionFailed(str(error)) from error

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .allocations import OF_SLURM, of_allocation
 from .command import Superseded, WatchedCommand
 from .fencing import Fence
 from .ranks import RankReport, now, output_path, write_report
@@ -112,6 +113,9 @@ class RankCommand:
             job_id, report, environment = os.environ["SUBMITIT_DEBUG_JOB_ID"], self._report(0), {}
         else:
             place = submitit.JobEnvironment()
+            if place.cluster == "local":  # Snakemake may itself run in a job of Slurm's, which this rank is none of
+                for name in of_allocation(os.environ, OF_SLURM):
+                    del os.environ[name]
             job_id, report = place.job_id, self._report(0 if not self.spmd else place.global_rank)
             environment = rank_environment(place, self.port) if self.spmd else {}
         environment |= thread_environment(self.threads) | {"SUBMITIT_TIMEOUTS_LEFT": str(self.timeouts_left)}
