@@ -143,6 +143,12 @@ class Proposal(Closed):
     """From the order to the first training."""
     noise: Assumption | None = None
     """How much the step time of one node varies by itself: coefficient of variation, independent between nodes."""
+    network_noise: Assumption | None = None
+    """How much the time of a collective between nodes varies with the node, in the same way; None: as `noise`. Left
+    out where the network was measured: the time of a collective is the greatest over all ranks there."""
+    storage_noise: Assumption | None = None
+    """How much the time in which a node writes its share of a checkpoint varies; None: all write as fast. Left out
+    where writing was measured, for the same reason."""
     rates: dict[Rate, Assumption] = {}
     """What somebody measured on such a cluster elsewhere, or a vendor stands by, where this study measures nothing:
     before the target's ceilings."""
@@ -153,8 +159,10 @@ class Proposal(Closed):
             rate.within(1e-9, None, f"rates.{name}")
         if self.lead_months is not None:
             self.lead_months.within(0.0, None, "lead_months")
-        if self.noise is not None:
-            self.noise.within(0.0, 1.0, "noise")
+        for field in ("noise", "network_noise", "storage_noise"):
+            stated = getattr(self, field)
+            if stated is not None:
+                stated.within(0.0, 1.0, field)
         return self
 
     @property

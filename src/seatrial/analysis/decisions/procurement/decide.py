@@ -20,7 +20,15 @@ from seatrial.analysis.decisions.procurement.projection import Projection
 from seatrial.analysis.decisions.procurement.questions import Answer
 from seatrial.analysis.decisions.procurement.rates import WORDS, readings
 from seatrial.analysis.decisions.procurement.shapes import step_flops
-from seatrial.analysis.decisions.procurement.step import HOP, IMBALANCE, KERNELS, MEMORY, NOISE
+from seatrial.analysis.decisions.procurement.step import (
+    HOP,
+    IMBALANCE,
+    KERNELS,
+    MEMORY,
+    NETWORK_NOISE,
+    NOISE,
+    STORAGE_NOISE,
+)
 from seatrial.analysis.decisions.procurement.table import write_table
 from seatrial.analysis.decisions.sensitivity import of_each
 from seatrial.analysis.decisions.words import interval, listed, with_interval
@@ -38,6 +46,8 @@ LEFT_OUT = {
     HOP: "messages count without latency",
     IMBALANCE: "every expert counts as equally loaded",
     NOISE: "all nodes count as equally fast",
+    NETWORK_NOISE: "the time of a collective varies as the nodes' own work does",
+    STORAGE_NOISE: "all nodes count as writing equally fast",
 }
 """What a figure leaves out where an input that it can do without is not known."""
 
@@ -247,7 +257,11 @@ def _evidence(one: Projection) -> tuple[str, ...]:
 
 
 def _missing(one: Projection) -> tuple[str, ...]:
-    left_out = [f"{name}: {words}" for name, words in LEFT_OUT.items() if name not in one.inputs]
+    # one node waits for no other; what was measured holds what the slowest makes of it
+    alone = one.proposal.nodes == 1
+    known = {*one.inputs, *((NOISE, NETWORK_NOISE, STORAGE_NOISE) if alone else ())}
+    known |= {STORAGE_NOISE} if one.measured("checkpoint_write_gbps") else set()
+    left_out = [f"{name}: {words}" for name, words in LEFT_OUT.items() if name not in known]
     unanswered = [f"{found.question}: {found.note}" for found in one.answers if found.standing == "not known"]
     unfit = [f"{WORDS[rate]}, measured but not taken: {why}" for rate, why in one.unfit.items()]
     groups = [f"an all-to-all over {n} ranks: they do not divide the proposal" for n in one.groups_left_out]

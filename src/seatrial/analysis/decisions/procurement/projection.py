@@ -30,15 +30,18 @@ from seatrial.analysis.decisions.procurement.step import (
     INSIDE,
     KERNELS,
     LINK,
+    NETWORK_NOISE,
     NOISE,
+    STORAGE_NOISE,
     Values,
     Work,
     exchange_seconds,
     missing,
+    slowest,
     step_seconds,
     work,
 )
-from seatrial.analysis.decisions.procurement.traffic import shared_by
+from seatrial.analysis.decisions.procurement.traffic import Exchange, shared_by
 from seatrial.analysis.decisions.propagation import Draws, Model, propagate, taken_by
 from seatrial.analysis.decisions.sensitivity import tornado
 from seatrial.analysis.decisions.words import SHARE
@@ -49,6 +52,8 @@ from seatrial.units import GB
 TOKENS = "tokens of the training"
 LEAD, NEEDED = "months from order to use", "months until it is needed"
 DAY = 86_400.0
+NETWORK_RATES: tuple[Rate, ...] = ("network_gbps", "alltoall_gbps")
+IN_RATE = "within the measured rate: the time of a collective is the greatest over all ranks"
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Projection:
             (HIDDEN, plan.hidden, SHARE),
             (IMBALANCE, plan.imbalance, "times"),
             (NOISE, self.proposal.noise, SHARE),
+            (NETWORK_NOISE, None if self.measured(*NETWORK_RATES) else self.proposal.network_noise, SHARE),
+            (STORAGE_NOISE, None if self.measured("checkpoint_write_gbps") else self.proposal.storage_noise, SHARE),
             (TOKENS, plan.planned.training_tokens, "tokens"),
             (BYTES, plan.saving.bytes_per_parameter, "bytes"),
             (LEAD, self.proposal.lead_months, "months"),
@@ -87,6 +94,8 @@ class Projection:
         ):
             if assumption is not None:
                 found.append(assumed(name, assumption, unit))
+        if self.measured(*NETWORK_RATES):
+            found.append(Input(NETWORK_NOISE, 0.0, None, None, SHARE, IN_RATE, None, measured=True))
         if self.hop is not None:
             found.append(self.hop)
         elif plan.hop_seconds is not None:
@@ -96,6 +105,10 @@ class Projection:
         if fact is not None and fact.value is not None:
             found.append(Input(FAILURES, fact.value, None, None, "h", fact.source, None, measured=False))
         return {one.name: one for one in found}
+
+    def measured(self, *rates: Rate) -> bool:
+        """Whether one of `rates` was measured."""
+        return any(rate in self.rates and self.rates[rate].input.measured for rate in rates)
 
     @cached_property
     def planned(self) -> Work:
@@ -116,7 +129,9 @@ class Projection:
         per_node = max(1, self.accelerators // self.proposal.nodes)
         first, *others, node = asked(self.planned, per_node, self._groups())
         saving = self.procurement.saving
-        checkpoint = checkpoint_asked(self.parameters, self.accelerators, saving.overhead.value)
+        checkpoint = checkpoint_asked(
+            self.parameters, self.accelerators, self.proposal.nodes, saving.overhead.value
+        )
         memory = memory_asked(self.planned, self.procurement.planned.layout.gradient_bytes)
         scale = self.procurement.scale.value
         found = [
@@ -176,8 +191,9 @@ class Projection:
         return all(name in self.inputs for name in (FAILURES, BYTES, WRITTEN))
 
     def save_seconds(self, x: Values) -> Draws:
-        """Seconds of one checkpoint."""
-        return np.asarray(self.parameters * x[BYTES] / GB / x[WRITTEN])
+        """Seconds of one checkpoint, until the slowest node is through."""
+        seconds = self.parameters * x[BYTES] / GB / x[WRITTEN]
+        return np.asarray(seconds * slowest(self.proposal.nodes, x, STORAGE_NOISE))
 
     def lost(self, x: Values) -> Draws:
         """Share of the time that goes into saving, doing again and reading back, at Young's interval; 1: all."""
@@ -243,8 +259,9 @@ class Projection:
             if lacking:
                 found.append(Figure(name, None, None, None, "s", f"not known: {', '.join(lacking)}"))
                 continue
-            taken = [known[name] for name in (ALLTOALL, inside, IMBALANCE, HOP) if name in known]
-            model = partial(exchange_seconds, exchange)
+            noise = (NETWORK_NOISE, NOISE) if exchange.across else ()
+            taken = [known[name] for name in (ALLTOALL, inside, IMBALANCE, HOP, *noise) if name in known]
+            model = partial(_exchanged, exchange, self.proposal.nodes)
             found.append(propagate(model, taken, self.seed, name=name, unit="s"))
         return found
 
@@ -268,3 +285,9 @@ class Projection:
         if LEAD not in self.inputs or NEEDED not in self.inputs:
             return None
         return self.figure(lambda x: np.asarray(x[NEEDED] - x[LEAD]), "Months to spare, ordered now", "months")
+
+
+def _exchanged(exchange: Exchange, nodes: int, x: Values) -> Draws:
+    """Seconds of an all-to-all, until the slowest node is through; inside one domain no node waits for another."""
+    seconds = exchange_seconds(exchange, x)
+    return seconds * slowest(nodes, x, NETWORK_NOISE) if exchange.across else seconds

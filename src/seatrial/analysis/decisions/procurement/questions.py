@@ -23,10 +23,14 @@ from seatrial.analysis.decisions.procurement.step import (
     IMBALANCE,
     KERNELS,
     MEMORY,
+    NETWORK_NOISE,
+    NOISE,
     PRODUCTS,
+    STORAGE_NOISE,
     Values,
     Work,
     products_seconds,
+    slowest,
 )
 from seatrial.analysis.decisions.propagation import Draws, propagate
 from seatrial.config.procurement import Rate
@@ -41,7 +45,7 @@ OVER = "needed over has"
 NOTHING_BEHIND = "nothing runs behind the products, so that no rate is enough"
 REQUIRED = (PRODUCTS, HIDDEN, FAILURES, BYTES)
 """Of the inputs that a question takes, those without which it has no answer."""
-OF_PRODUCTS = (PRODUCTS, KERNELS, MEMORY, HIDDEN)
+OF_PRODUCTS = (PRODUCTS, KERNELS, MEMORY, HIDDEN, NOISE, NETWORK_NOISE)
 
 
 @dataclass(frozen=True)
@@ -115,25 +119,30 @@ def _hidden(question: Question, size: float, of_experts: float, done: Work, rate
 
     def needs(values: Values) -> Draws:
         uneven = values.get(IMBALANCE, np.float64(1.0)) if of_experts else 1.0
-        behind = values[HIDDEN] * products_seconds(done, values)
+        behind = values[HIDDEN] * products_seconds(done, values) * slowest(done.nodes, values, NOISE)
         # where nothing runs behind the products no rate is enough for what is sent at all
         endless = np.full_like(behind, np.inf if size > 0 else 0.0)
-        sent = (size - of_experts + of_experts * uneven) / GB
+        # to send as much, the slowest node needs as much more
+        varies = slowest(done.nodes, values, NOISE if rate == "link_gbps" else NETWORK_NOISE)
+        sent = (size - of_experts + of_experts * uneven) / GB * varies
         return np.divide(sent, behind, out=endless, where=behind > 0)
 
     names = (*OF_PRODUCTS, IMBALANCE) if of_experts else OF_PRODUCTS
     return Asked(question, "GB/s", rate, 1.0, names, needs, sends=size > 0)
 
 
-def checkpoint_asked(parameters: float, accelerators: int, overhead: float) -> Asked:
-    """Checkpoint throughput: bytes per second at which standing still stays within `overhead` of the time."""
+def checkpoint_asked(parameters: float, accelerators: int, nodes: int, overhead: float) -> Asked:
+    """Checkpoint throughput: bytes per second at which standing still stays within `overhead` of the time.
+
+    All wait until the slowest of `nodes` has written its share.
+    """
 
     def needs(values: Values) -> Draws:
         between = seconds_between_failures(values[FAILURES], accelerators)  # type: ignore[arg-type]
         needed = required_bandwidth(parameters * values[BYTES], overhead, between)  # type: ignore[arg-type]
-        return np.asarray(needed / GB)
+        return np.asarray(needed / GB * slowest(nodes, values, STORAGE_NOISE))
 
-    return Asked("checkpoint", "GB/s", "checkpoint_write_gbps", 1.0, (FAILURES, BYTES), needs)
+    return Asked("checkpoint", "GB/s", "checkpoint_write_gbps", 1.0, (FAILURES, BYTES, STORAGE_NOISE), needs)
 
 
 def memory_asked(done: Work, gradient_bytes: float) -> Asked:

@@ -38,6 +38,8 @@ HOP = "latency from rank to rank"
 IMBALANCE = "tokens of the busiest rank over the mean"
 HIDDEN = "share of the products that communication runs behind"
 NOISE = "variation of one node's step time"
+NETWORK_NOISE = "variation of a node's collectives"
+STORAGE_NOISE = "variation of a node's writing"
 Values = Mapping[str, Draws]
 
 OPTIMISER_BYTES = 28.0
@@ -145,14 +147,24 @@ def behind_seconds(done: Work, values: Values) -> Draws:
 def step_seconds(done: Work, values: Values) -> Draws:
     """Products with the pipeline's bubble, optimiser, tensor parallelism, and what is not hidden of the rest.
 
-    All nodes wait for the slowest: with a node's variation c the mean of the greatest of n is 1 + c z_n.
+    All wait for the slowest node, with what it does by itself and, as often, with what it sends: see `slowest`.
     """
+    alone, sending = (slowest(done.nodes, values, name) for name in (NOISE, NETWORK_NOISE))
     products = products_seconds(done, values)
-    exposed = np.maximum(0.0, behind_seconds(done, values) - values[HIDDEN] * products)
+    exposed = np.maximum(0.0, behind_seconds(done, values) * sending - values[HIDDEN] * products * alone)
     waited = sum((collective_seconds(one, values) for one in done.traffic.between), np.float64(0.0))
     optimiser = done.optimiser_bytes / (values[MEMORY] * GB) if MEMORY in values else 0.0
-    slowest = 1 + values.get(NOISE, np.float64(0.0)) * greatest_of(done.nodes)
-    return np.asarray((products * (1 + done.bubble) + optimiser + waited + exposed) * slowest)
+    return np.asarray((products * (1 + done.bubble) + optimiser) * alone + waited * sending + exposed)
+
+
+def slowest(nodes: int, values: Values, noise: str) -> Draws:
+    """How many times as long the slowest of `nodes` takes as their mean: 1 + c z_n, with the variation c of one.
+
+    They vary independently, normally, anew in every step. Where no variation of collectives is known they vary as
+    the nodes' own work does.
+    """
+    varies = values.get(noise, values.get(NOISE) if noise == NETWORK_NOISE else None)
+    return np.asarray(1.0 if varies is None else 1 + varies * greatest_of(nodes))
 
 
 def greatest_of(count: int) -> float:
