@@ -66,14 +66,18 @@ class Backlog:
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stopped = False
+        self._refused: dict[tuple[object, ...], str] = {}  # at the last try, with Slurm's words
         self._told = float("-inf")
         self._refused_since: float | None = None
 
     def add(self, request: Request, members: Sequence[Prepared], commands: Sequence[str]) -> None:
         """Submit jobs as one batch, or as many of them as Slurm takes now and the rest later."""
+        held = Held(request, list(members), list(commands))
         with self._guard:
-            self._held.append(Held(request, list(members), list(commands)))
+            self._held.append(held)
             if self._thread is not None:
+                if held.limited_as not in self._refused:
+                    self._wake.set()
                 return
         self._fill()
         with self._guard:
@@ -129,6 +133,7 @@ class Backlog:
                         refused[held.limited_as] = words
             with self._guard:
                 self._held = [held for held in self._held if held.members]
+                self._refused = refused
             if refused and not self._stopped:
                 self._say_and_give_up(refused, took)
         return took
@@ -156,7 +161,7 @@ class Backlog:
             count = sum(len(held.members) for held in self._held)
         if current - self._told >= _REMIND_SECONDS:
             self._told = current
-            self._tell(f"Slurm takes no more jobs now; {count} wait here and are submitted as jobs end: {words}")
+            self._tell(f"{count} job(s) wait here and are submitted as jobs end: {words}")
         if took or self._any_live():
             self._refused_since = None
         elif self._refused_since is None:

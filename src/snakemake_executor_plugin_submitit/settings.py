@@ -89,6 +89,14 @@ class ExecutorSettings(ExecutorSettingsBase):
             "type": float,
         },
     )
+    blocked_hours: float = field(
+        default=72.0,
+        metadata={
+            "help": "Hours for which a job may wait for what only an administrator can change (a partition or "
+            "nodes that are down, a limit of its account or QOS), after which it is cancelled; 0: for ever.",
+            "type": float,
+        },
+    )
     label: str = field(
         default="",
         metadata={
@@ -109,6 +117,7 @@ class ExecutorSettings(ExecutorSettingsBase):
             "max_timeouts": 0,
             "max_interruptions": 0,
             "patience": 0,
+            "blocked_hours": 0,
         }
         for name, lowest in least.items():
             if getattr(self, name) < lowest:

@@ -1,10 +1,14 @@
 """Submitting batches: the ledger first, then submitit, and patience with a Slurm that does not answer."""
 
+import io
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from . import batches, slurm
 from .failed_nodes import FailedNodes
@@ -38,6 +42,20 @@ class Submission:
 
 class _NeverAnswered(batches.SubmissionFailed):
     """Slurm did not say in time whether it took a batch."""
+
+
+class _OfOtherThreads(io.TextIOBase):
+    """A stream without what this thread writes: submitit prints sbatch's errors, which are in its exception too."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._silent = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.get_ident() == self._silent else self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class Submitter:
@@ -107,9 +125,10 @@ class Submitter:
 
         def once() -> list[Any]:
             delay = request.signal_delay(settings.signal_delay)
-            return batches.submit(
-                self._cluster, folder, request, payloads, name, rule, settings.array_parallelism, delay
-            )
+            with redirect_stderr(_OfOtherThreads(sys.stderr)) if self._cluster == "slurm" else nullcontext():
+                return batches.submit(
+                    self._cluster, folder, request, payloads, name, rule, settings.array_parallelism, delay
+                )
 
         try:
             ids = self._until_answered(once, entries, submission)
@@ -207,6 +226,7 @@ class Submitter:
             log=member.label.log,
             log_before=stat_of(member.label.log),
             requeues=dict(request.options).get("requeue") is not None,
+            holds=dict(member.holds),
         )
 
     def _payload(self, member: Prepared, request: Request, command: str, entry: Entry) -> RankCommand:
