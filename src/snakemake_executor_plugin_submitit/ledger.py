@@ -5,19 +5,18 @@ would forget jobs that run. So the plugin writes an entry for a job *before* it 
 the name of the submission, and adds the id afterwards. A restarted Snakemake finds the job by either.
 """
 
-import fcntl
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from .journal import Journal, no_note
 from .ranks import write_json
+from .run_locks import RunLock, owner
 from .writing import said_where_it_fails
 
 SUBMITTED, SUCCEEDED, ENDED = "submitted", "succeeded", "ended"
@@ -43,6 +42,8 @@ class Entry:
     requeues: bool = False
     fenced: bool = False
     """Whether it was given up as lost: its ranks stop where they still live (`fencing.py` reads it there)."""
+    holds: dict[str, int] = field(default_factory=dict)
+    """What it takes of Snakemake's limited resources while it waits or runs."""
     status: str = SUBMITTED
 
 
@@ -64,17 +65,7 @@ class Ledger:
         self._unwritten: dict[str, Entry] = {}
         self._guard = threading.Lock()  # jobs are submitted by one thread and watched by another
         self._runs.mkdir(exist_ok=True)
-        # held for as long as this process lives, however it ends
-        self._held: IO[str] = (self._runs / f"{run}.lock").open("w")
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise WorkflowError(
-                f"cannot lock {self._held.name} ({error.strerror}): --submitit-folder must lie on a file system "
-                "with file locks (Lustre: mounted with flock)"
-            ) from error
-        self._held.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        self._held.flush()
+        self._lock = RunLock(self._lock_of(run))
 
     def write(self, *entries: Entry) -> None:
         """Write entries, each in place of an earlier one for the same job; they are on the disk when this returns.
@@ -158,8 +149,7 @@ class Ledger:
         """Let go of this run; its entries are free for others."""
         with said_where_it_fails(f"{self._journal.path}: how jobs ended"):
             self._write_late()
-        self._held.close()
-        (self._runs / f"{self.run}.lock").unlink(missing_ok=True)
+        self._lock.let_go()
 
     def _entry(self, content: dict[str, Any]) -> Entry:
         try:
@@ -168,15 +158,9 @@ class Ledger:
         except TypeError as problem:
             raise no_note(self._journal.path, problem) from problem
 
+    def _lock_of(self, run: str) -> Path:
+        return self._runs / f"{run}.lock"
+
     def _owner(self, run: str) -> str | None:
         """Who holds a run, in words; None where its process is gone."""
-        path = self._runs / f"{run}.lock"
-        try:
-            with path.open("r+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return None
-        except BlockingIOError:
-            return path.read_text(encoding="utf-8").strip()
-        path.unlink(missing_ok=True)
-        return None
+        return owner(self._lock_of(run))
