@@ -86,6 +86,12 @@ def job_name(label: str, run: str, number: int, rules: Sequence[str]) -> str:
     return f"{_plain(_user(), 16)}-{_plain(label, 30)}-{run}-{number}-{_plain(rule, _NAME_BYTES)}"[:_NAME_BYTES]
 
 
+def named_alike(name: str, label: str) -> bool:
+    """Whether a job's name says that the same user submitted it for the same workflow, in whatever run."""
+    prefix = f"{_plain(_user(), 16)}-{_plain(label, 30)}-"
+    return re.match(re.escape(prefix) + r"[0-9a-f]{8,}-\d+-", name) is not None
+
+
 def _user() -> str:
     uid = os.geteuid()
     try:

@@ -7,6 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +17,34 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from . import batches, slurm
+from .backlog import Backlog
 from .cleaning import clean_up
 from .ends import Ends
 from .failed_nodes import FailedNodes
-from .jobs import Label, Prepared, label_of, native_command, runs_natively
-from .ledger import ENDED, Entry, Ledger, job_key
+from .jobs import Label, Prepared, label_of
+from .ledger import ENDED, Entry, Ledger
 from .live import Live, Watcher
+from .orphans import Orphans
 from .outcomes import Outcome
 from .pickles import private_folder
+from .preparing import describe, is_forced, limits_of, make_ready
 from .ranks import now
 from .reporting import record
 from .restarts import AGAIN, GivenUp, Restarts, without_retries
 from .resuming import EarlierRuns
 from .stopping import forget_stopping, note_stopping, stop_jobs, take_sigterm
-from .submission import Request, request_from_resources
-from .submitter import Submission, Submitter
+from .submission import Request
+from .submitter import Submitter
 from .writing import said_where_it_fails
 
-_PAUSE_AT_LIMIT = 5.0  # seconds between two tries to submit where Slurm holds as many jobs as it may
 _SHORTEST_PAUSE = 0.25  # seconds between two looks at results, whatever is asked for
 
 
 class Executor(RemoteExecutor):
     """Submits jobs through submitit and watches them."""
+
+    _ready = False  # the thread that watches is started before `__post_init__`
+    _cancelled = False
 
     def __post_init__(self) -> None:
         settings = self.workflow.executor_settings
@@ -53,6 +59,7 @@ class Executor(RemoteExecutor):
             self.logger.warning,
             self.ledger.write,
             self.workflow.execution_settings.latency_wait,
+            settings.blocked_hours,
         )
         self.failed_nodes = FailedNodes(self.base, settings.command_timeout, self.logger.warning)
         self.restarts = Restarts(
@@ -73,11 +80,17 @@ class Executor(RemoteExecutor):
             self.cluster, self.base, self.ledger, settings, self._label(), self.failed_nodes,
             self.logger.warning,
         )  # fmt: skip
+        self.backlog = Backlog(
+            self._submit_batch, self._give_up, self._any_live, settings.blocked_hours, self.logger.warning
+        )
+        self.orphans = Orphans(
+            self.cluster, self.ledger, self.earlier, settings.command_timeout, self.logger.warning
+        )
         self._live: dict[str, Live] = {}
         self._guard = threading.Lock()
-        self._cancelled = False
         self._cleaned = False
-        self._told_of_limit = False
+        self.orphans.find(self._label(), self.dag)  # may take long: the watching has begun
+        self._ready = True
 
     def _label(self) -> str:
         """What the names of the jobs say of the workflow: the setting, the study, or the folder's name."""
@@ -109,9 +122,7 @@ class Executor(RemoteExecutor):
             self._fail(prepared.job, prepared.label, error)
         for prepared, live in taken:
             self._follow(prepared.job, live)
-        limit = self.workflow.resource_settings.nodes
-        if self.cluster == "local" and fresh and limit is not None:
-            self.earlier.let_others_end(set(self._live), limit - len(self._live) - len(fresh))
+        self.orphans.handed_over(member.key for member in described)
         for prepared in self._made_ready(fresh):
             groups[prepared.request].append(prepared)
         for request, members in groups.items():
@@ -119,7 +130,7 @@ class Executor(RemoteExecutor):
             for first in range(0, len(members), size):
                 self._submit(request, members[first : first + size])
 
-    def _fail(self, job: Any, label: object, error: Exception) -> None:
+    def _fail(self, job: Any, label: object, error: object) -> None:
         self.report_job_error(SubmittedJobInfo(job), msg=f"{label}: {error}\n")
 
     def _described(self, job: Any) -> Prepared | None:
@@ -135,48 +146,45 @@ class Executor(RemoteExecutor):
             return None
 
     def _describe(self, job: Any, label: Label) -> Prepared:
-        native = runs_natively(job, self.workflow)
-        request = request_from_resources(job.resources, job.threads, label.rule, once=not native)
-        if self.cluster == "debug" and request.nodes * request.tasks_per_node > 1:
-            raise WorkflowError(f"rule {label.rule}: the debug executor runs one task; ask for tasks=1, nodes=1")
-        key = job_key(label.rule, label.outputs, str(sorted(label.wildcards.items())))
-        how = native_command(job) if native else ("", ("/bin/sh", "-c"))
-        prepared = Prepared(job, label, key, request, native, *how)
-        self.restarts.ask(prepared, self.dag.reason(job).forced)
-        return replace(prepared, timeouts_left=self.restarts.timeouts_left(key, job.restart_times))
+        prepared = describe(job, label, self.workflow, self.cluster, self._limits)
+        self.restarts.ask(prepared, is_forced(job, self.dag))
+        return replace(prepared, timeouts_left=self.restarts.timeouts_left(prepared.key, job.restart_times))
+
+    @cached_property
+    def _limits(self) -> dict[str, int]:
+        return limits_of(self.workflow)
+
+    def _any_live(self) -> bool:
+        return bool(self._live or self.orphans.asked_for() or self.orphans.not_asked_for())
 
     def _made_ready(self, fresh: Sequence[Prepared]) -> list[Prepared]:
-        """Do what Snakemake does before a command starts (a nested one does it itself); the jobs where it could."""
-        refused: dict[int, WorkflowError | OSError] = {}
-
-        async def prepare() -> None:
-            for number, prepared in enumerate(fresh):
-                try:
-                    if prepared.native:
-                        await prepared.job.prepare()
-                except (WorkflowError, OSError) as error:
-                    refused[number] = error
-
-        if any(prepared.native for prepared in fresh):
-            self.workflow.async_run(prepare())  # once for all: each time takes as long as the preparing
+        refused = make_ready(fresh, self.workflow)
         for number, error in refused.items():
-            self.report_job_error(SubmittedJobInfo(fresh[number].job), msg=f"{fresh[number].label}: {error}\n")
+            self._fail(fresh[number].job, fresh[number].label, error)
         return [prepared for number, prepared in enumerate(fresh) if number not in refused]
 
     def _submit(self, request: Request, members: Sequence[Prepared]) -> None:
         try:
             commands = [m.command if m.native else self.format_job_exec(m.job) for m in members]
-            submission = self._submit_as_slurm_takes(request, members, commands)
+        except (WorkflowError, OSError) as problem:
+            self._refuse(members, problem)
+            return
+        self.backlog.add(request, members, commands)
+
+    def _submit_batch(self, request: Request, members: Sequence[Prepared], commands: Sequence[str]) -> str | None:
+        """Submit jobs as one batch and follow them; why, where that cannot be done now."""
+        with self._guard:
+            entries = [job.entry for job in self._live.values()]
+        if (others := self.orphans.in_the_way(members, entries, self._limits)) is not None:
+            return others
+        try:
+            submission = self.submitter.submit(request, members, commands)
         except (WorkflowError, OSError) as problem:  # nothing of it was submitted
             self.submitter.under_way = []
-            for member in members:
-                self._fail(member.job, f"{member.label}: it could not be submitted ({self.cluster})", problem)
-            return
+            self._refuse(members, problem)
+            return None
         if submission.over_limit is not None:
-            half = len(members) // 2
-            self._submit(request, members[:half])
-            self._submit(request, members[half:])
-            return
+            return f"Slurm takes no more jobs now: {submission.over_limit}"
         for member, live in submission.accepted:
             self._follow(member.job, live)
             if self.cluster == "debug":
@@ -186,24 +194,21 @@ class Executor(RemoteExecutor):
         self.watcher.jobs_were_submitted()
         for member, live, error in submission.refused:
             record(live, self.base)
-            self.ledger.note_end(live.entry, ENDED)
+            if not submission.unclear:
+                self.ledger.note_end(live.entry, ENDED)
             name = live.entry.name
             message = f"{member.label}: it could not be submitted ({self.cluster}, {name}): {error}\n"
             self.report_job_error(SubmittedJobInfo(member.job), msg=message)
+        return None
 
-    def _submit_as_slurm_takes(
-        self, request: Request, members: Sequence[Prepared], commands: Sequence[str]
-    ) -> Submission:
-        """Submit what is within Slurm's limit of submitted jobs: by halves, and the last one as others end."""
-        submission = self.submitter.submit(request, members, commands)
-        while submission.over_limit is not None and len(members) == 1:
-            if not self._told_of_limit:
-                self._told_of_limit = True
-                words = submission.over_limit
-                self.logger.warning(f"Slurm takes no more jobs now; the rest is submitted as jobs end: {words}")
-            time.sleep(_PAUSE_AT_LIMIT)
-            submission = self.submitter.submit(request, members, commands)
-        return submission
+    def _give_up(self, members: Sequence[Prepared], why: str) -> None:
+        for member in members:
+            without_retries(member.job)
+        self._refuse(members, why)
+
+    def _refuse(self, members: Sequence[Prepared], problem: object) -> None:
+        for member in members:
+            self._fail(member.job, f"{member.label}: it could not be submitted ({self.cluster})", problem)
 
     def _follow(self, job: Any, live: Live) -> None:
         with self._guard:
@@ -216,9 +221,11 @@ class Executor(RemoteExecutor):
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report the jobs that have ended; yield those that have not."""
-        if not self._cancelled:
+        if self._ready and not self._cancelled:
             async with self.status_rate_limiter:
                 self.watcher.look([info.aux["live"] for info in active_jobs])
+            ended = any(info.aux["live"].outcome is not None for info in active_jobs)
+            self.backlog.look(ended=self.orphans.some_ended() or ended)
         for info in active_jobs:
             live: Live = info.aux["live"]
             if live.outcome is None or self._cancelled:
@@ -255,10 +262,12 @@ class Executor(RemoteExecutor):
         """Cancel every job of this run, also those that are just being looked at or submitted."""
         self._cancelled = True
         note_stopping(self.base, self.run)
+        self.backlog.stop(self.settings.command_timeout)
         for entry in self.submitter.under_way:
             self._cancel_too(entry)
+        orphans = self.orphans.to_be_cancelled()
         with self._guard:
-            live = list(self._live.values())
+            live = [*self._live.values(), *orphans]
         try:
             stop_jobs(live, self.settings.command_timeout)
         except slurm.SlurmUnavailable as error:

@@ -1,13 +1,15 @@
 """What the executor needs to know of a Snakemake job: how it must be run, and what it is called."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from snakemake.shell import shell
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import DeploymentMethod, SharedFSUsage
 
+from .ledger import job_key
 from .submission import Request
 
 _NOT_YET_KNOWN = "<TBD>"  # how Snakemake prints a resource that only the compute node can evaluate
@@ -40,6 +42,8 @@ class Prepared:
     shell: tuple[str, ...]
     timeouts_left: int = 0
     """How often it is submitted again should it reach its time limit now."""
+    holds: Mapping[str, int] = field(default_factory=dict)
+    """What it takes of Snakemake's limited resources while it waits or runs."""
 
     @property
     def fingerprint(self) -> str | None:
@@ -59,6 +63,11 @@ def label_of(job: Any) -> Label:
     logs = [] if job.is_group() else [str(log) for log in job.log]
     outputs = tuple(sorted(str(output) for output in job.output))
     return Label(str(job.name), wildcards, outputs, logs[0] if logs else None)
+
+
+def key_of(label: Label) -> str:
+    """By what a job is found again in the ledger."""
+    return job_key(label.rule, label.outputs, str(sorted(label.wildcards.items())))
 
 
 def runs_natively(job: Any, workflow: Any) -> bool:

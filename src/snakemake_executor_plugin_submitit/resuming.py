@@ -18,7 +18,7 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from . import batches, processes, slurm
+from . import batches, slurm
 from .ends import Ends
 from .jobs import Prepared
 from .ledger import ENDED, SUCCEEDED, Entry, Ledger
@@ -26,7 +26,7 @@ from .live import Live, Watcher
 from .outcomes import Outcome
 from .stopping import stop_jobs
 
-_SECONDS_TO_GO = 60.0
+_SECONDS_TO_GO = 300.0  # KillWait, and where a node does not answer the time in which ranks stop by themselves
 _PAUSE_SECONDS = 5.0
 
 
@@ -52,7 +52,6 @@ class EarlierRuns:
         self._patience = patience
         self._latency = latency
         self._tell = tell
-        self._orphans: list[Entry] | None = None
 
     def take_up(
         self, prepared: Sequence[Prepared], persistence: Any
@@ -84,29 +83,6 @@ class EarlierRuns:
         done = taken.keys() | unclear.keys()
         fresh = [member for member in prepared if member.key not in done]
         return list(taken.values()), fresh, list(unclear.values())
-
-    def let_others_end(self, mine: set[str], room: int) -> None:
-        """Wait until no more than `room` local jobs of runs that have gone are left, beside those in `mine`.
-
-        A measurement that a killed Snakemake left running would disturb the one that starts now.
-        """
-        told = False
-        if self._orphans is None:  # nobody adds to them while this run lives
-            self._orphans = self._ledger.orphans()
-        while True:
-            others = [
-                entry
-                for entry in self._orphans
-                if entry.cluster == "local" and entry.key not in mine and entry.job_id is not None
-            ]
-            alive = [e for e in others if processes.controller(str(e.job_id), Path(e.folder)) is not None]
-            if len(alive) <= max(0, room):
-                return
-            if not told:
-                ids = ", ".join(f"{entry.job_id} ({entry.name})" for entry in alive)
-                self._tell(f"Waiting for local jobs of an earlier run to end: processes {ids}")
-                told = True
-            time.sleep(1.0)
 
     def lost_id(self, entry: Entry, patience: float = 0.0) -> str | None:
         """The id of a job of which only the intent to submit it is known, or None if it never was.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_submitit import batches
+from snakemake_executor_plugin_submitit.backlog import Backlog
 from snakemake_executor_plugin_submitit.ends import Ends
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared
 from snakemake_executor_plugin_submitit.journal import Journal
 from snakemake_executor_plugin_submitit.ledger import ENDED, Ledger, job_key
+from snakemake_executor_plugin_submitit.orphans import Orphans
 from snakemake_executor_plugin_submitit.restarts import Restarts
 from snakemake_executor_plugin_submitit.resuming import EarlierRuns
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
@@ -46,9 +49,15 @@ class Alone(Executor):
         self.earlier = EarlierRuns("slurm", self.ends, self.ledger, self.watcher, 5, 5, 5, lambda _: None)
         settings = ExecutorSettings(max_array_size=10)
         self.submitter = Submitter("slurm", base, self.ledger, settings, "study", nodes, lambda _: None)
+        self.orphans = Orphans("slurm", self.ledger, self.earlier, 5, lambda _: None)
+        self.backlog = Backlog(self._submit_batch, self._give_up, lambda: True, 72, lambda _: None)
         self.workflow: Any = SimpleNamespace(
-            persistence=None, resource_settings=SimpleNamespace(nodes=None), async_run=lambda work: work.close()
+            persistence=None,
+            scheduler=SimpleNamespace(global_resources={}),
+            async_run=lambda work: work.close(),
         )
+        self._live = {}
+        self._guard = threading.Lock()
         self._cleaned = True
         monkeypatch.setattr(batches, "submit", lambda *a, **_: [SimpleNamespace(job_id="7")])
 

@@ -1,0 +1,180 @@
+"""Jobs that a Snakemake which has gone left in the queue or running: named at the start, counted, taken up first.
+
+Those that this run asks for are its own from the start: Snakemake is made to choose them before any other job, so
+that they are taken up (`resuming.py`), and an interrupt cancels them also while they wait for their turn. Those
+that this run does not ask for (other targets, another plan) are left alone and named, at the start and at an
+interrupt. All of them count against `jobs` and Snakemake's resources until they have ended: what is new waits.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from . import processes, slurm
+from .batches import named_alike
+from .jobs import Label, Prepared, key_of, label_of
+from .ledger import Entry, Ledger
+from .live import Live
+from .resuming import EarlierRuns
+from .status import Accounting
+
+_PAUSE_SECONDS = 5.0
+_MOST_NAMED = 20
+
+
+class Orphans:
+    """What earlier runs of this workflow left behind, until it has ended or is handed to this run."""
+
+    def __init__(
+        self,
+        cluster: str,
+        ledger: Ledger,
+        earlier: EarlierRuns,
+        timeout: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._ledger = ledger
+        self._earlier = earlier
+        self._timeout = timeout
+        self._tell = tell
+        self._guard = threading.RLock()  # asked by the scheduler's thread, the watcher's and the backlog's
+        self._left: dict[str, Entry] = {}
+        self._asked_for: dict[str, Label] = {}
+        self._looked: float | None = None
+        self._ended = False
+
+    def find(self, label: str, dag: Any) -> None:
+        """Look for them, say which there are, and let those that this run asks for be chosen first.
+
+        `label` is what the names of this workflow's jobs have in common: of other workflows in the same folder,
+        jobs on Slurm are none of this run's business. Raises WorkflowError where the ledger cannot be read.
+        """
+        try:
+            found = self._ledger.orphans()
+        except OSError as error:
+            raise WorkflowError(
+                f"what earlier runs have submitted cannot be read ({error.filename}: {error.strerror}); nothing is "
+                "submitted before it can, or jobs might run twice"
+            ) from error
+        self._left = {
+            entry.key: entry
+            for entry in found
+            if entry.cluster == "local" or (entry.cluster == "slurm" and named_alike(entry.name, label))
+        }
+        if not self._left:
+            return
+        jobs = list(dict.fromkeys(dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local))
+        for job in jobs:
+            label_of_job = label_of(job)
+            if (key := key_of(label_of_job)) in self._left:
+                self._asked_for[key] = label_of_job
+                for member in job.jobs if job.is_group() else [job]:
+                    dag._priority[member] += 1  # there is no public way; --prioritize would drown all others
+        self._look()
+        self._say(self.asked_for(), "and are taken up when it is their turn")
+        self._say(self.not_asked_for(), f"and this run does not ask for them. {self._left_alone()}")
+
+    def asked_for(self) -> list[Entry]:
+        """Those that are this run's, and have not been handed to it yet."""
+        return [entry for key, entry in self._left.items() if key in self._asked_for]
+
+    def not_asked_for(self) -> list[Entry]:
+        """Those that this run leaves alone."""
+        return [entry for key, entry in self._left.items() if key not in self._asked_for]
+
+    def handed_over(self, keys: Iterable[str]) -> None:
+        """Snakemake has chosen these jobs: from here on they are this run's."""
+        with self._guard:
+            for key in keys:
+                self._left.pop(key, None)
+
+    def some_ended(self) -> bool:
+        """Whether some have ended since this was last asked; to be called at every look at jobs."""
+        with self._guard:
+            if self._left:
+                self._look()
+            ended, self._ended = self._ended, False
+            return ended
+
+    def in_the_way(
+        self, members: Sequence[Prepared], live: Iterable[Entry], limits: Mapping[str, int]
+    ) -> str | None:
+        """Why jobs cannot be submitted beside those that are left and the `live` ones of this run; None: they can.
+
+        `limits` are Snakemake's resources by name; `_nodes` is the number of jobs.
+        """
+        with self._guard:
+            if not self._left:
+                return None
+            self._look()
+            left = list(self._left.values())
+        running = [*left, *live]
+        for name, limit in limits.items():
+            used = sum(_holds(entry.holds, name) for entry in running)
+            wanted = sum(_holds(member.holds, name) for member in members)
+            if wanted and left and used + wanted > limit:
+                what = "jobs at a time" if name == "_nodes" else f"{name} at a time"
+                kind = "jobs" if self._cluster == "slurm" else "local jobs"
+                return f"Waiting for {kind} of an earlier run to end ({limit} {what}): {_named(left)}"
+        return None
+
+    def to_be_cancelled(self) -> list[Live]:
+        """At an interrupt: those that are this run's and are alive; the others are named once more."""
+        if not self._left:
+            return []
+        with self._guard:
+            self._looked = None
+            self._look()
+        self._say(self.not_asked_for(), f"and this run does not ask for them. {self._left_alone()}")
+        return [Live(entry, self._asked_for[entry.key]) for entry in self.asked_for() if entry.job_id is not None]
+
+    def _look(self) -> None:
+        """Forget those that have ended; asked every few seconds at most, and no answer is no end."""
+        if self._looked is not None and time.monotonic() - self._looked < _PAUSE_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for entry in list(self._left.values()):
+            if entry.job_id is None:
+                try:
+                    entry.job_id = self._earlier.lost_id(entry)
+                except WorkflowError:
+                    return  # Slurm does not answer
+                if entry.job_id is None:  # it was never submitted
+                    self._left.pop(entry.key, None)
+        try:
+            queue = slurm.queue(self._timeout) if any(e.cluster == "slurm" for e in self._left.values()) else {}
+        except slurm.SlurmUnavailable:
+            return
+        for entry in list(self._left.values()):
+            if entry.cluster == "local":
+                alive = processes.controller(str(entry.job_id), Path(entry.folder)) is not None
+            else:
+                place = queue.get(str(entry.job_id))
+                alive = place is not None and Accounting(place.state).active
+            if not alive:
+                self._left.pop(entry.key, None)
+                self._ended = True
+
+    def _say(self, entries: Sequence[Entry], what: str) -> None:
+        if entries:
+            self._tell(f"Of an earlier run, {len(entries)} job(s) still wait or run, {what}: {_named(entries)}")
+
+    def _left_alone(self) -> str:
+        ids = " ".join(str(entry.job_id) for entry in self.not_asked_for())
+        how = f"scancel {ids}" if self._cluster == "slurm" else f"kill {ids}"
+        return f"They count against what may run at a time, and Ctrl-C leaves them; `{how}` ends them"
+
+
+def _holds(holds: Mapping[str, int], name: str) -> int:
+    return 1 if name == "_nodes" else holds.get(name, 0)
+
+
+def _named(entries: Iterable[Entry]) -> str:
+    words = [f"{entry.job_id or 'being submitted'} ({entry.name})" for entry in entries]
+    more = f" and {len(words) - _MOST_NAMED} more" if len(words) > _MOST_NAMED else ""
+    return ", ".join(words[:_MOST_NAMED]) + more
