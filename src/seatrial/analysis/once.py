@@ -28,8 +28,8 @@ def reading_once() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.set_threshold(*thresholds)
         _READ.reset(token)
+        gc.set_threshold(*thresholds)
 
 
 def once(key: Hashable, read: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from seatrial.analysis.statistics import SMALL_N
 from seatrial.analysis.statistics.distributions import (
@@ -187,4 +187,6 @@ def _noncentral(limit: float, freedom: float, shift: float) -> float:
 
 
 def _root(gap: Callable[[float], float]) -> float:
-    return float(optimize.brentq(gap, 0.0, LARGEST_DIFFERENCE, xtol=1e-7))
+    from scipy.optimize import brentq  # as above
+
+    return float(brentq(gap, 0.0, LARGEST_DIFFERENCE, xtol=1e-7))

@@ -18,6 +18,7 @@ MOST_VALUES = 8
 def provenance_table(study: StudyTables) -> Table:
     """One row per fact of the provenance, with its distinct values."""
     facts: dict[str, set[str]] = {}
+    seen: set[tuple[str, str]] = set()
     records = 0
     for case in study.cases.values():
         for number in range(case.repeats):
@@ -26,7 +27,11 @@ def provenance_table(study: StudyTables) -> Table:
                 continue
             records += 1
             for name in NAMED:
-                for key, value in _leaves(name, _fact(record.provenance, name)):
+                fact = _fact(record.provenance, name)
+                if (name, repr(fact)) in seen:  # most records say the same
+                    continue
+                seen.add((name, repr(fact)))
+                for key, value in _leaves(name, fact):
                     facts.setdefault(key, set()).add(value)
     rows = [[Cell(key), Cell(_shown(values))] for key, values in sorted(facts.items(), key=_by_name)]
     columns = [("Fact", TEXT), ("Value", PROSE)]

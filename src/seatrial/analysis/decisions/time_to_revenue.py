@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import optimize
 
 from seatrial.analysis.decisions.basis import Basis
 from seatrial.analysis.decisions.decision import Decision, Figure, Input, Swing, assumed, priced
@@ -238,7 +237,9 @@ def _reaches(of: _Model, name: str, months: float) -> float | None:
 
     if beyond(1.0) * beyond(MOST_RUNS) > 0:
         return None
-    return float(optimize.brentq(beyond, 1.0, MOST_RUNS))
+    from scipy.optimize import brentq  # rarely needed, and slow to import
+
+    return float(brentq(beyond, 1.0, MOST_RUNS))
 
 
 def _answer(of: _Model, figures: list[Figure]) -> str:

@@ -1,7 +1,7 @@
 """Tails and quantiles of the usual distributions, straight from the special functions that `scipy.stats` calls.
 
-`scipy.stats` takes half a second to import, a fifth of what a study's tables take, and a hundred times as long for
-a call. Where it is needed all the same it is imported in the function that needs it.
+`scipy.stats` takes half a second to import, a tenth of what the tables of a large study take, and a hundred times
+as long for a call. Where it is needed all the same it is imported in the function that needs it.
 """
 
 from __future__ import annotations
