@@ -1,6 +1,11 @@
-"""Limits of a real Slurm: arrays of at most eleven jobs, and five submitted jobs of one user at a time."""
+"""Limits of a real Slurm: of arrays, of submitted jobs, of accounts and partitions; and answers that get lost."""
 
+import json
+import re
+import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +33,8 @@ def limited() -> Iterator[dict[str, str]]:
         conf = Path(env["SLURM_CONF"])
         changed = conf.read_text().replace("MaxArraySize=10001", "MaxArraySize=11")
         assert "MaxArraySize=11\n" in changed
+        assert "NodeName=node4" in changed
+        changed = re.sub(r"(NodeName=node4 .*RealMemory=)\d+", r"\g<1>20000", changed)
         conf.write_text(changed + "AccountingStorageEnforce=limits\n")
         for act in ("off", "on"):
             daemon = [str(CLUSTER / "slurm-daemon"), act, "slurmctld", "--base", env["SLURM_BASE"]]
@@ -63,14 +70,123 @@ def test_more_jobs_than_an_array_may_have_are_several_arrays(folder: SlurmFolder
     assert len(folder.started()) == 25
 
 
-def test_what_a_limit_of_submitted_jobs_refuses_is_submitted_later(folder: SlurmFolder) -> None:
-    set_limit = ["sacctmgr", "-i", "modify", "user", "where", "name=root", "set", "MaxSubmitJobs=5"]
-    done = subprocess.run(set_limit, env=folder.env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder.write(JOBS.format(jobs=13, seconds=2))
-    assert folder.start().wait(timeout=300) == 0, folder.out
+ADMINISTRATED = """
+localrules: all, after
+rule all:
+    input: expand("out/{i}", i=range(13)), "after", "down", "wall", "big", "spread", "lost"
+rule work:  # its account may have five jobs in the queue
+    output: "out/{i}"
+    log: "logs/{i}.log"
+    resources: slurm_account="small", runtime=5, mem_mb=200
+    shell: "sleep 2; echo {wildcards.i} > {output}"
+rule after:  # Snakemake starts it while others wait
+    input: "out/0"
+    output: "after"
+    shell: "ls out | wc -l > {output}"
+rule down:
+    output: "down"
+    log: "down.log"
+    resources: slurm_partition="closed", runtime=5, mem_mb=200
+    shell: "touch {output}"
+rule wall:  # its account gives one minute
+    output: "wall"
+    log: "wall.log"
+    resources: slurm_account="short", runtime=5, mem_mb=200
+    shell: "touch {output}"
+rule big:  # only node4 has as much memory, and it has failed
+    output: "big"
+    log: "big.log"
+    resources: runtime=5, mem_mb=18000
+    shell: "touch {output}"
+rule spread:
+    output: "spread"
+    log: "spread.log"
+    resources: runtime=5, mem_mb=200, exclude="node1", slurm_extra="--exclude=node[2]"
+    shell: "touch {output}"
+rule lost:  # sbatch is killed when Slurm has taken it
+    output: "lost"
+    log: "lost.log"
+    resources: runtime=5, mem_mb=200
+    shell: "touch {output}"
+"""
+ONCE = ("down", "wall", "big", "spread", "lost")
+SBATCH = """#!/bin/sh
+case "$*" in *--test-only*) exec SBATCH "$@";; esac
+grep -q -- "job-name=.*-lost$" "$1" || exec SBATCH "$@"
+SBATCH "$@" >> WHERE/killed
+kill -9 $$
+"""
+STUCK = """
+rule all:
+    input: expand("held/{i}", i=range(3)), "never"
+rule held:  # its account may have one job in the queue
+    output: "held/{i}"
+    log: "held/{i}.log"
+    resources: slurm_account="tiny", runtime=5, mem_mb=200
+    shell: "touch {output}.begun; sleep 250"
+rule never:
+    output: "never"
+    log: "never.log"
+    resources: slurm_partition="closed_too", runtime=5, mem_mb=200
+    shell: "touch {output}"
+"""
+
+
+def test_limits_blocks_and_lost_answers_end_with_every_job_run_once_or_given_up_in_words(
+    folder: SlurmFolder, limited: dict[str, str]
+) -> None:
+    """Two Snakemakes at once: what an administrator sets right in time, and what nobody does, interrupted."""
+    for account, limit in (("small", "MaxSubmitJobs=5"), ("tiny", "MaxSubmitJobs=1"), ("short", "MaxWall=1")):
+        folder.slurm("sacctmgr", "-i", "add", "account", account)
+        folder.slurm("sacctmgr", "-i", "add", "user", "root", f"account={account}", limit)
+    for partition in ("closed", "closed_too"):
+        folder.slurm("scontrol", "create", f"PartitionName={partition}", "Nodes=node[1-4]", "State=DOWN")
+    (folder.path / "bin").mkdir()
+    wrapper = folder.path / "bin" / "sbatch"
+    wrapper.write_text(SBATCH.replace("SBATCH", str(shutil.which("sbatch"))).replace("WHERE", str(folder.path)))
+    wrapper.chmod(0o755)
+    folder.env = {**limited, "PATH": f"{folder.path / 'bin'}:{limited['PATH']}"}
+    submitit = folder.path / ".snakemake" / "submitit"
+    submitit.mkdir(mode=0o700, parents=True)
+    (submitit / "failed_nodes.json").write_text(json.dumps({"node4": time.time()}))
+    folder.write(ADMINISTRATED)
+    (folder.path / "stuck").mkdir()
+    stuck = SlurmFolder(folder.path / "stuck", limited)
+    stuck.write(STUCK)
+    try:
+        ends = folder.start("--local-cores", "1", "--show-failed-logs")
+        interrupted = stuck.start("--submitit-blocked-hours", "0.004")
+        for reason in ("PartitionDown", "AssocMaxWallDurationPerJobLimit"):
+            until(lambda r=reason: f"Slurm's reason: {r}" in folder.out, 120, f"the word {reason}")  # type: ignore[misc]
+        folder.slurm("scontrol", "update", "PartitionName=closed", "State=UP")
+        change = ["where", "name=root", "account=short", "set", "MaxWall=10"]
+        folder.slurm("sacctmgr", "-i", "modify", "user", *change)
+        until(lambda: "nobody has changed for 0.004 hours" in stuck.out, 120, "a job given up")
+        until(lambda: list(stuck.path.glob("held/*.begun")), what="a job begun")
+        interrupted.send_signal(signal.SIGINT)
+        assert interrupted.wait(timeout=60) != 0
+        assert ends.wait(timeout=200) == 0, folder.out
+    finally:
+        stuck.stop()
+    assert (stuck.attempts("never")[0]["state"], stuck.states("never")) == ("CANCELLED", ["CANCELLED"])
+    assert "its partition is down (Slurm's reason: PartitionDown)" in stuck.attempts("never")[0]["reason"]
+    assert "2 job(s) wait here" in stuck.out
+    assert len(stuck.started()) == 1, "two were never submitted"
     assert outputs(folder, 13) == [str(i) for i in range(13)]
-    assert "Slurm takes no more jobs now" in folder.out
-    assert "MaxSubmitJob" in folder.out
-    assert all(folder.states(f"logs/{i}") == ["COMPLETED"] for i in range(13)), "nothing failed, nothing ran twice"
-    assert len(folder.started()) == 13
+    assert folder.out.count("Slurm takes no more jobs now") == 1
+    assert "AssocMaxSubmitJobLimit" in folder.out
+    assert int((folder.path / "after").read_text()) < 13, "started while others waited"
+    assert len(list((submitit / "batches").iterdir())) < 13 + 5, "tries that were refused leave no folders"
+    states = [folder.states(name) for name in (*(f"logs/{i}" for i in range(13)), *ONCE)]
+    assert states == [["COMPLETED"]] * 18, "nothing failed, nothing ran twice"
+    assert "failed are not excluded where a job could start nowhere else: node4" in folder.out
+    assert folder.slurm("sacct", "-nXPo", "NodeList", "-j", node_job(folder, "spread")).split() == ["node3"]
+    assert folder.slurm("sacct", "-nXPo", "NodeList", "-j", node_job(folder, "big")).split() == ["node4"]
+    assert (folder.path / "killed").read_text().count("Submitted") == 1
+    until(lambda: len(folder.started()) >= 18, 30, "18 starts by sacct's count")
+    assert len(folder.started()) == 18
+
+
+def node_job(folder: SlurmFolder, name: str) -> str:
+    """The id of the one job whose log is `name`.log."""
+    return str(folder.attempts(name)[0]["external_jobid"])
