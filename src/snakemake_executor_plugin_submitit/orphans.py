@@ -58,8 +58,8 @@ class Orphans:
             found = self._ledger.orphans()
         except OSError as error:
             raise WorkflowError(
-                f"what earlier runs have submitted cannot be read ({error.filename}: {error.strerror}); nothing is "
-                "submitted before it can, or jobs might run twice"
+                f"what earlier runs have submitted cannot be read ({error}); nothing is submitted before it "
+                "can, or jobs might run twice"
             ) from error
         self._left = {
             entry.key: entry

@@ -42,11 +42,12 @@ class Alone(Executor):
         self.followed: list[str] = []
         self.base, self.cluster = base, "slurm"
         self.ledger = Ledger(base, "cccccccccccc")
-        self.watcher: Any = SimpleNamespace(jobs_were_submitted=lambda: None, look=lambda *_, **__: [])
+        watcher: Any = SimpleNamespace(jobs_were_submitted=lambda: None, look=lambda *_, **__: [])
+        self.watcher = watcher
         nodes: Any = SimpleNamespace(exclude=lambda request: request)
         self.restarts = Restarts(base, 1, 20, again=False, tell=lambda _: None)
         self.ends = Ends(base, self.ledger, nodes, self.restarts, lambda _: None)
-        self.earlier = EarlierRuns("slurm", self.ends, self.ledger, self.watcher, 5, 5, 5, lambda _: None)
+        self.earlier = EarlierRuns("slurm", self.ends, self.ledger, watcher, 5, 5, 5, lambda _: None)
         settings = ExecutorSettings(max_array_size=10)
         self.submitter = Submitter("slurm", base, self.ledger, settings, "study", nodes, lambda _: None)
         self.orphans = Orphans("slurm", self.ledger, self.earlier, 5, lambda _: None)

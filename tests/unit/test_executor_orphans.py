@@ -1,0 +1,165 @@
+"""Jobs that a Snakemake which has gone left in the queue or running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake_executor_plugin_submitit import batches, slurm
+from snakemake_executor_plugin_submitit.jobs import Label, Prepared, key_of
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.orphans import Orphans
+from snakemake_executor_plugin_submitit.status import Queued
+from snakemake_executor_plugin_submitit.submission import Request
+
+LIMITS = {"_nodes": 10, "measuring": 2}
+
+
+def entry_of(rule: str, job_id: str | None, label: str = "study", run: str = "aaaaaaaaaaaa") -> Entry:
+    key = key_of(Label(rule, {}, (), None))
+    name = batches.job_name(label, run, 1, [rule])
+    holds = {"measuring": 1} if rule.startswith("measure") else {}
+    return Entry(key, run, "slurm", "/f", name, 0, 1, 1, None, "t", job_id=job_id, holds=holds)
+
+
+class Job:
+    """One of Snakemake's."""
+
+    is_local = False
+
+    def __init__(self, rule: str) -> None:
+        self.name, self.log, self.output = rule, (), ()
+        self.wildcards_dict: dict[str, str] = {}
+
+    def is_group(self) -> bool:
+        return False
+
+
+class Dag:
+    """As much of Snakemake's as is asked."""
+
+    def __init__(self, *rules: str) -> None:
+        self.jobs = [Job(rule) for rule in rules]
+        self._priority: dict[Any, int] = dict.fromkeys(self.jobs, 0)
+
+    def needrun_jobs(self) -> list[Any]:
+        return self.jobs
+
+    def get_job_group(self, job: Any) -> None:
+        return None
+
+    def priorities(self) -> dict[str, int]:
+        return {job.name: priority for job, priority in self._priority.items()}
+
+
+class Left:
+    """What is left of a run, and what the queue shows of it."""
+
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
+        earlier = Ledger(base, "aaaaaaaaaaaa")
+        earlier.write(*entries)
+        earlier.close()
+        self.alive: set[str] | None = {entry.job_id for entry in entries if entry.job_id}
+        self.said: list[str] = []
+        self.ledger = Ledger(base, "bbbbbbbbbbbb")
+        found: Any = SimpleNamespace(lost_id=lambda entry: None)
+        self.orphans = Orphans("slurm", self.ledger, found, 5, self.said.append)
+        monkeypatch.setattr(slurm, "queue", self._queue)
+
+    def _queue(self, *_: Any) -> dict[str, Queued]:
+        if self.alive is None:
+            raise slurm.SlurmUnavailable("no answer")
+        return {job: Queued(job, "RUNNING", "None", "n") for job in self.alive}
+
+    def look_again(self) -> None:
+        self.orphans._looked = None
+
+    def in_the_way(self, rule: str, live: tuple[Entry, ...] = ()) -> str | None:
+        holds = {"measuring": 1} if rule.startswith("measure") else {}
+        label = Label(rule, {}, (), None)
+        member = Prepared(None, label, key_of(label), Request(), True, "true", ("sh", "-c"), holds=holds)
+        return self.orphans.in_the_way([member], live, LIMITS)
+
+
+def test_they_are_named_and_those_that_are_asked_for_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = entry_of("measure9", "9", label="another")
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"), entry_of("measure2", "2"), theirs)
+    dag = Dag("measure1", "measure3")
+    left.orphans.find("study", dag)
+    assert dag.priorities() == {"measure1": 1, "measure3": 0}
+    asked, others = left.said
+    assert "1 job(s) still wait or run, and are taken up" in asked
+    assert "1 (" in asked
+    assert "1 job(s) still wait or run, and this run does not ask for them" in others
+    assert "`scancel 2` ends them" in others
+    assert "-measure2)" in others
+    left.ledger.close()
+
+
+def test_they_count_until_they_end_or_are_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"), entry_of("measure2", "2"))
+    left.orphans.find("study", Dag("measure1", "measure3", "prepare"))
+    words = left.in_the_way("measure3")
+    assert words is not None
+    assert "Waiting for jobs of an earlier run to end (2 measuring at a time): 1 (" in words
+    assert left.in_the_way("prepare") is None, "it takes none of what is scarce"
+    taken = entry_of("measure1", "1")
+    left.orphans.handed_over([taken.key])
+    assert left.in_the_way("measure3", (taken,)) is not None, "now it counts as one of this run"
+    left.alive = None
+    left.look_again()
+    assert left.in_the_way("measure3", (taken,)) is not None, "no answer is no end"
+    assert not left.orphans.some_ended()
+    left.alive = {"1"}
+    left.look_again()
+    assert left.orphans.some_ended()
+    assert not left.orphans.some_ended(), "said once"
+    assert left.in_the_way("measure3", (taken,)) is None
+    left.ledger.close()
+
+
+def test_the_number_of_jobs_counts_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Left(tmp_path, monkeypatch, *(entry_of(f"other{i}", str(i)) for i in range(10)))
+    left.orphans.find("study", Dag("prepare"))
+    assert "(10 jobs at a time)" in str(left.in_the_way("prepare"))
+    left.ledger.close()
+
+
+def test_an_interrupt_cancels_those_that_are_asked_for_and_names_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = entry_of("measure3", "3")
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"), entry_of("measure2", "2"), ended)
+    left.orphans.find("study", Dag("measure1", "measure3"))
+    left.said.clear()
+    left.alive = {"1", "2"}
+    assert [live.job_id for live in left.orphans.to_be_cancelled()] == ["1"]
+    (words,) = left.said
+    assert "`scancel 2` ends them" in words
+    left.ledger.close()
+
+
+def test_nothing_is_said_of_what_was_never_submitted_or_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", None), entry_of("measure2", "2"))
+    left.alive = set()
+    left.orphans.find("study", Dag("measure1"))
+    assert left.said == []
+    assert left.in_the_way("measure1") is None
+    left.ledger.close()
+
+
+def test_a_ledger_that_cannot_be_read_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"))
+    (tmp_path / "ledger.jsonl").unlink()
+    (tmp_path / "ledger.jsonl").mkdir()
+    with pytest.raises(WorkflowError, match=r"what earlier runs have submitted cannot be read .*Is a directory"):
+        left.orphans.find("study", Dag())
+    left.ledger.close()
