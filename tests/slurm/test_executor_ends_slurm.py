@@ -14,25 +14,25 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 STUBBORN = """
 rule all:
     input: expand("{name}", name=["limit", "preempted", "cancelled", "frozen"])
-rule limit:
+rule limit:  # the node has room for two of them
     output: "limit"
     log: "limit.log"
-    resources: nodelist="node3", cpus_per_task=4, runtime=1, mem_mb=500
-    shell: "python3 -u stubborn.py {output}"
-rule preempted:
-    output: "preempted"
-    log: "preempted.log"
-    resources: nodelist="node1", cpus_per_task=4, runtime=5, mem_mb=500
+    resources: nodelist="node3", runtime=1, mem_mb=500
     shell: "python3 -u stubborn.py {output}"
 rule cancelled:
     output: "cancelled"
     log: "cancelled.log"
-    resources: exclude="node1,node3", cpus_per_task=4, runtime=5, mem_mb=500
+    resources: nodelist="node3", runtime=5, mem_mb=500
     shell: "python3 -u stubborn.py {output}"
-rule frozen:  # no array with `cancelled`, whose node it takes when it is submitted again
+rule preempted:  # two nodes may take it, and it fills one
+    output: "preempted"
+    log: "preempted.log"
+    resources: exclude="node2,node3", cpus_per_task=4, runtime=5, mem_mb=500
+    shell: "python3 -u stubborn.py {output}"
+rule frozen:
     output: "frozen"
     log: "frozen.log"
-    resources: exclude="node1,node3", cpus_per_task=4, runtime=5, mem_mb=600
+    resources: exclude="node1,node3", cpus_per_task=4, runtime=5, mem_mb=500
     shell: "python3 -u stubborn.py {output}"
 """
 
@@ -80,10 +80,10 @@ def test_submissions_of_a_job_never_live_at_the_same_time(folder: SlurmFolder) -
     names = ("limit", "preempted", "cancelled", "frozen")
     for name in names:
         until(lambda n=name: lives(folder, n), what=f"{name} begun")  # type: ignore[misc]
-    lost = lives(folder, "frozen")[0][0].split()[1]
+    lost, taken = (lives(folder, name)[0][0].split()[1] for name in ("frozen", "preempted"))
     folder.daemon("freeze", lost)
     try:
-        high = ["-p", "high", "-N1", "-w", "node1", "--exclusive", "-o", "/dev/null"]
+        high = ["-p", "high", "-N1", "-w", taken, "--exclusive", "-o", "/dev/null"]
         folder.slurm("sbatch", *high, "--wrap", "true")
         folder.slurm("scancel", folder.job_of("cancelled"))
         until(lambda: "ended as CANCELLED" in folder.out, what="the word that it was cancelled")
