@@ -40,6 +40,9 @@ class FinishDate(Closed):
     """None: as the target states them (`reliability`)."""
     checkpoint_seconds: Assumption | None = None
     """How long the run stands still for a checkpoint; None: measured."""
+    checkpoint_spread: Assumption | None = None
+    """Coefficient of variation of that from run to run, common to all checkpoints of one: storage that others use
+    too. None: of the measured repeats; with `checkpoint_seconds` its range says all that is known."""
     checkpoint_interval_minutes: Assumption | None = None
     """Minutes of work between checkpoints; None: the interval that loses least (Daly 2006)."""
     restart_minutes: Assumption
@@ -70,6 +73,8 @@ class FinishDate(Closed):
                 positive(stated, field)
         if self.run_spread is not None:
             self.run_spread.within(0, 1, "run_spread")
+        if self.checkpoint_spread is not None:
+            self.checkpoint_spread.within(0, 1, "checkpoint_spread")
         self.restart_minutes.within(0, None, "restart_minutes")
         if self.must_finish is not None and self.must_finish <= self.starts:
             raise FieldMistake(

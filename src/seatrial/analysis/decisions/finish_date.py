@@ -22,13 +22,13 @@ from seatrial.analysis.decisions.planned_run import (
     INTERVAL,
     RESTART,
     RUN,
-    SAVING,
     SECONDS_PER_DAY,
     WITHIN,
     PlannedRun,
     between_failures,
     expected_days,
     planned_run,
+    saving,
     work,
 )
 from seatrial.analysis.decisions.propagation import DRAWS, Draws
@@ -78,7 +78,7 @@ def simulated(run: PlannedRun, seed: int, but: Mapping[str, float] | None = None
         values[name] = np.full(DRAWS, value)
     todo = work(values)
     random = np.random.default_rng([seed, DRAWS, 1])
-    timing = (values[SAVING], values[INTERVAL], between_failures(values), values[RESTART])
+    timing = (saving(values), values[INTERVAL], between_failures(values), values[RESTART])
     return todo, simulated_run(todo, *timing, random)
 
 

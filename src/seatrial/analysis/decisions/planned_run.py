@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +23,7 @@ from seatrial.analysis.decisions.propagation import DRAWS, Draws, draw
 from seatrial.analysis.decisions.run_time import expected_seconds
 from seatrial.analysis.decisions.words import SHARE
 from seatrial.analysis.measurements import medians_by_repeat
-from seatrial.analysis.statistics import median, median_interval
+from seatrial.analysis.statistics import log_spread, median, median_interval
 from seatrial.case import Case
 from seatrial.config.finish_date import FinishDate
 from seatrial.config.training import Training
@@ -32,7 +33,9 @@ STEPS, STEP, LONGER = "steps", "step time", "step time over the measured"
 RUN, WITHIN, HICCUPS = "this run against others", "noise within the run", "hiccups"
 MTBF, ACCELERATORS = "accelerator-hours between failures", "accelerators"
 SAVING, INTERVAL, RESTART = "checkpoint", "work between checkpoints", "restart"
+SAVING_RUN = "this run's checkpoints against others"
 STALL = "train.checkpoint_stall_time"
+SPREAD_OF_SAVING = "spread of checkpoints from run to run"
 SECONDS_PER_DAY = 86_400.0
 
 
@@ -44,6 +47,8 @@ class PlannedRun:
     steps: Steps | None = None
     spread: Input | None = None
     """The standard deviation of the logs of the step time from run to run: what `RUN` is drawn from."""
+    saving_spread: Input | None = None
+    """The same of the time of a checkpoint: what `SAVING_RUN` is drawn from."""
     evidence: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -59,10 +64,12 @@ class PlannedRun:
         found = draw(list(self.inputs.values()), seed, count)
         random = np.random.default_rng([seed, count])
         if self.spread is not None:
-            repeats = self.steps.repeats if self.spread.measured and self.steps is not None else None
-            found[RUN] = run_factor(draw([self.spread], seed, count)[self.spread.name], repeats, random)
+            found[RUN] = run_factor(draw([self.spread], seed, count)[self.spread.name], self.spread.n, random)
         if self.steps is not None and HICCUPS in self.inputs:
             found[HICCUPS] = hiccup_share(self.steps, self.inputs[STEPS].value, random, count)
+        if self.saving_spread is not None:
+            of_saving = draw([self.saving_spread], seed, count)[self.saving_spread.name]
+            found[SAVING_RUN] = run_factor(of_saving, self.saving_spread.n, random)
         return found
 
 
@@ -72,6 +79,11 @@ def work(of: Mapping[str, Draws]) -> Draws:
     return of[STEPS] * step * (of.get(WITHIN, np.ones(1)) + of.get(HICCUPS, np.zeros(1)))
 
 
+def saving(of: Mapping[str, Draws]) -> Draws:
+    """Seconds for which a checkpoint holds up this run."""
+    return of[SAVING] * of.get(SAVING_RUN, np.ones(1))
+
+
 def between_failures(of: Mapping[str, Draws]) -> Draws:
     """Seconds between failures of the whole run."""
     return of[MTBF] * HOUR / of[ACCELERATORS]
@@ -79,7 +91,7 @@ def between_failures(of: Mapping[str, Draws]) -> Draws:
 
 def expected_days(of: Mapping[str, Draws]) -> Draws:
     """Days that the run is expected to take, after Daly."""
-    seconds = expected_seconds(work(of), of[SAVING], of[INTERVAL], between_failures(of), of[RESTART])
+    seconds = expected_seconds(work(of), saving(of), of[INTERVAL], between_failures(of), of[RESTART])
     return seconds / SECONDS_PER_DAY
 
 
@@ -179,12 +191,17 @@ def _checkpoints(found: PlannedRun, asked: FinishDate, basis: Basis, case: Case 
         found.missing.append(
             "checkpoint: nothing measured how long one holds up the run; checkpoint_seconds states it"
         )
+    elif _spread(asked, stalls) is not None:
+        words = f"{STALL}: geometric mean of {len(stalls)} repeats"
+        mean = math.exp(math.fsum(math.log(stall) for stall in stalls) / len(stalls))
+        _put(found, Input(SAVING, mean, None, None, "s", words, None, True, len(stalls)))
     else:
         low, high, method = median_interval(stalls)
         if low is not None and high is not None:
             low, high = min(low, middle), max(high, middle)
         words = f"{STALL} of {len(stalls)} repeats, {method}"
         _put(found, Input(SAVING, middle, low, high, "s", words, None, True, len(stalls)))
+    _saving_spread(found, asked, stalls)
     if asked.checkpoint_interval_minutes is not None:
         _put(found, _in_seconds(assumed(INTERVAL, asked.checkpoint_interval_minutes, "s")))
     elif all(name in found.inputs for name in (SAVING, MTBF, ACCELERATORS)):
@@ -192,6 +209,28 @@ def _checkpoints(found: PlannedRun, asked: FinishDate, basis: Basis, case: Case 
         mu = seconds_between_failures(values[MTBF], int(values[ACCELERATORS]))
         words = "loses least (Daly 2006) at the values of checkpoint and failures"
         _put(found, Input(INTERVAL, daly_interval(values[SAVING], mu), None, None, "s", words, None, False))
+
+
+def _saving_spread(found: PlannedRun, asked: FinishDate, stalls: Sequence[float]) -> None:
+    """How the checkpoints of one run differ from those of others; not known of stated ones without a spread."""
+    if asked.checkpoint_spread is not None:
+        found.saving_spread = assumed(SPREAD_OF_SAVING, asked.checkpoint_spread, "")
+        words = f"{asked.checkpoint_spread.source}; run-to-run CoV {100 * found.saving_spread.value:.3g} %"
+    elif (spread := _spread(asked, stalls)) is not None:
+        words = f"spread of {len(stalls)} repeats' checkpoints ({100 * spread:.3g} %); one more run, t 95 %"
+        found.saving_spread = Input(SPREAD_OF_SAVING, spread, None, None, "", words, None, True, len(stalls))
+    else:
+        return
+    given = found.saving_spread
+    low, high = run_factor_ends(given.value, given.n)
+    _put(found, Input(SAVING_RUN, 1.0, low, high, "", words, given.as_of, given.measured, given.n))
+
+
+def _spread(asked: FinishDate, stalls: Sequence[float]) -> float | None:
+    """The measured spread of checkpoints; None where it is stated, not known, or all took as long."""
+    if asked.checkpoint_spread is not None or asked.checkpoint_seconds is not None:
+        return None
+    return log_spread(stalls) or None
 
 
 def _in_seconds(one: Input) -> Input:
