@@ -126,7 +126,8 @@ class Watcher:
     def _queue_is_due(self, jobs: Sequence[Live], known: dict[str, Accounting]) -> bool:
         """Whether the queue must be asked although accounting has answered."""
         facts = [known.get(job.job_id) for job in jobs]
-        if any(each is not None and not each.active for each in facts):
+        ended = any(each is not None and not each.active for each in facts)
+        if ended or any(job.fenced_since is not None for job in jobs):
             return True
         waits = any(each is None or each.state == "PENDING" for each in facts)
         return time.monotonic() - self._queue_asked >= (_QUEUE_INTERVAL if waits else _RUNNING_INTERVAL)
