@@ -1,5 +1,6 @@
 """Logs: the end of the failing rank's own, the message made of it, and the rule's `log:` file."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,9 +45,17 @@ def failure_message(
         lines.append(f"The last lines of {whose} ({log}):")
         lines += [f"    {line}" for line in tail]
     elif outcome.failing_rank is not None:
-        lines.append(f"Rank {rank} wrote nothing to its log ({log}).")
+        lines.append(f"Rank {rank} wrote nothing to its log ({log}){_where_full(log.parent)}.")
     lines.append(f"Logs of all {ranks} rank(s): {log.parent}/{job_id}_*")
     return "\n".join(lines) + "\n"
+
+
+def _where_full(folder: Path) -> str:
+    """A rank that cannot write dies without a word: that its disk is full must be said by somebody else."""
+    try:
+        return "" if os.statvfs(folder).f_bavail else "; no space is left there"
+    except OSError:
+        return ""
 
 
 def stat_of(log: str | None) -> tuple[int, int] | None:

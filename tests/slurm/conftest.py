@@ -2,9 +2,16 @@
 
 from private_slurm import (
     disk_can_be_throttled,
+    disks_to_fill,
     processors_can_be_throttled,
     slurm_cluster,
     slurm_network_cluster,
 )
 
-__all__ = ["disk_can_be_throttled", "processors_can_be_throttled", "slurm_cluster", "slurm_network_cluster"]
+__all__ = [
+    "disk_can_be_throttled",
+    "disks_to_fill",
+    "processors_can_be_throttled",
+    "slurm_cluster",
+    "slurm_network_cluster",
+]

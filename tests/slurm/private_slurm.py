@@ -15,6 +15,7 @@ from faults import Cluster, disks, links, processors
 CLUSTER = Path(__file__).parent / "cluster"
 COMMANDS = ("munged", "mariadbd", "mariadb-admin", "slurmdbd", "slurmctld", "slurmd", "sbatch", "srun", "sacct")
 NODES, CPUS, GPUS, MEM_MB = 4, 4, 2, 16000
+DISKS, DISK_BYTES = ("results", "work"), 32 << 20
 
 
 def _leave_out(why: str) -> None:
@@ -86,6 +87,7 @@ def _start(isolate: str) -> str:
     told = []
     for _ in range(3):
         base = tempfile.mkdtemp(prefix="slurm", dir="/tmp")  # short: Unix sockets have at most 107 bytes
+        _mount_disks(base)
         options = {"nodes": NODES, "cpus": CPUS, "gpus": GPUS, "mem": MEM_MB, "port": _free_ports(NODES + 3)}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         up = subprocess.run(
@@ -102,10 +104,33 @@ def _start(isolate: str) -> str:
     return pytest.fail("the private Slurm did not start:\n" + "\n".join(told), pytrace=False)
 
 
+def _mount_disks(base: str) -> None:
+    """File systems that a test may fill: nodes see what was mounted before they started, and nothing later."""
+    for name in DISKS:
+        place = Path(base, "disks", name)
+        place.mkdir(parents=True)
+        words = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)]
+        subprocess.run(words, capture_output=True, timeout=30, check=False)  # a test sees whether it is there
+
+
 def _stop(base: str) -> None:
-    down = [CLUSTER / "slurm-down", "--base", base, "--purge"]
+    down = [CLUSTER / "slurm-down", "--base", base]
     subprocess.run(down, capture_output=True, timeout=120, check=False)
+    for name in DISKS:
+        subprocess.run(["umount", "-l", f"{base}/disks/{name}"], capture_output=True, timeout=30, check=False)
     shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def disks_to_fill(slurm_cluster: dict[str, str]) -> Iterator[tuple[Path, Path]]:
+    """Two file systems of DISK_BYTES each that all nodes of the test Slurm share; empty again afterwards."""
+    places = [Path(slurm_cluster["SLURM_BASE"], "disks", name) for name in DISKS]
+    if not all(place.is_mount() for place in places):
+        _leave_out("nothing can be mounted here")
+    yield places[0], places[1]
+    for place in places:
+        for path in place.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @pytest.fixture
