@@ -22,7 +22,7 @@ from .cleaning import clean_up
 from .ends import Ends
 from .failed_nodes import FailedNodes
 from .jobs import Label, Prepared, label_of
-from .ledger import ENDED, Entry, Ledger
+from .ledger import ENDED, STOPPING, Entry, Ledger
 from .live import Live, Watcher
 from .orphans import Orphans
 from .outcomes import Outcome
@@ -275,10 +275,11 @@ class Executor(RemoteExecutor):
             self.logger.error(f"Jobs could not be cancelled, cancel them by hand (scancel {ids}): {error}")
             return
         for job in live:
+            status = ENDED if job.outcome is not None or not job.on_slurm else STOPPING
             if job.outcome is None:
                 job.outcome = Outcome("CANCELLED", reason="Snakemake was interrupted", ended_at=now())
             record(job, self.base)
-            self.ledger.note_end(job.entry, ENDED)
+            self.ledger.note_end(job.entry, status)
         forget_stopping(self.base, self.run)
 
     def _cancel_too(self, entry: Entry) -> None:

@@ -20,6 +20,7 @@ from .run_locks import RunLock, owner
 from .writing import said_where_it_fails
 
 SUBMITTED, SUCCEEDED, ENDED = "submitted", "succeeded", "ended"
+STOPPING = "stopping"  # cancelled by an interrupt of Snakemake, which does not wait until nothing of it lives
 
 
 @dataclass

@@ -7,7 +7,8 @@ What the ledger says of a job that is to be run decides:
 - a success that they know of: Snakemake wants the job again for a reason of its own, it is submitted;
 - submitted: taken up again, also if it has ended meanwhile: then what follows is what follows for a job that ends
   while Snakemake watches. A job that runs a different command than the one asked for now is cancelled and
-  submitted anew, and so is one whose outputs are gone or which was cancelled by an interrupt of the earlier run.
+  submitted anew, and so is one whose outputs are gone or which was cancelled by an interrupt of the earlier run;
+- cancelled by an interrupt: submitted anew once nothing of it lives.
 """
 
 import time
@@ -21,7 +22,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from . import batches, slurm
 from .ends import Ends
 from .jobs import Prepared
-from .ledger import ENDED, SUCCEEDED, Entry, Ledger
+from .ledger import ENDED, STOPPING, SUCCEEDED, Entry, Ledger
 from .live import Live, Watcher
 from .outcomes import Outcome
 from .stopping import stop_jobs
@@ -119,6 +120,12 @@ class EarlierRuns:
 
     def _usable(self, member: Prepared, live: Live) -> bool:
         entry, outcome = live.entry, live.outcome
+        if entry.status == STOPPING:
+            if outcome is None:
+                self._tell(f"{member.label}: job {live.job_id} was cancelled by an interrupt and is still ending")
+                self._end_of(live, stop=False)
+            self._ends.close(live, success=False)
+            return False
         lost = _removed_output(member, outcome, self._latency) if outcome is not None and outcome.success else None
         comparable = entry.fingerprint is not None and member.fingerprint is not None
         different = comparable and entry.fingerprint != member.fingerprint
@@ -139,10 +146,11 @@ class EarlierRuns:
         self._ends.close(live, success=False)
         return False
 
-    def _end_of(self, live: Live) -> Outcome:
-        """Cancel a job, and wait until it has ended."""
+    def _end_of(self, live: Live, stop: bool = True) -> Outcome:
+        """Cancel a job (unless that was done), and wait until nothing of it lives."""
         deadline = time.monotonic() + _SECONDS_TO_GO
-        stop_jobs([live], self._timeout)
+        if stop:
+            stop_jobs([live], self._timeout)
         while not self._watcher.look([live], ask=True) or live.outcome is None:
             if time.monotonic() > deadline:
                 raise WorkflowError(f"job {live.job_id} ({live.label}) was cancelled but does not end")

@@ -21,12 +21,14 @@ from submitit.core.utils import DelayedSubmission
 
 from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.fencing import Fence, seconds_until_fenced
-from snakemake_executor_plugin_submitit.jobs import Label
-from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.jobs import Label, Prepared
+from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, Entry, Ledger
 from snakemake_executor_plugin_submitit.live import Live, Watcher
 from snakemake_executor_plugin_submitit.payload import SUPERSEDED, RankCommand
 from snakemake_executor_plugin_submitit.ranks import RankReport, now, report_path, write_report
+from snakemake_executor_plugin_submitit.resuming import EarlierRuns
 from snakemake_executor_plugin_submitit.status import Accounting, Node, Queued
+from snakemake_executor_plugin_submitit.submission import request_from_resources
 
 FENCED = seconds_until_fenced(5.0)
 
@@ -262,6 +264,38 @@ def test_files_that_can_be_read_again_leave_no_trace(
     assert cluster.state(job) == "FAILED"
     assert job.outcome is not None
     assert "cannot be read" not in str(job.outcome.reason)
+
+
+def test_what_an_interrupt_cancelled_is_submitted_anew_once_nothing_of_it_lives(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path, "cccccccccccc")
+    entry = job_of(tmp_path).entry
+    entry.run, entry.status = "bbbbbbbbbbbb", STOPPING
+    ledger.write(entry)
+    cluster.accounting = {"7": Accounting("CANCELLED", nodes=("node1",))}
+    cluster.queue = {"7": "COMPLETING"}
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        cluster.seconds += seconds
+        if len(waited) == 40:
+            cluster.queue = {"7": "CANCELLED"}
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    told: list[str] = []
+    ends: Any = SimpleNamespace(close=lambda live, success: ledger.note_end(live.entry, ENDED))
+    earlier = EarlierRuns("slurm", ends, ledger, cluster.watcher, 5, 5, 5, told.append)
+    request = request_from_resources({}, 1, "a", once=False)
+    member = Prepared(SimpleNamespace(), Label("a", {}, (), None), "k", request, True, "true", ("/bin/sh", "-c"))
+    taken, fresh, unclear = earlier.take_up([member], None)
+    assert (taken, fresh, unclear) == ([], [member], [])
+    assert len(waited) == 40
+    assert "cancelled by an interrupt and is still ending" in told[0]
+    assert earlier.take_up([member], None)[1] == [member], "it is known to have ended now"
+    assert len(waited) == 40
+    ledger.close()
 
 
 # -- fencing ------------------------------------------------------------------------------------------------
