@@ -48,6 +48,15 @@ AT_ONCE = 4_000_000
 """Samples that are looked at together."""
 
 
+def use_plain_memory() -> None:
+    """Let Arrow ask the system for memory as others do.
+
+    Its own allocator takes it in huge pages and leaves most of them empty: to clear those takes a second, several
+    times as long as to read a million rows.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
 class Origin(NamedTuple):
     """What a record is of."""
 
@@ -66,6 +75,7 @@ class Summaries(NamedTuple):
 
 def write_measurements(path: Path, columns: Columns, of: Sequence[Origin], axes: Sequence[str]) -> None:
     """Write the table of these records; `of` says of what each is, `axes` are the study's."""
+    use_plain_memory()
     row_of = np.repeat(np.arange(len(of), dtype=np.int64), columns.rows)
     swept = [axis_columns(one.case.axes, axes) if rows else {} for one, rows in zip(of, columns.rows, strict=True)]
     labels = _canonical(columns)

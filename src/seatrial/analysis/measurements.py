@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seatrial.analysis.collect import MEASUREMENT_FIELDS, REPEAT_COLUMNS
-from seatrial.analysis.measurement_table import KINDS
+from seatrial.analysis.measurement_table import KINDS, use_plain_memory
 from seatrial.analysis.once import kept, once
 from seatrial.analysis.tables import read_csv, require_columns
 from seatrial.errors import UnreadableFile
@@ -49,6 +49,7 @@ def read_measurements(paths: StudyPaths) -> pd.DataFrame:
 
 
 def _read_measurements(path: Path) -> pd.DataFrame:
+    use_plain_memory()
     try:
         _require_measurements(path, pq.read_schema(path))
         texts = [name for name in READ if KINDS[name] == pa.string()]
