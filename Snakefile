@@ -1,9 +1,12 @@
 from snakemake.utils import min_version
 
+from seatrial.versions import one_version
 from seatrial.wiring import load_study
 
 min_version("9.0")
 
+# of the package that these rules belong to: another one is refused in words
+one_version("0.1.0", str(workflow.basedir))
 study = load_study(config, workflow)
 
 

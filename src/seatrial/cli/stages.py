@@ -85,12 +85,17 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _prepare(arguments: argparse.Namespace) -> int:
     from seatrial.case import Case
     from seatrial.prepare import prepare_case
+    from seatrial.versions import check_version
 
+    check_version()
     prepare_case(Case.read(arguments.case), arguments.id, arguments.output)
     return EXIT_OK
 
 
 def _measure(arguments: argparse.Namespace) -> int:
+    from seatrial.versions import check_version
+
+    check_version()
     from seatrial.case import Case
     from seatrial.measure.session import run_repeat
     from seatrial.train.kinds import WORK
