@@ -105,6 +105,22 @@ def case_texts(cases: Iterable[Case]) -> Iterator[str]:
         yield "{\n  " + ",\n  ".join(f'"{key}": {parts[key]}' for key in sorted(parts)) + "\n}\n"
 
 
+def case_gists(cases: Iterable[Case]) -> Iterator[str]:
+    """A line for each case that changes whenever its file would; the texts of ten thousand files are 30 MB.
+
+    The id stands for the workload but its PATIENCE; what else the file holds is in the line, a target where it is
+    first met.
+    """
+    targets: dict[int, tuple[Target, int]] = {}
+    for case in cases:
+        new = id(case.target) not in targets
+        number = targets.setdefault(id(case.target), (case.target, len(targets)))[1]
+        target = case.target.model_dump(mode="json") if new else number
+        patience = [getattr(case.workload, key, None) for key in sorted(PATIENCE)]
+        facts = [case.schema_version, case.case_id, case.study, case.experiment, case.repeats, case.base_seed]
+        yield json.dumps([*facts, case.axes, patience, target], sort_keys=True, default=str) + "\n"
+
+
 def _indented(content: object) -> str:
     """The JSON of a value that stands one level deep. No text in JSON holds a bare newline."""
     if not isinstance(content, dict | list):

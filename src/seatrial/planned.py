@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from seatrial.case import Case, canonical, case_texts, content_hash, prepared_id, text_hash
+from seatrial.case import Case, case_gists, case_texts, content_hash, prepared_id, text_hash
 from seatrial.config.ingested import HandedOver
 from seatrial.config.loader import Origins
 from seatrial.config.probe import Preparation
@@ -165,14 +165,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Changes whenever study.json or a case file would change."""
-        return text_hash(self._digested())
-
-    def _digested(self) -> Iterator[str]:
-        """The canonical JSON of [study.json, [every case file]], a piece at a time: it can be hundreds of MB."""
-        yield f"[{canonical(self.to_json())},["
-        for number, text in enumerate(case_texts(self.cases)):
-            yield f"{',' if number else ''}{canonical(text)}"
-        yield "]]"
+        return text_hash([self.to_json(), *case_gists(self.cases)])
 
     def write(self, paths: StudyPaths) -> None:
         """Write study.json and the case files, and the mark of this plan in place of all others."""

@@ -18,6 +18,7 @@ from seatrial.errors import EXIT_USAGE, ConfigError, SeatrialError, nearest_name
 from seatrial.figure_index import labels_of
 from seatrial.job_resources import measure_resources, prepare_resources
 from seatrial.literally import as_it_is, without_wildcards
+from seatrial.long_lived import kept_for_good
 from seatrial.modules import keep_hooks
 from seatrial.paths import SURVEY_TABLES, StudyPaths, write_text
 from seatrial.plan import WORD_FORM, make_plan
@@ -35,6 +36,7 @@ MEASURING = "measuring"
 """Snakemake's resource of which every repeat takes one: what `max_parallel` limits."""
 
 
+@kept_for_good
 def load_study(config: Mapping[str, Any], workflow: Any) -> Wiring:
     """The study that `snakemake --config` names. Reads configuration only; writes nothing.
 
@@ -130,7 +132,6 @@ class Wiring:
         self._lock, self._with_unusable = StudyLock(self.paths.lock), False
         self._reruns = read_reruns(self.paths.reruns)
         self._asked_again: list[tuple[str, int, int]] = []
-
         paths = self.paths
         self.root, self.study_file, self.report = str(paths.root), str(paths.study), str(paths.report)
         # named by its content: also where Snakemake's own notes got lost, a changed study is planned again
@@ -139,10 +140,9 @@ class Wiring:
         self.findings, self.decisions = str(paths.findings), str(paths.decisions)
         self.time_to_quality, self.references = str(paths.time_to_quality), str(paths.references_used)
         self.measurements, self.repeats = str(paths.measurements), str(paths.repeats)
-        references = plan.study.references
-        tables = [str(Path(name).expanduser()) for name in references.tables]
+        tables = [str(Path(name).expanduser()) for name in plan.study.references.tables]
         self.published_tables = [without_wildcards(name, "references.tables") for name in tables]
-        self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if references.survey is not None else []
+        self.survey = [str(paths.survey(n)) for n in SURVEY_TABLES] if plan.study.references.survey else []
         self.of_workloads = tables_of_workloads(plan, paths)
         # a param and no input: Snakemake removes what a rule of it could make
         self.ingested = plan.digest_of_ingested(paths)
@@ -161,10 +161,10 @@ class Wiring:
         self.prepared = str(paths.prepared / "{prepared}" / "prepared.json")
         self.prepare_log = str(paths.logs / "prepare" / "{prepared}.log")
 
-    @property
+    @cached_property
     def records(self) -> list[str]:
         """The records that runs leave; those of ingested logs are no rule's business."""
-        return [str(self.paths.record(c.case_id, r)) for c in self.plan.running for r in range(c.repeats)]
+        return [self.record.format(case=c.case_id, repeat=r) for c in self.plan.running for r in range(c.repeats)]
 
     @property
     def conclude(self) -> str:
@@ -290,7 +290,7 @@ class Wiring:
 
 def _earlier_study(folder: object, paths: StudyPaths) -> StudyPaths:
     """The study to compare with, read once: what is wrong with it is said before anything runs."""
-    # it reads tables, and starting up stays fast where no earlier study is named
+    # it reads tables, which takes time to import
     from seatrial.analysis.against.earlier import read_earlier
 
     return read_earlier(Path(without_wildcards(str(folder), "against")), than=paths.root).paths

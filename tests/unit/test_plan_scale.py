@@ -1,5 +1,6 @@
 """Plans of many cases: what points share is validated once, and neither ids nor files change by that."""
 
+import gc
 import hashlib
 import json
 import shutil
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial import expansion
-from seatrial.case import NOT_IDENTITY, PATIENCE, SCHEDULING, Case, case_id, case_texts, target_facts
+from seatrial.case import NOT_IDENTITY, PATIENCE, SCHEDULING, Case, case_gists, case_id, case_texts, target_facts
 from seatrial.config.loader import validate
 from seatrial.errors import ConfigError
+from seatrial.long_lived import kept_for_good
 from seatrial.paths import StudyPaths
 from seatrial.plan import make_plan
 
@@ -157,6 +159,33 @@ def test_the_digest_changes_with_every_file(conf):
         planned(conf, "[16,32]").digest,
     }
     assert len(digests) == 5
+
+
+@pytest.mark.parametrize("name", [name for name in Case.model_fields if name != "workload"])
+def test_what_stands_for_a_case_changes_with_every_part_of_its_file(case, name):
+    target = case.target
+    others = {"target": target.model_copy(update={"notes": [*target.notes, "new"]}), "axes": {"workload.m": 17}}
+    value = getattr(case, name)
+    other = case.model_copy(update={name: others.get(name, value + 1 if isinstance(value, int) else f"{value}0")})
+    assert next(case_texts([other])) != next(case_texts([case]))
+    assert [*case_gists([other])] != [*case_gists([case])]
+    assert [*case_gists([case, other])][1] != [*case_gists([case, case])][1]
+
+
+def test_what_stands_for_a_case_changes_with_its_patience(conf):
+    words = ["study=demo", "max_accelerator_hours=null", "max_node_hours=null"]
+    first = next(c for c in make_plan(words, conf).cases if hasattr(c.workload, *PATIENCE))
+    other = first.model_copy(update={"workload": first.workload.model_copy(update=dict.fromkeys(PATIENCE, 99.0))})
+    assert [*case_gists([other])] != [*case_gists([first])]
+
+
+def test_a_plan_is_made_without_the_garbage_collector_and_it_works_on_afterwards():
+    seen = []
+    kept_for_good(lambda: seen.append(gc.isenabled()))()
+    assert seen == [False]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
+    gc.unfreeze()
 
 
 def test_facts_that_are_known_give_the_same_id(case):
