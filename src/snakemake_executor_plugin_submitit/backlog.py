@@ -1,8 +1,8 @@
 """Jobs that Slurm does not take yet: they wait here, and a thread of its own tries again.
 
-Whoever hands jobs in goes on at once where others wait already, so that Snakemake's scheduler stays free for
-Ctrl-C and for jobs that end. A try costs few calls of sbatch: sizes are halved until one is taken, and grow again
-from there.
+Whoever hands jobs in goes on after some seconds, and at once where others wait already, so that Snakemake's
+scheduler stays free for Ctrl-C and for jobs that end. A try costs few calls of sbatch: sizes are halved until one
+is taken, and grow again from there.
 """
 
 import threading
@@ -15,6 +15,7 @@ from .submission import Request
 
 _FIRST_PAUSE = 5.0  # seconds between two tries, doubled while nothing is taken and no job ends
 _LONGEST_PAUSE = 300.0
+_LONGEST_WAIT = 10.0  # of who hands jobs in: sbatch itself tries for two minutes where MaxJobCount is reached
 _REMIND_SECONDS = 3600.0
 
 Submit = Callable[[Request, Sequence[Prepared], Sequence[str]], str | None]
@@ -50,21 +51,25 @@ class Backlog:
         any_live: Callable[[], bool],
         blocked_hours: float,
         tell: Callable[[str], None],
+        own_thread: bool = False,
     ) -> None:
         """`give_up` is called with jobs that Slurm refused for `blocked_hours` (0: never), and why.
 
         That time counts only while no job of this run is in the queue (`any_live`): they may be what fills it.
+        `own_thread`: the first try too is the thread's, so that who hands jobs in waits for seconds at most.
         """
         self._submit = submit
         self._give_up = give_up
         self._any_live = any_live
         self._hours = blocked_hours
         self._tell = tell
+        self._own_thread = own_thread
         self._held: list[Held] = []
         self._guard = threading.Lock()  # of what is held, and of the thread
         self._submitting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
+        self._tried = threading.Event()  # whether the thread has made its first try
         self._stopped = False
         self._refused: dict[tuple[object, ...], str] = {}  # at the last try, with Slurm's words
         self._told = float("-inf")
@@ -79,11 +84,22 @@ class Backlog:
                 if held.limited_as not in self._refused:
                     self._wake.set()
                 return
+            thread = self._start(tries_first=True) if self._own_thread else None
+        if thread is not None:
+            due = time.monotonic() + _LONGEST_WAIT
+            while not self._tried.wait(0.2) and thread.is_alive() and time.monotonic() < due:
+                pass
+            return
         self._fill()
         with self._guard:
             if self._held and not self._stopped:
-                self._thread = threading.Thread(target=self._keep_trying, name="backlog", daemon=True)
-                self._thread.start()
+                self._start(tries_first=False)
+
+    def _start(self, tries_first: bool) -> threading.Thread:
+        self._tried.clear()
+        self._thread = threading.Thread(target=self._run, args=(tries_first,), name="backlog", daemon=True)
+        self._thread.start()
+        return self._thread
 
     def look(self, ended: bool) -> None:
         """To be called at every look at jobs: where some `ended`, Slurm may take others."""
@@ -102,7 +118,13 @@ class Backlog:
         if self._submitting.acquire(timeout=seconds):
             self._submitting.release()
 
-    def _keep_trying(self) -> None:
+    def _run(self, tries_first: bool) -> None:
+        if tries_first:
+            self._fill()
+            done = self._is_done()
+            self._tried.set()
+            if done:
+                return
         pause = _FIRST_PAUSE
         while not self._stopped:
             began = time.monotonic()
@@ -112,10 +134,14 @@ class Backlog:
                 while not self._stopped and time.monotonic() - began < pause:
                     time.sleep(0.2)
             pause = _FIRST_PAUSE if self._fill() else min(2 * pause, _LONGEST_PAUSE)
-            with self._guard:
-                if not self._held:
-                    self._thread = None
-                    return
+            if self._is_done():
+                return
+
+    def _is_done(self) -> bool:
+        with self._guard:
+            if not self._held:
+                self._thread = None
+            return not self._held
 
     def _fill(self) -> bool:
         """Submit until Slurm takes no more; whether it took anything."""

@@ -81,8 +81,9 @@ class Executor(RemoteExecutor):
             self.logger.warning,
         )  # fmt: skip
         self.backlog = Backlog(
-            self._submit_batch, self._give_up, self._any_live, settings.blocked_hours, self.logger.warning
-        )
+            self._submit_batch, self._give_up, self._any_live, settings.blocked_hours, self.logger.warning,
+            own_thread=self.cluster == "slurm",
+        )  # fmt: skip
         self.orphans = Orphans(
             self.cluster, self.ledger, self.earlier, settings.command_timeout, self.logger.warning
         )

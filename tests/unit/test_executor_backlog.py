@@ -18,7 +18,7 @@ FULL = "AssocMaxSubmitJobLimit"
 class Cluster:
     """Takes as many jobs as there is room for, whole batches only."""
 
-    def __init__(self, room: int, hours: float = 72) -> None:
+    def __init__(self, room: int, hours: float = 72, own_thread: bool = False) -> None:
         self.room = room
         self.taken: list[str] = []
         self.tries: list[int] = []
@@ -27,6 +27,8 @@ class Cluster:
         self.told: list[str] = []
         self.given_up: list[tuple[list[Any], str]] = []
         self.live = True
+        self.hangs = threading.Event()
+        self.hangs.set()
         self.closed: set[str | None] = set()
         self.backlog = Backlog(
             self._submit,
@@ -34,11 +36,13 @@ class Cluster:
             lambda: self.live,
             hours,
             self.told.append,
+            own_thread,
         )
 
     def _submit(self, request: Request, members: Sequence[Any], commands: Sequence[str]) -> str | None:
         assert len(members) == len(commands)
         self.threads.add(threading.current_thread().name)
+        assert self.hangs.wait(20)
         self.tries.append(len(members))
         self.at.append(time.monotonic())
         if request.partition in self.closed or len(members) > self.room:
@@ -138,6 +142,28 @@ def test_jobs_are_given_up_after_the_stated_hours_unless_jobs_of_this_run_fill_t
     ((members, why),) = cluster.given_up
     assert members == ["a", "b"]
     assert why.endswith(FULL)
+
+
+def test_a_first_try_that_takes_long_is_not_waited_for(
+    quick: list[Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sbatch tries for two minutes where MaxJobCount is reached, and the executor longer where Slurm is away."""
+    monkeypatch.setattr(backlog, "_LONGEST_WAIT", 0.5)
+    cluster = Cluster(room=100, own_thread=True)
+    quick.append(cluster)
+    cluster.add("a", "b")
+    assert (cluster.taken, cluster.threads) == (["a", "b"], {"backlog"}), "what is quick is waited for"
+    cluster.hangs.clear()
+    began = time.monotonic()
+    cluster.add("c")
+    cluster.add("d")
+    assert time.monotonic() - began < 5
+    assert cluster.taken == ["a", "b"]
+    cluster.hangs.set()
+    cluster.until_taken(4)
+    assert cluster.taken == ["a", "b", "c", "d"]
+    cluster.add("e")
+    assert cluster.taken[-1] == "e"
 
 
 def test_nothing_is_submitted_once_it_was_stopped(quick: list[Cluster]) -> None:
