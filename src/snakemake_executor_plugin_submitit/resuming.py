@@ -129,14 +129,16 @@ class EarlierRuns:
         lost = _removed_output(member, outcome, self._latency) if outcome is not None and outcome.success else None
         comparable = entry.fingerprint is not None and member.fingerprint is not None
         different = comparable and entry.fingerprint != member.fingerprint
-        ours = outcome is not None and outcome.state == "CANCELLED" and self._ends.were_ours(entry.run)
+        # killed while it cancelled its jobs: one that still lives may have been cancelled too
+        ours = (outcome is None or outcome.state == "CANCELLED") and self._ends.were_ours(entry.run)
         if lost is None and not ours and not different and entry.cluster == self._cluster:
             self._tell(f"{member.label}: job {live.job_id} of an earlier run {_how(outcome)} and is taken up again")
             entry.run = self._ledger.run
             self._ledger.note(entry)
             return True
         if outcome is None:
-            self._tell(f"{member.label}: job {live.job_id} of an earlier run is another one, it is cancelled")
+            why = "was to be cancelled by the interrupt of that run" if ours else "is another one, it is cancelled"
+            self._tell(f"{member.label}: job {live.job_id} of an earlier run {why}")
             outcome = self._end_of(live)
         else:
             missing = f", but {lost} is not there" if lost is not None else ""

@@ -205,13 +205,21 @@ def test_what_ended_while_snakemake_was_dead_is_decided_as_if_it_lived(
     executor.ledger.close()
 
 
-def test_what_the_interrupt_of_a_killed_run_cancelled_was_cancelled_by_nobody_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("alive", [False, True])
+def test_what_the_interrupt_of_a_killed_run_cancelled_was_cancelled_by_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
     member = prepared("a")
     entry = left_behind(tmp_path, member)
     note_stopping(tmp_path, entry.run)
-    executor = Restarted(tmp_path, CANCELLED)
+    if not alive:
+        executor = Restarted(tmp_path, CANCELLED)
+    else:
+        executor = Restarted(tmp_path, None)
+        monkeypatch.setattr(slurm, "cancel", lambda ids, _: setattr(executor, "outcome", CANCELLED))
     assert executor.take_up(member) == [member]
     assert "by the interrupt of that run" in executor.said[0]
+    restarts(tmp_path).ask(member, forced=False)
     executor.ledger.close()
 
 
