@@ -84,6 +84,19 @@ def interval(ratios: list[float]) -> tuple[float, float]:
     return ordered[rank - 1], ordered[n - rank]
 
 
+PAIRS = 6
+"""The fewest of which the least and the greatest bound the median at 95 %: interval()."""
+
+
+def at_most(name: str, samples: list[float], unit: str, bar: float | None, note: str = "") -> Result:
+    """The median of samples, with its 95 % interval. Holds where all of the interval is within the bar."""
+    low, high = interval(samples)
+    words = f"{note}; 95 % interval {low:.3g} to {high:.3g} of {len(samples)}".removeprefix("; ")
+    if bar is not None and low <= bar < high:
+        words += ", which has the bar within it: not shown"
+    return Result(name, statistics.median(samples), unit, bar, None if bar is None else high <= bar, samples, words)
+
+
 def half_width(ratios: list[float]) -> float:
     """Half of that interval, as a fraction of the median."""
     low, high = interval(ratios)

@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from measure import ROOT, Result, publish
+from measure import PAIRS, ROOT, Result, at_most, publish
 from watched import Watched, watched
 
 FEW, MANY = 10_000, 100_000
 FEW_S, MANY_S, RATIO = 2.0, 30.0, 1.3
 LINEAR = 1.2
 """Ten times as many cases may take so many times ten times as long."""
-RUNS, PAIRS = 3, 3
+RUNS = PAIRS
 STUDY = """# @package _global_
 defaults:
   - /workload@experiments.products.workload: gemm
@@ -94,17 +94,11 @@ def _planning(project: Path) -> list[Result]:
     spent = {cases: [_planned(project, cases) for _ in range(RUNS)] for cases in (FEW, MANY)}
     found = []
     for cases, bar in ((FEW, FEW_S), (MANY, MANY_S)):
-        value = median(spent[cases])
         name = f"compose, validate and check {cases:,} cases, CPU"
-        found.append(
-            Result(name, value, "s", bar, value < bar, spent[cases], f"median of {RUNS} runs, imports included")
-        )
+        found.append(at_most(name, spent[cases], "s", bar, "imports included"))
     growth = [many / few / (MANY / FEW) for few, many in zip(spent[FEW], spent[MANY], strict=True)]
     note = f"{MANY:,} cases over {FEW:,} cases, a case"
-    return [
-        *found,
-        Result("time of a case, linear", median(growth), "x", LINEAR, median(growth) <= LINEAR, growth, note),
-    ]
+    return [*found, at_most("time of a case, linear", growth, "x", LINEAR, note)]
 
 
 def _planned(project: Path, cases: int) -> float:
@@ -144,7 +138,7 @@ def _beside(name: str) -> Result:
     ours, bare = ([run.cpu_s for run in runs[words[0]]] for words in (OURS, THEIRS))
     ratios = [mine / theirs for mine, theirs in zip(ours, bare, strict=True)]
     note = f"{median(ours):.1f} against {median(bare):.1f} s; {PAIRS} alternating pairs"
-    return Result(name, median(ratios), "x", RATIO, median(ratios) <= RATIO, ratios, note)
+    return at_most(name, ratios, "x", RATIO, note)
 
 
 def _outputs(words: list[str]) -> list[str]:

@@ -10,10 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from measure import Result, publish
+from measure import PAIRS, Result, at_most, publish
 from slurm_runs import OURS, STOCK, Counted, Folder, Peer, Run
 
-JOBS, MANY, PAIRS = 40, 200, 3
+JOBS, MANY = 40, 200
 BAR = 0.2
 
 
@@ -47,9 +47,8 @@ def _pairs(work: Path, slurm: dict[str, str]) -> list[Result]:
 
 def _ratio(name: str, spent: dict[Peer, list[float]], bar: float | None, words: Callable[[float], str]) -> Result:
     ratios = [ours / stock for ours, stock in zip(spent[OURS], spent[STOCK], strict=True)]
-    value = median(ratios)
     note = f"{words(median(spent[OURS]))} against {words(median(spent[STOCK]))}; {PAIRS} alternating pairs"
-    return Result(name, value, "x", bar, None if bar is None else max(ratios) <= bar, ratios, note)
+    return at_most(name, ratios, "x", bar, note)
 
 
 def _calls(work: Path, slurm: dict[str, str]) -> list[Result]:
