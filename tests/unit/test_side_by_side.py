@@ -11,7 +11,7 @@ import pytest
 from study_on_disk import COLLECTIVE, FINETUNE, GEMM
 
 from seatrial.analysis import analyse as tables
-from seatrial.analysis.side_by_side import shared_out, side_by_side
+from seatrial.analysis.side_by_side import shared_out
 from seatrial.errors import UnreadableFile
 
 pytestmark = pytest.mark.skipif(
@@ -92,7 +92,7 @@ def test_what_another_process_was_killed_at_is_done_here(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         file.write_text("whole")
 
-    side_by_side(lambda: None, there)
+    shared_out(lambda: None, [there])
     assert file.read_text() == "whole"
 
 
@@ -102,7 +102,7 @@ def test_without_a_second_process_both_are_done_here(monkeypatch):
 
     monkeypatch.setattr(os, "fork", none)
     done = []
-    side_by_side(lambda: done.append("here"), lambda: done.append("there"))
+    shared_out(lambda: done.append("here"), [lambda: done.append("there")])
     assert done == ["here", "there"]
 
 
@@ -111,7 +111,7 @@ def test_what_goes_wrong_here_is_raised_when_the_other_process_is_done(tmp_path)
         raise UnreadableFile("0.json", "cut short")
 
     with pytest.raises(UnreadableFile, match="cut short"):
-        side_by_side(here, lambda: (tmp_path / "file").write_text("whole"))
+        shared_out(here, [lambda: (tmp_path / "file").write_text("whole")])
     assert (tmp_path / "file").read_text() == "whole"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from seatrial.analysis.ablation import ablation
@@ -19,7 +20,7 @@ from seatrial.analysis.noise import noise
 from seatrial.analysis.once import reading_once
 from seatrial.analysis.probes.tables import probe_tables
 from seatrial.analysis.routing import routing
-from seatrial.analysis.side_by_side import side_by_side
+from seatrial.analysis.side_by_side import shared_out
 from seatrial.analysis.step_time import step_time
 from seatrial.analysis.survey.tables import survey
 from seatrial.analysis.time_to_quality import time_to_quality
@@ -46,11 +47,14 @@ def analyse(paths: StudyPaths, earlier: Path | None = None) -> list[str]:
     or the earlier study does not exist.
     """
     said = against(paths, earlier)
+    # no other table is made of these: the noise of iterations, what differs between runs, nodes, the survey
+    apart = [partial(make, paths) for make in (noise, variance, nodes, survey)]
     if count_measurements(paths) < WORTH_A_PROCESS:
         _what_follows(paths)
-        _how_alike(paths)
+        for make in apart:
+            make()
     else:
-        side_by_side(lambda: _what_follows(paths), lambda: _how_alike(paths))
+        shared_out(partial(_what_follows, paths), apart)
     added = [Path(name).expanduser() for name in read_plan(paths).study.references.tables]
     return [*(add_tables(added).remarks if added else []), *said]
 
@@ -69,11 +73,3 @@ def _what_follows(paths: StudyPaths) -> None:
     verdicts(paths)
     decisions(paths)
     finish_date_table(paths)
-
-
-def _how_alike(paths: StudyPaths) -> None:
-    """Nodes, the noise of iterations, what differs between runs, and the survey: no other table is made of them."""
-    nodes(paths)
-    noise(paths)
-    variance(paths)
-    survey(paths)

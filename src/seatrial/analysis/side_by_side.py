@@ -1,4 +1,4 @@
-"""Two parts of a stage at a time, in this process and another, where there are two processors.
+"""Parts of a stage, two at a time: in this process and another, where there are two processors.
 
 No part needs what another one makes. A part may be done twice: those that write files write each aside and rename
 it. What goes wrong in the other process is raised here.
@@ -21,14 +21,6 @@ T = TypeVar("T")
 PLACE_BYTES = 2
 MOST_PARTS = 2**11
 """So many places every pipe holds before somebody reads."""
-
-
-def side_by_side(here: Callable[[], None], there: Callable[[], None]) -> None:
-    """Do both; `there` in the other process, or after `here` where there is none."""
-    with _beside(there) as other:
-        here()
-    if other is None or other.exitcode != 0:
-        there()  # what went wrong there goes wrong here too, and is said
 
 
 def shared_out(first: Callable[[], object], parts: Sequence[Callable[[], T]]) -> list[T]:
