@@ -121,6 +121,21 @@ def test_a_phone_shows_what_moves_a_decision_without_scrolling_sideways(browser,
         assert found.page.locator("#decisions svg").first.is_visible()
 
 
+def test_a_telephone_shows_the_whole_width_of_every_figure_and_a_laptop_the_wide_one(browser, pages):
+    regions = "[...document.querySelectorAll('figure .scroll')].filter(e => e.offsetParent)"
+    shown = "[...document.querySelectorAll('.{}')].filter(e => e.offsetParent).length"
+    smallest = (
+        "Math.min(...[...document.querySelectorAll('.narrow text')].map(e => e.getBoundingClientRect().height))"
+    )
+    with opened(browser, pages["full"], PHONE) as found:
+        assert found.number(f"{regions}.length") > 3
+        assert found.number(f"{regions}.filter(e => e.scrollWidth > e.clientWidth + 1).length") == 0
+        assert found.number(shown.format("narrow")) > 0 and found.number(shown.format("wide")) == 0
+        assert found.number(smallest) >= 8
+    with opened(browser, pages["full"]) as found:
+        assert found.number(shown.format("narrow")) == 0 and found.number(shown.format("wide")) > 0
+
+
 def test_the_answer_of_a_study_that_only_decides_has_the_whole_width_and_one_screen(browser, pages):
     with opened(browser, pages["decides"]) as found:
         answer = found.page.locator("#answer")

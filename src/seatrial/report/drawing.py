@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from seatrial.report.figure_data import FigureData, Records
+from seatrial.report.narrow import narrowed
 from seatrial.report.svg import settings, to_svg
 
 
@@ -43,17 +44,30 @@ class Drawn:
     """As the SVG was made of it; what other files of it are made of. It goes to no other process."""
     files: tuple[str, ...] = ()
     """The suffixes of its files, once they are written."""
+    narrow: str = field(default="", repr=False)
+    """The SVG for a narrow window; empty where the other one will do."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "figure": None}
 
 
-def drawn(name: str, drawer: Callable[[], Drawing | None]) -> Drawn | None:
-    """One figure as SVG under its file's name; None where there is nothing to draw."""
+def drawn(name: str, drawer: Callable[[], Drawing | None], *, has_rows: bool = False) -> Drawn | None:
+    """One figure as SVG under its file's name; None where there is nothing to draw.
+
+    `has_rows`: a narrow page shows rows of its own in place of it.
+    """
     with settings():
         found = drawer()
         if found is None:
             return None
-        svg = to_svg(found.figure, name.replace("_", "-"), found.title, found.caption)
+        name_on_page = name.replace("_", "-")
+        narrow = ""
+        if not has_rows:
+            with narrowed(found.figure) as is_narrow:
+                if is_narrow:
+                    narrow = to_svg(found.figure, f"{name_on_page}-narrow", found.title, found.caption)
+        svg = to_svg(found.figure, name_on_page, found.title, found.caption)
     reading = f"{found.reading} {found.basis}".strip()
-    return Drawn(name, found.title, reading, found.caption, svg, found.data.records, found.data, found.figure)
+    return Drawn(
+        name, found.title, reading, found.caption, svg, found.data.records, found.data, found.figure, narrow=narrow
+    )

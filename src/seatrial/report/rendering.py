@@ -75,6 +75,10 @@ class Rendering:
                 return None
             encoded = base64.b64encode(png.read_bytes()).decode()
             picture = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(encoded, figure.caption)
+        elif figure.narrow:
+            both = Markup('<div class="wide">{}</div>\n<div class="narrow">{}</div>')
+            both = both.format(picture, Markup(inline(figure.narrow)))
+            picture = both if len(both) <= self._room else picture
         if len(picture) > self._room:
             return None
         self._room -= len(picture)

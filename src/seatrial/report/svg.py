@@ -48,8 +48,8 @@ SETTINGS: dict[Any, Any] = {
     "savefig.dpi": 72.0,
 }
 PIXELS_PER_POINT = 96 / 72
-LEAST_SCALE = 0.72
-"""A narrow page scrolls a figure rather than shrink it below this."""
+LEAST_SCALE = 0.6
+"""A narrow page scrolls a figure rather than shrink it below this; half as wide as a page it fits a telephone."""
 PAGE_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 

@@ -29,7 +29,7 @@ TONES = {"input at its low end": LOW, "input at its high end": HIGH}
 
 def draw_tornadoes(decisions: Sequence[Decision]) -> list[Drawn]:
     """A figure for each of the first decisions that something moves."""
-    found = [drawn(name, partial(tornado, one)) for name, one in tornado_names(decisions).items()]
+    found = [drawn(name, partial(tornado, one), has_rows=True) for name, one in tornado_names(decisions).items()]
     return [figure for figure in found if figure is not None]
 
 
