@@ -16,6 +16,7 @@ from .submitted import Live
 __all__ = ["Live", "Watcher"]
 
 _URGENT_INTERVAL = 1.0  # seconds between questions while a rank is known to have failed
+_PUT_OFF = 3  # while jobs leave results Slurm is asked only every so many intervals: little can be amiss
 _UNKNOWN_SECONDS = 120.0  # accounting may take this long to hear of a job
 _UNSEEN_SECONDS = 120.0  # for so long neither the queue nor accounting, both answering, has it: it is gone
 _SILENT_SECONDS = 1800.0  # for so long accounting alone is away: then the queue and the ranks decide
@@ -46,6 +47,7 @@ class Watcher:
         self._timeout = timeout
         self._warn = warn
         self._asked: float | None = None
+        self._result_seen = float("-inf")
         self._queue_asked = float("-inf")
         self._no_accounting = False
         self._said: dict[str, float] = {}
@@ -70,6 +72,7 @@ class Watcher:
                 # the results of a job that Slurm may start again are those of its last start only once it has ended
                 if whole and not job.entry.requeues:
                     self._judge(job, None, completed=True)
+                    self._result_seen = time.monotonic()
                 else:
                     undecided.append(job)
                     urgent |= (whole or not all(done)) and "accounting" not in self._said
@@ -78,11 +81,18 @@ class Watcher:
                 self._look_at_processes(job)
         queued = [job for job in undecided if job.on_slurm]
         interval = min(_URGENT_INTERVAL, self._interval) if urgent else self._interval
-        due = self._asked is None or time.monotonic() - self._asked >= interval
-        if queued and (ask or due):
+        if queued and (ask or self._is_due(interval)):
             self._ask_slurm(queued)
             self._asked = time.monotonic()
         return [job for job in jobs if job.outcome is not None]
+
+    def _is_due(self, interval: float) -> bool:
+        """Whether Slurm must be asked: an interval after the last question and after the last result."""
+        if self._asked is None:
+            return True
+        current = time.monotonic()
+        since = current - self._asked
+        return since >= interval and (current - self._result_seen >= interval or since >= _PUT_OFF * interval)
 
     def outcome_in_process(self, job: Live) -> Outcome:
         """The outcome of a job that ran in this process."""

@@ -450,3 +450,24 @@ def test_slurm_is_asked_about_the_first_jobs_when_an_interval_has_passed(
     assert watcher.look([job_of(tmp_path)]) == []
     clock.seconds += 1
     assert watcher.look([job_of(tmp_path)])
+
+
+def test_while_jobs_leave_results_slurm_is_asked_every_third_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answering: Any
+) -> None:
+    clock = Clock(monkeypatch)
+    answering({"7": Accounting("FAILED")}, {})
+    watcher = live.Watcher(10, 5, lambda _: None)
+    watcher.jobs_were_submitted()
+    monkeypatch.setattr(watcher, "_judge", lambda job, *_, **__: setattr(job, "outcome", Outcome("COMPLETED")))
+    silent = job_of(tmp_path)
+    for _ in range(3):
+        clock.seconds += 9
+        done = job_of(tmp_path)
+        monkeypatch.setattr(watcher, "_results", lambda job, done=done: [True] if job is done else [])
+        monkeypatch.setattr(
+            watcher, "_judge", lambda job, *facts, **how: setattr(job, "outcome", Outcome("COMPLETED"))
+        )
+        assert watcher.look([done, silent]) == [done]
+    clock.seconds += 3
+    assert watcher.look([silent]) == [silent], "thirty seconds after the last question"
