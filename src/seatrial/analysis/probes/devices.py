@@ -81,11 +81,11 @@ class Device(NamedTuple):
     device: str
 
 
-class Reading(NamedTuple):
-    """One device's measurement in one repeat."""
+class Place(NamedTuple):
+    """What follows from the labels of a measurement: whose it is, and of what work."""
 
     device: Device
-    found: Middle
+    work: str
 
 
 def devices(paths: StudyPaths, cases: Sequence[Case]) -> None:
@@ -133,30 +133,34 @@ def _is_slow(value: float, middle: float, z: float) -> bool:
 def _rows(case: Case, repeats: Sequence[Rows]) -> Iterator[Row]:
     fleets: dict[tuple[str, str], dict[Device, list[Middle]]] = {}
     first: dict[tuple[str, str, str, int], Device] = {}
+    places: dict[tuple[int, tuple[str, ...]], dict[int, Place]] = {}
     for repeat in repeats:
-        for device, found in _readings(case, repeat):
-            work = {k: v for k, v in found.labels.items() if k not in ("rank", "device")}
-            done = found.metric, canonical_json(work)
+        hosts = repeat.hosts
+        of_labels = places.setdefault((id(repeat.columns), hosts), {})
+        for found in _of_ranks(case, repeat):
+            if found.code not in of_labels:  # the same in every repeat on the same hosts
+                of_labels[found.code] = _place(found.labels, hosts)
+            device, work = of_labels[found.code]
+            done = found.metric, work
             known = first.setdefault((*done, device.host, device.place), device)
             fleets.setdefault(done, {}).setdefault(known, []).append(found)
     for (metric, _), fleet in sorted(fleets.items()):
         yield from _fleet(case, metric, fleet)
 
 
-def _readings(case: Case, repeat: Rows) -> Iterator[Reading]:
-    """What each rank measured of its own device, with where that is."""
-    hosts = repeat.hosts
+def _of_ranks(case: Case, repeat: Rows) -> Iterator[Middle]:
+    """What each rank measured of its own device; of a search only the best shape, the same on all devices."""
     searched = isinstance(case.workload, Gemm) and case.workload.search is not None
     for found in repeat.medians():
-        # of a search only the best shape counts: the same on all devices
-        if searched and found.metric == "gemm.throughput":
-            continue
-        rank = found.labels.get("rank")
-        if not isinstance(rank, int):
-            continue
-        host = hosts[rank] if rank < len(hosts) else "unknown"
-        place = hosts[:rank].count(host)
-        yield Reading(Device(host, place, rank, str(found.labels.get("device", ""))), found)
+        if isinstance(found.labels.get("rank"), int) and not (searched and found.metric == "gemm.throughput"):
+            yield found
+
+
+def _place(labels: Mapping[str, Any], hosts: Sequence[str]) -> Place:
+    rank = labels["rank"]
+    host = hosts[rank] if rank < len(hosts) else "unknown"
+    device = Device(host, hosts[:rank].count(host), rank, str(labels.get("device", "")))
+    return Place(device, canonical_json({k: v for k, v in labels.items() if k not in ("rank", "device")}))
 
 
 def _fleet(case: Case, metric: str, fleet: Mapping[Device, Sequence[Middle]]) -> Iterator[Row]:
