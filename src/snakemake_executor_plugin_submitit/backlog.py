@@ -111,10 +111,11 @@ class Backlog:
         if ended:
             self._wake.set()
 
-    def stop(self, seconds: float) -> None:
-        """Submit no more; wait so long for a submission that is under way."""
+    def stop(self, seconds: float, interrupt: Callable[[], None] = lambda: None) -> None:
+        """Submit no more: `interrupt` a submission that is under way, and wait so long for it to be over."""
         self._stopped = True
         self._wake.set()
+        interrupt()
         if self._submitting.acquire(timeout=seconds):
             self._submitting.release()
 

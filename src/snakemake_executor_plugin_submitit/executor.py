@@ -16,7 +16,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from . import batches, slurm
+from . import batches, processes, slurm
 from .backlog import Backlog
 from .cleaning import clean_up
 from .ends import Ends
@@ -263,7 +263,7 @@ class Executor(RemoteExecutor):
         """Cancel every job of this run, also those that are just being looked at or submitted."""
         self._cancelled = True
         note_stopping(self.base, self.run)
-        self.backlog.stop(self.settings.command_timeout)
+        self.backlog.stop(self.settings.command_timeout, processes.end_calls_of_sbatch)
         for entry in self.submitter.under_way:
             self._cancel_too(entry)
         orphans = self.orphans.to_be_cancelled()

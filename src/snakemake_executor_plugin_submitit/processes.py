@@ -69,3 +69,13 @@ def end_job(job_id: str, folder: Path) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(left, timeout=_GRACE_SECONDS)
+
+
+def end_calls_of_sbatch() -> None:
+    """End what this process has called of sbatch, which may try for minutes; Slurm may have taken the jobs."""
+    for process in psutil.Process().children():
+        try:
+            if process.name() == "sbatch":
+                process.terminate()
+        except psutil.NoSuchProcess:
+            continue
