@@ -70,7 +70,8 @@ def test_what_happens_while_snakemake_is_dead_is_treated_as_if_it_lived_and_no_m
 ) -> None:
     """Killed with -9; one job is cancelled, one times out, one loses its node, and two are asked for no more."""
     folder.write(WORKFLOW)
-    limits = ("--resources", f"measuring={AT_A_TIME}")
+    # Slurm looks at limits every half a minute, and warns half a minute earlier
+    limits = ("--submitit-signal-delay", "30", "--resources", f"measuring={AT_A_TIME}")
     first = folder.start(*limits)
     until(lambda: len(list(folder.path.glob("begun.*"))) == AT_A_TIME, what="jobs that run")
     begun = [folder.path / f"{name}.begun" for name in ("cancelled", "limit", "node")]
@@ -95,9 +96,7 @@ def test_what_happens_while_snakemake_is_dead_is_treated_as_if_it_lived_and_no_m
         assert second.wait(timeout=150) != 0
         out = folder.out
         for rule, state in (("cancelled", "CANCELLED"), ("limit", "TIMEOUT")):
-            assert (
-                f"{rule}: job {ids[rule]} of an earlier run has ended meanwhile as {state} and is" in out
-            )
+            assert f"{rule}: job {ids[rule]} of an earlier run has ended meanwhile as {state} and is" in out
         assert f"node: job {ids['node']} ended as NODE_FAIL, but nobody knows what still runs on {node}" in out
         assert "It is submitted again (1 of 1 times for this)." in out
         assert "It is submitted again (1 of 20 times for this)." in out

@@ -323,6 +323,35 @@ def test_one_job_at_a_time_holds_across_a_restart(folder: Folder) -> None:
     assert second.returncode == 0
 
 
+def test_an_interrupt_ends_what_an_earlier_run_left_behind_and_names_what_is_not_asked_for(folder: Folder) -> None:
+    """Four run when Snakemake is killed; the next start asks for three, of which one has its turn."""
+    folder.write(WORK)
+    (folder.path / "out").mkdir()
+    (folder.path / "out" / "kept").touch()  # Snakemake removes an empty folder beside a failed output
+    first = folder.start("--jobs", "4")
+    until(lambda: len(list(folder.path.glob("starts.*"))) == 4)
+    time.sleep(0.5)
+    first.kill()
+    first.wait(30)
+    pids = [int((folder.path / f"starts.{i}").read_text()) for i in range(4)]
+    second = folder.start("out/0", "out/1", "out/2", "--jobs", "1")
+    assert second.stdout is not None
+    said = ""
+    for line in second.stdout:
+        said += line
+        if "is taken up again" in line:
+            break
+    os.killpg(second.pid, signal.SIGINT)
+    said += second.communicate(timeout=60)[0]
+    assert "3 job(s) still wait or run, and are taken up when it is their turn" in said
+    assert said.count("1 job(s) still wait or run, and this run does not ask for them") == 2, "at the start and end"
+    assert [psutil.pid_exists(pid) for pid in pids] == [False, False, False, True], said
+    (folder.path / "go").touch()
+    code, output = folder.finish("--jobs", "4")
+    assert code == 0, output
+    assert starts(folder) == [2, 2, 2, 1], output
+
+
 def test_a_job_that_was_submitted_but_not_yet_recorded_does_not_run_twice(folder: Folder) -> None:
     """Snakemake dies just after submitit has started a job's process, before anyone wrote its id down."""
     folder.write(WORK)
