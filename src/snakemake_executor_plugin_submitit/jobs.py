@@ -70,10 +70,11 @@ def key_of(label: Label) -> str:
     return job_key(label.rule, label.outputs, str(sorted(label.wildcards.items())))
 
 
-def runs_natively(job: Any, workflow: Any) -> bool:
+def runs_natively(job: Any, workflow: Any, shellcmd: str | None = None) -> bool:
     """Whether a job's command can be started as it is, once per task, without a second Snakemake.
 
-    True for `shell:` rules that need nothing of what Snakemake does around a command on the node.
+    True for `shell:` rules that need nothing of what Snakemake does around a command on the node. `shellcmd` is the
+    job's where it is known: Snakemake puts it together anew for whoever asks.
     """
     if job.is_group() or not job.is_shell or job.is_shadow or job.benchmark is not None:
         return False
@@ -89,15 +90,15 @@ def runs_natively(job: Any, workflow: Any) -> bool:
     shared = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
     if deployed or caching or not shared or job.resources.get("shell_exec"):
         return False
-    return _NOT_YET_KNOWN not in job.shellcmd
+    return _NOT_YET_KNOWN not in (job.shellcmd if shellcmd is None else shellcmd)
 
 
-def native_command(job: Any) -> tuple[str, tuple[str, ...]]:
+def native_command(job: Any, shellcmd: str) -> tuple[str, tuple[str, ...]]:
     """The command of a `shell:` rule as Snakemake would run it here, and the shell that runs it."""
     executable = shell.get_executable() or "/bin/sh"
     # what shell.prefix() and shell.suffix() in a Snakefile set has no public getter
     prefix = shell._get_process_prefix()
-    words = (prefix.strip(), job.shellcmd, shell._process_suffix)
+    words = (prefix.strip(), shellcmd, shell._process_suffix)
     command = " ".join(word for word in words if word)
     if "\0" in command:
         raise WorkflowError(f"rule {job.name}: the shell command has a zero byte in it")

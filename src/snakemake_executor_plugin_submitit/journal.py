@@ -52,7 +52,8 @@ class Journal:
         with self._locked(os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
             self._catch_up(descriptor)
             end = self._read_to
-            os.ftruncate(descriptor, end)  # what a killed writer left of its lines
+            if os.fstat(descriptor).st_size > end:
+                os.ftruncate(descriptor, end)  # what a killed writer left of its lines
             try:
                 _write(descriptor, content, end)
                 if durable:
@@ -61,7 +62,8 @@ class Journal:
                 os.ftruncate(descriptor, end)
                 raise
             before = {key: self._known[key] for one in objects if (key := one["key"]) in self._known}
-            self._take(content)
+            self._known.update({one["key"]: dict(one) for one in objects})
+            self._read_to += len(content)
             return before
 
     def rewrite(self) -> None:

@@ -12,11 +12,12 @@ from .submission import request_from_resources
 
 def describe(job: Any, label: Label, workflow: Any, cluster: str, limits: Mapping[str, int]) -> Prepared:
     """A job with what it asks for. Raises WorkflowError where its resources are wrong, or not for this cluster."""
-    native = runs_natively(job, workflow)
+    shellcmd = job.shellcmd if not job.is_group() and job.is_shell else None
+    native = runs_natively(job, workflow, shellcmd)
     request = request_from_resources(job.resources, job.threads, label.rule, once=not native)
     if cluster == "debug" and request.nodes * request.tasks_per_node > 1:
         raise WorkflowError(f"rule {label.rule}: the debug executor runs one task; ask for tasks=1, nodes=1")
-    command, shell = native_command(job) if native else ("", ("/bin/sh", "-c"))
+    command, shell = native_command(job, shellcmd) if native and shellcmd is not None else ("", ("/bin/sh", "-c"))
     holds = {name: int(job.scheduler_resources.get(name, 0)) for name in limits if name != "_nodes"}
     return Prepared(job, label, key_of(label), request, native, command, shell, holds=holds)
 

@@ -465,9 +465,6 @@ def test_while_jobs_leave_results_slurm_is_asked_every_third_time(
         clock.seconds += 9
         done = job_of(tmp_path)
         monkeypatch.setattr(watcher, "_results", lambda job, done=done: [True] if job is done else [])
-        monkeypatch.setattr(
-            watcher, "_judge", lambda job, *facts, **how: setattr(job, "outcome", Outcome("COMPLETED"))
-        )
         assert watcher.look([done, silent]) == [done]
     clock.seconds += 3
     assert watcher.look([silent]) == [silent], "thirty seconds after the last question"
