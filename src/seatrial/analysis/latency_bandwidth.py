@@ -16,6 +16,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.analysis.order import row_medians
+
 MOST_PIECES = 4
 LEAST_SIZES = 4
 """Sizes that a piece needs at least: two are spent on its line."""
@@ -160,7 +162,7 @@ def _lines(x: Array, t: Array) -> tuple[Array, Array]:
     for _ in range(REWEIGHTINGS):
         alpha, slope = _least_squares(u, v, weights)
         residuals = np.abs(1 - alpha[:, None] * u - slope[:, None] * v)
-        spread = np.maximum(1.4826 * np.median(residuals, axis=1), CLOCK_NOISE)
+        spread = np.maximum(1.4826 * row_medians(residuals), CLOCK_NOISE)
         weights = np.minimum(1.0, HUBER * spread[:, None] / np.maximum(residuals, 1e-300))
     return alpha, slope / scale
 
