@@ -22,13 +22,24 @@ def folder(tmp_path: Path, slurm_cluster: dict[str, str]) -> Iterator[SlurmFolde
 
 FAULTS_OF_JOBS = """
 rule all:
-    input: "limit", "memory", "cancelled", "preempted", "unable", "depends", "waits"
+    input: "limit", "long", "short", "memory", "cancelled", "preempted", "unable", "depends", "waits"
 rule limit:  # saves at the warning and needs a third start, which it does not get
     output: "limit"
     log: "limit.log"
     resources: runtime=1, exclude="node1"
     shell: "trap 'echo saved >> {output}.saved; exit 1' USR2; touch {output}.begun; "
            "(trap '' USR2; exec sleep 200) & wait"
+rule long:  # takes no notice of the warning
+    output: "long"
+    log: "long.log"
+    retries: 0
+    resources: runtime=1, exclude="node1"
+    shell: "sleep 300"
+rule short:  # goes on although Slurm warns up to a minute too early
+    output: "short"
+    log: "short.log"
+    resources: runtime=1, exclude="node1"
+    shell: "sleep 40; touch {output}"
 rule memory:  # a second attempt asks for more
     output: "memory"
     log: "memory.log"
@@ -63,6 +74,9 @@ rule waits:
 """
 
 
+RULES = ("limit", "long", "short", "memory", "cancelled", "preempted", "waits")
+
+
 def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFolder) -> None:
     """All at once: limit, memory, cancelled by someone else, preempted, two that never start, a drained node."""
     folder.slurm("scontrol", "create", "PartitionName=small", "Nodes=node[2-3]", "MaxNodes=1", "State=UP")
@@ -91,9 +105,11 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
         until(lambda: not folder.slurm("squeue", "-h", "-p", "small"), what="an empty partition")
         folder.slurm("scontrol", "delete", "PartitionName=small")
     out = folder.out
-    found = {rule: folder.states(rule) for rule in ("limit", "memory", "cancelled", "preempted", "waits")}
+    found = {rule: folder.states(rule) for rule in RULES}
     assert found == {
         "limit": ["TIMEOUT", "TIMEOUT"],
+        "long": ["TIMEOUT"],
+        "short": ["COMPLETED"],
         "memory": ["OUT_OF_MEMORY", "COMPLETED"],
         "cancelled": ["CANCELLED"],
         "preempted": ["PREEMPTED", "COMPLETED"],
@@ -103,6 +119,7 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
     assert re.search(
         r"limit: Slurm job \d+ .* ended as TIMEOUT[^\0]*?this has happened 2 times, 1 are allowed", out
     )
+    assert re.search(r"long: Slurm job \S+ \(\S+\) ended as TIMEOUT: it reached its time limit", out)
     assert re.search(
         r"cancelled: Slurm job \d+ .*it was cancelled by root \(uid 0\)[^\0]*?not submitted again", out
     )
@@ -111,8 +128,8 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
         assert attempt["state"] == "CANCELLED"
         assert "it can never start" in attempt["reason"]
     until(lambda: not folder.queued(), what="an empty queue")  # what was ended may still be completing
-    until(lambda: len(folder.started()) >= 8, 30, "8 starts by sacct's count")
-    assert len(folder.started()) == 8, "two each of three jobs, and two once"
+    until(lambda: len(folder.started()) >= 10, 30, "10 starts by sacct's count")
+    assert len(folder.started()) == 10, "two each of three jobs, and four once"
 
 
 OUTAGES = """

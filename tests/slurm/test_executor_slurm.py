@@ -215,27 +215,6 @@ rule nowhere:
     assert "==== rank 3 on node" in (folder.path / "rank.log").read_text()
 
 
-def test_a_job_over_its_time_limit_is_a_timeout_and_a_short_one_is_not_killed_at_its_start(folder: Folder) -> None:
-    folder.write("""
-rule all:
-    input: "long", "short"
-rule long:
-    output: "long"
-    log: "long.log"
-    resources: runtime=1
-    shell: "sleep 300"
-rule short:
-    output: "short"
-    resources: runtime=1
-    shell: "sleep 40; touch {output}"
-""")
-    code, output = folder.finish("--retries", "0", timeout=250)
-    assert code != 0
-    assert re.search(r"long: Slurm job \S+ \(\S+\) ended as TIMEOUT: it reached its time limit", output)
-    assert folder.attempts("long.attempts.json")[0]["state"] == "TIMEOUT"
-    assert (folder.path / "short").exists()
-
-
 def test_a_process_that_is_killed_is_submitted_again_and_both_attempts_are_kept(folder: Folder) -> None:
     folder.write("""
 rule flaky:
