@@ -27,7 +27,8 @@ sys.exit(main())
 def snakemake(project, *words):
     environment = {**os.environ, "PATH": f"{project / 'bin'}:{BIN}:{os.environ['PATH']}"}
     gone = ["~experiments.memory", "~experiments.all_reduce", "~experiments.finetune", "~experiments.gemm.sweep"]
-    config = ["--config", "study=demo", f"overrides={json.dumps([*gone, 'criteria=[]', 'experiments.gemm.repeats=1'])}"]
+    overrides = json.dumps([*gone, "criteria=[]", "experiments.gemm.repeats=1"])
+    config = ["--config", "study=demo", f"overrides={overrides}"]
     done = subprocess.run(
         [BIN / "snakemake", "--profile", "local", *words, *config],
         cwd=project, env=environment, capture_output=True, text=True, timeout=120, check=False,
