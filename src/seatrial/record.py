@@ -260,7 +260,7 @@ def _with_series(path: Path, record: Record) -> list[Measurement]:
         table = parquet.read(columns=["series", "value"])
         index = table["series"].cast(pa.int32()).to_pylist()
         values = table["value"].cast(pa.float64()).to_pylist()
-    except (OSError, pa.ArrowException, KeyError) as problem:
+    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as problem:
         raise UnreadableFile(file, str(problem)) from problem
     if not all(value is not None and math.isfinite(value) for value in values):
         raise UnreadableFile(file, "a value in it is not a finite number")

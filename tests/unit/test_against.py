@@ -260,6 +260,8 @@ def spoil(paths, what):
         paths.measurements.unlink()
     if what == "half a table":
         paths.measurements.write_bytes(paths.measurements.read_bytes()[:200])
+    if what == "a column without a name":
+        paths.measurements.write_bytes(paths.measurements.read_bytes().replace(b"metric", b"m\xe9tric"))
     if what == "lost rows":
         paths.repeats.write_text("\n".join(paths.repeats.read_text().splitlines()[:4]) + "\n")
     if what == "half a plan":
@@ -280,6 +282,7 @@ def spoil(paths, what):
         ("no folder", ConfigError, "there is no study in this folder"),
         ("not collected", ConfigError, "nothing was collected"),
         ("half a table", UnreadableFile, "measurements.parquet"),
+        ("a column without a name", UnreadableFile, "measurements.parquet"),
         ("lost rows", UnreadableFile, "3 of 8 planned repeats"),
         ("half a plan", UnreadableFile, "study.json: not JSON"),
         ("other schema", UnreadableFile, "schema_version"),

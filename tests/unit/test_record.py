@@ -112,6 +112,19 @@ def test_a_record_of_before_without_digest_is_still_read(tmp_path):
     assert Record.read(path).measurements[0].samples == [1.0] * 1001
 
 
+def test_a_series_file_whose_columns_have_no_name_in_utf8_is_refused_by_name(tmp_path):
+    """What an hour of fuzzing found: such a name is no error of Arrow's own kinds."""
+    path = tmp_path / "0.json"
+    long_record(path, [1.0] * 1001)
+    content = json.loads(path.read_text())
+    del content["series_sha256"]
+    path.write_text(json.dumps(content))
+    file = path.with_name("0.series.parquet")
+    file.write_bytes(file.read_bytes().replace(b"series", b"s\xe9ries"))
+    with pytest.raises(UnreadableFile, match=r"0\.series\.parquet.*utf-8"):
+        Record.read(path)
+
+
 def test_a_record_written_again_is_bound_to_its_new_series_or_to_none(tmp_path):
     path = tmp_path / "0.json"
     long_record(path, [1.0] * 1001)

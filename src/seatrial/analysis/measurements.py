@@ -54,7 +54,7 @@ def _read_measurements(path: Path) -> pd.DataFrame:
         _require_measurements(path, pq.read_schema(path))
         texts = [name for name in READ if KINDS[name] == pa.string()]
         coded = pq.read_table(path, columns=list(READ), read_dictionary=texts)
-    except (OSError, pa.ArrowException) as problem:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as problem:
         raise UnreadableFile(path, str(problem)) from problem
     frame = coded.cast(pa.schema([(name, KINDS[name]) for name in READ])).to_pandas()
     once(("rows", id(frame)), lambda: _Rows(frame, coded.select(_Rows.COLUMNS)))
