@@ -42,16 +42,18 @@ def put_unusable_aside(paths: StudyPaths, cases: Sequence[Case], only_say: bool)
 def find_unusable(paths: StudyPaths, cases: Sequence[Case]) -> dict[Place, str]:
     """What is wrong with the files that are there but do not count, by place; only what may have changed is read.
 
-    That is what came after the tables were made, and what the tables call missing although a file is there.
+    That is what came after the tables were made, and what the tables call missing although a file is there. A copy
+    that keeps times (`cp -p`, `rsync -a`, a restore) has an old time of its content, never one of its inode.
     """
     found = {}
     collected, missing = _collected(paths)
     for case, number in _planned(cases):
         path = paths.record(case.case_id, number)
         try:
-            changed = path.stat().st_mtime_ns
+            seen = path.stat()
         except OSError:
             continue
+        changed = max(seen.st_mtime_ns, seen.st_ctime_ns)
         if changed >= collected or (case.case_id, number) in missing:
             problem = _problem(path, case, number)
             if problem is not None:

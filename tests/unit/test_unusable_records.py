@@ -107,19 +107,35 @@ def test_it_is_missing_for_that_reason_and_at_the_next_start_put_aside(damage, s
     assert study.paths.record(study.case.case_id, 1).exists()
 
 
-def test_what_came_after_the_tables_is_looked_at_and_what_they_call_completed_is_not(study, monkeypatch):
+@pytest.fixture
+def read(study, monkeypatch):
+    """The names of the records that are read once the tables are made."""
+    time.sleep(0.05)  # the clock of a file system is coarse
     collect(study.paths)
-    read = []
+    names = []
     real = Record.read
-    monkeypatch.setattr("seatrial.unusable.Record.read", lambda path: read.append(path.name) or real(path))
-    old = time.time() - 100
-    for repeat in range(3):
-        os.utime(study.paths.record(study.case.case_id, repeat), (old, old))
+    monkeypatch.setattr("seatrial.unusable.Record.read", lambda path: names.append(path.name) or real(path))
+    return names
+
+
+def test_what_came_after_the_tables_is_looked_at_and_what_they_call_completed_is_not(study, read):
     assert find_unusable(study.paths, [study.case]) == {}
     assert read == []
     truncated(study, study.case, study.paths.record(study.case.case_id, 2))
     assert set(find_unusable(study.paths, [study.case])) == {(study.case.case_id, 2)}
     assert read == ["2.json"]
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["in place", "renamed to its place"])
+def test_a_file_that_came_after_the_tables_with_an_older_time_is_looked_at(moved, study, read):
+    path = study.paths.record(study.case.case_id, 1)
+    written = path.with_name("copy") if moved else path
+    written.write_bytes(path.read_bytes()[:100])
+    old = time.time() - 1e6
+    os.utime(written, (old, old))
+    written.replace(path)
+    assert set(find_unusable(study.paths, [study.case])) == {(study.case.case_id, 1)}
+    assert read == ["1.json"]
 
 
 def test_each_that_is_put_aside_has_a_name_of_its_own(study):
