@@ -29,7 +29,9 @@ def refused(schema: Any, raw: dict[str, Any]) -> ConfigError:
     [
         ("HF_TOKEN", "s3cret-value"), ("WANDB_API_KEY", "s3cret-value"), ("AWS_SECRET_ACCESS_KEY", "s3cret-value"),
         ("DB_PASSWORD", "s3cret-value"), ("PROXY", "http://me:s3cret-value@proxy:3128"), ("X", TOKEN),
-        ("NCCL_AUTH", "s3cret-value"),
+        ("NCCL_AUTH", "s3cret-value"), ("DB_PASS", "s3cret-value"), ("PGPASS", "s3cret-value"),
+        ("PASSPHRASE", "s3cret-value"), ("SIGNING_KEY", "s3cret-value"), ("ENCRYPTION_KEY", "s3cret-value"),
+        ("OPENAI_KEY", "s3cret-value"), ("WANDB_KEY", "s3cret-value"), ("ARGUMENTS", "--fast --token s3cret-value"),
     ],
 )  # fmt: skip
 def test_a_secret_variable_is_refused_and_not_repeated(name: str, value: str) -> None:
@@ -49,12 +51,51 @@ def test_a_secret_variable_is_refused_and_not_repeated(name: str, value: str) ->
     [
         ["train", "--password", "x"], ["train", "--hf-token=x"], ["train", "--wandb.api_key", "x"],
         ["env", "API_KEY=x", "train"], ["train", TOKEN], ["git", "clone", "https://me:x@host/repository"],
-        ["train", "--auth_token", "x"],
+        ["train", "--auth_token", "x"], ["train", "--token", "x"], ["train", "--token=x"], ["train", "--pass", "x"],
+        ["train", "--passphrase=x"], ["train", "token=x"], ["env", "SLURM_JWT=x", "train"],
+        ["train", "CREDENTIAL=x"], ["train", "--password", "$ecret"],
+        ["curl", "-H", "Authorization: Bearer x", "host"], ["curl", "-H", "X-Api-Key: x"], ["curl", "-u", "me:pw"],
+        ["/usr/bin/curl", "--user=me:pw"], ["bash", "-c", "curl -ume:pw host"], ["bash", "-c", "export HF_TOKEN=x"],
+        ["bash", "-c", "cd x&&HF_TOKEN=x train"], ["bash", "-c", "ssh host 'DB_PASS=x train'"],
+        ["bash", "-c", "train --token x"], ["python", "-c", "print('it''s'); login(token=\"x\") # don't"],
+        ["train", "+model.hf_token=x"], ["train", "--hfToken=x"], ["train", '{"password": "x"}'],
+        ["train", "--x=1,OPENAI_KEY=x"],
     ],
 )  # fmt: skip
 def test_a_secret_in_a_command_is_refused(words: list[str]) -> None:
     problem = refused(External, {"kind": "external", "command": words, "format": "mllog"})
     assert str(problem.key).startswith("here.command.") and TOKEN not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "extra", ["--export=ALL,HF_TOKEN=abc", "--exclusive '--comment=token=abc'", "--export ALL,DB_PASS=abc"]
+)
+def test_a_secret_among_options_of_sbatch_is_refused(extra: str) -> None:
+    problem = refused(Launcher, {"slurm_extra": extra})
+    assert problem.key == "here.slurm_extra" and problem.value == HIDDEN
+    assert "abc" not in str(problem) and "environment from which Snakemake or sbatch is started" in str(problem)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--max_tokens", "5"], ["--max-token=5"], ["--eos_token", "</s>"], ["--pad-token", "[PAD]"], ["--token=5"],
+        ["--eos_token_id", "2"], ["pad_token_id=0"], ["--tokenizer=x"], ["tokenizer.path=/x"],
+        ["--token-dropout=0.1"],
+        ["sort_key=a"], ["cache_key=abcdefghijk"], ["SORT_KEY=a"], ["PUBLIC_KEY=a"], ["--key=a"], ["--passes=2"],
+        ["--num-pass=2"], ["--bypass", "x"], ["--compass=x"], ["AUTHOR=me"],
+        ["--use_auth_token=True"], ["--token="],
+        ["bash", "-c", 'train --token "$HF_TOKEN"'], ["bash", "-c", "export X_TOKEN=${HF_TOKEN}; train"],
+        ["bash", "-c", 'curl -H "Authorization: Bearer $HF_TOKEN" host'], ["bash", "-c", 'curl -u "me:$PW" host'],
+        ["python", "-c", "import os; login(token=os.environ['HF_TOKEN'])"], ["python", "-c", "f(token=None)"],
+        ["docker", "run", "-u", "me:users", "x"], ["--pwd", "/x"], ["MOE_TOKEN_DISPATCHER_TYPE=alltoall"],
+    ],
+)  # fmt: skip
+def test_options_of_text_tokens_keys_and_passes_are_no_secrets(words: list[str]) -> None:
+    raw = {"kind": "external", "command": ["train", *words], "format": "mllog"}
+    assert validate(External, raw, Origins(None, {}, set())).command == ["train", *words]
+    extra = {"slurm_extra": "--export=ALL,NCCL_DEBUG=INFO --exclusive"}
+    assert validate(Launcher, extra, Origins(None, {}, set())).slurm_extra == extra["slurm_extra"]
 
 
 def test_what_only_sounds_like_a_secret_is_taken() -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from seatrial.config.base import Closed, ForSbatch, OneLine, PositiveInt
-from seatrial.config.secrets import Variables
+from seatrial.config.secrets import Variables, refuse_secrets
 from seatrial.errors import FieldMistake
 
 
@@ -69,9 +69,10 @@ class Launcher(Closed):
     @model_validator(mode="after")
     def _words_of_options(self) -> Launcher:
         try:
-            shlex.split(self.slurm_extra or "")
+            words = shlex.split(self.slurm_extra or "")
         except ValueError as problem:
             raise FieldMistake(
                 f"not words: {problem}", field="slurm_extra", value=self.slurm_extra, allowed="quotes in pairs"
             ) from None
+        refuse_secrets(words, "slurm_extra", numbered=False)
         return self

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from seatrial.config.secrets import SECRET_NAME, without_secrets
+from seatrial.config.secrets import names_a_secret, without_secrets
 from seatrial.config.target import Target
 
 PREFIXES = ("NCCL_", "RCCL_", "GLOO_", "OMP_", "MKL_", "KMP_", "TORCH_", "PYTORCH_", "UCX_", "FI_", "HSA_")
@@ -65,7 +65,7 @@ def environment_facts(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: without_secrets(environ[name])
         for name in sorted(environ)
-        if (name in NAMES or name.startswith(PREFIXES)) and not SECRET_NAME.search(name)
+        if (name in NAMES or name.startswith(PREFIXES)) and not names_a_secret(name)
     }
 
 
