@@ -16,7 +16,8 @@ from seatrial.doctor.command import Answer
 from seatrial.doctor.facts import Folder
 from seatrial.doctor.limits import Limits
 from seatrial.doctor.needs import Needs, _largest
-from seatrial.doctor.nodes import OnNodes, _clocks, _folder_on_nodes, _nothing_said, _same_software
+from seatrial.doctor.node import MARK
+from seatrial.doctor.nodes import OnNodes, _clocks, _folder_on_nodes, _nothing_said, _same_software, read_answers
 from seatrial.doctor.partitions import Node, Partition, gpus_of, minutes_of, read_partitions
 from seatrial.doctor.slurm import fits, look, sbatch_words
 
@@ -189,3 +190,12 @@ def test_facts_of_a_node_survive_their_way_as_one_line():
     facts = machine(folders=[Folder("/d", marked=True)])
     assert "\n" not in facts.to_json()
     assert json.loads(facts.to_json())["folders"][0]["marked"] is True
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "null", "{}", "[" * 100_000, '{"host": 1, "folders": [{"path": []}]}', '{"host": ["n1"]}']
+)
+def test_a_node_that_says_something_else_has_not_answered(text):
+    sound, wrong = machine(host="n2").to_json(), machine().to_json().replace('"n1"', "7")
+    out = "\n".join(["Welcome", *(f"n: {MARK}{line}" for line in (text, sound, wrong))])
+    assert [one.to_json() for one in read_answers(out)] == [sound]

@@ -240,3 +240,24 @@ def test_the_control_groups_limits_bound_what_is_detected(tmp_path: Path, monkey
     (tmp_path / "cpu.max").write_text("max 100000\n", encoding="utf-8")
     (tmp_path / "memory.max").write_text("max\n", encoding="utf-8")
     assert local.usable_cpus() == len(os.sched_getaffinity(0)) and local.usable_memory_mb() > 512
+
+
+@pytest.mark.parametrize(
+    ("tool", "answer"),
+    [
+        ("amd-smi", '{"gpu_data": null}'),
+        ("amd-smi", "7"),
+        ("amd-smi", "[" * 100_000),
+        ("rocm-smi", '{"card0": [1]}'),
+        ("rocm-smi", '{"card0": ' + "9" * 5000 + "}"),
+        ("nvidia-smi", "x" * 200_000),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_a_tool_that_answers_something_else_leaves_a_cpu_machine_and_says_so(
+    bare_machine: Path, tool: str, answer: str
+) -> None:
+    install(bare_machine, tool, answer)
+    found = filled()
+    assert found.device == "cpu"
+    assert any(f"{tool} is installed but failed" in note and "its answer" in note for note in found.notes)

@@ -196,6 +196,12 @@ def test_a_mistake_names_file_key_value_and_the_nearest_spelling(conf, words, ke
     assert "value:" in str(mistake)
 
 
+def test_an_override_that_pythons_own_parsers_refuse_is_one_error(conf):
+    for value in ("9" * 5000, "[" * 5000 + "]" * 5000):
+        with pytest.raises(ConfigError, match="does not parse"):
+            make_plan(["study=demo", f"base_seed={value}"], conf)
+
+
 def test_a_mistake_in_a_file_names_that_file(conf):
     with pytest.raises(ConfigError) as caught:
         make_plan(write_study(conf, STUDY.format(m="[64]") + "extra: 1\n"), conf)

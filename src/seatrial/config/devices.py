@@ -23,7 +23,7 @@ KFD_NODES = Path("/sys/class/kfd/kfd/topology/nodes")
 TORCH_BACKEND = {"nvidia": "cuda", "amd": "hip"}
 
 
-class _ToolFailed(Exception):
+class ToolFailed(Exception):
     """A driver's tool that is there and does not answer."""
 
 
@@ -36,7 +36,7 @@ def usable_accelerators() -> tuple[tuple[str, list[str]] | None, list[str]]:
             continue
         try:
             names = _visible(ask(), vendor)
-        except _ToolFailed as problem:
+        except ToolFailed as problem:
             notes.append(f"{tool} is installed but failed, so its accelerators are not used: {problem}")
             continue
         if names and not _torch_can(vendor):
@@ -58,44 +58,64 @@ def _output(*command: str) -> str:
             command, capture_output=True, text=True, errors="replace", timeout=TOOL_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise _ToolFailed(f"no answer within {TOOL_SECONDS:g} s") from None
+        raise ToolFailed(f"no answer within {TOOL_SECONDS:g} s") from None
     except OSError as problem:
-        raise _ToolFailed(str(problem)) from None
+        raise ToolFailed(str(problem)) from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise _ToolFailed(said[-1] if said else f"exit code {done.returncode}")
+        raise ToolFailed(said[-1] if said else f"exit code {done.returncode}")
     return done.stdout
 
 
 def _nvidia() -> list[str]:
-    text = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    return [row[0].strip() for row in csv.reader(text.splitlines()) if row and row[0].strip()]
-
-
-def _json_output(*command: str) -> Any:
-    text = _output(*command)
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as problem:
-        raise _ToolFailed(f"its answer is not JSON ({problem})") from None
+    return nvidia_names(_output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"))
 
 
 def _amd_smi() -> list[str]:
-    answer = _json_output("amd-smi", "static", "--asic", "--json")
+    return amd_smi_names(_output("amd-smi", "static", "--asic", "--json"))
+
+
+def _rocm_smi() -> list[str]:
+    return rocm_smi_names(_output("rocm-smi", "--showproductname", "--json"))
+
+
+def nvidia_names(text: str) -> list[str]:
+    """The accelerators in an answer of nvidia-smi. Raises ToolFailed where it is none."""
+    try:
+        return [row[0].strip() for row in csv.reader(text.splitlines()) if row and row[0].strip()]
+    except csv.Error as problem:
+        raise ToolFailed(f"its answer is not CSV ({problem})") from None
+
+
+def amd_smi_names(text: str) -> list[str]:
+    """The accelerators in an answer of amd-smi. Raises ToolFailed where it is none."""
+    answer = _json(text)
     entries = answer.get("gpu_data", []) if isinstance(answer, dict) else answer
+    if not isinstance(entries, list):
+        raise ToolFailed("its answer holds no list of accelerators")
     asics = [e["asic"] for e in entries if isinstance(e, dict) and isinstance(e.get("asic"), dict)]
     return [str(asic.get("market_name", "AMD accelerator")) for asic in asics]
 
 
-def _rocm_smi() -> list[str]:
-    cards = _json_output("rocm-smi", "--showproductname", "--json")
+def rocm_smi_names(text: str) -> list[str]:
+    """The accelerators in an answer of rocm-smi. Raises ToolFailed where it is none."""
+    cards = _json(text)
     if not isinstance(cards, dict):
-        raise _ToolFailed("its answer is not a mapping of cards")
+        raise ToolFailed("its answer is not a mapping of cards")
     names = []
-    for _, card in sorted((k, c) for k, c in cards.items() if re.fullmatch(r"card\d+", k)):
+    for key, card in sorted((k, c) for k, c in cards.items() if re.fullmatch(r"card\d+", k)):
+        if not isinstance(card, dict):
+            raise ToolFailed(f"its answer says nothing of {key}")
         lower = {k.lower(): v for k, v in card.items()}  # `Card series` became `Card Series`
         names.append(str(lower.get("card series", "AMD accelerator")))
     return names
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise ToolFailed(f"its answer is not JSON ({problem})") from None
 
 
 TOOLS: tuple[tuple[str, str, Callable[[], list[str]]], ...] = (
@@ -114,7 +134,7 @@ def _visible(names: list[str], vendor: str) -> list[str]:
             continue
         chosen: list[str] = []
         for word in (w.strip() for w in os.environ[variable].split(",")):
-            index = int(word) if word.isdigit() else len(chosen)
+            index = int(word) if word.isdecimal() else len(chosen)
             if not word or word.startswith("-") or index >= len(names):
                 break  # CUDA ignores whatever follows an invalid id
             chosen.append(names[index])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+
+from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,5 @@ class NodeFacts:
 
     @classmethod
     def from_json(cls, text: str) -> NodeFacts:
-        """Raises ValueError or TypeError where `text` is something else."""
-        said: dict[str, Any] = json.loads(text)
-        torch = said.get("torch")
-        folders = [Folder(**folder) for folder in said.get("folders", ())]
-        return cls(**{**said, "torch": None if torch is None else Torch(**torch), "folders": folders})
+        """Raises ValueError where `text` is something else."""
+        return TypeAdapter(cls).validate_json(text)

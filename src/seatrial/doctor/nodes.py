@@ -85,13 +85,18 @@ def _srun(request: Request, count: int, asked: Asked) -> tuple[Answer, OnNodes]:
     if answer.late:
         # srun was killed; a job that it started must not go on until its time limit
         ask_slurm(["scancel", "--quiet", f"--name={name}", f"--user={os.getuid()}"], 20)
+    return answer, OnNodes(read_answers(answer.out), began, ended)
+
+
+def read_answers(out: str) -> list[NodeFacts]:
+    """What nodes say of themselves in what srun prints, by name; a line that is no such answer counts for none."""
     found = []
-    for line in answer.out.splitlines():
+    for line in out.splitlines():
         _, mark, text = line.partition(MARK)
         if mark:
-            with suppress(ValueError, TypeError):
+            with suppress(ValueError):
                 found.append(NodeFacts.from_json(text))
-    return answer, OnNodes(sorted(found, key=lambda one: one.host), began, ended)
+    return sorted(found, key=lambda one: one.host)
 
 
 @contextmanager

@@ -39,8 +39,8 @@ def parse_word(word: str) -> Override:
     """
     try:
         override: Override = OverridesParser.create().parse_override(word)
-    except HydraException as problem:
-        first = str(problem).splitlines()[0]
+    except (HydraException, ValueError, RecursionError) as problem:  # Python's own: too many digits, too deep
+        first = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise ConfigError(
             f"this override does not parse: {first}",
             file=COMMAND_LINE,
