@@ -1,9 +1,10 @@
 """Snakemake with a meter on its executor: `python slurm_metered.py PLUGIN METER.json SNAKEMAKE-OPTIONS`.
 
 The meter adds up the CPU seconds of every thread while it is within the executor (submitting jobs, looking at
-them), all those of the threads that it starts there, and those of all processes that the executor started: with jobs
-on a cluster, the scheduler's client commands, also those that its package starts when it is imported. Snakemake
-imports every executor that is installed, and the stock one asks Slurm then: that is not counted as another's.
+them), all those of the threads that it starts there, and those of all processes that the executor started: with
+jobs on a cluster, the scheduler's client commands, also those that its package starts when it is imported.
+Snakemake imports every executor that is installed, and the stock one asks Slurm then: that is not counted as
+another's.
 """
 
 from __future__ import annotations
