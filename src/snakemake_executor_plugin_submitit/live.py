@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from snakemake_interface_common.exceptions import WorkflowError
+
 from . import processes, slurm
 from .gone import ACCOUNTING, NOBODY, QUEUE, Ended, Gone, all_have_ended
 from .ledger import Entry
@@ -261,15 +263,18 @@ class Watcher:
         job.outcome = outcome
 
     def _results(self, job: Live) -> list[bool] | None:
-        """The job's results; None while they cannot be read, for as long as a file server may be away."""
+        """The job's results; None while they cannot be read, for as long as a file server may be away.
+
+        Also a folder that is not safely ours for now: a file server that cannot map users shows nobody's.
+        """
         try:
             done = job.results()
-        except OSError as error:
+        except (OSError, WorkflowError) as error:
             return [] if self._unreadable(job, "results", error) else None
         job.unreadable.pop("results", None)
         return done
 
-    def _unreadable(self, job: Live, what: str, error: OSError) -> bool:
+    def _unreadable(self, job: Live, what: str, error: OSError | WorkflowError) -> bool:
         """Note that a job's files cannot be read now; whether that has lasted for longer than it is waited for."""
         since, _ = job.unreadable.get(what, (time.monotonic(), ""))
         job.unreadable[what] = since, str(error)

@@ -21,8 +21,10 @@ class Message:
 def write_failure(live: Live, outcome: Outcome) -> Message:
     """Fill the rule's log where the command did not, and say why the job failed (empty where it did not)."""
     entry = live.entry
-    reports = live.reports() if live.judged_by is None else live.judged_by
+    reports = live.judged_by or []
     with said_where_it_fails(f"{live.label}: the log {entry.log}"):
+        if live.judged_by is None:
+            reports = live.reports()
         fill_rule_log(entry.log, entry.log_before, reports, outcome, live.folder, live.job_id)
     if outcome.success:
         return Message("", [])

@@ -24,8 +24,10 @@ from snakemake_executor_plugin_submitit.fencing import Fence, seconds_until_fenc
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared
 from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, Entry, Ledger
 from snakemake_executor_plugin_submitit.live import Live, Watcher
+from snakemake_executor_plugin_submitit.outcomes import Outcome
 from snakemake_executor_plugin_submitit.payload import SUPERSEDED, RankCommand
 from snakemake_executor_plugin_submitit.ranks import RankReport, now, report_path, write_report
+from snakemake_executor_plugin_submitit.reporting import write_failure
 from snakemake_executor_plugin_submitit.resuming import EarlierRuns
 from snakemake_executor_plugin_submitit.status import Accounting, Node, Queued
 from snakemake_executor_plugin_submitit.submission import request_from_resources
@@ -250,6 +252,48 @@ def test_files_that_cannot_be_read_are_tried_again_and_at_last_fail_their_own_jo
     assert cluster.state(bad_job) == "FAILED"
     assert bad_job.outcome is not None
     assert "Stale file handle" in str(bad_job.outcome.reason)
+
+
+@pytest.mark.parametrize("owner", ["others too", "nobody"])
+def test_a_folder_that_is_not_safely_ours_is_tried_again_and_at_last_fails_its_own_jobs_alone(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, owner: str
+) -> None:
+    good, bad = (tmp_path / name for name in ("good", "bad"))
+    for folder in (good, bad):
+        folder.mkdir()
+        (folder / "7_0_result.pkl").write_bytes(pickle.dumps(("success", {"returncode": 0})))
+    bad_job, healed, good_job = job_of(bad), job_of(bad), job_of(good)
+    says(bad, ended=True)
+    cluster.accounting = {"7": Accounting("FAILED", nodes=("node1",))}
+    with monkeypatch.context() as foreign:
+        if owner == "nobody":  # a file server that cannot map users for now
+            foreign.setattr(os, "geteuid", lambda: os.getuid() + 65534)
+            assert cluster.watcher.look([bad_job, good_job]) == []
+        else:
+            bad.chmod(0o770)
+            assert cluster.watcher.look([bad_job, good_job]) == [good_job]
+        assert cluster.state(healed) is None
+        assert any("tried again: --submitit-folder" in line for line in cluster.words)
+        cluster.seconds += 600
+        assert cluster.state(bad_job) == "FAILED"
+    assert bad_job.outcome is not None
+    assert "what its ranks left cannot be read: --submitit-folder" in str(bad_job.outcome.reason)
+    bad.chmod(0o700)
+    assert cluster.state(good_job) == cluster.state(healed) == "COMPLETED"
+
+
+def test_the_end_of_a_job_that_was_not_judged_by_its_ranks_is_said_though_they_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stale(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    job = job_of(tmp_path)
+    says(tmp_path, ended=False)
+    monkeypatch.setattr(Path, "read_text", stale)
+    message = write_failure(job, Outcome("CANCELLED", reason="it can never start", hopeless=True))
+    assert "ended as CANCELLED: it can never start" in message.text
+    assert "Stale file handle" in capsys.readouterr().err
 
 
 def test_files_that_can_be_read_again_leave_no_trace(
