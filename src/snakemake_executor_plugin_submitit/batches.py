@@ -28,11 +28,14 @@ from .submission import Request, local_parameters, slurm_parameters
 _NAME_BYTES = 100
 
 
-# What sbatch prints where the controller is away, restarting or too busy: nothing is wrong with the job.
+# What sbatch prints where the controller is away, restarting or too busy, or where munge is: nothing is wrong
+# with the job. EAGAIN is sbatch's last word at MaxJobCount, which is an answer, and fork's where it is nobody's.
 _NO_ANSWER = re.compile(
     r"unable to contact slurm controller|socket timed out|zero bytes were transmitted|connection refused|"
-    r"communication connection failure|transport endpoint is not connected|controller not responding|"
-    r"unable to connect to|standby mode|resource temporarily unavailable",
+    r"communication (connection|shutdown) failure|message (send|receive) failure|"
+    r"transport endpoint is not connected|controller not responding|unable to connect to|standby mode|"
+    r"(?<!submission failed: )resource temporarily unavailable|"
+    r"munge (encode|decode) failed|authentication (error|credential)",
     re.IGNORECASE,
 )
 
@@ -51,20 +54,21 @@ class SubmissionFailed(RuntimeError):
 
     @property
     def over_limit(self) -> bool:
-        """Whether Slurm takes no more jobs of the user, account, QOS or partition now; it may later."""
+        """Whether Slurm spoke of a limit of jobs of the user, account, QOS or partition; it may take them later."""
         return _OVER_LIMIT.search(str(self)) is not None
 
     @property
     def refused(self) -> bool:
         """Whether it was sbatch itself that said no, so that nothing was submitted.
 
-        Anything else may have happened after Slurm took the batch: no answer, a signal, an output not read.
+        Anything else may have happened after Slurm took the batch: no answer, a signal, an output not read; also
+        where sbatch spoke of a limit before, and tried again.
         """
         if isinstance(self.__cause__, OSError) and self.__cause__.filename == "sbatch":
             return True  # it could not even be started
         call = self.__cause__.__cause__ if self.__cause__ is not None else None
         ended = isinstance(call, subprocess.CalledProcessError) and call.returncode > 0
-        return self.over_limit or (ended and not self.no_answer)
+        return ended and not self.no_answer
 
     @property
     def no_answer(self) -> bool:

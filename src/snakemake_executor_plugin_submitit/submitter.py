@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from . import batches, slurm
+from . import batches, processes, slurm
 from .failed_nodes import FailedNodes
 from .jobs import Prepared
 from .ledger import ENDED, Entry, Ledger
@@ -133,8 +133,8 @@ class Submitter:
         try:
             ids = self._until_answered(once, entries, submission)
         except batches.SubmissionFailed as error:
-            if error.over_limit:
-                self._withdraw(entries)
+            if error.over_limit and not isinstance(error, _NeverAnswered):
+                self._withdraw(entries, again=error.refused)
                 submission.over_limit = str(error)
                 return submission
             for member, entry in zip(members, entries, strict=True):
@@ -148,8 +148,12 @@ class Submitter:
         self._ledger.note(*entries)  # they run, and are found by their name too
         return submission
 
-    def _withdraw(self, entries: Sequence[Entry]) -> None:
-        """Nothing of a batch is under way; its members are submitted again, and its folder is used again."""
+    def _withdraw(self, entries: Sequence[Entry], again: bool) -> None:
+        """Nothing of a batch is under way, its members are submitted again.
+
+        Its number and folder are used `again` where sbatch itself refused it; else Slurm may have had it for a
+        moment, and what is submitted next must have another name.
+        """
         for entry in entries:
             entry.status = ENDED
         self._ledger.write(*entries)
@@ -158,7 +162,7 @@ class Submitter:
         batches.forget_unsubmitted(folder)
         for script in folder.glob(".submission_file_*.sh"):
             script.unlink(missing_ok=True)
-        self._unused = True
+        self._unused = again
 
     def _until_answered(
         self, once: Callable[[], list[Any]], entries: Sequence[Entry], submission: Submission
@@ -227,6 +231,8 @@ class Submitter:
             log_before=stat_of(member.label.log),
             requeues=dict(request.options).get("requeue") is not None,
             holds=dict(member.holds),
+            outputs=member.label.makes(),
+            host=processes.this_host() if self._cluster == "local" else None,
         )
 
     def _payload(self, member: Prepared, request: Request, command: str, entry: Entry) -> RankCommand:

@@ -16,6 +16,12 @@ from snakemake_executor_plugin_submitit.ledger import SUBMITTED, Ledger
 from snakemake_executor_plugin_submitit.submission import Request
 from snakemake_executor_plugin_submitit.submitter import Submission, Submitter
 
+RETRYING = "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying.\nsbatch: error: "
+MUNGE_AWAY = (
+    'Munge encode failed: Failed to access "/run/munge/munge.socket.2": No such file or directory\n'
+    "sbatch: error: Batch job submission failed: Protocol authentication error"
+)
+
 
 def said(words: str, code: int = 1) -> FailedJobError:
     """What submitit raises where sbatch ends with a code and words."""
@@ -41,6 +47,11 @@ def killed() -> FailedJobError:
         (said("sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Job violates accounting/QOS policy"), True),
         (said("sbatch: error: Batch job submission failed: Unable to contact slurm controller"), False),
         (said("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"), False),
+        (said(f"{RETRYING}Batch job submission failed: Resource temporarily unavailable"), True),  # MaxJobCount
+        (said(f"{RETRYING}Batch job submission failed: Socket timed out on send/recv operation"), False),
+        (said(RETRYING, code=-15), False),  # an interrupt ended it
+        (said(f"sbatch: error: {MUNGE_AWAY}"), False),
+        (said("sbatch: error: Batch job submission failed: Invalid authentication credential"), False),
         (said("", code=-9), False),
         (killed(), False),
         (FailedSubmissionError('Could not make sense of sbatch output ""'), False),
@@ -136,6 +147,29 @@ def test_a_batch_that_slurm_did_not_take_is_submitted_again_only_where_it_was_sl
     ((_, live, words),) = submission.refused
     assert "No space left" in words
     assert not submission.unclear
+
+
+@pytest.mark.parametrize(
+    "error",
+    [said(f"{RETRYING}Batch job submission failed: Socket timed out on send/recv operation"), said(RETRYING, -15)],
+)
+def test_a_batch_that_slurm_took_after_it_had_spoken_of_a_limit_is_followed(tried: Tried, error: Exception) -> None:
+    tried.in_queue = lambda: "7"
+    ((_, live),) = tried.submit(error, "8").accepted
+    assert live.job_id == "7"
+    assert len(tried.folders) == 1, "sbatch was called once"
+
+
+def test_what_slurm_may_have_had_for_a_moment_is_submitted_again_under_another_name(tried: Tried) -> None:
+    submission = tried.submit(said(RETRYING, -15))
+    assert submission.over_limit is not None
+    tried.submit("8")
+    assert [folder.name.rpartition("-")[2] for folder in tried.folders] == ["1", "2"]
+
+
+def test_where_munge_is_away_the_batch_is_submitted_when_it_is_back(tried: Tried) -> None:
+    ((_, live),) = tried.submit(said(f"sbatch: error: {MUNGE_AWAY}"), "8").accepted
+    assert live.job_id == "8"
 
 
 def test_where_slurm_never_says_whether_it_took_a_batch_its_entries_stay_open(tried: Tried) -> None:
