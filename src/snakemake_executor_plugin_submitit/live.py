@@ -1,5 +1,6 @@
 """Watching jobs that have been submitted: results first, then one question to Slurm for all jobs together."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -45,6 +46,7 @@ class Watcher:
 
         A job may wait for `blocked_hours` for what only an administrator can change.
         """
+        self._looking = threading.Lock()  # the thread that watches looks, and the scheduler's that takes jobs up
         self._interval = interval
         self._timeout = timeout
         self._warn = warn
@@ -62,10 +64,16 @@ class Watcher:
             self._asked = time.monotonic()
 
     def look(self, jobs: Sequence[Live], ask: bool = False) -> list[Live]:
-        """The jobs that have ended, with their outcomes set; `ask` asks Slurm even if it is not time yet.
+        """The jobs that have ended, with their outcomes set; one thread looks at a time.
 
+        `ask` asks Slurm even if it is not time yet, which puts off no question about other jobs.
         Neither a job that Slurm does not know yet nor a Slurm or a file server that does not answer is a failure.
         """
+        with self._looking:
+            self._look(jobs, ask)
+        return [job for job in jobs if job.outcome is not None]
+
+    def _look(self, jobs: Sequence[Live], ask: bool) -> None:
         undecided: list[Live] = []
         urgent = False
         for job in jobs:
@@ -83,10 +91,13 @@ class Watcher:
                 self._look_at_processes(job)
         queued = [job for job in undecided if job.on_slurm]
         interval = min(_URGENT_INTERVAL, self._interval) if urgent else self._interval
-        if queued and (ask or self._is_due(interval)):
+        if queued and ask:
+            queue_asked = self._queue_asked
+            self._ask_slurm(queued)
+            self._queue_asked = queue_asked
+        elif queued and self._is_due(interval):
             self._ask_slurm(queued)
             self._asked = time.monotonic()
-        return [job for job in jobs if job.outcome is not None]
 
     def _is_due(self, interval: float) -> bool:
         """Whether Slurm must be asked: an interval after the last question and after the last result."""

@@ -28,7 +28,8 @@ from .outcomes import Outcome
 from .stopping import stop_jobs
 
 _SECONDS_TO_GO = 300.0  # KillWait, and where a node does not answer the time in which ranks stop by themselves
-_PAUSE_SECONDS = 5.0
+_SHORTEST_PAUSE = 0.5
+_PAUSE_SECONDS = 5.0  # between two questions to Slurm about one job
 
 
 class EarlierRuns:
@@ -150,13 +151,14 @@ class EarlierRuns:
 
     def _end_of(self, live: Live, stop: bool = True) -> Outcome:
         """Cancel a job (unless that was done), and wait until nothing of it lives."""
-        deadline = time.monotonic() + _SECONDS_TO_GO
+        deadline, pause = time.monotonic() + _SECONDS_TO_GO, _SHORTEST_PAUSE
         if stop:
             stop_jobs([live], self._timeout)
         while not self._watcher.look([live], ask=True) or live.outcome is None:
             if time.monotonic() > deadline:
                 raise WorkflowError(f"job {live.job_id} ({live.label}) was cancelled but does not end")
-            time.sleep(0.5)
+            time.sleep(pause)
+            pause = min(2 * pause, _PAUSE_SECONDS)
         return live.outcome
 
 

@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -336,10 +337,64 @@ def test_what_an_interrupt_cancelled_is_submitted_anew_once_nothing_of_it_lives(
     taken, fresh, unclear = earlier.take_up([member], None)
     assert (taken, fresh, unclear) == ([], [member], [])
     assert len(waited) == 40
+    assert set(waited[4:]) == {5.0}, "Slurm is asked about one job every few seconds at most"
     assert "cancelled by an interrupt and is still ending" in told[0]
     assert earlier.take_up([member], None)[1] == [member], "it is known to have ended now"
     assert len(waited) == 40
     ledger.close()
+
+
+# -- two threads look: the one that watches, and the scheduler's that takes jobs up ---------------------------
+
+
+def test_asking_about_one_job_puts_off_no_question_about_the_others(tmp_path: Path, cluster: Cluster) -> None:
+    cluster.watcher = Watcher(10, 5, cluster.words.append)
+    watched, ending = job_of(tmp_path, "7"), job_of(tmp_path, "8")
+    cluster.queue = {"7": "RUNNING", "8": "COMPLETING"}
+    cluster.accounting = {"7": Accounting("RUNNING"), "8": Accounting("CANCELLED")}
+    cluster.watcher.look([watched])
+    cluster.queue.pop("7")
+    cluster.accounting["7"] = Accounting("TIMEOUT")
+    for _ in range(20):
+        assert watched.outcome is None
+        cluster.seconds += 0.5
+        cluster.watcher.look([ending], ask=True)
+        cluster.watcher.look([watched])
+    assert watched.outcome is not None, "its own question was due after 10 s"
+
+
+def test_the_queue_is_asked_about_the_others_in_its_time(tmp_path: Path, cluster: Cluster) -> None:
+    watched, ending = job_of(tmp_path, "7"), job_of(tmp_path, "8")
+    cluster.queue = {"7": "PENDING", "8": "COMPLETING"}
+    cluster.accounting = {"7": Accounting("PENDING"), "8": Accounting("CANCELLED")}
+    cluster.watcher.look([watched])
+    for _ in range(20):
+        cluster.seconds += 0.5
+        cluster.watcher.look([ending], ask=True)
+    cluster.asked.clear()
+    cluster.watcher.look([watched])
+    assert cluster.asked == ["sacct", "squeue"]
+
+
+def test_one_thread_looks_at_a_time(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, most = 0, 0
+
+    def accounting(*_: Any) -> dict[str, Accounting]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.05)
+        inside -= 1
+        return {}
+
+    monkeypatch.setattr(slurm, "accounting", accounting)
+    jobs = [job_of(tmp_path, str(number)) for number in range(4)]
+    threads = [threading.Thread(target=cluster.watcher.look, args=([job], True)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == 1
 
 
 # -- fencing ------------------------------------------------------------------------------------------------
