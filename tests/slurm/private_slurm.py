@@ -114,7 +114,7 @@ def _mount_disks(base: str) -> None:
 
 
 def _stop(base: str) -> None:
-    down = [CLUSTER / "slurm-down", "--base", base]
+    down = [str(CLUSTER / "slurm-down"), "--base", base]
     subprocess.run(down, capture_output=True, timeout=120, check=False)
     for name in DISKS:
         subprocess.run(["umount", "-l", f"{base}/disks/{name}"], capture_output=True, timeout=30, check=False)
