@@ -17,6 +17,7 @@ from .status import (
 )
 
 _IDS_PER_CALL = 500
+_IDS_PER_QUESTION = 10_000  # Linux takes 128 KiB as one argument (MAX_ARG_STRLEN); an id has at most ten digits
 _KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
 
 # ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE, ESLURM_NODE_NOT_AVAIL and ESLURM_NODES_BUSY (slurm_errno.c)
@@ -61,16 +62,17 @@ def _run(words: Sequence[str], timeout: float, hidden: tuple[str, ...] = ()) -> 
 
 
 def accounting(job_ids: Iterable[str], timeout: float) -> dict[str, Accounting]:
-    """One sacct call for all jobs; those that accounting does not know (yet) are left out.
+    """One sacct call for 10,000 jobs or arrays; jobs that accounting does not know (yet) are left out.
 
-    Raises SlurmUnavailable.
+    Each call has `timeout` seconds. Raises SlurmUnavailable where one does not answer.
     """
     roots = sorted({job_id.split("_")[0] for job_id in job_ids}, key=int)
-    if not roots:
-        return {}
-    fields = ",".join(SACCT_FIELDS)
-    words = ["sacct", "--noheader", "--parsable2", f"--format={fields}", f"--jobs={','.join(roots)}"]
-    return read_sacct(_run(words, timeout))
+    words = ["sacct", "--noheader", "--parsable2", f"--format={','.join(SACCT_FIELDS)}"]
+    known: dict[str, Accounting] = {}
+    for first in range(0, len(roots), _IDS_PER_QUESTION):
+        ids = ",".join(roots[first : first + _IDS_PER_QUESTION])
+        known |= read_sacct(_run([*words, f"--jobs={ids}"], timeout))
+    return known
 
 
 def queue(timeout: float, name: str | None = None) -> dict[str, Queued]:

@@ -1,11 +1,13 @@
 """What Slurm's commands print, and what became of a job."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.outcomes import judge, memory_message
 from snakemake_executor_plugin_submitit.ranks import RankReport, failing_rank
 from snakemake_executor_plugin_submitit.status import (
@@ -49,6 +51,28 @@ def test_sacct_is_read_with_arrays_steps_and_words_in_states() -> None:
     assert found["5"].ended_at == "2026-11-22T16:37:43Z"
     assert found["7_2"].active
     assert not found["6"].active
+
+
+COUNTING_SACCT = r"""#!/bin/sh
+echo called >> "$0.calls"
+for word; do case $word in --jobs=*)
+    echo "${word#--jobs=}" | tr , '\n' | sed 's/$/|RUNNING|0:0|node1|Unknown|Unknown|2026-11-22T16:37:40|None/'
+esac; done
+"""
+
+
+@pytest.mark.parametrize(("count", "calls"), [(0, 0), (1, 1), (10_000, 1), (25_000, 3)])
+def test_sacct_is_asked_about_more_jobs_than_one_argument_can_name_in_few_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, calls: int
+) -> None:
+    sacct = tmp_path / "sacct"
+    sacct.write_text(COUNTING_SACCT)
+    sacct.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    ids = [str(4_000_000_000 + number) for number in range(count)]
+    assert sorted(slurm.accounting(ids, 60)) == ids
+    counted = tmp_path / "sacct.calls"
+    assert (len(counted.read_text().splitlines()) if count else counted.exists()) == calls
 
 
 def test_a_job_that_sacct_does_not_know_is_not_there() -> None:
