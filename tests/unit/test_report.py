@@ -95,7 +95,7 @@ def test_the_page_shows_verdict_tables_figures_and_what_is_missing(make_study):
         "node-hours",
     ):
         assert words in page.text, words
-    assert page.tags.count("svg") == 6
+    assert page.tags.count("figure") == 6
 
 
 @pytest.mark.parametrize("records", ["none", "no study tables of trainings"])

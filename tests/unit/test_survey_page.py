@@ -79,7 +79,7 @@ def test_the_page_has_the_surveys_sections_and_speaks_of_no_machine(survey_page)
         assert words.lower() in page.text.lower(), words
     for words in ("a laptop", "laptop", "missing", "did not complete", "node-hours", "Result not verified", "rank"):
         assert words not in page.text, words
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("figure") == 3
 
 
 def test_every_link_of_a_figure_leads_to_a_result_with_its_citation(survey_page):
