@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from snakemake.shell import shell
@@ -23,6 +24,14 @@ class Label:
     wildcards: dict[str, str]
     outputs: tuple[str, ...]
     log: str | None
+    within: tuple[str, ...] = ()
+    """What jobs of a group make for one another: outputs too, but none that the group is known by."""
+
+    def makes(self) -> list[str]:
+        """All that it makes, relative to the working directory where it lies in there."""
+        here = Path.cwd()
+        paths = [Path(output) for output in (*self.outputs, *self.within)]
+        return [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in paths]
 
     def __str__(self) -> str:
         values = ", ".join(f"{name}={value}" for name, value in self.wildcards.items())
@@ -62,7 +71,9 @@ def label_of(job: Any) -> Label:
     wildcards = {} if job.is_group() else {name: str(value) for name, value in job.wildcards_dict.items()}
     logs = [] if job.is_group() else [str(log) for log in job.log]
     outputs = tuple(sorted(str(output) for output in job.output))
-    return Label(str(job.name), wildcards, outputs, logs[0] if logs else None)
+    made = {str(output) for member in job.jobs for output in member.output} if job.is_group() else set()
+    within = tuple(sorted(made.difference(outputs)))
+    return Label(str(job.name), wildcards, outputs, logs[0] if logs else None, within)
 
 
 def key_of(label: Label) -> str:

@@ -39,6 +39,10 @@ class Entry:
     submitted_at: str
     log: str | None = None
     log_before: tuple[int, int] | None = None
+    outputs: list[str] = field(default_factory=list)
+    """What it makes, relative to the working directory: another key that makes one of them is the same job."""
+    host: str | None = None
+    """Where its processes are; of jobs of the local executor alone."""
     job_id: str | None = None
     requeues: bool = False
     fenced: bool = False
@@ -53,6 +57,15 @@ def job_key(rule: str, outputs: Iterable[str], wildcards: str) -> str:
     outputs = sorted(outputs)
     words = outputs if outputs else ["", rule, wildcards]
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
+
+
+def by_output(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Entries by each of what they make."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        for output in entry.outputs:
+            found.setdefault(output, []).append(entry)
+    return found
 
 
 class Ledger:
@@ -118,14 +131,26 @@ class Ledger:
         with self._guard:
             content = self._journal.read().get(key)
         entry = None if content is None else self._entry(content)
-        if entry is not None and entry.run != self.run and entry.status == SUBMITTED:
+        if entry is not None:
+            self.refuse_owned(entry)
+        return entry
+
+    def refuse_owned(self, entry: Entry) -> None:
+        """Raise WorkflowError where a submitted job belongs to another Snakemake that is alive."""
+        if entry.run != self.run and entry.status == SUBMITTED:
             owner = self._owner(entry.run)
             if owner is not None:
                 raise WorkflowError(
                     f"job {entry.name} ({entry.job_id or 'being submitted'}) belongs to another Snakemake that "
                     f"is running in this folder ({owner}); let it finish or stop it first"
                 )
-        return entry
+
+    def open_of_others(self) -> list[Entry]:
+        """Jobs of other runs of which it is not known that they have ended, also those that an interrupt ends."""
+        with self._guard:
+            contents = list(self._journal.read().values())
+        found = [content for content in contents if content.get("status") in (SUBMITTED, STOPPING)]
+        return [self._entry(content) for content in found if content.get("run") != self.run]
 
     def entries(self) -> list[Entry]:
         """All entries, of whatever run."""

@@ -17,7 +17,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from . import processes, slurm
 from .batches import named_alike
 from .jobs import Label, Prepared, key_of, label_of
-from .ledger import Entry, Ledger
+from .ledger import Entry, Ledger, by_output
 from .live import Live
 from .resuming import EarlierRuns
 from .status import Accounting
@@ -45,6 +45,7 @@ class Orphans:
         self._guard = threading.RLock()  # asked by the scheduler's thread, the watcher's and the backlog's
         self._left: dict[str, Entry] = {}
         self._asked_for: dict[str, Label] = {}
+        self._instead: dict[str, list[str]] = {}  # keys of jobs that make outputs of a job of this run, by its key
         self._looked: float | None = None
         self._ended = False
 
@@ -66,32 +67,53 @@ class Orphans:
             for entry in found
             if entry.cluster == "local" or (entry.cluster == "slurm" and named_alike(entry.name, label))
         }
+        self._leave_out_other_hosts()
         if not self._left:
             return
+        outputs = by_output(self._left.values())
         jobs = list(dict.fromkeys(dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local))
         for job in jobs:
             label_of_job = label_of(job)
-            if (key := key_of(label_of_job)) in self._left:
-                self._asked_for[key] = label_of_job
+            key = key_of(label_of_job)
+            left = {entry.key for path in label_of_job.makes() for entry in outputs.get(path, ())}
+            if key in self._left or left:
+                self._instead[key] = sorted(left - {key})
+                self._asked_for |= dict.fromkeys({key, *left} & self._left.keys(), label_of_job)
                 for member in job.jobs if job.is_group() else [job]:
                     dag._priority[member] += 1  # there is no public way; --prioritize would drown all others
         self._look()
         self._say(self.asked_for(), "and are taken up when it is their turn")
         self._say(self.not_asked_for(), f"and this run does not ask for them. {self._left_alone()}")
 
+    def _leave_out_other_hosts(self) -> None:
+        """Processes of another machine take nothing of this one, and their end cannot be seen from here."""
+        here = processes.this_host()
+        away = [entry for entry in self._left.values() if entry.host not in (None, here)]
+        for entry in away:
+            del self._left[entry.key]
+        if away:
+            hosts = ", ".join(sorted({str(entry.host) for entry in away}))
+            self._tell(
+                f"Of an earlier run, {len(away)} job(s) were started on another machine ({hosts}) and may run "
+                f"there still; only Snakemake on that machine can take them up: {_named(away)}"
+            )
+
     def asked_for(self) -> list[Entry]:
         """Those that are this run's, and have not been handed to it yet."""
-        return [entry for key, entry in self._left.items() if key in self._asked_for]
+        with self._guard:
+            return [entry for key, entry in self._left.items() if key in self._asked_for]
 
     def not_asked_for(self) -> list[Entry]:
         """Those that this run leaves alone."""
-        return [entry for key, entry in self._left.items() if key not in self._asked_for]
+        with self._guard:
+            return [entry for key, entry in self._left.items() if key not in self._asked_for]
 
     def handed_over(self, keys: Iterable[str]) -> None:
         """Snakemake has chosen these jobs: from here on they are this run's."""
         with self._guard:
             for key in keys:
-                self._left.pop(key, None)
+                for mine in (key, *self._instead.pop(key, ())):
+                    self._left.pop(mine, None)
 
     def some_ended(self) -> bool:
         """Whether some have ended since this was last asked; to be called at every look at jobs."""

@@ -4,11 +4,17 @@ A process is ours only if its command line names the folder of its submission: n
 """
 
 import os
+import socket
 from pathlib import Path
 
 import psutil
 
 _GRACE_SECONDS = 5.0
+
+
+def this_host() -> str:
+    """The machine whose processes can be seen from here."""
+    return socket.gethostname()
 
 
 def controller(job_id: str, folder: Path) -> psutil.Process | None:

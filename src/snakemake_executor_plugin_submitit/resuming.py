@@ -8,7 +8,10 @@ What the ledger says of a job that is to be run decides:
 - submitted: taken up again, also if it has ended meanwhile: then what follows is what follows for a job that ends
   while Snakemake watches. A job that runs a different command than the one asked for now is cancelled and
   submitted anew, and so is one whose outputs are gone or which was cancelled by an interrupt of the earlier run;
-- cancelled by an interrupt: submitted anew once nothing of it lives.
+- cancelled by an interrupt: submitted anew once nothing of it lives, or reported as success where it had completed.
+
+A job is known by its outputs. Where a group is put together differently now, or a rule makes one output more, an
+earlier submission is another job that makes some of the same files: it is ended before the job is submitted.
 """
 
 import time
@@ -19,10 +22,10 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from . import batches, slurm
+from . import batches, processes, slurm
 from .ends import Ends
-from .jobs import Prepared
-from .ledger import ENDED, STOPPING, SUCCEEDED, Entry, Ledger
+from .jobs import Label, Prepared
+from .ledger import ENDED, STOPPING, SUBMITTED, SUCCEEDED, Entry, Ledger, by_output
 from .live import Live, Watcher
 from .outcomes import Outcome
 from .stopping import stop_jobs
@@ -54,6 +57,7 @@ class EarlierRuns:
         self._patience = patience
         self._latency = latency
         self._tell = tell
+        self._others: dict[str, list[Entry]] | None = None
 
     def take_up(
         self, prepared: Sequence[Prepared], persistence: Any
@@ -67,8 +71,9 @@ class EarlierRuns:
         unclear: dict[str, tuple[Prepared, Exception]] = {}
         for member in prepared:
             try:
+                self._end_others(member)
                 entry = self._earlier(member, persistence)
-            except (WorkflowError, OSError) as error:
+            except (WorkflowError, OSError, slurm.SlurmUnavailable) as error:
                 unclear[member.key] = (member, error)
                 continue
             if entry is not None:
@@ -80,11 +85,48 @@ class EarlierRuns:
             try:
                 if self._usable(member, found[member.key]):
                     taken[member.key] = (member, found[member.key])
-            except (WorkflowError, OSError) as error:
+            except (WorkflowError, OSError, slurm.SlurmUnavailable) as error:
                 unclear[member.key] = (member, error)
         done = taken.keys() | unclear.keys()
         fresh = [member for member in prepared if member.key not in done]
         return list(taken.values()), fresh, list(unclear.values())
+
+    def _end_others(self, member: Prepared) -> None:
+        """End what earlier runs submitted under another key and that makes an output of this job too."""
+        if self._others is None:
+            self._others = by_output(self._ledger.open_of_others())
+        if not self._others:
+            return
+        shared = {other.key: (path, other) for path in member.label.makes() for other in self._others.get(path, ())}
+        for key, (path, entry) in shared.items():
+            if key == member.key or entry.status == ENDED or entry.cluster == "debug":
+                continue
+            self._ledger.refuse_owned(entry)
+            self._find(entry)
+            if entry.job_id is None:  # it was never submitted
+                self._ledger.note_end(entry, ENDED)
+                continue
+            live = Live(entry, member.label)
+            if not self._watcher.look([live], ask=True) or live.outcome is None:
+                self._tell(
+                    f"{member.label}: job {live.job_id} ({entry.name}) of an earlier run makes {path} too, as part "
+                    "of a job that is put together differently now; it is cancelled, and this one submitted once "
+                    "nothing of it lives"
+                )
+                self._end_of(live, stop=entry.status != STOPPING)
+            self._ends.close(live, success=False)
+
+    def _find(self, entry: Entry) -> None:
+        """Learn the id of a job. Raises WorkflowError for processes of another machine that have not ended."""
+        if entry.host not in (None, processes.this_host()) and not _has_ended(entry):
+            raise WorkflowError(
+                f"job {entry.name} ({entry.job_id or 'being submitted'}) of an earlier run is a process of "
+                f"{entry.host} and can be seen from there only; start Snakemake on {entry.host}, which takes it up "
+                f"or finds it gone. Where {entry.host} no longer exists, remove the lines with {entry.key} "
+                "from the ledger of the submitit folder (ledger.jsonl)"
+            )
+        if entry.job_id is None:
+            entry.job_id = self.lost_id(entry, self._patience)
 
     def lost_id(self, entry: Entry, patience: float = 0.0) -> str | None:
         """The id of a job of which only the intent to submit it is known, or None if it never was.
@@ -115,8 +157,7 @@ class EarlierRuns:
             noted = entry.run == self._ledger.run or entry.job_id not in persistence.external_jobids(member.job)
             if noted:
                 return None
-        if entry.job_id is None:
-            entry.job_id = self.lost_id(entry, self._patience)
+        self._find(entry)
         return entry if entry.job_id is not None else None
 
     def _usable(self, member: Prepared, live: Live) -> bool:
@@ -124,9 +165,11 @@ class EarlierRuns:
         if entry.status == STOPPING:
             if outcome is None:
                 self._tell(f"{member.label}: job {live.job_id} was cancelled by an interrupt and is still ending")
-                self._end_of(live, stop=False)
-            self._ends.close(live, success=False)
-            return False
+                outcome = self._end_of(live, stop=False)
+            if not outcome.success or not all(Path(output).exists() for output in member.label.outputs):
+                self._ends.close(live, success=False)
+                return False
+            entry.status = SUBMITTED  # it had completed before it could be cancelled
         lost = _removed_output(member, outcome, self._latency) if outcome is not None and outcome.success else None
         comparable = entry.fingerprint is not None and member.fingerprint is not None
         different = comparable and entry.fingerprint != member.fingerprint
@@ -160,6 +203,10 @@ class EarlierRuns:
             time.sleep(pause)
             pause = min(2 * pause, _PAUSE_SECONDS)
         return live.outcome
+
+
+def _has_ended(entry: Entry) -> bool:
+    return entry.job_id is not None and len(Live(entry, Label(entry.name, {}, (), None)).results()) == entry.ranks
 
 
 def _how(outcome: Outcome | None) -> str:

@@ -1,0 +1,232 @@
+"""Which job of an earlier run a job is: put together differently, on another machine, completed at an interrupt."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake_executor_plugin_submitit import processes, slurm
+from snakemake_executor_plugin_submitit.ends import Ends
+from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes
+from snakemake_executor_plugin_submitit.jobs import Label, Prepared, key_of, label_of
+from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, Entry, Ledger
+from snakemake_executor_plugin_submitit.live import Watcher
+from snakemake_executor_plugin_submitit.orphans import Orphans
+from snakemake_executor_plugin_submitit.restarts import Restarts
+from snakemake_executor_plugin_submitit.resuming import EarlierRuns
+from snakemake_executor_plugin_submitit.status import Accounting, Queued
+from snakemake_executor_plugin_submitit.submission import Request
+
+FIRST, SECOND = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
+PERSISTENCE = SimpleNamespace(external_jobids=lambda _: ["7"])
+
+
+class Restarted:
+    """A Snakemake that is started again on a Slurm whose answers are given."""
+
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.base, self.said, self.cancelled = base, list[str](), list[str]()
+        self.accounting: dict[str, Accounting] = {}
+        self.ledger = Ledger(base, SECOND)
+        say = self.said.append
+        restarts = Restarts(base, 1, 20, False, say)
+        ends = Ends(base, self.ledger, FailedNodes(base, 5, say), restarts, say)
+        watcher = Watcher(0, 5, say)
+        self.earlier = EarlierRuns("slurm", ends, self.ledger, watcher, 5, 0, 5, say)
+        self.orphans = Orphans("slurm", self.ledger, self.earlier, 5, say)
+        monkeypatch.setattr(slurm, "accounting", lambda *_: self.accounting)
+        monkeypatch.setattr(slurm, "queue", lambda *_: self._queue())
+        monkeypatch.setattr(slurm, "cancel", self._cancel)
+
+    def _queue(self) -> dict[str, Queued]:
+        return {job: Queued(job, each.state, "None", "n") for job, each in self.accounting.items() if each.active}
+
+    def _cancel(self, ids: Any, _: float) -> None:
+        for job in ids:
+            self.cancelled.append(job)
+            self.accounting[job] = Accounting("CANCELLED")
+
+    def leave(self, label: Label, **changed: Any) -> Entry:
+        """Let the earlier run have submitted a job."""
+        folder = self.base / "batches" / f"{FIRST}-1"
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        given = {"cluster": "slurm", "folder": str(folder), "name": f"root-study-{FIRST}-1-a", "job_id": "7"}
+        at = "2026-01-01T00:00:00.000Z"
+        entry = Entry(
+            **{"key": key_of(label), "run": FIRST, "index": 0, "size": 1, "ranks": 1, "fingerprint": None}
+            | {"submitted_at": at, "outputs": label.makes(), **given, **changed}
+        )
+        earlier = Ledger(self.base, FIRST)
+        earlier.write(entry)
+        earlier.close()
+        self.accounting[str(entry.job_id)] = Accounting("RUNNING")
+        return entry
+
+    def succeeded(self, entry: Entry) -> None:
+        result = Path(entry.folder) / f"{entry.job_id}_0_result.pkl"
+        result.write_bytes(pickle.dumps(("success", {"returncode": 0})))
+
+
+@pytest.fixture
+def again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restarted]:
+    monkeypatch.chdir(tmp_path)
+    restarted = Restarted(tmp_path, monkeypatch)
+    yield restarted
+    restarted.ledger.close()
+
+
+def wanted(*outputs: str) -> Prepared:
+    label = Label("work", {}, outputs, None)
+    return Prepared(SimpleNamespace(), label, key_of(label), Request(), False, "", ("sh", "-c"))
+
+
+class TestAJobThatIsPutTogetherDifferently:
+    def test_is_submitted_once_its_earlier_submission_is_cancelled_and_gone(self, again: Restarted) -> None:
+        group = again.leave(Label("g", {}, ("out/0", "out/1"), None, within=("out/part",)))
+        first, second, other = wanted("out/0"), wanted("out/part"), wanted("out/9")
+        taken, fresh, unclear = again.earlier.take_up([first, second, other], PERSISTENCE)
+        assert (taken, fresh, unclear) == ([], [first, second, other], [])
+        assert again.cancelled == ["7"]
+        (words,) = again.said
+        assert "makes out/0 too, as part of a job that is put together differently now; it is cancelled" in words
+        entry = again.ledger.read(group.key)
+        assert entry is not None
+        assert entry.status == ENDED
+
+    def test_is_not_submitted_while_the_earlier_one_cannot_be_ended(
+        self, again: Restarted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def silent(*_: Any) -> None:
+            raise slurm.SlurmUnavailable("no answer")
+
+        again.leave(Label("g", {}, ("out/0", "out/1"), None))
+        monkeypatch.setattr(slurm, "cancel", silent)
+        monkeypatch.setattr("snakemake_executor_plugin_submitit.stopping._TRIES", 1)
+        member = wanted("out/0")
+        taken, fresh, ((unclear, why),) = again.earlier.take_up([member], PERSISTENCE)
+        assert (taken, fresh, unclear, str(why)) == ([], [], member, "no answer")
+
+    def test_of_another_snakemake_that_lives_is_left_alone(self, again: Restarted) -> None:
+        again.leave(Label("g", {}, ("out/0", "out/1"), None))
+        living = Ledger(again.base, FIRST)
+        taken, fresh, ((_, why),) = again.earlier.take_up([wanted("out/0")], PERSISTENCE)
+        assert (taken, fresh, again.cancelled) == ([], [], [])
+        assert "belongs to another Snakemake" in str(why)
+        living.close()
+
+    def test_has_an_earlier_one_that_comes_first_and_is_cancelled_by_an_interrupt(
+        self, again: Restarted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("snakemake_executor_plugin_submitit.orphans.named_alike", lambda *_: True)
+        group = again.leave(Label("g", {}, ("out/0", "out/1"), None))
+        job = SimpleNamespace(name="work", log=(), output=("out/0",), wildcards_dict={}, is_local=False)
+        job.is_group = lambda: False
+        dag = _Dag(job)
+        again.orphans.find("study", dag)
+        assert dag.bumped
+        assert [entry.key for entry in again.orphans.asked_for()] == [group.key]
+        assert [live.job_id for live in again.orphans.to_be_cancelled()] == ["7"]
+        again.orphans.handed_over([wanted("out/0").key])
+        assert again.orphans.asked_for() == []
+
+
+class _Dag:
+    def __init__(self, job: Any) -> None:
+        self._job, self.bumped = job, False
+
+    def needrun_jobs(self) -> list[Any]:
+        return [_Hashed(self._job)]
+
+    def get_job_group(self, _: Any) -> None:
+        return None
+
+    @property
+    def _priority(self) -> Any:
+        self.bumped = True
+        return dict.fromkeys(self.needrun_jobs(), 0)
+
+
+class _Hashed:
+    """A job that is equal to itself, as Snakemake's are."""
+
+    def __init__(self, job: Any) -> None:
+        self.__dict__.update(vars(job))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashed) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def test_a_job_makes_what_its_members_make_for_one_another_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    members = [SimpleNamespace(output=["part"]), SimpleNamespace(output=[str(tmp_path / "out")])]
+    group = SimpleNamespace(name="g", output=[str(tmp_path / "out")], log=[], jobs=members, is_group=lambda: True)
+    label = label_of(group)
+    assert label.outputs == (str(tmp_path / "out"),)
+    assert sorted(label.makes()) == ["out", "part"]
+
+
+class TestAProcessOfAnotherMachine:
+    def entry(self, again: Restarted, **changed: Any) -> Entry:
+        label = Label("work", {}, ("out/0",), None)
+        return again.leave(label, cluster="local", host="login1", job_id="4194000", **changed)
+
+    def test_is_neither_dead_nor_submitted_again(self, again: Restarted) -> None:
+        self.entry(again)
+        taken, fresh, ((_, why),) = again.earlier.take_up([wanted("out/0")], PERSISTENCE)
+        assert (taken, fresh) == ([], [])
+        assert isinstance(why, WorkflowError)
+        assert "is a process of login1 and can be seen from there only; start Snakemake on login1" in str(why)
+
+    def test_is_named_at_the_start_and_takes_nothing_of_this_one(self, again: Restarted) -> None:
+        self.entry(again)
+        again.orphans.find("study", SimpleNamespace())
+        (words,) = again.said
+        assert "1 job(s) were started on another machine (login1)" in words
+        assert (again.orphans.asked_for(), again.orphans.not_asked_for()) == ([], [])
+
+    def test_has_ended_where_its_results_are_there(self, again: Restarted) -> None:
+        entry = self.entry(again)
+        again.succeeded(entry)
+        again.earlier._cluster = "local"
+        ((_, live),), fresh, unclear = again.earlier.take_up([wanted("out/0")], PERSISTENCE)
+        assert (fresh, unclear) == ([], [])
+        assert live.outcome is not None
+        assert live.outcome.success
+
+    def test_is_the_same_machine_where_its_name_is(self, again: Restarted) -> None:
+        self.entry(again)
+        lines = (again.base / "ledger.jsonl").read_text()
+        (again.base / "ledger.jsonl").write_text(
+            lines.replace('"login1"', json.dumps(processes.this_host()))  # and no such process
+        )
+        again.earlier._cluster = "local"
+        ((_, live),), fresh, unclear = again.earlier.take_up([wanted("out/0")], PERSISTENCE)
+        assert (fresh, unclear) == ([], [])
+        assert live.outcome is not None
+        assert not live.outcome.success
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_what_had_completed_when_it_was_to_be_cancelled_is_a_success_where_its_outputs_are_there(
+    again: Restarted, made: bool
+) -> None:
+    again.succeeded(again.leave(Label("work", {}, ("out",), None), status=STOPPING))
+    if made:
+        Path("out").touch()
+    member = wanted("out")
+    taken, fresh, unclear = again.earlier.take_up([member], PERSISTENCE)
+    assert unclear == []
+    assert [one for one, _ in taken] == ([member] if made else [])
+    assert fresh == ([] if made else [member])
