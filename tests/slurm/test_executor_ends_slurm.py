@@ -116,3 +116,6 @@ def test_submissions_of_a_job_never_live_at_the_same_time(folder: SlurmFolder) -
         if "writes nothing" in path.read_text()
     ]
     assert len(late) == 1, "the rank on the node that was lost has stopped by itself"
+    until(lambda: not folder.queued(), 20, "an empty queue")
+    until(lambda: len(folder.started()) >= 7, 60, "7 starts by sacct's count")
+    assert len(folder.started()) == 7, "three of the four jobs twice"

@@ -44,7 +44,7 @@ rule node:  # alone on one
 def folder(tmp_path: Path, slurm_cluster: dict[str, str]) -> Iterator[SlurmFolder]:
     made = SlurmFolder(tmp_path, slurm_cluster)
     yield made
-    (tmp_path / "go").touch()  # of an array, only one is cancelled by its name
+    (tmp_path / "go").touch()
     made.stop()
 
 
@@ -86,7 +86,7 @@ def test_what_happens_while_snakemake_is_dead_is_treated_as_if_it_lived_and_no_m
     try:
         folder.daemon("off", node)
         folder.slurm("scancel", ids["cancelled"])
-        until(lambda: not set(ids.values()) & set(folder.queued().values()), 200, "the end of all three")
+        until(lambda: not set(ids.values()) & set(folder.queued()), 200, "the end of all three")
         running = sorted(int(path.suffix[1:]) for path in folder.path.glob("begun.*"))
         asked_for = [f"out/{i}" for i in range(8) if i not in running[1:]]
         second = folder.start(*asked_for, "cancelled", "limit", "node", *limits)
