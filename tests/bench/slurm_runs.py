@@ -17,8 +17,13 @@ PATIENCE_S = 1200.0
 METER = "meter.json"
 CLIENTS = ("sbatch", "squeue", "sacct", "scontrol", "sinfo", "scancel", "sacctmgr")
 """What a submit host calls; srun is called on the compute nodes."""
-QUESTIONS = ("squeue", "sacct")
-"""What asks for the state of jobs; the others submit, or ask once what this Slurm is."""
+NOTED = """#!/bin/sh
+read now idle < /proc/uptime
+only=
+for word in "$@"; do [ "$word" = --test-only ] && only=" --test-only"; done
+echo "$now {name}$only" >> {log}
+exec {real} "$@"
+"""
 APART_S = 3.0
 """Calls that lie further apart belong to two looks at the jobs, between which more time passes."""
 
@@ -131,23 +136,26 @@ class Counted:
             real = shutil.which(name, path=slurm["PATH"])
             if real is not None:
                 script = folder / name
-                script.write_text(
-                    f'#!/bin/sh\nread now idle < /proc/uptime\necho $now {name} >> {self._log}\nexec {real} "$@"\n'
-                )
+                script.write_text(NOTED.format(name=name, log=self._log, real=real))
                 script.chmod(script.stat().st_mode | stat.S_IXUSR)
         self.slurm = {**slurm, "PATH": f"{folder}:{slurm['PATH']}"}
 
     def calls(self) -> list[tuple[float, str]]:
-        """Every call by Snakemake and its children here: when (seconds since boot), and which command."""
-        lines = [line.split() for line in self._log.read_text().splitlines()]
-        return sorted((float(now), name) for now, name in lines)
+        """Every call by Snakemake and its children here: when (seconds since boot), and which command.
+
+        An sbatch that only tests is the command "sbatch --test-only".
+        """
+        lines = [line.split(maxsplit=1) for line in self._log.read_text().splitlines()]
+        return sorted(((float(now), name) for now, name in lines), key=lambda call: call[0])
 
     def of_each_look(self) -> list[int]:
-        """How many questions were asked in each look at the jobs."""
+        """How many calls each look at the jobs took: all of them, whatever their command, after the last sbatch
+        that submitted."""
+        calls = self.calls()
+        submitted = [number for number, (_, name) in enumerate(calls) if name == "sbatch"]
         looks: list[int] = []
         last = float("-inf")
-        for now, name in self.calls():
-            if name in QUESTIONS:
-                looks = [*looks, 1] if now - last > APART_S else [*looks[:-1], looks[-1] + 1]
-                last = now
+        for now, _ in calls[submitted[-1] + 1 if submitted else 0 :]:
+            looks = [*looks, 1] if now - last > APART_S else [*looks[:-1], looks[-1] + 1]
+            last = now
         return looks
