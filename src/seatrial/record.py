@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,8 +14,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from seatrial.config.base import Closed, PositiveInt, first_mistake
+from seatrial.config.masking import masked
 from seatrial.config.metrics import METRICS
-from seatrial.config.secrets import without_secrets
+from seatrial.config.secrets import HIDDEN
 from seatrial.errors import ERROR_KINDS, UnreadableFile
 from seatrial.paths import series_file, write_text, written_aside
 
@@ -190,7 +192,7 @@ class Record(Closed):
 def _masked(content: Any) -> Any:
     """The same without what looks like a secret: an error has the last words of somebody's program in it."""
     if isinstance(content, str):
-        return without_secrets(content)
+        return masked(content, os.environ, HIDDEN)[0]
     if isinstance(content, dict):
         return {key: _masked(value) for key, value in content.items()}
     return [_masked(value) for value in content] if isinstance(content, list) else content

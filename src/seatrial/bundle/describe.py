@@ -40,8 +40,10 @@ WORDS = {
 NOT_MLPERF = "Unverified by MLCommons: results of this study are not MLPerf results."
 
 
-def environment(records: Iterable[Record], left_out: Mapping[str, Any]) -> dict[str, Any]:
-    """Python and packages here, containers that the repeats ran in, and what was left out of the bundle."""
+def environment(
+    records: Iterable[Record], left_out: Mapping[str, Any], masked: Mapping[str, int]
+) -> dict[str, Any]:
+    """Python and packages here, containers that the repeats ran in, what was left out and what masked."""
     containers = [record.provenance.get("container") for record in records]
     distinct = {json.dumps(facts, sort_keys=True): facts for facts in containers if facts}
     return {
@@ -51,6 +53,7 @@ def environment(records: Iterable[Record], left_out: Mapping[str, Any]) -> dict[
         "packages": dict(sorted({(d.metadata["Name"], d.version) for d in metadata.distributions()})),
         "containers": [distinct[key] for key in sorted(distinct)],
         "left_out": dict(left_out),
+        "masked": dict(masked),
     }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from seatrial.bundle.archive import pack
 from seatrial.bundle.describe import environment, write_crate, write_environment
 from seatrial.bundle.manifest import MANIFEST, digest, manifest_text
 from seatrial.bundle.signature import sign
+from seatrial.config.masking import masked
 from seatrial.errors import ConfigError, UnreadableFile
 from seatrial.paths import StudyPaths
 from seatrial.record import Record
@@ -27,25 +30,46 @@ LEFT_OUT = ("prepared", "checkpoints", "*.checkpoint")
 that was broken off): large, and no record of what was measured."""
 
 
-def write_bundle(folder: Path, output: Path, key: Path | None = None) -> int:
-    """Write `output` (NAME.tar.zst) of the study in `folder`; how many files it holds.
+PRINTED = (".log", ".out", ".err", ".txt", ".mllog")
+"""Files of what programs print."""
+PIECE_BYTES = 2**25
+"""Lines that are masked at a time, so that a log of any size fits into memory."""
+LOOKED_AT_BYTES = 8192
+"""A file with a zero byte in its first bytes is no text."""
 
-    With `key`, a private key of OpenSSH, its manifest is signed. Nothing is left where it fails. Raises ConfigError
-    for a folder that is not an analysed study, an output that cannot be written, or a key that cannot sign;
-    UnreadableFile for a study that cannot be read.
+
+@dataclass(frozen=True)
+class Bundled:
+    """How many files a bundle holds, and where (path below the study) in how many places secrets were masked."""
+
+    files: int
+    masked: Mapping[str, int]
+
+
+def write_bundle(folder: Path, output: Path, key: Path | None = None) -> Bundled:
+    """Write `output` (NAME.tar.zst) of the study in `folder`.
+
+    What programs printed goes into it without secrets (seatrial.config.masking, with the environment of now); the
+    study's own files stay as they are. With `key`, a private key of OpenSSH, its manifest is signed. Nothing is
+    left where it fails. Raises ConfigError for a folder that is not an analysed study, an output that cannot be
+    written, or a key that cannot sign; UnreadableFile for a study that cannot be read.
     """
     _check(folder, output)
     paths = StudyPaths(folder)
     plan = read_plan(paths)
     files = sorted(_files(folder))
+    places: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="seatrial-bundle-") as made:
         root = Path(made)
         named = [f"{plan.study.name}/{file}" for file in files]
         for file, name in zip(files, named, strict=True):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / file, root / name)
+            if not _printed(file):
+                shutil.copyfile(folder / file, root / name)
+            elif count := _mask(folder / file, root / name):
+                places[file] = count
         records = list(_records(root / plan.study.name))
-        write_environment(root, environment(records, _left_out(folder)))
+        write_environment(root, environment(records, _left_out(folder), places))
         study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
         write_crate(root, study.get("study", study), named, max((r.finished_at for r in records), default=None))
         every = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
@@ -53,7 +77,7 @@ def write_bundle(folder: Path, output: Path, key: Path | None = None) -> int:
         if key is not None:
             sign(root, key)
         pack(root, output)
-        return len(every)
+        return Bundled(len(every), places)
 
 
 def _check(folder: Path, output: Path) -> None:
@@ -93,6 +117,30 @@ def _files(folder: Path) -> Iterable[str]:
         hidden = any(part.startswith(".") for part in inside.parts)
         if path.is_file() and not hidden:
             yield str(inside)
+
+
+def _printed(file: str) -> bool:
+    """Whether a program wrote it: a log, or a file in the folder that an external command was given."""
+    inside = Path(file)
+    of_logs = inside.parts[0] == "logs" and inside.suffix != ".json"
+    of_command = inside.parts[0] == "records" and len(inside.parts) > len(("records", "CASE", "0.json"))
+    return of_logs or of_command or inside.suffix in PRINTED
+
+
+def _mask(source: Path, target: Path) -> int:
+    """Write `source` without secrets to `target`; in how many places. What is neither text nor a log stays."""
+    places = 0
+    with source.open("rb") as old, target.open("wb") as new:
+        text = source.suffix in PRINTED or b"\0" not in old.read(LOOKED_AT_BYTES)
+        old.seek(0)
+        while lines := old.readlines(PIECE_BYTES) if text else []:
+            # bytes that are no UTF-8 come out as they went in
+            plain, found = masked(b"".join(lines).decode("utf-8", "surrogateescape"), os.environ)
+            new.write(plain.encode("utf-8", "surrogateescape"))
+            places += found
+        if not text:
+            shutil.copyfileobj(old, new)
+    return places
 
 
 def _kind_left_out(inside: Path) -> str | None:

@@ -51,8 +51,10 @@ def _bundle(arguments: argparse.Namespace) -> int:
         )
     folder = Path(arguments.what)
     output = arguments.output or Path(f"{folder.resolve().name}.tar.zst")
-    files = write_bundle(folder, output, arguments.sign)
-    print(f"{output}: {files} files{', signed' if arguments.sign else ''}")
+    made = write_bundle(folder, output, arguments.sign)
+    for name, places in made.masked.items():
+        print(f"masked: {name}: {places} {'place' if places == 1 else 'places'} that look like secrets")
+    print(f"{output}: {made.files} files{', signed' if arguments.sign else ''}")
     print(f"check it with `seatrial bundle verify {output}`")
     return EXIT_OK
 

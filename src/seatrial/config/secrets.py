@@ -43,8 +43,8 @@ _NO_VALUE = re.compile(
 _NUMBER = re.compile(r"[+-]?\d{1,9}(?:\.\d+)?\W*")
 ASSIGNED = re.compile(r"(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]{0,80})=(?!=)(?=(?P<value>[^\s,;]*))")
 QUOTED = re.compile(
-    r"(?P<q>\\*['\"])-{0,2}(?P<name>[A-Za-z_][\w.-]{0,80})(?P=q)\s*[:=,]\s*b?(?P<w>\\*['\"])"
-    r"(?P<value>(?:(?!(?P=w))(?:\\.|.))*)(?:(?P=w)|$)",
+    r"(?P<q>\\*['\"])-{0,2}(?P<name>[A-Za-z_][\w.-]{0,80})(?=(?P=q)\s*[:=,]\s*b?(?P<w>\\*['\"])"
+    r"(?P<value>(?:(?!(?P=w))(?:\\.|.))*)(?:(?P=w)|$))",
     re.MULTILINE,
 )
 _HEADER_WORD = re.compile(r"(?P<name>[A-Za-z][\w-]*):\s*(?P<value>\S.*)", re.DOTALL)
