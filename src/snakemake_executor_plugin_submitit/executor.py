@@ -58,7 +58,7 @@ class Executor(RemoteExecutor):
             settings.command_timeout,
             self.logger.warning,
             self.ledger.write,
-            self.workflow.execution_settings.latency_wait,
+            max(self.workflow.execution_settings.latency_wait, settings.file_latency),
             settings.blocked_hours,
         )
         self.failed_nodes = FailedNodes(self.base, settings.command_timeout, self.logger.warning)

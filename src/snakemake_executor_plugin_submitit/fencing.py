@@ -19,7 +19,10 @@ _MARGIN = 5.0  # a busy node, and the killing of the command
 
 
 def seconds_until_fenced(latency: float) -> float:
-    """Seconds after which a rank that can read its files has stopped; `latency`: new ones stay unseen so long."""
+    """Seconds after which a rank that can read its files has stopped.
+
+    For `latency` seconds its node may show it a file as it was: over NFS as long as attributes are cached.
+    """
     return INTERVAL + _MARGIN + latency
 
 

@@ -42,7 +42,7 @@ class Watcher:
         latency: float = 0.0,
         blocked_hours: float = 72.0,
     ) -> None:
-        """`revoke` tells the ranks of a submission to stop; a new file may stay unseen for `latency` seconds.
+        """`revoke` tells the ranks of a submission to stop; files may look as they were for `latency` seconds.
 
         A job may wait for `blocked_hours` for what only an administrator can change.
         """

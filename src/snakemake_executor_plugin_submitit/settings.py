@@ -97,6 +97,15 @@ class ExecutorSettings(ExecutorSettingsBase):
             "type": float,
         },
     )
+    file_latency: float = field(
+        default=60.0,
+        metadata={
+            "help": "Seconds for which a node may still see a file as it was (NFS caches attributes for up to "
+            "acdirmax, 60). A job whose node was given up counts as ended only when its ranks must have seen that; "
+            "where --latency-wait is longer, that counts.",
+            "type": float,
+        },
+    )
     label: str = field(
         default="",
         metadata={
@@ -118,6 +127,7 @@ class ExecutorSettings(ExecutorSettingsBase):
             "max_interruptions": 0,
             "patience": 0,
             "blocked_hours": 0,
+            "file_latency": 0,
         }
         for name, lowest in least.items():
             if getattr(self, name) < lowest:

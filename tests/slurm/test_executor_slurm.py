@@ -32,7 +32,7 @@ class Folder:
         (self.path / "Snakefile").write_text(text)
 
     def start(self, *options: str) -> "subprocess.Popen[str]":
-        words = ["--submitit-status-interval", "1", "--latency-wait", "5", *options]
+        words = ["--submitit-status-interval", "1", "--latency-wait", "5", "--submitit-file-latency", "5", *options]
         process = subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--profile", str(PROFILE), *words],
             cwd=self.path,

@@ -20,7 +20,7 @@ from seatrial.record import Record
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 __all__ = ["site"]  # a fixture, found by its name
 Site = tuple[Path, dict[str, str]]
-SHORTLY = ("--latency-wait", "5")  # what a lost node is waited for counts it too
+SHORTLY = ("--latency-wait", "5", "--submitit-file-latency", "5")  # what a lost node is waited for counts it too
 NODE_HOUR = 3.0  # USD
 PRICED = f"+target.prices.node_hour={{low: {NODE_HOUR}, high: {NODE_HOUR}, as_of: 2026-01-01, source: test}}"
 # of a base model that has learnt little, in a tenth of the time: the target is that of about 40 steps

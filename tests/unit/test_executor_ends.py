@@ -21,7 +21,9 @@ import pytest
 from submitit.core.utils import DelayedSubmission
 
 from snakemake_executor_plugin_submitit import slurm
+from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.fencing import Fence, seconds_until_fenced
+from snakemake_executor_plugin_submitit.gone import ACCOUNTING, Ended
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared
 from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, Entry, Ledger
 from snakemake_executor_plugin_submitit.live import Live, Watcher
@@ -30,6 +32,7 @@ from snakemake_executor_plugin_submitit.payload import SUPERSEDED, RankCommand
 from snakemake_executor_plugin_submitit.ranks import RankReport, now, report_path, write_report
 from snakemake_executor_plugin_submitit.reporting import write_failure
 from snakemake_executor_plugin_submitit.resuming import EarlierRuns
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.status import Accounting, Node, Queued
 from snakemake_executor_plugin_submitit.submission import request_from_resources
 
@@ -398,6 +401,32 @@ def test_one_thread_looks_at_a_time(tmp_path: Path, cluster: Cluster, monkeypatc
 
 
 # -- fencing ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "latency_wait", "seconds"),
+    [(ExecutorSettings(), 5, 80), (ExecutorSettings(file_latency=5), 5, 25), (ExecutorSettings(), 120, 140)],
+)
+def test_a_rank_has_the_time_to_see_that_it_was_given_up_whatever_an_output_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: ExecutorSettings, latency_wait: int, seconds: int
+) -> None:
+    settings.folder, settings.cluster = str(tmp_path / "base"), "slurm"
+    executor: Any = Executor.__new__(Executor)
+    executor.logger = SimpleNamespace(info=print, warning=print)
+    executor.workflow = SimpleNamespace(
+        executor_settings=settings,
+        execution_settings=SimpleNamespace(latency_wait=latency_wait),
+        config_settings=SimpleNamespace(overwrite_config={}),
+    )
+    executor.dag = None
+    executor.__post_init__()
+    job = job_of(tmp_path)
+    said: list[str] = []
+    monkeypatch.setattr(executor.watcher._gone, "_warn", said.append)
+    ended = Ended(job, Accounting("NODE_FAIL", nodes=("node1",)), ACCOUNTING)
+    assert executor.watcher._gone.look([ended], {}) == []
+    assert f"it counts as ended in {seconds} s" in said[0]
+    executor.ledger.close()
 
 
 def entry_of(folder: Path, submitted_at: str, **known: Any) -> Entry:
