@@ -142,7 +142,8 @@ def _check_checkpoint(plan: Plan, case: Case, workload: Checkpoint) -> None:
     target, place = case.target, f"experiments.{case.experiment}.workload"
     path, key = _checkpoint_path(plan, case, workload, place)
     if target.nodes > 1 and not path.startswith(("/", "~")):
-        _refuse(plan, key, "several nodes need an absolute path", path, "a path that begins with /")
+        allowed = "a path that begins with /, here or for all studies as storage.scratch.path of the target's file"
+        _refuse(plan, key, "several nodes need an absolute path", path, allowed)
     if workload.read_from == "next_node" and target.nodes < 2:
         allowed = "own, or target.nodes >= 2"
         _refuse(plan, f"{place}.read_from", "there is no other node to read from", "next_node", allowed)
