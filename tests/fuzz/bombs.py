@@ -31,7 +31,7 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 JSON_READERS = (
     "record", "case", "mlperf_system", "nccl_tests", "fio", "mlperf_storage", "audit", "study_files", "job_notes",
-    "executor_files", "external_lines",
+    "executor_files", "external_lines", "restarts", "fence", "figure_index", "driver_tools",
 )  # fmt: skip
 YAML_READERS = ("study", "rules", "accelerators", "topology")
 
@@ -86,6 +86,8 @@ def bombs() -> dict[str, tuple[str, bytes]]:
         found[f"{name}: nested lists"] = name, b"[" * 20_000
         found[f"{name}: a 13th month"] = name, b"a: 2026-13-45\n"
         found[f"{name}: a Python object"] = name, b"a: !!python/object/apply:os.system ['true']\n"
+    found["node_answers: nested lists"] = "node_answers", b"seatrial-doctor:" + b"[" * DEEP
+    found["driver_tools: a long name"] = "driver_tools", b"x" * 200_000
     deep = b'\1{"counts": ' + b"[" * DEEP + b"}"
     found["routing: nested lists"] = "routing", deep
     found["routing: a number of many digits"] = "routing", b"\1[[1e999, " + b"9" * 400 + b"]]"
@@ -103,6 +105,10 @@ def bombs() -> dict[str, tuple[str, bytes]]:
         b"1_[0-99999999999]|FAILED|0:0|n[0-99999999]|||a|b",
     )
     found["overrides: a range without end"] = "overrides", b"target.nodes=range(1,100000000000)"
+    digits = b"9" * 5000
+    found["overrides: a number of many digits"] = "overrides", b"base_seed=" + digits
+    found["overrides: a sweep of numbers of many digits"] = "overrides", b"target.nodes=1," + digits
+    found["overrides: nested lists"] = "overrides", b"base_seed=" + b"[" * 2000 + b"]" * 2000
     found["record: samples that are no numbers"] = "record", json.dumps({**RECORD, "repeat": 10**400}).encode()
     return found
 

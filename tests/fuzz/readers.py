@@ -196,11 +196,12 @@ def bundle_files(content: bytes, folder: Path) -> None:
 
 
 def overrides(content: bytes, folder: Path) -> None:
-    """A word for each line, as on the command line."""
-    from seatrial.plan.words import sort_words
+    """A word for each line, as on the command line, on to the plan that they make of a small study."""
+    from seatrial.plan import make_plan
     from seatrial.wiring import words_of
 
-    sort_words(words_of({"study": "demo", "overrides": _text(content).split("\n")[:20]}), CONF)
+    words = words_of({"study": "first", "overrides": _text(content).split("\n")[:20]})
+    make_plan(words, CONF)
 
 
 def study(content: bytes, folder: Path) -> None:
@@ -305,6 +306,68 @@ def slurm_answers(content: bytes, folder: Path) -> None:
     expand_nodes(text)
 
 
+def restarts(content: bytes, folder: Path) -> None:
+    """What the executor has counted of a job."""
+    from snakemake_executor_plugin_submitit.outcomes import Outcome
+    from snakemake_executor_plugin_submitit.restarts import Restarts
+
+    _file(content, folder / "restarts", "k.json")
+    counted = Restarts(folder, 1, 2, False, lambda words: None)
+    counted.timeouts_left("k", 1)
+    counted.decide("k", Outcome("TIMEOUT"), True, 1)
+    counted.decide("k", Outcome("NODE_FAIL"), True, 1)
+    Restarts(folder, 1, 2, False, lambda words: None).forget("k")
+
+
+def fence(content: bytes, folder: Path) -> None:
+    """A job's token in the ledger; behind a zero byte, the report of its rank."""
+    from snakemake_executor_plugin_submitit.fencing import Fence
+
+    token, _, report = content.partition(b"\0")
+    _file(token, folder / "ledger", "k.json")
+    _file(report, folder / "jobs" / "7", "7_0_rank.json")
+    said = Fence("k", folder / "jobs" / "7", "7", "t", 0, 0).superseded()
+    assert said is None or said.strip()
+
+
+def figure_index(content: bytes, folder: Path) -> None:
+    from seatrial.figure_index import labels_of, read_index, write_index
+
+    path = _file(content, folder, "index.json")
+    entries = read_index(path)
+    write_index(folder / "again.json", entries)
+    assert read_index(folder / "again.json") == entries
+    labels_of(path)(SimpleNamespace(name="a"))
+
+
+def driver_tools(content: bytes, folder: Path) -> None:
+    """What the tools of accelerators' drivers answer."""
+    from seatrial.config.devices import ToolFailed, amd_smi_names, nvidia_names, rocm_smi_names
+
+    for names_in in (nvidia_names, amd_smi_names, rocm_smi_names):
+        try:
+            assert all(isinstance(name, str) for name in names_in(_text(content)))
+        except ToolFailed as problem:  # a note on that machine
+            assert str(problem).strip()
+
+
+def node_answers(content: bytes, folder: Path) -> None:
+    """What srun prints for the doctor, on to what is said of each node."""
+    from seatrial.doctor.limits import Limits
+    from seatrial.doctor.machine import machine_checks
+    from seatrial.doctor.needs import Needs
+    from seatrial.doctor.nodes import OnNodes, _clocks, _same_software, _shared, read_answers
+
+    facts = read_answers(_text(content))
+    if facts:
+        found = OnNodes(facts, 0.0, 1.0)
+        for one in facts:
+            machine_checks(one, Needs(), Limits())
+        _clocks(found, Limits())
+        _same_software(found, facts[0])
+        _shared(found, {"/d": "/d"}, Needs(read=("/r",)))
+
+
 def external_lines(content: bytes, folder: Path) -> None:
     """What somebody's training prints while it runs."""
     from seatrial.train.external.lines import Lines
@@ -363,5 +426,6 @@ READERS: dict[str, Reader] = {
         record, series, case, mllog, mlperf_log, mlperf_system, mlperf_power, mlperf_archive, nccl_tests, fio,
         mlperf_storage, audit, routing, bundle, bundle_files, overrides, study, rules, accelerators, topology,
         published, study_files, job_notes, executor_files, slurm_answers, external_lines,
+        restarts, fence, figure_index, driver_tools, node_answers,
     )
 }  # fmt: skip

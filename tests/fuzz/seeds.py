@@ -86,6 +86,14 @@ LEDGER = {
     "status": "submitted",
 }  # fmt: skip
 RANK = {"rank": 0, "node": "n1", "pid": 1, "started_at": "t", "ended_at": "u", "exit_code": 0, "signals": []}
+NODE = {
+    "host": "n1", "python": "3.11.7", "seatrial": "0.1.0", "at": 0.5, "locked_memory": None, "open_files": 1024,
+    "shared_memory": 17179869184, "clock_synchronised": True, "clock_saw": "chronyc: Normal", "driver": None,
+    "infiniband": ["mlx5_0 port 1 ACTIVE"], "infiniband_gbit": 400.0, "vendor": None, "devices": ["NVIDIA H200"],
+    "torch": {"version": "2.9", "cuda": "13.0", "devices": ["NVIDIA H200"]}, "programs": {"sh": "/bin/sh"},
+    "folders": [{"path": "/d", "exists": True, "writable": True, "marked": True, "free": 5, "speed": 1.5},
+                {"path": "/r", "exists": True, "readable": True}],
+}  # fmt: skip
 STUDY = """\
 # @package _global_
 defaults:
@@ -166,7 +174,7 @@ SEEDS: dict[str, list[bytes]] = {
                 b"\2" + b"1,2\n3,4\n"],
     "bundle": [_frame(_bundle_tar())],
     "bundle_files": [_bundle_tar()],
-    "overrides": [b"target.nodes=choice(1,2)\n+a.b=[1,{c: d}]\n~target\n"
+    "overrides": [b"base_seed=3\ntitle='x y'", b"target.nodes=choice(1,2)\n+a.b=[1,{c: d}]\n~target\n"
                   b"name='x y'\nbase_seed=${oc.env:HOME}\nk=1,2"],
     "study": [STUDY.encode()],
     "rules": [b"productive_low: {value: 0.4, source: agreed with the vendor}\n"],
@@ -180,6 +188,16 @@ SEEDS: dict[str, list[bytes]] = {
     "executor_files": [_json(LEDGER), _json(RANK), _json([ATTEMPT]), b'{"n1": 1.5}'],
     "slurm_answers": [b"7_[1-2,5%3]|FAILED|1:0|gpu[01-03,7]|2026-01-01T00:00:00|Unknown|Unknown|None\n",
                       b"7|1|8|PENDING|2|p|Resources|name\nn1|p*|idle|a,b\n"],
+    "restarts": [_json({"asked": "0123456789abcdef", "seen": {"TIMEOUT": 1, "interrupted": 2}, "given_up": None})],
+    "fence": [_json({**LEDGER, "submitted_at": "t", "requeues": True}) + b"\0" + _json({**RANK, "restart": 1}),
+              _json({**LEDGER, "submitted_at": "u"}), _json({**LEDGER, "submitted_at": "t", "fenced": True})],
+    "figure_index": [_json([{"name": "a", "title": "A", "reading": "r", "caption": "c", "tables": ["t.csv"],
+                             "case_ids": ["0123456789abcdef"], "suffixes": [".svg"]}])],
+    "driver_tools": [_json({"gpu_data": [{"gpu": 0, "asic": {"market_name": "AMD Instinct MI300X"}}]}),
+                     _json({"card0": {"Card Series": "AMD Instinct MI300X"}, "system": {}}),
+                     b"NVIDIA H200\nNVIDIA H200\n", b'{"gpu_data": null}', b'{"card0": [1]}'],
+    "node_answers": [b"n1: seatrial-doctor:" + _json(NODE) + b"\n", b"seatrial-doctor:[1]\n",
+                     b"seatrial-doctor:" + _json({**NODE, "torch": {}}) + b"\n"],
     "external_lines": [MLLOG,
                        b"[titan] step: 10  loss: 2.5  tps: 1,024  mfu: 40.1%\nvalidate step: 10  loss: 2.0\n"],
 }  # fmt: skip

@@ -20,16 +20,24 @@ from readers import READERS, read
 from seeds import SEEDS
 
 HERE = Path(__file__).parent
-SECONDS = 2
-"""For each reader."""
+SECONDS = 60 / len(READERS)
+"""Of CPU time, for each reader; at least TIMES_SEEDS times its seeds are tried however long that takes."""
+TIMES_SEEDS = 10
+SEED = 8
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def atheris(found: Path, seconds: int, *names: str) -> tuple[int, dict[str, list[int]], str]:
+def atheris(
+    found: Path, seconds: float, *names: str, more: tuple[str, ...] = ()
+) -> tuple[int, dict[str, Any], str]:
     words = [sys.executable, str(HERE / "atheris_readers.py"), "--seconds", str(seconds), "--found", str(found)]
-    limit = 200 + 3 * seconds * max(1, len(names) or len(READERS))
     done = subprocess.run(
-        [*words, *names], capture_output=True, text=True, timeout=limit, env=ENVIRONMENT, check=False
+        [*words, "--seed", str(SEED), *more, *names],
+        capture_output=True,
+        text=True,
+        timeout=800,
+        env=ENVIRONMENT,
+        check=False,
     )
     assert done.returncode in (0, 1), done.stderr[-2000:]
     told = "\n".join(
@@ -38,12 +46,26 @@ def atheris(found: Path, seconds: int, *names: str) -> tuple[int, dict[str, list
     return done.returncode, json.loads(done.stdout.splitlines()[-1]), told
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_minute_of_coverage_guided_fuzzing_finds_nothing(tmp_path: Path) -> None:
     code, results, told = atheris(tmp_path, SECONDS)
     assert code == 0 and told == "", told + str(results)
     assert results.keys() == READERS.keys()
-    assert all(runs > 1 and edges > 5 for runs, edges, _ in results.values()), results
+    few = {name: inputs for name, (inputs, _, _) in results.items() if inputs < TIMES_SEEDS * len(SEEDS[name])}
+    assert few == {}, results
+    assert all(edges > 5 for _, edges, _ in results.values()), results
+
+
+def test_what_a_search_has_come_upon_is_kept_and_what_an_earlier_one_found_is_not(tmp_path: Path) -> None:
+    found, corpus = tmp_path / "found", tmp_path / "corpus"
+    found.mkdir()
+    for name in ("restarts-crash-of-before", "restarts.log"):
+        (found / name).write_text("#99999999\tDONE   cov: 99999 of before\n" * 1000, encoding="utf-8")
+    code, results, told = atheris(found, 0.5, "restarts", more=("--corpus", str(corpus)))
+    assert (code, told) == (0, "")
+    assert TIMES_SEEDS * len(SEEDS["restarts"]) <= results["restarts"][0] < 99999999
+    assert "of before" not in (found / "restarts.log").read_text(encoding="utf-8", errors="replace")
+    assert len(list((corpus / "restarts").iterdir())) > len(SEEDS["restarts"])
 
 
 def test_the_fuzzing_finds_what_is_there(tmp_path: Path) -> None:

@@ -81,7 +81,13 @@ def torch_checks(torch: Torch, target: Target | None) -> list[Check]:
         else "no driver"
     )
     if not torch.version:
-        return [TORCH.lacks("torch", torch.problem, "install torch as pyproject.toml pins it, for the driver here")]
+        return [
+            TORCH.lacks(
+                "torch",
+                torch.problem or "no version",
+                "install torch as pyproject.toml pins it, for the driver here",
+            )
+        ]
     if target is None:
         return [TORCH.ok("torch", f"torch {torch.version}, built for {build}")]
     return [_build(torch, saw), _nccl(torch)]
