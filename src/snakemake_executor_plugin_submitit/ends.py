@@ -43,7 +43,8 @@ class Ends:
 
     def decide(self, live: Live, outcome: Outcome, job: Any) -> Decision:
         """Whether Snakemake's `job` is started again; it is told so by its number of attempts."""
-        decision = self._restarts.decide(live.entry.key, outcome, live.on_slurm, job.restart_times)
+        submission = live.job_id, live.entry.submitted_at
+        decision = self._restarts.decide(live.entry.key, outcome, live.on_slurm, job.restart_times, submission)
         if decision.how == AGAIN:
             at_the_same_attempt(job)
         elif decision.how == NEVER:

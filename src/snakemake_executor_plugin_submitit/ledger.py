@@ -9,13 +9,14 @@ import hashlib
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from .journal import Journal, no_note
-from .ranks import write_json
+from .ranks import now, write_json
 from .run_locks import RunLock, owner
 from .writing import said_where_it_fails
 
@@ -59,6 +60,12 @@ def job_key(rule: str, outputs: Iterable[str], wildcards: str) -> str:
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
 
 
+def just_after(moment: str) -> str:
+    """The next millisecond."""
+    later = datetime.fromisoformat(moment) + timedelta(milliseconds=1)
+    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def by_output(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     """Entries by each of what they make."""
     found: dict[str, list[Entry]] = {}
@@ -86,7 +93,19 @@ class Ledger:
 
         Raises OSError, and has written none of them then.
         """
-        self._append(entries, durable=True)
+        with self._guard:
+            self._append(entries, durable=True)
+
+    def submission_times(self, keys: Sequence[str]) -> list[str]:
+        """When jobs that are submitted now were: later than their earlier submissions, whatever the clocks say.
+
+        Ranks stop where a later submission has taken their place, and login nodes' clocks differ.
+        """
+        with self._guard:
+            known = self._journal.read()
+            before = [str(known.get(key, {}).get("submitted_at", "")) for key in keys]
+        current = now()
+        return [current if earlier < current else just_after(earlier) for earlier in before]
 
     def note_end(self, entry: Entry, status: str) -> None:
         """Write down that a job has ended; where that fails, a restarted Snakemake finds its end again."""
@@ -104,19 +123,18 @@ class Ledger:
     def _write_late(self) -> None:
         # what the cluster knows too need not be on the disk when the machine loses its power
         with self._guard:
-            entries = list(self._unwritten.values())
-        self._append(entries, durable=False)
+            self._append(list(self._unwritten.values()), durable=False)
 
     def _append(self, entries: Sequence[Entry], durable: bool) -> None:
+        """Under the guard: between what is to be written and the writing no newer word may come."""
         if not entries:
             return
-        with self._guard:
-            before = self._journal.append([vars(entry) for entry in entries], durable)
-            for entry in entries:
-                earlier = before.get(entry.key, vars(entry))
-                if entry.requeues or entry.fenced or earlier.get("submitted_at") != entry.submitted_at:
-                    self._show(entry)
-                self._unwritten.pop(entry.key, None)  # also an older one of that job
+        before = self._journal.append([vars(entry) for entry in entries], durable)
+        for entry in entries:
+            earlier = before.get(entry.key, vars(entry))
+            if entry.requeues or entry.fenced or earlier.get("submitted_at") != entry.submitted_at:
+                self._show(entry)
+            self._unwritten.pop(entry.key, None)  # also an older one of that job
 
     def _show(self, entry: Entry) -> None:
         """Put an entry where ranks look for it: those of an earlier submission, whose place it has taken."""

@@ -49,6 +49,8 @@ class Counted:
     seen: dict[str, int] = field(default_factory=dict)
     given_up: str | None = None
     """Why it is not submitted again."""
+    last: list[str] = field(default_factory=list)
+    """The submission whose end was counted last: of a Snakemake killed after that, its end is decided again."""
 
 
 class Restarts:
@@ -87,16 +89,22 @@ class Restarts:
         self._tell(f"{member.label}: what happened to it in earlier runs is forgotten, for {why}")
         self.forget(member.key)
 
-    def decide(self, key: str, outcome: Outcome, on_slurm: bool, retries: int) -> Decision:
-        """What to do about a job that ended as `outcome`; `retries` is what Snakemake allows it."""
+    def decide(
+        self, key: str, outcome: Outcome, on_slurm: bool, retries: int, submission: tuple[str, str] | None = None
+    ) -> Decision:
+        """What to do about a job that ended as `outcome`; `retries` is what Snakemake allows it.
+
+        `submission` is its id and when it was submitted: its end counts once, however often it is decided.
+        """
         if outcome.state == "CANCELLED" and on_slurm:
             return self._give_up(key, outcome, "It is not submitted again.")
         kind = "interrupted" if outcome.state in _INTERRUPTED else outcome.state
         if kind not in self._limits:
             return Decision(COUNTED)
         counted = self._of(key)
-        done, limit = counted.seen.get(kind, 0) + 1, self._limits[kind]
-        counted.seen[kind] = done
+        is_new = submission is None or counted.last != list(submission)
+        done, limit = counted.seen.get(kind, 0) + is_new, self._limits[kind]
+        counted.seen[kind], counted.last = done, list(submission or ())
         if done > limit:
             words = f"this has happened {done} times, {limit} are allowed"
             return self._give_up(key, outcome, f"It is not submitted again: {words}.", f"; {words}")
@@ -156,7 +164,8 @@ class Restarts:
 def _counted(content: Any) -> Counted:
     counted = Counted(**content)
     texts = isinstance(counted.asked, str) and isinstance(counted.given_up, str | None)
-    if not texts or not all(isinstance(number, int) for number in counted.seen.values()):
+    numbers = all(isinstance(number, int) for number in counted.seen.values())
+    if not texts or not numbers or not isinstance(counted.last, list):
         raise ValueError("not what is written there")
     return counted
 

@@ -18,7 +18,6 @@ from .live import Live
 from .logs import stat_of
 from .outcomes import Outcome
 from .payload import RankCommand
-from .ranks import now
 from .settings import ExecutorSettings
 from .submission import Request
 
@@ -112,8 +111,10 @@ class Submitter:
         self._unused = False
         rules = [member.label.rule for member in members]
         name = batches.job_name(self._label, run, self._batches, rules)
+        times = self._ledger.submission_times([member.key for member in members])
         entries = [
-            self._entry(member, request, index, len(members), folder, name) for index, member in enumerate(members)
+            self._entry(member, request, index, len(members), folder, name, times[index])
+            for index, member in enumerate(members)
         ]
         payloads = [
             self._payload(member, request, commands[e.index], e) for e, member in zip(entries, members, strict=True)
@@ -215,7 +216,9 @@ class Submitter:
                 raise _NeverAnswered(str(error)) from error
             time.sleep(_PAUSE_SECONDS)
 
-    def _entry(self, member: Prepared, request: Request, index: int, size: int, folder: Path, name: str) -> Entry:
+    def _entry(
+        self, member: Prepared, request: Request, index: int, size: int, folder: Path, name: str, at: str
+    ) -> Entry:
         return Entry(
             key=member.key,
             run=self._ledger.run,
@@ -226,7 +229,7 @@ class Submitter:
             size=size,
             ranks=request.ranks,
             fingerprint=member.fingerprint,
-            submitted_at=now(),
+            submitted_at=at,
             log=member.label.log,
             log_before=stat_of(member.label.log),
             requeues=dict(request.options).get("requeue") is not None,

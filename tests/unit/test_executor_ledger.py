@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_submitit import journal
 from snakemake_executor_plugin_submitit.journal import Journal
-from snakemake_executor_plugin_submitit.ledger import ENDED, SUCCEEDED, Entry, Ledger
+from snakemake_executor_plugin_submitit.ledger import ENDED, SUBMITTED, SUCCEEDED, Entry, Ledger
+from snakemake_executor_plugin_submitit.ranks import now
 
 
 def entry(key: str = "k", submitted_at: str = "2026-01-01T00:00:00Z", **changed: Any) -> Entry:
@@ -106,6 +108,47 @@ def test_ranks_of_an_earlier_submission_find_the_one_in_its_place_and_nothing_el
     ledger.write(entry("a", "2026-01-01T00:00:09Z"))
     assert [path.name for path in (tmp_path / "ledger").iterdir()] == ["a.json"]
     assert json.loads((tmp_path / "ledger" / "a.json").read_text())["submitted_at"] == "2026-01-01T00:00:09Z"
+    ledger.close()
+
+
+def test_an_end_that_could_not_be_written_never_comes_after_a_newer_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path, "one")
+    ledger.write(old := entry("a", job_id="7"))
+    append = Journal.append
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", full)
+        ledger.note_end(old, ENDED)
+    newer = threading.Thread(target=ledger.write, args=(entry("a", "2026-01-01T00:00:09Z"),))
+
+    def slowly(self: Journal, *args: Any, **known: Any) -> Any:
+        if newer.ident is None:
+            newer.start()
+            newer.join(0.3)
+        return append(self, *args, **known)
+
+    monkeypatch.setattr(Journal, "append", slowly)
+    ledger.note(entry("b"))
+    newer.join(10)
+    found = ledger.read("a")
+    assert found is not None
+    assert (found.submitted_at, found.status) == ("2026-01-01T00:00:09Z", SUBMITTED)
+    ledger.close()
+
+
+def test_a_submission_is_later_than_the_one_it_replaces_whatever_the_clocks_say(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "one")
+    ahead = "2199-12-31T23:59:59.999Z"
+    ledger.write(entry("a", ahead), entry("b", "2026-01-01T00:00:00.000Z"))
+    before = now()
+    after, *others = ledger.submission_times(["a", "b", "c"])
+    assert after == "2200-01-01T00:00:00.000Z" > ahead
+    assert all(before <= other <= now() for other in others)
     ledger.close()
 
 

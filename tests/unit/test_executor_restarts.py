@@ -94,6 +94,14 @@ class TestWhatIsCounted:
         counts.forget(member.key)
         assert not list((tmp_path / "restarts").iterdir())
 
+    def test_an_end_that_is_decided_again_after_a_kill_counts_once(self, tmp_path: Path) -> None:
+        member, hows = prepared("a"), []
+        for submission in [("7", "12:00"), ("7", "12:00"), ("8", "13:00")]:
+            counts = restarts(tmp_path)
+            counts.ask(member, forced=False)
+            hows.append(counts.decide(member.key, Outcome("TIMEOUT"), True, 3, submission).how)
+        assert hows == [AGAIN, AGAIN, NEVER]
+
     def test_a_later_attempt_that_asks_for_more_changes_nothing(self, tmp_path: Path) -> None:
         member = prepared("a")
         first = restarts(tmp_path)
