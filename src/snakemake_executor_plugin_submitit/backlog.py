@@ -17,6 +17,7 @@ _FIRST_PAUSE = 5.0  # seconds between two tries, doubled while nothing is taken 
 _LONGEST_PAUSE = 300.0
 _LONGEST_WAIT = 10.0  # of who hands jobs in: sbatch itself tries for two minutes where MaxJobCount is reached
 _REMIND_SECONDS = 3600.0
+_INTERRUPT_SECONDS = 0.5
 
 Submit = Callable[[Request, Sequence[Prepared], Sequence[str]], str | None]
 """Submits jobs as one batch and follows them; Slurm's words where it takes no more now, and nothing of it."""
@@ -71,6 +72,7 @@ class Backlog:
         self._wake = threading.Event()
         self._tried = threading.Event()  # whether the thread has made its first try
         self._stopped = False
+        self._failure: BaseException | None = None  # what the thread ended with
         self._refused: dict[tuple[object, ...], str] = {}  # at the last try, with Slurm's words
         self._told = float("-inf")
         self._refused_since: float | None = None
@@ -107,19 +109,34 @@ class Backlog:
         if thread is None or self._stopped:
             return
         if not thread.is_alive():
-            raise RuntimeError("the thread that submits jobs again has failed; its error is further up")
+            raise RuntimeError(f"the thread that submits jobs has failed: {self._failure!r}") from self._failure
         if ended:
             self._wake.set()
 
     def stop(self, seconds: float, interrupt: Callable[[], None] = lambda: None) -> None:
-        """Submit no more: `interrupt` a submission that is under way, and wait so long for it to be over."""
+        """Submit no more: `interrupt` a submission that is under way, and wait so long for it to be over.
+
+        It is interrupted again and again: it may not have come to its call of sbatch yet.
+        """
         self._stopped = True
         self._wake.set()
-        interrupt()
-        if self._submitting.acquire(timeout=seconds):
-            self._submitting.release()
+        due = time.monotonic() + seconds
+        while True:
+            interrupt()
+            if self._submitting.acquire(timeout=max(0.0, min(_INTERRUPT_SECONDS, due - time.monotonic()))):
+                self._submitting.release()
+                return
+            if time.monotonic() >= due:
+                return
 
     def _run(self, tries_first: bool) -> None:
+        try:
+            self._submit_until_done(tries_first)
+        except BaseException as error:  # `look` tells Snakemake
+            self._failure = error
+            raise
+
+    def _submit_until_done(self, tries_first: bool) -> None:
         if tries_first:
             self._fill()
             done = self._is_done()

@@ -208,31 +208,50 @@ def _command(path: Path) -> RankCommand | RankBatch | None:
 def find_lost(entry: Entry, timeout: float, fresh: bool = False) -> str | None:
     """The job id of a submission of which only the intent was written down; None if it never happened.
 
+    Raises SlurmUnavailable where Slurm has to be asked and does not answer.
+    """
+    return find_all_lost([entry], timeout, fresh)[0]
+
+
+def find_all_lost(entries: Sequence[Entry], timeout: float, fresh: bool = False) -> list[str | None]:
+    """The job ids of submissions of which only the intent was written down, in order; Slurm is asked once a batch.
+
     Snakemake may have been killed after the cluster took the batch and before submitit had given every pickle
     its job's name: then this is done here, in time for jobs that wait for their pickle (they do for a minute).
     `fresh` says that it was submitted just now, which the queue alone can tell.
     Raises SlurmUnavailable where Slurm has to be asked and does not answer.
     """
+    batches: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        batches.setdefault((entry.folder, entry.name), []).append(entry)
+    found = {of: _lost_of(members, timeout, fresh) for of, members in batches.items()}
+    return [found[entry.folder, entry.name].get(entry.index) for entry in entries]
+
+
+def _lost_of(members: Sequence[Entry], timeout: float, fresh: bool) -> dict[int, str]:
+    """Job ids by place of the members of one batch."""
+    entry = members[0]
     folder = Path(entry.folder)
     found = _submitted(folder)
-    if entry.index in found:
-        return found[entry.index]
+    missing = {member.index for member in members} - found.keys()
+    if not missing:
+        return found
     unnamed = _unnamed(folder, found)
-    if entry.index not in unnamed:
-        return None
+    if not missing & unnamed.keys():
+        return found
     if entry.cluster == "local":
         taken = set(found.values())
         ids = [str(pid) for pid in processes.controllers_of(folder) if str(pid) not in taken]
     else:
         ids = sorted(slurm.ids_by_name(entry.name, timeout, fresh), key=int)
     if not ids:
-        return None
+        return found
     for index, path in unnamed.items():
         job_id = ids[0] if entry.cluster == "local" or entry.size == 1 else f"{ids[0]}_{index}"
         path.rename(folder / f"{job_id}_submitted.pkl")
         if entry.cluster == "local":
             break
-    return _submitted(folder).get(entry.index)
+    return _submitted(folder)
 
 
 def forget_unsubmitted(folder: Path) -> None:

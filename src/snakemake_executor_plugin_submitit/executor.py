@@ -16,13 +16,13 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from . import batches, processes, slurm
+from . import batches, processes
 from .backlog import Backlog
 from .cleaning import clean_up
 from .ends import Ends
 from .failed_nodes import FailedNodes
 from .jobs import Label, Prepared, label_of
-from .ledger import ENDED, STOPPING, Entry, Ledger
+from .ledger import ENDED, STOPPING, Ledger
 from .live import Live, Watcher
 from .orphans import Orphans
 from .outcomes import Outcome
@@ -32,7 +32,7 @@ from .ranks import now
 from .reporting import record
 from .restarts import AGAIN, GivenUp, Restarts, without_retries
 from .resuming import EarlierRuns
-from .stopping import forget_stopping, note_stopping, stop_jobs, take_sigterm
+from .stopping import forget_stopping, found_under_way, note_stopping, take_sigterm, told_to_stop
 from .submission import Request
 from .submitter import Submitter
 from .writing import said_where_it_fails
@@ -78,7 +78,7 @@ class Executor(RemoteExecutor):
         )
         self.submitter = Submitter(
             self.cluster, self.base, self.ledger, settings, self._label(), self.failed_nodes,
-            self.logger.warning,
+            self.logger.warning, lambda: self._cancelled,
         )  # fmt: skip
         self.backlog = Backlog(
             self._submit_batch, self._give_up, self._any_live, settings.blocked_hours, self.logger.warning,
@@ -191,6 +191,12 @@ class Executor(RemoteExecutor):
             if self.cluster == "debug":
                 batches.run_in_process(submission.jobs[live.job_id])
                 live.outcome = self.watcher.outcome_in_process(live)
+        if self._cancelled:  # too late for who cancels, perhaps
+            told_to_stop(
+                [live for _, live in submission.accepted], self.settings.command_timeout, self.logger.error
+            )
+            if submission.unclear:
+                return None  # it stays under way: who cancels asks for it
         self.submitter.under_way = []
         self.watcher.jobs_were_submitted()
         for member, live, error in submission.refused:
@@ -263,36 +269,25 @@ class Executor(RemoteExecutor):
         """Cancel every job of this run, also those that are just being looked at or submitted."""
         self._cancelled = True
         note_stopping(self.base, self.run)
-        self.backlog.stop(self.settings.command_timeout, processes.end_calls_of_sbatch)
-        for entry in self.submitter.under_way:
-            self._cancel_too(entry)
-        orphans = self.orphans.to_be_cancelled()
+        timeout, tell = self.settings.command_timeout, self.logger.error
+        self.backlog.stop(0, processes.end_calls_of_sbatch)
+        with self._guard:  # what is known runs on until it is told: no question comes before it
+            known = dict(self._live)
+        told = told_to_stop(list(known.values()), timeout, tell)
+        self.backlog.stop(timeout, processes.end_calls_of_sbatch)
+        found = found_under_way(self.submitter.under_way, self.earlier.lost_ids, tell)
         with self._guard:
-            live = [*self._live.values(), *orphans]
-        try:
-            stop_jobs(live, self.settings.command_timeout)
-        except slurm.SlurmUnavailable as error:
-            ids = " ".join(job.job_id for job in live)
-            self.logger.error(f"Jobs could not be cancelled, cancel them by hand (scancel {ids}): {error}")
+            later = {**{live.entry.key: live for live in found}, **self._live}
+        rest = [live for key, live in later.items() if known.get(key) is not live] + self.orphans.to_be_cancelled()
+        if not told_to_stop(rest, timeout, tell) or not told:
             return
-        for job in live:
+        for job in [*known.values(), *rest]:
             status = ENDED if job.outcome is not None or not job.on_slurm else STOPPING
             if job.outcome is None:
                 job.outcome = Outcome("CANCELLED", reason="Snakemake was interrupted", ended_at=now())
             record(job, self.base)
             self.ledger.note_end(job.entry, status)
         forget_stopping(self.base, self.run)
-
-    def _cancel_too(self, entry: Entry) -> None:
-        """Find a job that was being submitted when the interrupt came, so that it is cancelled with the others."""
-        try:
-            entry.job_id = entry.job_id or self.earlier.lost_id(entry)
-        except WorkflowError as error:
-            self.logger.error(f"Job {entry.name} may have been submitted; look for it by its name: {error}")
-            return
-        if entry.job_id is not None:
-            with self._guard:
-                self._live.setdefault(entry.key, Live(entry, Label(entry.name, {}, (), entry.log)))
 
     def shutdown(self) -> None:
         """Stop watching and let go of the ledger."""

@@ -160,14 +160,15 @@ class Orphans:
         if self._looked is not None and time.monotonic() - self._looked < _PAUSE_SECONDS:
             return
         self._looked = time.monotonic()
-        for entry in list(self._left.values()):
-            if entry.job_id is None:
-                try:
-                    entry.job_id = self._earlier.lost_id(entry)
-                except WorkflowError:
-                    return  # Slurm does not answer
-                if entry.job_id is None:  # it was never submitted
-                    self._left.pop(entry.key, None)
+        unknown = [entry for entry in self._left.values() if entry.job_id is None]
+        try:
+            ids = self._earlier.lost_ids(unknown)
+        except WorkflowError:
+            return  # Slurm does not answer
+        for entry, job_id in zip(unknown, ids, strict=True):
+            entry.job_id = job_id
+            if job_id is None:  # it was never submitted
+                self._left.pop(entry.key, None)
         try:
             queue = slurm.queue(self._timeout) if any(e.cluster == "slurm" for e in self._left.values()) else {}
         except slurm.SlurmUnavailable:

@@ -133,18 +133,27 @@ class EarlierRuns:
 
         Waits `patience` seconds for a Slurm that does not answer, and raises WorkflowError then.
         """
+        return self.lost_ids([entry], patience)[0]
+
+    def lost_ids(self, entries: Sequence[Entry], patience: float = 0.0) -> list[str | None]:
+        """The ids of jobs of which only the intent to submit them is known, in order, None where they never were.
+
+        Slurm is asked once for every batch. Waits `patience` seconds for a Slurm that does not answer, and raises
+        WorkflowError then.
+        """
         deadline, told = time.monotonic() + patience, False
+        name = ", ".join(dict.fromkeys(entry.name for entry in entries))
         while True:
             try:
-                return batches.find_lost(entry, self._timeout)
+                return batches.find_all_lost(entries, self._timeout)
             except slurm.SlurmUnavailable as error:
                 if time.monotonic() >= deadline:
                     raise WorkflowError(
-                        f"Slurm does not say whether job {entry.name} was submitted ({error}); "
+                        f"Slurm does not say whether job {name} was submitted ({error}); "
                         "start Snakemake again when Slurm answers, so that the job does not run twice"
                     ) from error
                 if not told:
-                    self._tell(f"Waiting until Slurm says whether job {entry.name} was submitted: {error}")
+                    self._tell(f"Waiting until Slurm says whether job {name} was submitted: {error}")
                 told = True
             time.sleep(_PAUSE_SECONDS)
 

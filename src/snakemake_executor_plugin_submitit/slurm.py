@@ -35,6 +35,14 @@ class NoAccounting(SlurmUnavailable):
     """This Slurm keeps no accounts: sacct never answers here."""
 
 
+class NotCancelled(SlurmUnavailable):
+    """Calls of scancel failed: those of `ids`."""
+
+    def __init__(self, words: str, ids: Sequence[str]) -> None:
+        super().__init__(words)
+        self.ids = ids
+
+
 def _run(words: Sequence[str], timeout: float, hidden: tuple[str, ...] = ()) -> str:
     """What a command prints; it does not see variables that begin with one of `hidden`."""
     env = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(hidden)}
@@ -101,13 +109,22 @@ def ids_by_name(name: str, timeout: float, queued: bool = False) -> set[str]:
 
 
 def cancel(job_ids: Iterable[str], timeout: float) -> None:
-    """Cancel jobs in one call (whole arrays where all of ours are meant: pass the id without index).
+    """Cancel jobs in one call of 500 (whole arrays where all of ours are meant: pass the id without index).
 
-    Raises SlurmUnavailable. A job that has ended already is no error.
+    Raises NotCancelled, once all calls were made. A job that has ended already is no error.
     """
     ids = sorted(set(job_ids))
+    left: list[str] = []
+    failed: SlurmUnavailable | None = None
     for first in range(0, len(ids), _IDS_PER_CALL):
-        _run(["scancel", "--quiet", *ids[first : first + _IDS_PER_CALL]], timeout)
+        some = ids[first : first + _IDS_PER_CALL]
+        try:
+            _run(["scancel", "--quiet", *some], timeout)
+        except SlurmUnavailable as error:
+            left += some
+            failed = error
+    if failed is not None:
+        raise NotCancelled(str(failed), left) from failed
 
 
 def nodes(timeout: float) -> list[Node]:

@@ -3,11 +3,15 @@
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_common.exceptions import WorkflowError
+
 from . import processes, slurm
+from .jobs import Label
+from .ledger import Entry
 from .live import Live
 from .writing import said_where_it_fails
 
@@ -17,7 +21,7 @@ _TRIES = 3
 def stop_jobs(jobs: Sequence[Live], timeout: float) -> None:
     """Cancel jobs; local ones have ended when this returns.
 
-    Raises SlurmUnavailable where Slurm could not be told, after several tries.
+    Raises NotCancelled where Slurm could not be told, after several tries; a try is for those that are left.
     """
     for job in jobs:
         if job.entry.cluster == "local" and job.outcome is None:
@@ -27,10 +31,39 @@ def stop_jobs(jobs: Sequence[Live], timeout: float) -> None:
         try:
             slurm.cancel(ids, timeout)
             return
-        except slurm.SlurmUnavailable:
+        except slurm.NotCancelled as error:
+            ids = list(error.ids)
             if attempt == _TRIES:
                 raise
             time.sleep(attempt)
+
+
+def told_to_stop(jobs: Sequence[Live], timeout: float, tell: Callable[[str], None]) -> bool:
+    """Cancel jobs; where Slurm could not be told, `tell` which are left, and False."""
+    try:
+        stop_jobs(jobs, timeout)
+    except slurm.NotCancelled as error:
+        tell(f"Jobs could not be cancelled, cancel them by hand (scancel {' '.join(error.ids)}): {error}")
+        return False
+    return True
+
+
+def found_under_way(
+    entries: Sequence[Entry], ids: Callable[[Sequence[Entry]], Sequence[str | None]], tell: Callable[[str], None]
+) -> list[Live]:
+    """Those of the jobs that were being submitted when the interrupt came which were submitted.
+
+    `ids` finds them; where it cannot, `tell` their names.
+    """
+    unknown = [entry for entry in entries if entry.job_id is None]
+    try:
+        for entry, job_id in zip(unknown, ids(unknown), strict=True):
+            entry.job_id = job_id
+    except WorkflowError as error:
+        for name in dict.fromkeys(entry.name for entry in unknown):
+            tell(f"Job {name} may have been submitted; look for it by its name: {error}")
+    known = [entry for entry in entries if entry.job_id is not None]
+    return [Live(entry, Label(entry.name, {}, (), entry.log)) for entry in known]
 
 
 def _ids(jobs: Sequence[Live]) -> list[str]:

@@ -43,6 +43,14 @@ class _NeverAnswered(batches.SubmissionFailed):
     """Slurm did not say in time whether it took a batch."""
 
 
+class _Interrupted(batches.SubmissionFailed):
+    """The run was stopped before Slurm took a batch."""
+
+    @property
+    def over_limit(self) -> bool:
+        return True  # nothing was submitted, and nothing is wrong with the batch
+
+
 class _OfOtherThreads(io.TextIOBase):
     """A stream without what this thread writes: submitit prints sbatch's errors, which are in its exception too."""
 
@@ -69,7 +77,9 @@ class Submitter:
         label: str,
         failed_nodes: FailedNodes,
         warn: Callable[[str], None],
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`stopped` says whether the run was interrupted: then nothing more is submitted."""
         self._cluster = cluster
         self._base = base
         self._ledger = ledger
@@ -77,6 +87,7 @@ class Submitter:
         self._label = label
         self._failed_nodes = failed_nodes
         self._warn = warn
+        self._stopped = stopped
         self._batches = 0
         self._unused = False  # whether the last batch was not taken, and left its number and folder to the next
         self._array_size: int | None = settings.max_array_size or None
@@ -171,11 +182,13 @@ class Submitter:
         """Submit (`once`), and again where Slurm did not answer and has not got the batch; the ids, in order.
 
         Raises SubmissionFailed where Slurm refuses the batch, or does not answer for as long as is allowed; also
-        for a failure of this machine, once Slurm has said that it has not got the batch.
+        for a failure of this machine, once Slurm has said that it has not got the batch, and at an interrupt.
         """
         deadline = time.monotonic() + self._settings.patience
         told = False
         while True:
+            if self._stopped():
+                raise _Interrupted("Snakemake was interrupted")
             try:
                 jobs = once()
             except batches.SubmissionFailed as error:
@@ -190,7 +203,7 @@ class Submitter:
                 if taken:
                     return taken
                 batches.forget_unsubmitted(Path(entries[0].folder))
-                if not error.no_answer:
+                if not error.no_answer and not self._stopped():
                     raise
                 continue
             submission.jobs = {str(job.job_id): job for job in jobs}
@@ -199,22 +212,34 @@ class Submitter:
     def _taken(self, entries: Sequence[Entry], deadline: float, error: batches.SubmissionFailed) -> list[str]:
         """Wait for Slurm; the ids of a batch that it took although it did not say so, none where it did not.
 
-        The queue alone is asked: it knows all that was submitted moments ago. Raises after `deadline`.
+        The queue alone is asked: it knows all that was submitted moments ago. Raises after `deadline`, and soon
+        after an interrupt.
         """
         timeout = self._settings.command_timeout
         answered: float | None = None
         while True:
+            if self._stopped():
+                deadline = min(deadline, time.monotonic() + 2 * _SETTLING_SECONDS)
             try:
-                ids = [batches.find_lost(entry, timeout, fresh=True) for entry in entries]
+                ids = batches.find_all_lost(entries, timeout, fresh=True)
                 answered = answered or time.monotonic()
                 found = [job_id for job_id in ids if job_id is not None]
-                if found or time.monotonic() - answered >= _SETTLING_SECONDS:
+                settled = not found and time.monotonic() - answered >= _SETTLING_SECONDS
+                if settled or len(found) == len(entries):  # some of a batch: what else there is will be seen too
                     return found
             except (slurm.SlurmUnavailable, OSError):  # or the folder's file server
                 answered = None
             if time.monotonic() > deadline:
                 raise _NeverAnswered(str(error)) from error
-            time.sleep(_PAUSE_SECONDS)
+            self._pause()
+
+    def _pause(self) -> None:
+        """Wait before Slurm is asked again; shorter where the run is stopped."""
+        due = time.monotonic() + _PAUSE_SECONDS
+        while (left := due - time.monotonic()) > 0:
+            time.sleep(min(0.5, left))
+            if self._stopped():
+                return
 
     def _entry(
         self, member: Prepared, request: Request, index: int, size: int, folder: Path, name: str, at: str

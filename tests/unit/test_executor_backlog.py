@@ -173,3 +173,38 @@ def test_nothing_is_submitted_once_it_was_stopped(quick: list[Cluster]) -> None:
     cluster.room = 5
     time.sleep(0.3)
     assert not cluster.taken
+
+
+def test_a_submission_that_has_not_come_to_sbatch_yet_is_interrupted_when_it_has(
+    quick: list[Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "_LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(backlog, "_INTERRUPT_SECONDS", 0.05)
+    cluster = Cluster(room=100, own_thread=True)
+    quick.append(cluster)
+    cluster.hangs.clear()
+    cluster.add("a")
+    interrupts: list[None] = []
+
+    def interrupt() -> None:
+        interrupts.append(None)
+        if len(interrupts) == 3:
+            cluster.hangs.set()  # only now there was something to interrupt
+
+    cluster.backlog.stop(20, interrupt)
+    assert len(interrupts) >= 3
+    assert cluster.taken == ["a"], "it is over when who stops goes on"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_nobody_expected_reaches_who_looks_at_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake's thread that watches ends the workflow for it."""
+    cluster = Cluster(room=100, own_thread=True)
+
+    def broken(*_: object) -> str | None:
+        raise ValueError("zip() argument 2 is shorter than argument 1")
+
+    monkeypatch.setattr(cluster.backlog, "_submit", broken)
+    cluster.add("a")
+    with pytest.raises(RuntimeError, match=r"failed.*zip\(\) argument 2"):
+        cluster.backlog.look(ended=False)

@@ -66,7 +66,7 @@ class Left:
         self.alive: set[str] | None = {entry.job_id for entry in entries if entry.job_id}
         self.said: list[str] = []
         self.ledger = Ledger(base, "bbbbbbbbbbbb")
-        found: Any = SimpleNamespace(lost_id=lambda entry: None)
+        found: Any = SimpleNamespace(lost_ids=lambda entries: [None for _ in entries])
         self.orphans = Orphans("slurm", self.ledger, found, 5, self.said.append)
         monkeypatch.setattr(slurm, "queue", self._queue)
 

@@ -95,14 +95,22 @@ class Tried:
         self.folders: list[Path] = []
         self.in_queue: Callable[[], str | None] = lambda: None
         self.warned: list[str] = []
+        self.stopped = self.stops = False
         self.ledger = Ledger(tmp_path, "aaaaaaaaaaaa")
-        settings = ExecutorSettings(patience=0.05, command_timeout=1)
+        self.settings = settings = ExecutorSettings(patience=0.05, command_timeout=1)
         failed_nodes = FailedNodes(tmp_path, 1, self.warned.append)
         self.submitter = Submitter(
-            "slurm", tmp_path, self.ledger, settings, "label", failed_nodes, self.warned.append
+            "slurm",
+            tmp_path,
+            self.ledger,
+            settings,
+            "label",
+            failed_nodes,
+            self.warned.append,
+            lambda: self.stopped,
         )
         monkeypatch.setattr(batches, "submit", self._sbatch)
-        monkeypatch.setattr(batches, "find_lost", lambda *_, **__: self.in_queue())
+        monkeypatch.setattr(batches, "find_all_lost", lambda entries, *_, **__: [self.in_queue() for _ in entries])
         monkeypatch.setattr(submitter, "_PAUSE_SECONDS", 0.01)
         monkeypatch.setattr(submitter, "_SETTLING_SECONDS", 0.02)
 
@@ -111,6 +119,8 @@ class Tried:
         (folder / ".submission_file_1.sh").touch()
         (folder / "1.pkl").touch()
         end = self.ends.pop(0)
+        if isinstance(end, Exception):
+            self.stopped = self.stops
         if isinstance(end, str):
             job: Any = type("Job", (), {"job_id": end})()
             return [job]
@@ -195,3 +205,48 @@ def test_tries_at_a_limit_share_one_folder_and_leave_nothing_in_it(tried: Tried)
     tried.submit("7")
     tried.submit("8")
     assert [folder.name.rpartition("-")[2] for folder in tried.folders] == ["1", "1", "1", "1", "2"]
+
+
+def test_nothing_is_submitted_once_the_run_was_interrupted(tried: Tried) -> None:
+    away = said("sbatch: error: Batch job submission failed: Unable to contact slurm controller")
+    tried.stops = True
+    for error in (away, said("", code=-15)):
+        tried.stopped = False
+        submission = tried.submit(error, "8")
+        assert (submission.accepted, submission.refused) == ([], [])
+        assert tried.ends == ["8"], "sbatch was not called again"
+    assert not tried.submitter.under_way
+    tried.stopped = True
+    assert tried.submit("8").accepted == []
+    assert tried.ends == ["8"]
+
+
+def test_what_slurm_took_although_the_interrupt_ended_sbatch_is_known(tried: Tried) -> None:
+    tried.stops = True
+    tried.in_queue = lambda: "7"
+    ((_, live),) = tried.submit(said("", code=-15), "8").accepted
+    assert live.job_id == "7"
+
+
+def test_a_slurm_that_is_away_is_waited_for_only_shortly_after_an_interrupt(tried: Tried) -> None:
+    def no_answer() -> str | None:
+        raise slurm.SlurmUnavailable("no answer")
+
+    tried.settings.patience = 3600
+    tried.in_queue, tried.stops = no_answer, True
+    submission = tried.submit(said("", code=-15), "8")
+    assert submission.unclear
+    assert [entry.key for entry in tried.submitter.under_way] == ["key"], "who cancels asks for it once more"
+
+
+def test_a_batch_of_which_slurm_shows_some_jobs_is_asked_for_until_all_are_seen(tried: Tried) -> None:
+    members = [
+        Prepared(None, Label("a", {}, (key,), None), key, Request(), True, "true", ("/bin/sh", "-c"))
+        for key in ("one", "two")
+    ]
+    shown = iter(["7_0", None, "7_0", None, "7_0", "7_1"])
+    tried.in_queue = lambda: next(shown)
+    tried.settings.patience = 60
+    tried.ends = [killed()]
+    submission = tried.submitter.submit(Request(), members, ["true", "true"])
+    assert [live.job_id for _, live in submission.accepted] == ["7_0", "7_1"]

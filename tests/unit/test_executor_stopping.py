@@ -1,0 +1,160 @@
+"""At an interrupt every job of the run is cancelled: those that run first, those that are being submitted too."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from submitit.core.utils import DelayedSubmission, cloudpickle_dump
+
+from snakemake_executor_plugin_submitit import slurm, stopping
+from snakemake_executor_plugin_submitit.executor import Executor
+from snakemake_executor_plugin_submitit.jobs import Label, Prepared
+from snakemake_executor_plugin_submitit.ledger import STOPPING, Entry, Ledger
+from snakemake_executor_plugin_submitit.live import Live
+from snakemake_executor_plugin_submitit.payload import RankBatch, RankCommand
+from snakemake_executor_plugin_submitit.resuming import EarlierRuns
+from snakemake_executor_plugin_submitit.stopping import stop_jobs
+from snakemake_executor_plugin_submitit.submission import Request
+from snakemake_executor_plugin_submitit.submitter import Submission
+
+SIZE = 20
+
+
+def entry(key: str, job_id: str | None = None, folder: str = "/x", index: int = 0, size: int = 1) -> Entry:
+    made = Entry(key, "run", "slurm", folder, "u-l-run-1-r", index, size, 1, None, "2026-01-01T00:00:00.000Z")
+    made.job_id = job_id
+    return made
+
+
+def live(key: str, job_id: str) -> Live:
+    return Live(entry(key, job_id), Label("r", {}, (), None))
+
+
+class Commands:
+    """Slurm's client commands, with the words of each call; those of `fail` fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[list[str]] = []
+        self.fail: set[str] = set()
+        self.queue = ""
+        monkeypatch.setattr(slurm, "_run", self._run)
+        monkeypatch.setattr(stopping, "time", SimpleNamespace(sleep=lambda _: None))
+
+    def _run(self, words: list[str], timeout: float, hidden: object = ()) -> str:
+        self.calls.append(words)
+        if self.fail & set(words):
+            raise slurm.SlurmUnavailable("scancel: no answer")
+        return self.queue if words[0] == "squeue" else ""
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
+    return Commands(monkeypatch)
+
+
+def test_a_call_of_scancel_that_fails_keeps_no_other_from_being_made_and_it_alone_is_repeated(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "_IDS_PER_CALL", 2)
+    commands.fail = {"12"}
+    jobs = [live(str(number), str(number)) for number in range(10, 16)]
+    with pytest.raises(slurm.NotCancelled) as failed:
+        stop_jobs(jobs, 1)
+    made = [words[2:] for words in commands.calls]
+    assert made == [["10", "11"], ["12", "13"], ["14", "15"], ["12", "13"], ["12", "13"]]
+    assert list(failed.value.ids) == ["12", "13"]
+
+
+class Interrupted(Executor):
+    """An executor that follows one job while a batch is being submitted of which no id is known."""
+
+    def __init__(self, base: Path) -> None:
+        (base / "batches").mkdir(mode=0o700)
+        folder = base / "batches" / "run-1"
+        folder.mkdir(mode=0o700)
+        self.base, self.cluster, self.run = base, "slurm", "run"
+        self.ledger = Ledger(base, "run")
+        nothing: Any = None
+        self.earlier = EarlierRuns("slurm", nothing, self.ledger, nothing, 1, 0, 5, lambda _: None)
+        self.settings: Any = SimpleNamespace(command_timeout=1)
+        self.backlog: Any = SimpleNamespace(stop=lambda *_: None)
+        orphans: Any = SimpleNamespace(to_be_cancelled=lambda: [], in_the_way=lambda *_: None)
+        self.orphans = orphans
+        watcher: Any = SimpleNamespace(jobs_were_submitted=lambda: None)
+        self.watcher = watcher
+        self.errors: list[str] = []
+        self.logger: Any = SimpleNamespace(error=self.errors.append)
+        self._live = {"one": live("one", "5")}
+        self._guard = threading.Lock()
+        under_way = [entry(f"k{index}", None, str(folder), index, SIZE) for index in range(SIZE)]
+        self.submitter: Any = SimpleNamespace(under_way=under_way)
+        self.ledger.write(self._live["one"].entry, *under_way)
+        ranks = [
+            RankCommand(
+                key=e.key, index=e.index, command="true", shell=("/bin/sh", "-c"), prefix=(), folder=e.folder,
+                cwd="/", threads=1, spmd=True, port=None, minutes=5, signal_delay=2, debug=False,
+            )
+            for e in under_way
+        ]  # fmt: skip
+        cloudpickle_dump(DelayedSubmission(RankBatch(ranks)), folder / "0.pkl")
+        for index in range(1, SIZE):
+            (folder / f"{index}.pkl").hardlink_to(folder / "0.pkl")
+
+    def report_job_submission(self, job_info: Any, register_job: bool = True) -> None:
+        pass
+
+    @property
+    def _limits(self) -> dict[str, int]:
+        return {}
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Iterator[Interrupted]:
+    made = Interrupted(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def test_what_runs_is_cancelled_before_slurm_is_asked_anything_and_that_once_for_a_batch(
+    commands: Commands, interrupted: Interrupted
+) -> None:
+    commands.queue = "".join(f"77|{index}|{77 + index}|RUNNING|1|p|None|n\n" for index in range(SIZE))
+    interrupted.cancel_jobs([])
+    names = [words[0] for words in commands.calls]
+    assert names[0] == "scancel"
+    assert len(names) <= 4, names
+    assert commands.calls[-1] == ["scancel", "--quiet", "77"]
+    left = [interrupted.ledger.read(f"k{index}") for index in range(SIZE)]
+    assert {(found.status, found.job_id) for found in left if found} == {
+        (STOPPING, f"77_{index}") for index in range(SIZE)
+    }
+    assert not interrupted.errors
+
+
+def test_what_runs_is_cancelled_although_slurm_does_not_say_what_became_of_a_batch(
+    commands: Commands, interrupted: Interrupted
+) -> None:
+    commands.fail = {"squeue"}
+    interrupted.cancel_jobs([])
+    assert ["scancel", "--quiet", "5"] in commands.calls
+    assert len(interrupted.errors) == 1, "once for the batch"
+    assert "u-l-run-1-r" in interrupted.errors[0]
+
+
+def test_a_batch_that_slurm_takes_after_the_interrupt_is_cancelled_at_once(
+    commands: Commands, interrupted: Interrupted
+) -> None:
+    member = Prepared(None, Label("a", {}, (), None), "late", Request(), True, "true", ("/bin/sh", "-c"))
+    late = Submission(accepted=[(member, live("late", "88"))])
+    interrupted.submitter.submit = lambda *_: late
+    interrupted._cancelled = True
+    began = time.monotonic()
+    assert interrupted._submit_batch(Request(), [member], ["true"]) is None
+    assert time.monotonic() - began < 5
+    assert ["scancel", "--quiet", "88"] in commands.calls
