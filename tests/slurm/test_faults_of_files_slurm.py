@@ -26,10 +26,10 @@ OVERRIDES = [
     "target.tasks_per_node=1",
 ]
 MEASURE = """#!/bin/bash
-# `seatrial measure` that waits for `go` and whose record is not seen yet; repeat 0 dies at its first attempt
+# `seatrial measure` that waits for `go`, or its own, and whose record is not seen yet; repeat 0 dies once
 [ "$1" = measure ] || exec {real} "$@"
 if [ "$4" = 0 ] && mkdir {died}; then kill -9 $$; fi
-while [ ! -e {go} ]; do sleep 0.2; done
+while [ ! -e {go} ] && [ ! -e {go}.$4 ]; do sleep 0.2; done
 {real} "$@" || exit
 mv "$6" "$6.unseen"
 touch {unseen}/$4
@@ -96,8 +96,8 @@ def test_a_running_study_says_how_it_stands_refuses_a_second_and_takes_late_reco
             wait_for(lambda: {"running", "pending"} <= set(status(site)["counts"]), 120, "running and pending")
             _status_names_nodes_reasons_and_the_holder(status(site), process.pid)
             _a_second_from_another_host_is_refused(site, process.pid)
+            shown = _when_one_has_completed_an_end_is_estimated(site)
             (folder / "go").touch()
-            shown = 0
             while process.poll() is None:
                 shown += show_late(folder)
                 time.sleep(0.3)
@@ -130,6 +130,19 @@ def _status_names_nodes_reasons_and_the_holder(found, process):
     assert {r["why"] for r in found["repeats"] if r["state"] == "pending"} <= {"Resources", "Priority"}
     assert found["not_known"] is None
     assert "no repeat of gemm has completed" in found["estimate"]["how"]
+
+
+def _when_one_has_completed_an_end_is_estimated(site):
+    """How many records were shown for it."""
+    folder, _ = site
+    first = max(r["repeat"] for r in status(site)["repeats"] if r["state"] == "running")
+    (folder / f"go.{first}").touch()
+    wait_for(lambda: show_late(folder), 60, "a record")
+    wait_for(lambda: status(site)["counts"].get("completed") == 1, 60, "a completed repeat")
+    found = status(site)
+    assert found["estimate"]["how"].startswith("from 1 completed repeat(s), ")
+    assert found["estimate"]["end"][:16] >= found["at"][:16], "not in the past"
+    return 1
 
 
 def _a_second_from_another_host_is_refused(site, process):
