@@ -87,6 +87,7 @@ def _files(folder: Path, only: str | None) -> Iterator[tuple[Path, Path]]:
     if "first_study" in wanted:
         yield folder / "README.md", TEMPLATES / "README.md"
         yield folder / ".gitignore", TEMPLATES / "gitignore"
+        yield folder / ".vscode" / "settings.json", TEMPLATES / "vscode.json"
 
 
 def _copies(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:

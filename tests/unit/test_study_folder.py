@@ -1,5 +1,6 @@
 """A new study folder, the configuration of a Snakefile, and the workflow's hooks where it is a module."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,7 +29,20 @@ def test_a_new_folder_has_all_that_a_study_needs_and_its_studies_are_those_of_th
     assert make_plan(["study=first"], tmp_path / "trials" / "conf").study.name == "first"
 
 
-@pytest.mark.parametrize("there", ["README.md", "conf/study/first.yaml", "slurm/config.yaml", "schema/other.json"])
+def test_an_editor_finds_the_schema_of_every_file_of_the_configuration(tmp_path):
+    lay_out(tmp_path)
+    schemas = json.loads((tmp_path / ".vscode" / "settings.json").read_text())["yaml.schemas"]
+    assert all((tmp_path / schema).is_file() for schema in schemas)
+    covered = {path: schema for schema, glob in schemas.items() for path in tmp_path.glob(glob)}
+    files = set((tmp_path / "conf").rglob("*.yaml")) - {tmp_path / "conf" / "config.yaml"}
+    assert set(covered) == files
+    assert all(Path(schema).stem == path.parent.name for path, schema in covered.items())
+
+
+@pytest.mark.parametrize(
+    "there",
+    [".vscode/settings.json", "README.md", "conf/study/first.yaml", "slurm/config.yaml", "schema/other.json"],
+)
 def test_nothing_is_overwritten_and_then_nothing_is_written(tmp_path, there):
     (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / there).write_text("mine")

@@ -20,9 +20,10 @@ keys have the last word over them, and the command line over all (`seatrial plan
 no schema knows is refused, with the nearest spelling. A key whose default reads **required** must be given
 somewhere; `auto` is found out when the study is planned.
 
-`seatrial schema` writes JSON Schemas for editors to `schema/`. A comment that names one, at the head of a file
-(behind `# @package _global_` where that stands), lets an editor with the YAML language server complete and check
-it:
+`seatrial schema` writes JSON Schemas for editors to `schema/`. A folder of `seatrial init` has a
+`.vscode/settings.json` that names the schema of each folder of `conf/` (`yaml.schemas`, for the YAML language
+server). Elsewhere a comment that names one, at the head of a file (behind `# @package _global_` where that stands),
+lets an editor complete and check it:
 
 ```yaml
 # @package _global_
