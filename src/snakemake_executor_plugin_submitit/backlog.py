@@ -53,11 +53,13 @@ class Backlog:
         blocked_hours: float,
         tell: Callable[[str], None],
         own_thread: bool = False,
+        why_none: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`give_up` is called with jobs that Slurm refused for `blocked_hours` (0: never), and why.
 
         That time counts only while no job of this run is in the queue (`any_live`): they may be what fills it.
         `own_thread`: the first try too is the thread's, so that who hands jobs in waits for seconds at most.
+        `why_none`: why what is held is not to be submitted any more, but given up; None where it is.
         """
         self._submit = submit
         self._give_up = give_up
@@ -65,6 +67,7 @@ class Backlog:
         self._hours = blocked_hours
         self._tell = tell
         self._own_thread = own_thread
+        self._why_none = why_none
         self._held: list[Held] = []
         self._guard = threading.Lock()  # of what is held, and of the thread
         self._submitting = threading.Lock()
@@ -110,7 +113,7 @@ class Backlog:
             return
         if not thread.is_alive():
             raise RuntimeError(f"the thread that submits jobs has failed: {self._failure!r}") from self._failure
-        if ended:
+        if ended or self._why_none() is not None:
             self._wake.set()
 
     def stop(self, seconds: float, interrupt: Callable[[], None] = lambda: None) -> None:
@@ -162,8 +165,9 @@ class Backlog:
             return not self._held
 
     def _fill(self) -> bool:
-        """Submit until Slurm takes no more; whether it took anything."""
+        """Submit until Slurm takes no more, or nothing is to be submitted any more; whether it took anything."""
         took = False
+        self._give_up_all()
         refused: dict[tuple[object, ...], str] = {}
         with self._submitting:
             with self._guard:
@@ -185,7 +189,7 @@ class Backlog:
     def _submit_from(self, held: Held) -> str | None:
         """Submit what is held, from its front; Slurm's words where it does not take even one more."""
         grows = True
-        while held.members and not self._stopped:
+        while held.members and not self._stopped and self._why_none() is None:
             count = min(held.size, len(held.members))
             words = self._submit(held.request, held.members[:count], held.commands[:count])
             if words is None:
@@ -197,6 +201,15 @@ class Backlog:
             else:
                 grows, held.size = False, count // 2
         return None
+
+    def _give_up_all(self) -> None:
+        """Give up what is held, where nothing is to be submitted any more."""
+        if self._stopped or (why := self._why_none()) is None:
+            return
+        with self._guard:
+            left, self._held = self._held, []
+        for held in left:
+            self._give_up(held.members, why)
 
     def _say_and_give_up(self, refused: dict[tuple[object, ...], str], took: bool) -> None:
         current = time.monotonic()

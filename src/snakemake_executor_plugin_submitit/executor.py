@@ -19,16 +19,15 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from . import batches, processes
 from .backlog import Backlog
 from .cleaning import clean_up
-from .ends import Ends
+from .ends import Ends, note_interrupted
 from .failed_nodes import FailedNodes
 from .jobs import Label, Prepared, label_of
-from .ledger import ENDED, STOPPING, Ledger
+from .ledger import ENDED, Ledger
 from .live import Live, Watcher
-from .orphans import Orphans
+from .orphans import Orphans, wanted_keys
 from .outcomes import Outcome
 from .pickles import private_folder
 from .preparing import describe, is_forced, limits_of, make_ready
-from .ranks import now
 from .reporting import record
 from .restarts import AGAIN, GivenUp, Restarts, without_retries
 from .resuming import EarlierRuns
@@ -82,7 +81,7 @@ class Executor(RemoteExecutor):
         )  # fmt: skip
         self.backlog = Backlog(
             self._submit_batch, self._give_up, self._any_live, settings.blocked_hours, self.logger.warning,
-            own_thread=self.cluster == "slurm",
+            self.cluster == "slurm", self._why_none,
         )  # fmt: skip
         self.orphans = Orphans(
             self.cluster, self.ledger, self.earlier, settings.command_timeout, self.logger.warning
@@ -113,7 +112,7 @@ class Executor(RemoteExecutor):
         if not self._cleaned:  # a workflow with nothing to run does not come here
             self._cleaned = True
             with said_where_it_fails(f"what earlier runs left in {self.base}"):
-                clean_up(self.base, self.ledger)
+                clean_up(self.base, self.ledger, lambda: wanted_keys(self.dag))
         for job in jobs:
             self.run_job_pre(job)
         groups: dict[Request, list[Prepared]] = defaultdict(list)
@@ -157,6 +156,11 @@ class Executor(RemoteExecutor):
 
     def _any_live(self) -> bool:
         return bool(self._live or self.orphans.asked_for() or self.orphans.not_asked_for())
+
+    def _why_none(self) -> str | None:
+        """Why Snakemake wants no job submitted any more: it only waits for those that run."""
+        failed = self.workflow.scheduler.failed and not self.workflow.execution_settings.keep_going
+        return "not submitted: another job failed, and --keep-going is not given" if failed else None
 
     def _made_ready(self, fresh: Sequence[Prepared]) -> list[Prepared]:
         refused = make_ready(fresh, self.workflow)
@@ -282,14 +286,14 @@ class Executor(RemoteExecutor):
         if not told_to_stop(rest, timeout, tell) or not told:
             return
         for job in [*known.values(), *rest]:
-            status = ENDED if job.outcome is not None or not job.on_slurm else STOPPING
-            if job.outcome is None:
-                job.outcome = Outcome("CANCELLED", reason="Snakemake was interrupted", ended_at=now())
-            record(job, self.base)
-            self.ledger.note_end(job.entry, status)
+            note_interrupted(job, self.base, self.ledger)
         forget_stopping(self.base, self.run)
 
     def shutdown(self) -> None:
-        """Stop watching and let go of the ledger."""
+        """Submit no more, stop watching and let go of the ledger: in this order."""
+        self.backlog.stop(self.settings.command_timeout, processes.end_calls_of_sbatch)
+        with self._guard:
+            if any(live.outcome is None for live in self._live.values()):
+                self._tmpdir = None  # nested Snakemakes in the queue wait for it: Snakemake removes an empty one
         super().shutdown()
         self.ledger.close()

@@ -1,15 +1,19 @@
 """Jobs that Slurm does not take yet."""
 
+import inspect
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 from snakemake_executor_plugin_submitit import backlog
 from snakemake_executor_plugin_submitit.backlog import Backlog
+from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.submission import Request
 
 FULL = "AssocMaxSubmitJobLimit"
@@ -27,6 +31,7 @@ class Cluster:
         self.told: list[str] = []
         self.given_up: list[tuple[list[Any], str]] = []
         self.live = True
+        self.why_none: str | None = None
         self.hangs = threading.Event()
         self.hangs.set()
         self.closed: set[str | None] = set()
@@ -37,6 +42,7 @@ class Cluster:
             hours,
             self.told.append,
             own_thread,
+            lambda: self.why_none,
         )
 
     def _submit(self, request: Request, members: Sequence[Any], commands: Sequence[str]) -> str | None:
@@ -208,3 +214,37 @@ def test_an_error_nobody_expected_reaches_who_looks_at_jobs(monkeypatch: pytest.
     cluster.add("a")
     with pytest.raises(RuntimeError, match=r"failed.*zip\(\) argument 2"):
         cluster.backlog.look(ended=False)
+
+
+def test_what_is_held_is_given_up_once_nothing_more_is_to_be_submitted(quick: list[Cluster]) -> None:
+    """For Snakemake held jobs run: it would wait for them although it has given up the workflow."""
+    cluster = Cluster(room=1)
+    quick.append(cluster)
+    cluster.add("a", "b", "c")
+    cluster.add("d", partition="other")
+    cluster.why_none = "another job failed"
+    cluster.room = 100
+    deadline = time.monotonic() + 20
+    while len(cluster.given_up) < 2 and time.monotonic() < deadline:
+        cluster.backlog.look(ended=False)
+        time.sleep(0.01)
+    assert cluster.given_up == [(["b", "c"], "another job failed"), (["d"], "another job failed")]
+    assert cluster.taken == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "keep_going", "none"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_after_a_failure_only_keep_going_lets_others_be_submitted(
+    failed: bool, keep_going: bool, none: bool
+) -> None:
+    executor: Any = object.__new__(Executor)
+    executor.workflow = SimpleNamespace(
+        scheduler=SimpleNamespace(failed={"job"} if failed else set()),
+        execution_settings=SimpleNamespace(keep_going=keep_going),
+    )
+    assert (executor._why_none() is not None) == none
+
+
+def test_snakemakes_scheduler_lists_what_failed_where_the_executor_looks() -> None:
+    assert "self.failed.add(job)" in inspect.getsource(JobScheduler._handle_error)
