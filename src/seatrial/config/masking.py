@@ -27,7 +27,9 @@ _LINE = re.compile(
 """What `env` and `export` print, with the task's number that srun puts in front: the value ends with the line."""
 _OF_YAML = re.compile(r"(?<![\w.-])(?P<name>[A-Z][A-Z0-9]*_[A-Z0-9_]+):[ \t]+(?P<value>[^\s'\"]+)")
 _OPTION = re.compile(r"(?<!\S)--(?P<name>[A-Za-z_][\w.-]{0,80})[ \t]+(?P<value>[^\s'\"-][^\s'\"]*)")
-_WORD = re.compile(r"(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]{0,80})=(?!=)(?=(?P<value>[\"']?[^\s'\"\\\0]+))")
+_WORD = re.compile(r"(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]{0,80})=(?!=)")
+_VALUE = re.compile(r"(?P<value>[\"']?[^\s'\"\\\0]+)")
+"""What follows _WORD; apart from it, since a word may hold many names and each would look at all that follows."""
 
 
 def masked(text: str, environ: Mapping[str, str], known: str = KNOWN_FORM) -> tuple[str, int]:
@@ -65,8 +67,11 @@ def _beside_names(line: str) -> tuple[str, int]:
     for pattern in (_LINE, QUOTED, _WORD, _OF_YAML, _OPTION):
         parts, end = [], 0
         for found in pattern.finditer(line):
-            start, stop = found.span("value")
-            if found.start() >= end and states_a_secret(found["name"], found["value"]):
+            if found.start() < end or not states_a_secret(found["name"], "any"):
+                continue
+            stated = _VALUE.match(line, found.end()) if pattern is _WORD else found
+            if stated is not None and states_a_secret(found["name"], stated["value"]):
+                start, stop = stated.span("value")
                 parts += [line[end:start], _mask(found["name"])]
                 end, places = stop, places + 1
         line = "".join([*parts, line[end:]])
