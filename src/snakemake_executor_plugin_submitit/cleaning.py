@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from .ledger import ENDED, SUBMITTED, Ledger
@@ -11,16 +12,25 @@ _BATCH = re.compile(r"[0-9a-f]{8,12}-\d+")
 _KEPT_SECONDS = 24 * 3600.0  # a success of the last hours may still have to be shown to Snakemake
 
 
-def clean_up(base: Path, ledger: Ledger) -> None:
+def clean_up(base: Path, ledger: Ledger, wanted: Callable[[], Collection[str]] = tuple) -> None:
     """Remove all but the logs from batches of runs that have gone and whose jobs have all ended.
 
+    What Snakemake wants (`wanted`, by key) may be a success that it has not recorded: its results stay.
     Only folders of our own making are touched: their names, their owner, and a run that nobody holds.
     """
     needed: set[str] = set()
+    keys: Collection[str] | None = None
     for entry in ledger.entries():
         path = Path(entry.folder)
-        if entry.status != ENDED and (entry.status == SUBMITTED or _is_young(path)):
-            needed.add(path.name)
+        if entry.status == ENDED or path.name in needed:
+            continue
+        if entry.status != SUBMITTED and not _is_young(path):
+            if not path.exists():
+                continue
+            keys = wanted() if keys is None else keys
+            if entry.key not in keys:
+                continue
+        needed.add(path.name)
     for folder in sorted((base / "batches").glob("*")):
         ours = _BATCH.fullmatch(folder.name) and not folder.is_symlink() and folder.stat().st_uid == os.geteuid()
         if ours and folder.name not in needed and ledger.is_over(folder.name.rpartition("-")[0]):

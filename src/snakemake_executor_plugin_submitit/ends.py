@@ -6,12 +6,37 @@ from pathlib import Path
 from typing import Any
 
 from .failed_nodes import FailedNodes
-from .ledger import ENDED, SUCCEEDED, Ledger
+from .ledger import ENDED, STOPPING, SUCCEEDED, Ledger
 from .live import Live
-from .outcomes import Outcome
+from .outcomes import Outcome, judge
+from .ranks import now
 from .reporting import Message, record, write_failure
 from .restarts import AGAIN, NEVER, Decision, Restarts, at_the_same_attempt, without_retries
 from .stopping import was_stopping
+
+
+def note_interrupted(live: Live, base: Path, ledger: Ledger) -> None:
+    """Write down that a job was told to stop by an interrupt; one that had completed stays a success."""
+    if live.outcome is None and not live.on_slurm:
+        live.outcome = _success(live)
+    status = STOPPING if live.on_slurm else ENDED
+    if live.outcome is not None:
+        status = SUCCEEDED if live.outcome.success else ENDED
+    else:
+        live.outcome = Outcome("CANCELLED", reason="Snakemake was interrupted", ended_at=now())
+    record(live, base)
+    ledger.note_end(live.entry, status)
+
+
+def _success(live: Live) -> Outcome | None:
+    """The outcome of a local job whose ranks have all left a result, before anybody looked; None for any other."""
+    try:
+        done = live.results()
+        if len(done) < live.entry.ranks or not all(done):
+            return None
+        return judge(live.reports(), None, None, on_slurm=False, completed=True)
+    except OSError:  # a file server that is away: the job is run again
+        return None
 
 
 class Ends:

@@ -71,8 +71,7 @@ class Orphans:
         if not self._left:
             return
         outputs = by_output(self._left.values())
-        jobs = list(dict.fromkeys(dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local))
-        for job in jobs:
+        for job in _wanted(dag):
             label_of_job = label_of(job)
             key = key_of(label_of_job)
             left = {entry.key for path in label_of_job.makes() for entry in outputs.get(path, ())}
@@ -191,6 +190,15 @@ class Orphans:
         ids = " ".join(str(entry.job_id) for entry in self.not_asked_for())
         how = f"scancel {ids}" if self._cluster == "slurm" else f"kill {ids}"
         return f"They count against what may run at a time, and Ctrl-C leaves them; `{how}` ends them"
+
+
+def wanted_keys(dag: Any) -> set[str]:
+    """The keys of all jobs that this run still wants."""
+    return {key_of(label_of(job)) for job in _wanted(dag)}
+
+
+def _wanted(dag: Any) -> list[Any]:
+    return list(dict.fromkeys(dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local))
 
 
 def _holds(holds: Mapping[str, int], name: str) -> int:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +17,15 @@ import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_submitit import processes, slurm
-from snakemake_executor_plugin_submitit.ends import Ends
+from snakemake_executor_plugin_submitit.cleaning import clean_up
+from snakemake_executor_plugin_submitit.ends import Ends, note_interrupted
+from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared, key_of, label_of
-from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, Entry, Ledger
-from snakemake_executor_plugin_submitit.live import Watcher
+from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, SUCCEEDED, Entry, Ledger
+from snakemake_executor_plugin_submitit.live import Live, Watcher
 from snakemake_executor_plugin_submitit.orphans import Orphans
+from snakemake_executor_plugin_submitit.outcomes import Outcome
 from snakemake_executor_plugin_submitit.restarts import Restarts
 from snakemake_executor_plugin_submitit.resuming import EarlierRuns
 from snakemake_executor_plugin_submitit.status import Accounting, Queued
@@ -57,7 +64,12 @@ class Restarted:
         """Let the earlier run have submitted a job."""
         folder = self.base / "batches" / f"{FIRST}-1"
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        given = {"cluster": "slurm", "folder": str(folder), "name": f"root-study-{FIRST}-1-a", "job_id": "7"}
+        given: dict[str, Any] = {
+            "cluster": "slurm",
+            "folder": str(folder),
+            "name": f"root-study-{FIRST}-1-a",
+            "job_id": "7",
+        }
         at = "2026-01-01T00:00:00.000Z"
         entry = Entry(
             **{"key": key_of(label), "run": FIRST, "index": 0, "size": 1, "ranks": 1, "fingerprint": None}
@@ -156,6 +168,8 @@ class _Dag:
 class _Hashed:
     """A job that is equal to itself, as Snakemake's are."""
 
+    name: str
+
     def __init__(self, job: Any) -> None:
         self.__dict__.update(vars(job))
 
@@ -216,6 +230,75 @@ class TestAProcessOfAnotherMachine:
         assert (fresh, unclear) == ([], [])
         assert live.outcome is not None
         assert not live.outcome.success
+
+
+@pytest.mark.parametrize("cluster", ["slurm", "local"])
+def test_a_success_that_snakemake_has_not_heard_of_stays_one_at_an_inter(again: Restarted, cluster: str) -> None:
+    label = Label("work", {}, ("out",), None)
+    entry = again.leave(label, cluster=cluster, run=SECOND)
+    live = Live(entry, label, Outcome("COMPLETED", exit_code=0) if cluster == "slurm" else None)
+    again.succeeded(entry)
+    note_interrupted(live, again.base, again.ledger)
+    assert _status(again, entry) == SUCCEEDED
+    assert live.outcome is not None
+    assert live.outcome.success
+
+
+@pytest.mark.parametrize(("cluster", "status"), [("slurm", STOPPING), ("local", ENDED), ("debug", ENDED)])
+def test_what_had_not_completed_is_cancelled(again: Restarted, cluster: str, status: str) -> None:
+    label = Label("work", {}, ("out",), None)
+    entry = again.leave(label, cluster=cluster, run=SECOND)
+    live = Live(entry, label)
+    note_interrupted(live, again.base, again.ledger)
+    assert live.outcome is not None
+    assert (live.outcome.state, _status(again, entry)) == ("CANCELLED", status)
+
+
+def _status(again: Restarted, entry: Entry) -> str | None:
+    found = again.ledger.read(entry.key)
+    return None if found is None else found.status
+
+
+@pytest.mark.parametrize(("status", "kept"), [(SUCCEEDED, True), (STOPPING, True), (ENDED, False)])
+def test_cleaning_leaves_the_results_of_what_this_run_wants_however_old(
+    again: Restarted, status: str, kept: bool
+) -> None:
+    entry = again.leave(Label("work", {}, ("out",), None), status=status)
+    again.succeeded(entry)
+    os.utime(entry.folder, (time.time() - 2 * 86400,) * 2)
+    clean_up(again.base, again.ledger, lambda: {entry.key})
+    assert Path(entry.folder).exists() == kept
+    clean_up(again.base, again.ledger, lambda: {"another"})
+    assert not Path(entry.folder).exists()
+
+
+class Closing(Executor):
+    """An executor that is shut down, with one job of which it is known or not how it ended."""
+
+    def __init__(self, base: Path, outcome: Outcome | None) -> None:
+        self.order: list[str] = []
+        said = self.order.append
+        self.backlog: Any = SimpleNamespace(stop=lambda *_: said("backlog"))
+        self.ledger: Any = SimpleNamespace(close=lambda: said("ledger"))
+        self.settings: Any = SimpleNamespace(command_timeout=1)
+        self.wait_thread: Any = SimpleNamespace(join=lambda: said("watching"))
+        self.workflow: Any = SimpleNamespace(remote_execution_settings=SimpleNamespace(immediate_submit=False))
+        self.lock = self._guard = threading.Lock()
+        self._live: dict[str, Any] = {"k": SimpleNamespace(outcome=outcome)}
+        (base / ".snakemake").mkdir()
+        self._tmpdir: Any = tempfile.mkdtemp(dir=".snakemake", prefix="tmp.")
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome("CANCELLED")])
+def test_shutting_down_submits_no_more_and_leaves_what_jobs_in_the_queue_wait_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    closing = Closing(tmp_path, outcome)
+    waited_for = Path(closing._tmpdir)
+    closing.shutdown()
+    assert closing.order == ["backlog", "watching", "ledger"]
+    assert list(Path(".snakemake").iterdir()) == ([waited_for] if outcome is None else [])
 
 
 @pytest.mark.parametrize("made", [True, False])
