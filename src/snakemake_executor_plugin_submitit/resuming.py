@@ -58,6 +58,7 @@ class EarlierRuns:
         self._latency = latency
         self._tell = tell
         self._others: dict[str, list[Entry]] | None = None
+        self._due = 0.0  # until when a Slurm that does not answer is waited for
 
     def take_up(
         self, prepared: Sequence[Prepared], persistence: Any
@@ -69,15 +70,22 @@ class EarlierRuns:
         """
         found: dict[str, Live] = {}
         unclear: dict[str, tuple[Prepared, Exception]] = {}
+        entries: dict[str, Entry] = {}
+        self._due = time.monotonic() + self._patience  # once for all of them
         for member in prepared:
             try:
                 self._end_others(member)
-                entry = self._earlier(member, persistence)
+                if (entry := self._earlier(member, persistence)) is not None:
+                    entries[member.key] = entry
             except (WorkflowError, OSError, slurm.SlurmUnavailable) as error:
                 unclear[member.key] = (member, error)
-                continue
-            if entry is not None:
-                found[member.key] = Live(entry, member.label)
+        try:
+            self._find(*entries.values())
+        except (WorkflowError, OSError) as error:
+            unclear |= {m.key: (m, error) for m in prepared if m.key in entries and not entries[m.key].job_id}
+        for member in prepared:
+            if member.key in entries and entries[member.key].job_id is not None:
+                found[member.key] = Live(entries[member.key], member.label)
         if found:
             self._watcher.look(list(found.values()), ask=True)
         taken = {}
@@ -102,6 +110,7 @@ class EarlierRuns:
             if key == member.key or entry.status == ENDED or entry.cluster == "debug":
                 continue
             self._ledger.refuse_owned(entry)
+            _refuse_of_another_host(entry)
             self._find(entry)
             if entry.job_id is None:  # it was never submitted
                 self._ledger.note_end(entry, ENDED)
@@ -116,17 +125,13 @@ class EarlierRuns:
                 self._end_of(live, stop=entry.status != STOPPING)
             self._ends.close(live, success=False)
 
-    def _find(self, entry: Entry) -> None:
-        """Learn the id of a job. Raises WorkflowError for processes of another machine that have not ended."""
-        if entry.host not in (None, processes.this_host()) and not _has_ended(entry):
-            raise WorkflowError(
-                f"job {entry.name} ({entry.job_id or 'being submitted'}) of an earlier run is a process of "
-                f"{entry.host} and can be seen from there only; start Snakemake on {entry.host}, which takes it up "
-                f"or finds it gone. Where {entry.host} no longer exists, remove the lines with {entry.key} "
-                "from the ledger of the submitit folder (ledger.jsonl)"
-            )
-        if entry.job_id is None:
-            entry.job_id = self.lost_id(entry, self._patience)
+    def _find(self, *entries: Entry) -> None:
+        """Learn the ids of jobs that have none; None stays where they never were submitted."""
+        unknown = [entry for entry in entries if entry.job_id is None]
+        patience = max(0.0, self._due - time.monotonic())
+        if unknown:
+            for entry, job_id in zip(unknown, self.lost_ids(unknown, patience), strict=True):
+                entry.job_id = job_id
 
     def lost_id(self, entry: Entry, patience: float = 0.0) -> str | None:
         """The id of a job of which only the intent to submit it is known, or None if it never was.
@@ -166,8 +171,8 @@ class EarlierRuns:
             noted = entry.run == self._ledger.run or entry.job_id not in persistence.external_jobids(member.job)
             if noted:
                 return None
-        self._find(entry)
-        return entry if entry.job_id is not None else None
+        _refuse_of_another_host(entry)
+        return entry
 
     def _usable(self, member: Prepared, live: Live) -> bool:
         entry, outcome = live.entry, live.outcome
@@ -212,6 +217,17 @@ class EarlierRuns:
             time.sleep(pause)
             pause = min(2 * pause, _PAUSE_SECONDS)
         return live.outcome
+
+
+def _refuse_of_another_host(entry: Entry) -> None:
+    """Raise WorkflowError for processes of another machine of whose end nothing is there to be seen."""
+    if entry.host not in (None, processes.this_host()) and not _has_ended(entry):
+        raise WorkflowError(
+            f"job {entry.name} ({entry.job_id or 'being submitted'}) of an earlier run is a process of "
+            f"{entry.host} and can be seen from there only; start Snakemake on {entry.host}, which takes it up "
+            f"or finds it gone. Where {entry.host} no longer exists, remove the lines with {entry.key} "
+            "from the ledger of the submitit folder (ledger.jsonl)"
+        )
 
 
 def _has_ended(entry: Entry) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +14,9 @@ from typing import Any
 import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake_executor_plugin_submitit import processes, slurm
+from snakemake_executor_plugin_submitit import batches, processes, slurm
 from snakemake_executor_plugin_submitit.cleaning import clean_up
 from snakemake_executor_plugin_submitit.ends import Ends, note_interrupted
-from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared, key_of, label_of
 from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, SUCCEEDED, Entry, Ledger
@@ -64,17 +61,12 @@ class Restarted:
         """Let the earlier run have submitted a job."""
         folder = self.base / "batches" / f"{FIRST}-1"
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        given: dict[str, Any] = {
-            "cluster": "slurm",
-            "folder": str(folder),
-            "name": f"root-study-{FIRST}-1-a",
-            "job_id": "7",
-        }
+        name = f"root-study-{FIRST}-1-a"
+        given: dict[str, Any] = {"cluster": "slurm", "folder": str(folder), "name": name, "job_id": "7"}
         at = "2026-01-01T00:00:00.000Z"
-        entry = Entry(
-            **{"key": key_of(label), "run": FIRST, "index": 0, "size": 1, "ranks": 1, "fingerprint": None}
-            | {"submitted_at": at, "outputs": label.makes(), **given, **changed}
-        )
+        given |= {"key": key_of(label), "run": FIRST, "index": 0, "size": 1, "ranks": 1, "fingerprint": None}
+        given |= {"submitted_at": at, "outputs": label.makes(), **changed}
+        entry = Entry(**given)
         earlier = Ledger(self.base, FIRST)
         earlier.write(entry)
         earlier.close()
@@ -191,6 +183,45 @@ def test_a_job_makes_what_its_members_make_for_one_another_too(
     assert sorted(label.makes()) == ["out", "part"]
 
 
+class TestJobsOfWhichNoIdIsKnown:
+    def test_are_asked_for_in_one_question_and_waited_for_once(
+        self, again: Restarted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+
+        def find(entries: Any, timeout: float) -> Any:
+            asked.append(len(entries))
+            raise slurm.SlurmUnavailable("no answer")
+
+        monkeypatch.setattr(batches, "find_all_lost", find)
+        members = [wanted(f"out/{number}") for number in range(3)]
+        for number, member in enumerate(members):
+            again.leave(member.label, index=number, size=3, job_id=None)
+        again.leave(Label("g", {}, ("out/0", "out/1"), None), job_id=None)
+        taken, fresh, unclear = again.earlier.take_up(members, PERSISTENCE)
+        assert (taken, fresh) == ([], [])
+        assert {member.key for member, _ in unclear} == {member.key for member in members}
+        assert asked == [1, 1, 1], "the job that two of them share, for each, and the third"
+
+    def test_are_found_or_submitted_by_what_slurm_says(
+        self, again: Restarted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+
+        def find(entries: Any, timeout: float) -> Any:
+            asked.append(len(entries))
+            return ["7", None]
+
+        monkeypatch.setattr(batches, "find_all_lost", find)
+        members = [wanted("out/0"), wanted("out/1")]
+        for number, member in enumerate(members):
+            again.leave(member.label, index=number, size=2, job_id=None)
+        again.accounting["7"] = Accounting("RUNNING")
+        taken, fresh, unclear = again.earlier.take_up(members, PERSISTENCE)
+        assert [(member, live.job_id) for member, live in taken] == [(members[0], "7")]
+        assert (fresh, unclear, asked) == ([members[1]], [], [2])
+
+
 class TestAProcessOfAnotherMachine:
     def entry(self, again: Restarted, **changed: Any) -> Entry:
         label = Label("work", {}, ("out/0",), None)
@@ -270,35 +301,6 @@ def test_cleaning_leaves_the_results_of_what_this_run_wants_however_old(
     assert Path(entry.folder).exists() == kept
     clean_up(again.base, again.ledger, lambda: {"another"})
     assert not Path(entry.folder).exists()
-
-
-class Closing(Executor):
-    """An executor that is shut down, with one job of which it is known or not how it ended."""
-
-    def __init__(self, base: Path, outcome: Outcome | None) -> None:
-        self.order: list[str] = []
-        said = self.order.append
-        self.backlog: Any = SimpleNamespace(stop=lambda *_: said("backlog"))
-        self.ledger: Any = SimpleNamespace(close=lambda: said("ledger"))
-        self.settings: Any = SimpleNamespace(command_timeout=1)
-        self.wait_thread: Any = SimpleNamespace(join=lambda: said("watching"))
-        self.workflow: Any = SimpleNamespace(remote_execution_settings=SimpleNamespace(immediate_submit=False))
-        self.lock = self._guard = threading.Lock()
-        self._live: dict[str, Any] = {"k": SimpleNamespace(outcome=outcome)}
-        (base / ".snakemake").mkdir()
-        self._tmpdir: Any = tempfile.mkdtemp(dir=".snakemake", prefix="tmp.")
-
-
-@pytest.mark.parametrize("outcome", [None, Outcome("CANCELLED")])
-def test_shutting_down_submits_no_more_and_leaves_what_jobs_in_the_queue_wait_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome | None
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    closing = Closing(tmp_path, outcome)
-    waited_for = Path(closing._tmpdir)
-    closing.shutdown()
-    assert closing.order == ["backlog", "watching", "ledger"]
-    assert list(Path(".snakemake").iterdir()) == ([waited_for] if outcome is None else [])
 
 
 @pytest.mark.parametrize("made", [True, False])
