@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake_executor_plugin_submitit import batches, processes, slurm
+from snakemake_executor_plugin_submitit import batches, processes, resuming, slurm
 from snakemake_executor_plugin_submitit.cleaning import clean_up
 from snakemake_executor_plugin_submitit.ends import Ends, note_interrupted
 from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes
@@ -25,8 +25,10 @@ from snakemake_executor_plugin_submitit.orphans import Orphans
 from snakemake_executor_plugin_submitit.outcomes import Outcome
 from snakemake_executor_plugin_submitit.restarts import Restarts
 from snakemake_executor_plugin_submitit.resuming import EarlierRuns
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.status import Accounting, Queued
 from snakemake_executor_plugin_submitit.submission import Request
+from snakemake_executor_plugin_submitit.submitter import Submitter
 
 FIRST, SECOND = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 PERSISTENCE = SimpleNamespace(external_jobids=lambda _: ["7"])
@@ -202,6 +204,12 @@ class TestJobsOfWhichNoIdIsKnown:
         assert (taken, fresh) == ([], [])
         assert {member.key for member, _ in unclear} == {member.key for member in members}
         assert asked == [1, 1, 1], "the job that two of them share, for each, and the third"
+        seconds = [0.0]
+        clock = SimpleNamespace(monotonic=lambda: seconds[0], sleep=lambda s: seconds.append(seconds.pop() + s))
+        monkeypatch.setattr(resuming, "time", clock)
+        again.earlier._patience = 100
+        again.earlier.take_up(members, PERSISTENCE)
+        assert 100 <= seconds[0] <= 105, "waited for once"
 
     def test_are_found_or_submitted_by_what_slurm_says(
         self, again: Restarted, monkeypatch: pytest.MonkeyPatch
@@ -220,6 +228,17 @@ class TestJobsOfWhichNoIdIsKnown:
         taken, fresh, unclear = again.earlier.take_up(members, PERSISTENCE)
         assert [(member, live.job_id) for member, live in taken] == [(members[0], "7")]
         assert (fresh, unclear, asked) == ([members[1]], [], [2])
+
+
+@pytest.mark.parametrize(("cluster", "host"), [("local", processes.this_host()), ("slurm", None)])
+def test_what_is_submitted_is_written_down_with_what_it_makes_and_where_it_runs(
+    again: Restarted, cluster: str, host: str | None
+) -> None:
+    nothing: Any = None
+    submitter = Submitter(cluster, again.base, again.ledger, ExecutorSettings(), "l", nothing, again.said.append)
+    member = wanted(str(again.base / "out" / "0"))
+    entry = submitter._entry(member, Request(), 0, 1, again.base, "name", "2026-01-01T00:00:00.000Z")
+    assert (entry.outputs, entry.host) == (["out/0"], host)
 
 
 class TestAProcessOfAnotherMachine:

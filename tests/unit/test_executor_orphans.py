@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -153,6 +154,28 @@ def test_nothing_is_said_of_what_was_never_submitted_or_has_ended(
     left.orphans.find("study", Dag("measure1"))
     assert left.said == []
     assert left.in_the_way("measure1") is None
+    left.ledger.close()
+
+
+def test_they_can_be_asked_for_by_one_thread_while_another_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"))
+    left.orphans.find("study", Dag())
+    held, asked = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with left.orphans._guard:
+            held.set()
+            asked.wait(0.3)
+            left.orphans._left.clear()
+
+    taking = threading.Thread(target=take)
+    taking.start()
+    assert held.wait(10)
+    assert left.orphans.not_asked_for() == []
+    assert left.orphans.asked_for() == []
+    taking.join(10)
     left.ledger.close()
 
 
