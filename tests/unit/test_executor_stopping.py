@@ -137,6 +137,13 @@ def test_what_runs_is_cancelled_before_slurm_is_asked_anything_and_that_once_for
     assert not interrupted.errors
 
 
+def test_slurm_is_asked_once_for_a_batch_that_it_does_not_have(
+    commands: Commands, interrupted: Interrupted
+) -> None:
+    interrupted.cancel_jobs([])
+    assert [words[0] for words in commands.calls if words[0] != "scancel"] == ["squeue", "sacct"]
+
+
 def test_what_runs_is_cancelled_although_slurm_does_not_say_what_became_of_a_batch(
     commands: Commands, interrupted: Interrupted
 ) -> None:
