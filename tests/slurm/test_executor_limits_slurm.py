@@ -80,7 +80,7 @@ rule work:  # its account may have five jobs in the queue
     resources: slurm_account="small", runtime=5, mem_mb=200
     shell: "sleep 2; echo {wildcards.i} > {output}"
 rule after:  # Snakemake starts it while others wait
-    input: "out/0"
+    input: "spread"
     output: "after"
     shell: "ls out | wc -l > {output}"
 rule down:
