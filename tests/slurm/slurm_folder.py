@@ -6,21 +6,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from waiting import until
 
 PROFILE = Path(__file__).resolve().parents[2] / "workflow" / "profiles" / "slurm"
 CLUSTER = Path(__file__).parent / "cluster"
 ENDING_S = 5.0
-
-
-def until(condition: Callable[[], object], seconds: float = 90, what: str = "it") -> None:
-    """Wait for something to come to pass. Raises AssertionError where it does not."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come to pass within {seconds:g} s"
-        time.sleep(0.2)
 
 
 class SlurmFolder:

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from snakemake.common.tests import TestWorkflowsLocalStorageBase
+from waiting import until
 
 from snakemake_executor_plugin_submitit import ExecutorSettings
 
@@ -84,13 +85,6 @@ class Folder:
         if ids := self.queued():
             subprocess.run(["scancel", *ids], env=self.env, timeout=60, check=False)
         until(lambda: not self.queued())
-
-
-def until(condition: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.2)
 
 
 @pytest.fixture

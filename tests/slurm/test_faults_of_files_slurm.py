@@ -4,13 +4,13 @@ import csv
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from waiting import interrupt
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 BIN = Path(sys.executable).parent
@@ -103,7 +103,7 @@ def test_a_running_study_says_how_it_stands_refuses_a_second_and_takes_late_reco
                 time.sleep(0.3)
             assert process.returncode == 0, (folder / "out").read_text()[-4000:]
         finally:
-            _stop(process)
+            interrupt(process)
     assert shown == 6
     with (folder / "results" / "demo" / "tables" / "repeats.csv").open() as handle:
         rows = list(csv.DictReader(handle))
@@ -154,13 +154,3 @@ def _a_second_from_another_host_is_refused(site, process):
     )  # fmt: skip
     assert second.returncode == 2, second.stderr[-2000:]
     assert f"results/demo is being worked on by process {process} on {os.uname().nodename}" in second.stderr
-
-
-def _stop(process):
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=30)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import interrupt, until
 
 from seatrial.record import Record
 
@@ -46,7 +47,7 @@ def run(site, *words, timeout=500):
         try:
             code = process.wait(timeout=timeout)
         finally:
-            _stop(process)
+            interrupt(process)
     return code, (folder / "out").read_text()
 
 
@@ -113,18 +114,18 @@ def test_snakemake_killed_and_started_again_runs_every_repeat_once(site):
     with (folder / "first").open("w") as log:
         process = start(site, words, log)
         try:
-            _wait_for(lambda: {"RUNNING", "PENDING"} <= set(queue(environment)), 120)
+            until(lambda: {"RUNNING", "PENDING"} <= set(queue(environment)), 120)
             process.send_signal(signal.SIGKILL)
             process.wait(timeout=30)
         finally:
-            _stop(process)
+            interrupt(process)
     assert "PENDING" in queue(environment) or "RUNNING" in queue(environment)
     code, out = run(site, *words)
     assert code == 0, out[-4000:]
     rows = repeats(folder)
     assert len(rows) == 12
     assert {row["outcome"] for row in rows} == {"completed"}
-    _wait_for(lambda: len(started_jobs(environment, since)) >= 12, 30)
+    until(lambda: len(started_jobs(environment, since)) >= 12, 30)
     assert len(started_jobs(environment, since)) == 12
 
 
@@ -145,13 +146,13 @@ def test_a_killed_repeat_and_one_that_fails_in_words_are_both_on_the_page(site):
     with (folder / "out").open("w") as log:
         process = start(site, ["--retries", "0", *words], log)
         try:
-            _wait_for(lambda: _endless(folder), 120)
+            until(lambda: _endless(folder), 120)
             time.sleep(5)
             for victim in _endless(folder):
                 victim.send_signal(signal.SIGKILL)
             assert process.wait(timeout=180) != 0
         finally:
-            _stop(process)
+            interrupt(process)
     rows = {json.loads(row["axes"])["workload.dtype"]: row for row in repeats(folder)}
     assert (rows["tf32"]["outcome"], rows["tf32"]["error_kind"]) == ("unsupported", "unsupported")
     assert (rows["float32"]["outcome"], rows["float32"]["error_kind"]) == ("missing", "crashed")
@@ -171,20 +172,3 @@ def _endless(folder):
         if "measure" in words and any(Path(w).name == "seatrial" for w in words):
             found += [process] if any(Path(w).name in wanted for w in words) else []
     return found
-
-
-def _wait_for(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.3)
-
-
-def _stop(process):
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=30)

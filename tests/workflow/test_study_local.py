@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import interrupt, until
 
 BIN = Path(sys.executable).parent
 ONLY_GEMM = ["~experiments.memory", "~experiments.all_reduce", "~experiments.finetune"]
@@ -178,13 +179,13 @@ def test_a_repeat_whose_process_is_killed_leaves_a_page_that_says_so(project):
         command(overrides, "--retries", "0"), cwd=project, stdout=log, stderr=subprocess.STDOUT
     )
     try:
-        _wait_for(lambda: _measuring(project), 60)
+        until(lambda: _measuring(project), 60)
         time.sleep(3)
         for victim in _measuring(project):
             victim.send_signal(signal.SIGKILL)
         assert process.wait(timeout=120) != 0
     finally:
-        _stop(process)
+        interrupt(process)
     (row,) = repeats(project)
     assert (row["outcome"], row["error_kind"]) == ("missing", "crashed")
     page = (project / "results" / "demo" / "report.html").read_text()
@@ -202,7 +203,7 @@ def test_a_second_snakemake_on_the_same_study_is_refused_in_words(project):
     with (project / "out").open("w") as log:
         process = subprocess.Popen(command(overrides), cwd=project, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait_for(lambda: _measuring(project), 60)
+            until(lambda: _measuring(project), 60)
             second = snakemake(project, overrides, timeout=60)
             assert second.returncode != 0
             assert f"process {process.pid}" in second.stderr + second.stdout
@@ -214,7 +215,7 @@ def test_a_second_snakemake_on_the_same_study_is_refused_in_words(project):
             again = snakemake(project, overrides, "-n")
             assert re.search(r"^measure\s+1$", again.stdout + again.stderr, re.MULTILINE)
         finally:
-            _stop(process)
+            interrupt(process)
 
 
 @pytest.mark.parametrize(
@@ -252,20 +253,3 @@ def _measuring(project):
         if process.info["cwd"] == str(project) and "measure" in words:
             found += [process] if any(Path(word).name == "seatrial" for word in words) else []
     return found
-
-
-def _wait_for(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.2)
-
-
-def _stop(process):
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=30)
