@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from private_slurm import NODES
-from test_study_slurm import BIN, NOT_GEMM, ONE_RANK, _stop, _wait_for, now, queue, started_jobs
+from test_study_slurm import BIN, NOT_GEMM, ONE_RANK, now, queue, started_jobs
+from waiting import interrupt, until
 
 from seatrial.record import Record
 
@@ -108,10 +109,10 @@ def test_what_a_read_only_folder_and_full_disks_spoil_is_said_and_runs_again_and
     since = now()
     process = site.start("--retries", "0")
     try:
-        _wait_for(lambda: len(list(site.signs.glob("begun.*"))) == REPEATS or process.poll() is not None, 90)
+        until(lambda: len(list(site.signs.glob("begun.*"))) == REPEATS or process.poll() is not None, 90)
         for repeat in (0, 1):
             site.go(repeat)
-        _wait_for(lambda: all(site.record(repeat).exists() for repeat in (0, 1)), 60)
+        until(lambda: all(site.record(repeat).exists() for repeat in (0, 1)), 60)
         kept = [site.record(repeat).read_bytes() for repeat in (0, 1)]
         with read_only(site):
             _fails(site, 2, f"cannot write {site.record(2)}: Read-only file system")
@@ -121,25 +122,25 @@ def test_what_a_read_only_folder_and_full_disks_spoil_is_said_and_runs_again_and
             _fails(site, 4, "no space is left there")
             assert process.wait(timeout=60) != 0
     finally:
-        _stop(process)
+        interrupt(process)
         print(site.said())
     assert "3.log cannot be written: No space left on device" in site.said()
     assert "Error recording metadata for finished job ([Errno 28] No space left on device)" in site.said()
     assert "Traceback" not in site.said()
     _nothing_is_half_written(site)
-    _wait_for(lambda: not queue(site.environment), 60)
+    until(lambda: not queue(site.environment), 60)
     for repeat in range(REPEATS):
         site.go(repeat)
     again = site.start("--retries", "0")
     try:
         assert again.wait(timeout=120) == 0, site.said()[-4000:]
     finally:
-        _stop(again)
+        interrupt(again)
     assert {Record.read(site.record(repeat)).outcome for repeat in range(REPEATS)} == {"completed"}
     assert [site.record(repeat).read_bytes() for repeat in (0, 1)] == kept
     _nothing_is_half_written(site)
     twice = 2 * (REPEATS - len(kept))
-    _wait_for(lambda: len(started_jobs(site.environment, since)) >= len(kept) + twice, 30)
+    until(lambda: len(started_jobs(site.environment, since)) >= len(kept) + twice, 30)
     assert len(started_jobs(site.environment, since)) == len(kept) + twice
     assert "6 of 6 repeats completed" in site.said()
 
@@ -148,7 +149,7 @@ def _fails(site: Site, repeat: int, words: str) -> None:
     """Let a repeat go on; Snakemake says that it failed, with these words."""
     failed = site.said().count("ended as FAILED")
     site.go(repeat)
-    _wait_for(lambda: site.said().count("ended as FAILED") > failed, 60)
+    until(lambda: site.said().count("ended as FAILED") > failed, 60)
     assert words in site.said()
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 from slurm_folder import CLUSTER
-from test_study_slurm import BIN, _stop, _wait_for, now, overridden, queue, repeats, run, site, start, started_jobs
+from test_study_slurm import BIN, now, overridden, queue, repeats, run, site, start, started_jobs
+from waiting import interrupt, until
 
 from seatrial.record import Record
 
@@ -45,7 +46,7 @@ def mended(site: Site) -> Iterator[Site]:
     _, environment = site
     for node in ("node1", "node2", "node3", "node4"):
         slurm(environment, str(CLUSTER / "slurm-node"), "on", node, "--base", environment["SLURM_BASE"])
-    _wait_for(lambda: slurm(environment, "sinfo", "-hN", "-p", "main", "-o", "%T").split() == ["idle"] * 4, 90)
+    until(lambda: slurm(environment, "sinfo", "-hN", "-p", "main", "-o", "%T").split() == ["idle"] * 4, 90)
 
 
 def slurm(environment: dict[str, str], *words: str) -> str:
@@ -84,7 +85,7 @@ def test_a_training_that_is_killed_loses_its_node_and_is_preempted_is_the_same_t
         process = start(mended, [*SHORTLY, *words], log)
 
         def comes(condition: Callable[[], object], seconds: float = 120) -> None:
-            _wait_for(lambda: condition() or process.poll() is not None, seconds)
+            until(lambda: condition() or process.poll() is not None, seconds)
 
         def trains_on(after: str) -> None:
             """It says `after`, and evaluates again."""
@@ -105,7 +106,7 @@ def test_a_training_that_is_killed_loses_its_node_and_is_preempted_is_the_same_t
             slurm(environment, "sbatch", *high, "--wrap", "true")
             code = process.wait(timeout=200)
         finally:
-            _stop(process)
+            interrupt(process)
     out = (folder / "out").read_text()
     assert code == 0, out[-4000:]
     tried = attempts(folder)
@@ -229,7 +230,7 @@ def test_repeats_that_hit_their_limits_too_often_say_which_and_a_training_resume
     _page_summary_and_status_say_so(site, {name: found[name]["error_message"] for name in found if name != "gemm2"})
     assert queue(environment) == []
     # twice what went over a limit, once the preparation and what completed
-    _wait_for(lambda: len(started_jobs(environment, since)) >= 8, 30)
+    until(lambda: len(started_jobs(environment, since)) >= 8, 30)
     assert len(started_jobs(environment, since)) == 8
 
 
