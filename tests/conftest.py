@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ ROOT = Path(__file__).parents[1]
 # a shared machine may take long over any one example; pytest-timeout ends what hangs
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
+
+# a shell starts what it puts in the background with Ctrl-C ignored, and what tests start would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
