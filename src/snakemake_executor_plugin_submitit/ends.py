@@ -16,9 +16,11 @@ from .stopping import was_stopping
 
 
 def note_interrupted(live: Live, base: Path, ledger: Ledger) -> None:
-    """Write down that a job was told to stop by an interrupt; one that had completed stays a success."""
+    """Write down that a job was told to stop by an interrupt; one that had completed before stays a success."""
     if live.outcome is None and not live.on_slurm:
         live.outcome = _success(live)
+    elif live.outcome is not None and live.outcome.success and _stopped_half_way(live):
+        live.outcome = None
     status = STOPPING if live.on_slurm else ENDED
     if live.outcome is not None:
         status = SUCCEEDED if live.outcome.success else ENDED
@@ -32,11 +34,19 @@ def _success(live: Live) -> Outcome | None:
     """The outcome of a local job whose ranks have all left a result, before anybody looked; None for any other."""
     try:
         done = live.results()
-        if len(done) < live.entry.ranks or not all(done):
+        if len(done) < live.entry.ranks or not all(done) or live.was_told_to_stop():
             return None
         return judge(live.reports(), None, None, on_slurm=False, completed=True)
     except OSError:  # a file server that is away: the job is run again
         return None
+
+
+def _stopped_half_way(live: Live) -> bool:
+    """Whether a success may be that of a command that was told to stop; also where that cannot be read now."""
+    try:
+        return live.was_told_to_stop()
+    except OSError:
+        return True
 
 
 class Ends:

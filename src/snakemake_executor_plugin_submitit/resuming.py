@@ -8,7 +8,8 @@ What the ledger says of a job that is to be run decides:
 - submitted: taken up again, also if it has ended meanwhile: then what follows is what follows for a job that ends
   while Snakemake watches. A job that runs a different command than the one asked for now is cancelled and
   submitted anew, and so is one whose outputs are gone or which was cancelled by an interrupt of the earlier run;
-- cancelled by an interrupt: submitted anew once nothing of it lives, or reported as success where it had completed.
+- cancelled by an interrupt: submitted anew once nothing of it lives, or reported as success where it had completed
+  before it was told to stop.
 
 A job is known by its outputs. Where a group is put together differently now, or a rule makes one output more, an
 earlier submission is another job that makes some of the same files: it is ended before the job is submitted.
@@ -180,7 +181,8 @@ class EarlierRuns:
             if outcome is None:
                 self._tell(f"{member.label}: job {live.job_id} was cancelled by an interrupt and is still ending")
                 outcome = self._end_of(live, stop=False)
-            if not outcome.success or not all(Path(output).exists() for output in member.label.outputs):
+            there = all(Path(output).exists() for output in member.label.outputs)
+            if not outcome.success or live.was_told_to_stop() or not there:
                 self._ends.close(live, success=False)
                 return False
             entry.status = SUBMITTED  # it had completed before it could be cancelled
@@ -188,7 +190,8 @@ class EarlierRuns:
         comparable = entry.fingerprint is not None and member.fingerprint is not None
         different = comparable and entry.fingerprint != member.fingerprint
         # killed while it cancelled its jobs: one that still lives may have been cancelled too
-        ours = (outcome is None or outcome.state == "CANCELLED") and self._ends.were_ours(entry.run)
+        cancelled = outcome is None or outcome.state == "CANCELLED" or (outcome.success and live.was_told_to_stop())
+        ours = cancelled and self._ends.were_ours(entry.run)
         if lost is None and not ours and not different and entry.cluster == self._cluster:
             self._tell(f"{member.label}: job {live.job_id} of an earlier run {_how(outcome)} and is taken up again")
             entry.run = self._ledger.run

@@ -50,6 +50,11 @@ class Live:
         """What its ranks left about themselves."""
         return read_reports(self.folder, self.job_id, self.entry.ranks)
 
+    def was_told_to_stop(self) -> bool:
+        """Whether any rank was: its command may have saved its state, left the rest undone and exited with 0."""
+        reports = self.reports() if self.judged_by is None else self.judged_by
+        return any(report.told_to_stop for report in reports)
+
     def results(self) -> list[bool]:
         """For every rank that has left a result, whether it was a success; files are opened once they are there."""
         begin, ranks = f"{self.entry.folder}/{self.job_id}_", self.entry.ranks

@@ -23,10 +23,12 @@ from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, SUCCEEDED
 from snakemake_executor_plugin_submitit.live import Live, Watcher
 from snakemake_executor_plugin_submitit.orphans import Orphans
 from snakemake_executor_plugin_submitit.outcomes import Outcome
+from snakemake_executor_plugin_submitit.ranks import RankReport, write_report
 from snakemake_executor_plugin_submitit.restarts import Restarts
 from snakemake_executor_plugin_submitit.resuming import EarlierRuns
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.status import Accounting, Queued
+from snakemake_executor_plugin_submitit.stopping import note_stopping
 from snakemake_executor_plugin_submitit.submission import Request
 from snakemake_executor_plugin_submitit.submitter import Submitter
 
@@ -292,6 +294,45 @@ def test_a_success_that_snakemake_has_not_heard_of_stays_one_at_an_inter(again: 
     assert _status(again, entry) == SUCCEEDED
     assert live.outcome is not None
     assert live.outcome.success
+
+
+class TestACommandThatSavesItsStateWhenItIsToldToStopAndExitsWithZero:
+    """It leaves nothing but successes, and half of the work."""
+
+    @pytest.fixture
+    def stopped(self, again: Restarted) -> Live:
+        label = Label("work", {}, ("out",), None)
+        entry = again.leave(label)
+        again.succeeded(entry)
+        report = RankReport(0, "node1", 1, entry.submitted_at, told_to_stop=True)
+        report.set_end(0)
+        write_report(Path(entry.folder), str(entry.job_id), report)
+        Path("out").touch()
+        return Live(entry, label)
+
+    @pytest.mark.parametrize("seen", [True, False])
+    @pytest.mark.parametrize(("cluster", "status"), [("slurm", STOPPING), ("local", ENDED)])
+    def test_is_written_down_as_cancelled(
+        self, again: Restarted, stopped: Live, cluster: str, status: str, seen: bool
+    ) -> None:
+        stopped.entry.cluster, stopped.entry.run = cluster, SECOND
+        if seen:
+            Watcher(0, 5, again.said.append).look([stopped], ask=True)
+            assert stopped.outcome is not None
+        note_interrupted(stopped, again.base, again.ledger)
+        assert stopped.outcome is not None
+        assert (stopped.outcome.state, _status(again, stopped.entry)) == ("CANCELLED", status)
+
+    @pytest.mark.parametrize("noted", [True, False])
+    def test_is_submitted_anew(self, again: Restarted, stopped: Live, noted: bool) -> None:
+        if noted:
+            stopped.entry.status = STOPPING
+            again.ledger.write(stopped.entry)
+        else:  # killed before it could write that down
+            note_stopping(again.base, FIRST)
+        member = wanted("out")
+        assert again.earlier.take_up([member], PERSISTENCE) == ([], [member], [])
+        assert _status(again, stopped.entry) == ENDED
 
 
 @pytest.mark.parametrize(("cluster", "status"), [("slurm", STOPPING), ("local", ENDED), ("debug", ENDED)])
