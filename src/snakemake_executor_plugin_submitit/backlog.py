@@ -106,12 +106,16 @@ class Backlog:
         self._thread.start()
         return self._thread
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is to be submitted."""
+        return self._stopped
+
     def look(self, ended: bool) -> None:
         """To be called at every look at jobs: where some `ended`, Slurm may take others."""
-        thread = self._thread
-        if thread is None or self._stopped:
+        if self._thread is None or self._stopped:
             return
-        if not thread.is_alive():
+        if self._failure is not None:  # that it is not alive says nothing: it may just start, or be done
             raise RuntimeError(f"the thread that submits jobs has failed: {self._failure!r}") from self._failure
         if ended or self._why_none() is not None:
             self._wake.set()

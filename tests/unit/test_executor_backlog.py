@@ -216,6 +216,21 @@ def test_an_error_nobody_expected_reaches_who_looks_at_jobs(monkeypatch: pytest.
         cluster.backlog.look(ended=False)
 
 
+def test_a_thread_that_just_starts_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not alive before, as it is not once it is done, and the executor may look at that very moment."""
+    cluster = Cluster(room=100, own_thread=True)
+    start = threading.Thread.start
+
+    def looked_at(thread: threading.Thread) -> None:
+        assert not thread.is_alive()
+        cluster.backlog.look(ended=True)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", looked_at)
+    cluster.add("a")
+    assert cluster.taken == ["a"]
+
+
 def test_what_is_held_is_given_up_once_nothing_more_is_to_be_submitted(quick: list[Cluster]) -> None:
     """For Snakemake held jobs run: it would wait for them although it has given up the workflow."""
     cluster = Cluster(room=1)
