@@ -77,7 +77,7 @@ class Executor(RemoteExecutor):
         )
         self.submitter = Submitter(
             self.cluster, self.base, self.ledger, settings, self._label(), self.failed_nodes,
-            self.logger.warning, lambda: self._cancelled,
+            self.logger.warning, lambda: self._cancelled or self.backlog.stopped,
         )  # fmt: skip
         self.backlog = Backlog(
             self._submit_batch, self._give_up, self._any_live, settings.blocked_hours, self.logger.warning,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from snakemake_executor_plugin_submitit import ExecutorSettings
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.outcomes import Outcome
 
@@ -41,3 +42,24 @@ def test_shutting_down_submits_no_more_and_leaves_what_jobs_in_the_queue_wait_fo
     closing.shutdown()
     assert closing.order == ["backlog", "watching", "ledger"]
     assert list(Path(".snakemake").iterdir()) == ([waited_for] if outcome is None else [])
+
+
+@pytest.mark.parametrize("how", ["the backlog is stopped", "it is interrupted"])
+def test_a_batch_that_is_being_submitted_is_not_tried_again_once_the_run_ends(tmp_path: Path, how: str) -> None:
+    """After an error of the executor there is no interrupt, and the ledger is let go all the same."""
+    executor: Any = object.__new__(Executor)
+    executor.workflow = SimpleNamespace(
+        executor_settings=ExecutorSettings(folder=tmp_path / "s", cluster="local"),
+        execution_settings=SimpleNamespace(latency_wait=5),
+        config_settings=SimpleNamespace(overwrite_config={}),
+    )
+    executor.logger = SimpleNamespace(info=print, warning=print, error=print)
+    executor.dag = None
+    executor.__post_init__()
+    assert not executor.submitter._stopped()
+    if how == "it is interrupted":
+        executor._cancelled = True
+    else:
+        executor.backlog.stop(0)
+    assert executor.submitter._stopped()
+    executor.ledger.close()
