@@ -1,8 +1,8 @@
 """A job that has been submitted: where its files are, and what its ranks have left in them."""
 
 import os
+import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Live:
     fenced_since: float | None = None
     unreadable: dict[str, tuple[float, str]] = field(default_factory=dict)
     """What of its files cannot be read: since when (monotonic seconds), and why."""
+    known_since: float = field(default_factory=lambda: time.monotonic())
+    """Since when this Snakemake knows of it (monotonic seconds)."""
     judged_by: list[RankReport] | None = None
     """The ranks' reports that the outcome was found from, once it was."""
 
@@ -62,5 +64,5 @@ class Live:
         return results(self.folder, self.job_id, ranks) if there else []
 
     def age(self) -> float:
-        """Seconds since it was submitted."""
-        return (datetime.now(UTC) - datetime.fromisoformat(self.entry.submitted_at)).total_seconds()
+        """Seconds since it was submitted or taken up; `submitted_at` only orders, and may be of a clock ahead."""
+        return time.monotonic() - self.known_since

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,9 +85,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def job_of(folder: Path, job_id: str = "7", ranks: int = 1) -> Live:
     folder.chmod(0o700)
-    at = (datetime.now(UTC) - timedelta(seconds=500)).isoformat()
-    entry = Entry("k", "r", "slurm", str(folder), "n", 0, 1, ranks, None, at, job_id=job_id)
-    return Live(entry, Label("a", {}, (), None))
+    entry = Entry("k", "r", "slurm", str(folder), "n", 0, 1, ranks, None, now(), job_id=job_id)
+    return Live(entry, Label("a", {}, (), None), known_since=time.monotonic() - 500)
 
 
 def says(folder: Path, ended: bool, rank: int = 0) -> None:

@@ -22,7 +22,7 @@ from snakemake_executor_plugin_submitit.jobs import Label
 from snakemake_executor_plugin_submitit.ledger import ENDED, SUBMITTED, SUCCEEDED, Entry, Ledger
 from snakemake_executor_plugin_submitit.outcomes import Outcome, judge
 from snakemake_executor_plugin_submitit.pending import BLOCKED, MAY_PASS, NEVER, NORMAL, Waiting, read_reason
-from snakemake_executor_plugin_submitit.ranks import RankReport
+from snakemake_executor_plugin_submitit.ranks import RankReport, now
 from snakemake_executor_plugin_submitit.restarts import (
     AGAIN,
     COUNTED,
@@ -162,9 +162,8 @@ def test_too_many_nodes_is_hopeless_only_where_the_partition_gives_fewer(monkeyp
 
 
 def job_of(tmp_path: Path, requeues: bool = False) -> live.Live:
-    at = (datetime.now(UTC) - timedelta(seconds=500)).isoformat()
-    entry = Entry("k", "r", "slurm", str(tmp_path), "n", 0, 1, 1, None, at, job_id="7", requeues=requeues)
-    return live.Live(entry, Label("a", {}, (), None))
+    entry = Entry("k", "r", "slurm", str(tmp_path), "n", 0, 1, 1, None, now(), job_id="7", requeues=requeues)
+    return live.Live(entry, Label("a", {}, (), None), known_since=time.monotonic() - 500)
 
 
 Answer = dict[str, Any] | None
@@ -246,6 +245,24 @@ def test_a_slurm_that_keeps_no_accounts_is_not_waited_for(
         assert watcher.look([job]) == []
         clock.seconds += wait
     assert [ended.outcome.state for ended in watcher.look([job]) if ended.outcome] == ["FAILED"]
+
+
+def test_a_job_that_nobody_knows_is_noticed_though_its_submission_is_of_a_clock_that_is_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answering: Any
+) -> None:
+    """A later submission is written down as later than the one before it, by whatever clock that was."""
+    clock = Clock(monkeypatch)
+    ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    job = job_of(tmp_path)
+    job.entry.submitted_at = ahead
+    fresh = live.Live(job.entry, job.label)
+    assert fresh.age() == 0
+    answering({}, {})
+    watcher = live.Watcher(10, 5, lambda _: None)
+    for wait in (121, 60):  # nobody has it; its ranks have had the time to stop by themselves
+        assert watcher.look([job, fresh]) == []
+        clock.seconds += wait
+    assert watcher.look([job, fresh]) == [job, fresh]
 
 
 def test_results_of_a_job_that_may_be_requeued_count_only_when_slurm_says_that_it_ended(

@@ -1,7 +1,7 @@
 """Which jobs run natively, and when a job counts as lost."""
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod, Shar
 from snakemake_executor_plugin_submitit import live, slurm
 from snakemake_executor_plugin_submitit.jobs import Label, runs_natively
 from snakemake_executor_plugin_submitit.ledger import Entry
+from snakemake_executor_plugin_submitit.ranks import now
 from snakemake_executor_plugin_submitit.status import Accounting, Queued
 
 
@@ -73,9 +74,8 @@ def test_files_that_are_not_shared_need_the_nested_snakemake() -> None:
 
 
 def submitted(tmp_path: Path, seconds_ago: float) -> live.Live:
-    at = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat()
-    entry = Entry("k", "r", "slurm", str(tmp_path), "smk-r-1-a", 0, 1, 1, None, at, job_id="7")
-    return live.Live(entry, Label("a", {}, (), None))
+    entry = Entry("k", "r", "slurm", str(tmp_path), "smk-r-1-a", 0, 1, 1, None, now(), job_id="7")
+    return live.Live(entry, Label("a", {}, (), None), known_since=time.monotonic() - seconds_ago)
 
 
 @pytest.fixture
