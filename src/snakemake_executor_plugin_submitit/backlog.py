@@ -120,8 +120,8 @@ class Backlog:
         if ended or self._why_none() is not None:
             self._wake.set()
 
-    def stop(self, seconds: float, interrupt: Callable[[], None] = lambda: None) -> None:
-        """Submit no more: `interrupt` a submission that is under way, and wait so long for it to be over.
+    def stop(self, seconds: float, interrupt: Callable[[], None] = lambda: None) -> bool:
+        """Submit no more: `interrupt` a submission that is under way, and wait so long for it; whether it is over.
 
         It is interrupted again and again: it may not have come to its call of sbatch yet.
         """
@@ -132,9 +132,9 @@ class Backlog:
             interrupt()
             if self._submitting.acquire(timeout=max(0.0, min(_INTERRUPT_SECONDS, due - time.monotonic()))):
                 self._submitting.release()
-                return
+                return True
             if time.monotonic() >= due:
-                return
+                return False
 
     def _run(self, tries_first: bool) -> None:
         try:

@@ -22,7 +22,7 @@ from .cleaning import clean_up
 from .ends import Ends, note_interrupted
 from .failed_nodes import FailedNodes
 from .jobs import Label, Prepared, label_of
-from .ledger import ENDED, Ledger
+from .ledger import ENDED, SUBMITTED, Ledger
 from .live import Live, Watcher
 from .orphans import Orphans, wanted_keys
 from .outcomes import Outcome
@@ -53,28 +53,18 @@ class Executor(RemoteExecutor):
         self.run = uuid.uuid4().hex[:12]
         self.ledger = Ledger(self.base, self.run)
         self.watcher = Watcher(
-            settings.status_interval,
-            settings.command_timeout,
-            self.logger.warning,
-            self.ledger.write,
-            max(self.workflow.execution_settings.latency_wait, settings.file_latency),
-            settings.blocked_hours,
-        )
+            settings.status_interval, settings.command_timeout, self.logger.warning, self.ledger.write,
+            max(self.workflow.execution_settings.latency_wait, settings.file_latency), settings.blocked_hours,
+        )  # fmt: skip
         self.failed_nodes = FailedNodes(self.base, settings.command_timeout, self.logger.warning)
         self.restarts = Restarts(
             self.base, settings.max_timeouts, settings.max_interruptions, settings.again, self.logger.info
         )
         self.ends = Ends(self.base, self.ledger, self.failed_nodes, self.restarts, self.logger.warning)
         self.earlier = EarlierRuns(
-            self.cluster,
-            self.ends,
-            self.ledger,
-            self.watcher,
-            settings.command_timeout,
-            settings.patience,
-            self.workflow.execution_settings.latency_wait,
-            self.logger.info,
-        )
+            self.cluster, self.ends, self.ledger, self.watcher, settings.command_timeout, settings.patience,
+            self.workflow.execution_settings.latency_wait, self.logger.info,
+        )  # fmt: skip
         self.submitter = Submitter(
             self.cluster, self.base, self.ledger, settings, self._label(), self.failed_nodes,
             self.logger.warning, lambda: self._cancelled or self.backlog.stopped,
@@ -196,9 +186,9 @@ class Executor(RemoteExecutor):
                 batches.run_in_process(submission.jobs[live.job_id])
                 live.outcome = self.watcher.outcome_in_process(live)
         if self._cancelled:  # too late for who cancels, perhaps
-            told_to_stop(
-                [live for _, live in submission.accepted], self.settings.command_timeout, self.logger.error
-            )
+            late = [live for _, live in submission.accepted]
+            if told_to_stop(late, self.settings.command_timeout, self.logger.error):
+                self._note_interrupted(late)
             if submission.unclear:
                 return None  # it stays under way: who cancels asks for it
         self.submitter.under_way = []
@@ -278,16 +268,23 @@ class Executor(RemoteExecutor):
         with self._guard:  # what is known runs on until it is told: no question comes before it
             known = dict(self._live)
         told = told_to_stop(list(known.values()), timeout, tell)
-        self.backlog.stop(timeout, processes.end_calls_of_sbatch)
-        found = found_under_way(self.submitter.under_way, self.earlier.lost_ids, tell)
+        is_over = self.backlog.stop(timeout, processes.end_calls_of_sbatch)
+        found, found_all = found_under_way(self.submitter.under_way, self.earlier.lost_ids, tell)
         with self._guard:
             later = {**{live.entry.key: live for live in found}, **self._live}
         rest = [live for key, live in later.items() if known.get(key) is not live] + self.orphans.to_be_cancelled()
         if not told_to_stop(rest, timeout, tell) or not told:
             return
-        for job in [*known.values(), *rest]:
-            note_interrupted(job, self.base, self.ledger)
-        forget_stopping(self.base, self.run)
+        self._note_interrupted([*known.values(), *rest])
+        if is_over and found_all:  # else something of this run may still be cancelled, or found by the next one
+            forget_stopping(self.base, self.run)
+
+    def _note_interrupted(self, jobs: Sequence[Live]) -> None:
+        """Write down of jobs that they were told to stop, each once: two threads may have told the same ones."""
+        with self._guard:
+            for job in jobs:
+                if job.entry.status == SUBMITTED:
+                    note_interrupted(job, self.base, self.ledger)
 
     def shutdown(self) -> None:
         """Submit no more, stop watching and let go of the ledger: in this order."""

@@ -50,20 +50,22 @@ def told_to_stop(jobs: Sequence[Live], timeout: float, tell: Callable[[str], Non
 
 def found_under_way(
     entries: Sequence[Entry], ids: Callable[[Sequence[Entry]], Sequence[str | None]], tell: Callable[[str], None]
-) -> list[Live]:
-    """Those of the jobs that were being submitted when the interrupt came which were submitted.
+) -> tuple[list[Live], bool]:
+    """Those of the jobs that were being submitted when the interrupt came which were submitted; if those are all.
 
     `ids` finds them; where it cannot, `tell` their names.
     """
     unknown = [entry for entry in entries if entry.job_id is None]
+    found_all = True
     try:
         for entry, job_id in zip(unknown, ids(unknown), strict=True):
             entry.job_id = job_id
     except WorkflowError as error:
+        found_all = False
         for name in dict.fromkeys(entry.name for entry in unknown):
             tell(f"Job {name} may have been submitted; look for it by its name: {error}")
     known = [entry for entry in entries if entry.job_id is not None]
-    return [Live(entry, Label(entry.name, {}, (), entry.log)) for entry in known]
+    return [Live(entry, Label(entry.name, {}, (), entry.log)) for entry in known], found_all
 
 
 def _ids(jobs: Sequence[Live]) -> list[str]:

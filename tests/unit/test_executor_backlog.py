@@ -197,7 +197,8 @@ def test_a_submission_that_has_not_come_to_sbatch_yet_is_interrupted_when_it_has
         if len(interrupts) == 3:
             cluster.hangs.set()  # only now there was something to interrupt
 
-    cluster.backlog.stop(20, interrupt)
+    assert not cluster.backlog.stop(0)
+    assert cluster.backlog.stop(20, interrupt)
     assert len(interrupts) >= 3
     assert cluster.taken == ["a"], "it is over when who stops goes on"
 

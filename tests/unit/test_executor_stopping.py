@@ -83,7 +83,7 @@ class Interrupted(Executor):
         nothing: Any = None
         self.earlier = EarlierRuns("slurm", nothing, self.ledger, nothing, 1, 0, 5, lambda _: None)
         self.settings: Any = SimpleNamespace(command_timeout=1)
-        self.backlog: Any = SimpleNamespace(stop=lambda *_: None)
+        self.backlog: Any = SimpleNamespace(stop=lambda *_: True)
         orphans: Any = SimpleNamespace(to_be_cancelled=lambda: [], in_the_way=lambda *_: None)
         self.orphans = orphans
         watcher: Any = SimpleNamespace(jobs_were_submitted=lambda: None)
@@ -165,3 +165,21 @@ def test_a_batch_that_slurm_takes_after_the_interrupt_is_cancelled_at_once(
     assert interrupted._submit_batch(Request(), [member], ["true"]) is None
     assert time.monotonic() - began < 5
     assert ["scancel", "--quiet", "88"] in commands.calls
+    for _ in range(2):
+        entry = interrupted.ledger.read("late")
+        assert entry is not None
+        assert entry.status == STOPPING, "the next run submits it again, once nothing of it lives"
+        interrupted.cancel_jobs([])  # it tells all that it knows of
+
+
+@pytest.mark.parametrize("left", [None, "a batch that is being submitted", "a batch that nobody says anything of"])
+def test_a_run_says_that_it_cancels_its_jobs_until_none_of_them_can_come_late(
+    commands: Commands, interrupted: Interrupted, left: str | None
+) -> None:
+    """What is cancelled later is nobody else's doing either: the next run asks for it."""
+    if left == "a batch that is being submitted":
+        interrupted.backlog.stop = lambda *_: False
+    elif left is not None:
+        commands.fail = {"squeue"}
+    interrupted.cancel_jobs([])
+    assert stopping.was_stopping(interrupted.base, "run") == (left is not None)
