@@ -92,6 +92,10 @@ class Ends:
         if success:
             self._restarts.forget(live.entry.key)
 
+    def asked_again(self, key: str) -> bool:
+        """Whether the user asked for a job once more (--submitit-again, --forcerun)."""
+        return self._restarts.asked_again(key)
+
     def were_ours(self, run: str) -> bool:
         """Whether jobs of an earlier run that were cancelled were cancelled by its own interrupt."""
         return was_stopping(self._base, run)

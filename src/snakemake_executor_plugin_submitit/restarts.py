@@ -65,6 +65,7 @@ class Restarts:
         self._tell = tell
         self._counted = self._load()
         self._asked: dict[str, Prepared] = {}
+        self._forced: set[str] = set()
 
     def ask(self, member: Prepared, forced: bool) -> None:
         """Hear that Snakemake wants a job; `forced` says that the user did, by name.
@@ -74,6 +75,8 @@ class Restarts:
         if member.key in self._asked:  # Snakemake's later attempts ask for more
             return
         self._asked[member.key] = member
+        if forced:
+            self._forced.add(member.key)
         counted = self._counted.get(member.key)
         if counted is None:
             return
@@ -88,6 +91,10 @@ class Restarts:
         why = "it asks for something else now" if changed else "it was asked for again"
         self._tell(f"{member.label}: what happened to it in earlier runs is forgotten, for {why}")
         self.forget(member.key)
+
+    def asked_again(self, key: str) -> bool:
+        """Whether the user asked for a job once more, whatever has become of it."""
+        return self._again or key in self._forced
 
     def decide(
         self, key: str, outcome: Outcome, on_slurm: bool, retries: int, submission: tuple[str, str] | None = None

@@ -111,7 +111,8 @@ class EarlierRuns:
             if key == member.key or entry.status == ENDED or entry.cluster == "debug":
                 continue
             self._ledger.refuse_owned(entry)
-            _refuse_of_another_host(entry)
+            if self._is_out_of_sight(member, entry):
+                continue
             self._find(entry)
             if entry.job_id is None:  # it was never submitted
                 self._ledger.note_end(entry, ENDED)
@@ -172,8 +173,31 @@ class EarlierRuns:
             noted = entry.run == self._ledger.run or entry.job_id not in persistence.external_jobids(member.job)
             if noted:
                 return None
-        _refuse_of_another_host(entry)
-        return entry
+        return None if self._is_out_of_sight(member, entry) else entry
+
+    def _is_out_of_sight(self, member: Prepared, entry: Entry) -> bool:
+        """Whether a job is processes of another machine that left nothing to take up here.
+
+        Raises WorkflowError where they may still live, unless the user has asked for the job again: then they are
+        taken for gone.
+        """
+        if entry.host in (None, processes.this_host()) or _has_ended(entry):
+            return False
+        if entry.status not in (SUBMITTED, STOPPING):
+            return True
+        name = f"job {entry.name} ({entry.job_id or 'being submitted'}) of an earlier run"
+        if not self._ends.asked_again(member.key):
+            raise WorkflowError(
+                f"{name} is a process of {entry.host} and can be seen from there only; start Snakemake on "
+                f"{entry.host}, which takes it up or finds it gone. Where {entry.host} no longer exists, start the "
+                "same command with --submitit-again: then it is taken for gone, and this one submitted"
+            )
+        self._tell(
+            f"{member.label}: {name} on {entry.host} cannot be seen from here; it is taken for gone, for this one "
+            f"was asked for again. Should it run on {entry.host} still, end it there"
+        )
+        self._ledger.note_end(entry, ENDED)
+        return True
 
     def _usable(self, member: Prepared, live: Live) -> bool:
         entry, outcome = live.entry, live.outcome
@@ -220,17 +244,6 @@ class EarlierRuns:
             time.sleep(pause)
             pause = min(2 * pause, _PAUSE_SECONDS)
         return live.outcome
-
-
-def _refuse_of_another_host(entry: Entry) -> None:
-    """Raise WorkflowError for processes of another machine of whose end nothing is there to be seen."""
-    if entry.host not in (None, processes.this_host()) and not _has_ended(entry):
-        raise WorkflowError(
-            f"job {entry.name} ({entry.job_id or 'being submitted'}) of an earlier run is a process of "
-            f"{entry.host} and can be seen from there only; start Snakemake on {entry.host}, which takes it up "
-            f"or finds it gone. Where {entry.host} no longer exists, remove the lines with {entry.key} "
-            "from the ledger of the submitit folder (ledger.jsonl)"
-        )
 
 
 def _has_ended(entry: Entry) -> bool:

@@ -19,7 +19,7 @@ from snakemake_executor_plugin_submitit.cleaning import clean_up
 from snakemake_executor_plugin_submitit.ends import Ends, note_interrupted
 from snakemake_executor_plugin_submitit.failed_nodes import FailedNodes
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared, key_of, label_of
-from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, SUCCEEDED, Entry, Ledger
+from snakemake_executor_plugin_submitit.ledger import ENDED, STOPPING, SUBMITTED, SUCCEEDED, Entry, Ledger
 from snakemake_executor_plugin_submitit.live import Live, Watcher
 from snakemake_executor_plugin_submitit.orphans import Orphans
 from snakemake_executor_plugin_submitit.outcomes import Outcome
@@ -254,6 +254,29 @@ class TestAProcessOfAnotherMachine:
         assert (taken, fresh) == ([], [])
         assert isinstance(why, WorkflowError)
         assert "is a process of login1 and can be seen from there only; start Snakemake on login1" in str(why)
+        assert "start the same command with --submitit-again: then it is taken for gone" in str(why)
+
+    @pytest.mark.parametrize("outputs", [("out/0",), ("out/0", "out/1")])
+    @pytest.mark.parametrize("status", [SUBMITTED, STOPPING])
+    def test_is_taken_for_gone_where_the_job_is_asked_for_again(
+        self, again: Restarted, status: str, outputs: tuple[str, ...]
+    ) -> None:
+        left = again.leave(
+            Label("work", {}, outputs, None), cluster="local", host="login1", job_id="9", status=status
+        )
+        member = wanted("out/0")
+        again.earlier._ends._restarts.ask(member, forced=True)
+        assert again.earlier.take_up([member], PERSISTENCE) == ([], [member], [])
+        (words,) = again.said
+        assert "on login1 cannot be seen from here; it is taken for gone, for this one was asked for again" in words
+        assert "Should it run on login1 still, end it there" in words
+        assert _status(again, left) == ENDED
+
+    def test_that_succeeded_and_left_nothing_is_submitted_anew(self, again: Restarted) -> None:
+        label = Label("work", {}, ("out/0",), None)
+        again.leave(label, cluster="local", host="login1", status=SUCCEEDED)  # Snakemake has not heard of it
+        member = wanted("out/0")
+        assert again.earlier.take_up([member], PERSISTENCE) == ([], [member], [])
 
     def test_is_named_at_the_start_and_takes_nothing_of_this_one(self, again: Restarted) -> None:
         self.entry(again)
