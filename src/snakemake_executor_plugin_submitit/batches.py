@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from .payload import RankBatch, RankCommand
 from .submission import Request, local_parameters, slurm_parameters
 
 _NAME_BYTES = 100
+_naming = threading.Lock()  # of pickles: threads that look for the same batch would name them twice
 
 
 # What sbatch prints where the controller is away, restarting or too busy, or where munge is: nothing is wrong
@@ -239,19 +240,21 @@ def _lost_of(members: Sequence[Entry], timeout: float, fresh: bool) -> dict[int,
     unnamed = _unnamed(folder, found)
     if not missing & unnamed.keys():
         return found
-    if entry.cluster == "local":
-        taken = set(found.values())
-        ids = [str(pid) for pid in processes.controllers_of(folder) if str(pid) not in taken]
-    else:
+    ids = []
+    if entry.cluster != "local":
         ids = sorted(slurm.ids_by_name(entry.name, timeout, fresh), key=int)
-    if not ids:
-        return found
-    for index, path in unnamed.items():
-        job_id = ids[0] if entry.cluster == "local" or entry.size == 1 else f"{ids[0]}_{index}"
-        path.rename(folder / f"{job_id}_submitted.pkl")
+    with _naming:
+        found = _submitted(folder)
         if entry.cluster == "local":
-            break
-    return _submitted(folder)
+            taken = set(found.values())
+            ids = [str(pid) for pid in processes.controllers_of(folder) if str(pid) not in taken]
+        for index, path in _unnamed(folder, found).items() if ids else ():
+            job_id = ids[0] if entry.cluster == "local" or entry.size == 1 else f"{ids[0]}_{index}"
+            with suppress(FileNotFoundError):  # submitit itself may do it now
+                path.rename(folder / f"{job_id}_submitted.pkl")
+            if entry.cluster == "local":
+                break
+        return _submitted(folder)
 
 
 def forget_unsubmitted(folder: Path) -> None:

@@ -46,8 +46,7 @@ class Executor(RemoteExecutor):
     _cancelled = False
 
     def __post_init__(self) -> None:
-        settings = self.workflow.executor_settings
-        self.settings = settings
+        self.settings = settings = self.workflow.executor_settings
         self.cluster = batches.which_cluster(settings.cluster)
         self.base = private_folder(Path(settings.folder))
         self.run = uuid.uuid4().hex[:12]
@@ -275,16 +274,21 @@ class Executor(RemoteExecutor):
         rest = [live for key, live in later.items() if known.get(key) is not live] + self.orphans.to_be_cancelled()
         if not told_to_stop(rest, timeout, tell) or not told:
             return
-        self._note_interrupted([*known.values(), *rest])
-        if is_over and found_all:  # else something of this run may still be cancelled, or found by the next one
+        noted = self._note_interrupted([*known.values(), *rest])
+        if noted and is_over and found_all:  # else the next run asks for what was left
             forget_stopping(self.base, self.run)
 
-    def _note_interrupted(self, jobs: Sequence[Live]) -> None:
-        """Write down of jobs that they were told to stop, each once: two threads may have told the same ones."""
-        with self._guard:
-            for job in jobs:
-                if job.entry.status == SUBMITTED:
+    def _note_interrupted(self, jobs: Sequence[Live]) -> bool:
+        """Write down of jobs that they were told to stop; whether that was done. What cannot be read is said."""
+        left = 0
+        with self._guard:  # each once: two threads may have told the same ones
+            for job in (job for job in jobs if job.entry.status == SUBMITTED):
+                try:
                     note_interrupted(job, self.base, self.ledger)
+                except (WorkflowError, OSError) as error:
+                    left += 1
+                    self.logger.error(f"{job.label}: job {job.job_id} was cancelled, which is not noted: {error}")
+        return not left
 
     def shutdown(self) -> None:
         """Submit no more, stop watching and let go of the ledger: in this order."""

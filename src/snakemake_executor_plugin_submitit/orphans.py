@@ -162,8 +162,8 @@ class Orphans:
         unknown = [entry for entry in self._left.values() if entry.job_id is None]
         try:
             ids = self._earlier.lost_ids(unknown)
-        except WorkflowError:
-            return  # Slurm does not answer
+        except (WorkflowError, OSError):
+            return  # Slurm does not answer, or the folder cannot be read
         for entry, job_id in zip(unknown, ids, strict=True):
             entry.job_id = job_id
             if job_id is None:  # it was never submitted

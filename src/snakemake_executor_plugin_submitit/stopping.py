@@ -60,7 +60,7 @@ def found_under_way(
     try:
         for entry, job_id in zip(unknown, ids(unknown), strict=True):
             entry.job_id = job_id
-    except WorkflowError as error:
+    except (WorkflowError, OSError) as error:
         found_all = False
         for name in dict.fromkeys(entry.name for entry in unknown):
             tell(f"Job {name} may have been submitted; look for it by its name: {error}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from submitit.core.utils import DelayedSubmission
 
 from snakemake_executor_plugin_submitit import arrays, batches, pickles, slurm
 from snakemake_executor_plugin_submitit.arrays import ArrayExecutor
-from snakemake_executor_plugin_submitit.batches import find_lost
+from snakemake_executor_plugin_submitit.batches import find_all_lost, find_lost
 from snakemake_executor_plugin_submitit.ledger import Entry
 from snakemake_executor_plugin_submitit.payload import RankBatch, RankCommand
 from snakemake_executor_plugin_submitit.pickles import private_folder
@@ -122,3 +124,60 @@ def test_a_snakemake_killed_before_slurm_took_the_array_has_submitted_nothing(
     assert [find_lost(entry(folder, index, 3), 5) for index in range(3)] == [None, None, None]
     batches.forget_unsubmitted(folder)
     assert not list(folder.glob("*.pkl"))
+
+
+def test_two_threads_that_look_for_the_same_array_both_find_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that watches and the one that submits, when a silent Slurm answers both at once."""
+    folder = private_folder(tmp_path / "s")
+    count = 40
+
+    def killed(executor: Any, words: str) -> submitit.Job[Any]:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        submit(folder, count, patch, killed)
+    both = threading.Barrier(2)
+
+    def answer(*_: object) -> set[str]:
+        both.wait(20)
+        return {"7"}
+
+    monkeypatch.setattr(slurm, "ids_by_name", answer)
+    rename = Path.rename
+
+    def slow(self: Path, target: Path) -> Path:
+        time.sleep(0.001)  # the other thread goes on
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", slow)
+    entries = [entry(folder, index, count) for index in range(count)]
+    found: list[list[Any]] = []
+    threads = [threading.Thread(target=lambda: found.append(find_all_lost(entries, 5))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found == [[f"7_{index}" for index in range(count)]] * 2
+
+
+def test_a_pickle_that_submitit_has_named_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = private_folder(tmp_path / "s")
+
+    def killed(executor: Any, words: str) -> submitit.Job[Any]:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        submit(folder, 1, patch, killed)
+    rename = Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        rename(self, target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    monkeypatch.setattr(slurm, "ids_by_name", lambda name, timeout, fresh: {"7"})
+    assert find_all_lost([entry(folder, 0, 1)], 5) == ["7"]

@@ -186,3 +186,15 @@ def test_a_ledger_that_cannot_be_read_is_one_clear_error(tmp_path: Path, monkeyp
     with pytest.raises(WorkflowError, match=r"what earlier runs have submitted cannot be read .*Is a directory"):
         left.orphans.find("study", Dag())
     left.ledger.close()
+
+
+def test_a_folder_that_cannot_be_read_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(_: object) -> list[str | None]:
+        raise OSError(116, "Stale file handle")
+
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", None), entry_of("measure2", "2"))
+    left.orphans._earlier.lost_ids = stale  # type: ignore[method-assign, assignment]
+    left.orphans.find("study", Dag())
+    assert not left.orphans.some_ended()
+    assert "being submitted (" in str(left.in_the_way("measure3"))
+    left.ledger.close()

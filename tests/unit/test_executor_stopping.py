@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from submitit.core.utils import DelayedSubmission, cloudpickle_dump
 
-from snakemake_executor_plugin_submitit import slurm, stopping
+from snakemake_executor_plugin_submitit import executor, slurm, stopping
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared
 from snakemake_executor_plugin_submitit.ledger import STOPPING, Entry, Ledger
@@ -30,6 +31,10 @@ def entry(key: str, job_id: str | None = None, folder: str = "/x", index: int = 
     made = Entry(key, "run", "slurm", folder, "u-l-run-1-r", index, size, 1, None, "2026-01-01T00:00:00.000Z")
     made.job_id = job_id
     return made
+
+
+def stale(*_: object) -> None:
+    raise OSError(errno.ESTALE, "Stale file handle")
 
 
 def live(key: str, job_id: str) -> Live:
@@ -172,14 +177,40 @@ def test_a_batch_that_slurm_takes_after_the_interrupt_is_cancelled_at_once(
         interrupted.cancel_jobs([])  # it tells all that it knows of
 
 
-@pytest.mark.parametrize("left", [None, "a batch that is being submitted", "a batch that nobody says anything of"])
+@pytest.mark.parametrize(
+    "left", [None, "a batch under way", "a batch that nobody says anything of", "a job not noted"]
+)
 def test_a_run_says_that_it_cancels_its_jobs_until_none_of_them_can_come_late(
-    commands: Commands, interrupted: Interrupted, left: str | None
+    commands: Commands, interrupted: Interrupted, monkeypatch: pytest.MonkeyPatch, left: str | None
 ) -> None:
     """What is cancelled later is nobody else's doing either: the next run asks for it."""
-    if left == "a batch that is being submitted":
+    if left == "a batch under way":
         interrupted.backlog.stop = lambda *_: False
+    elif left == "a job not noted":
+        monkeypatch.setattr(executor, "note_interrupted", stale)
     elif left is not None:
         commands.fail = {"squeue"}
     interrupted.cancel_jobs([])
     assert stopping.was_stopping(interrupted.base, "run") == (left is not None)
+
+
+def test_files_of_one_batch_that_cannot_be_read_keep_no_other_job_from_being_cancelled_and_noted(
+    commands: Commands, interrupted: Interrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.queue = "77|0|77|RUNNING|1|p|None|n\n"
+    interrupted.orphans.to_be_cancelled = lambda: [live("two", "6")]  # type: ignore[method-assign]
+    note = executor.note_interrupted
+
+    def note_or_not(job: Live, *others: Any) -> None:
+        stale() if job.job_id == "5" else note(job, *others)
+
+    monkeypatch.setattr(executor, "note_interrupted", note_or_not)
+    monkeypatch.setattr(Path, "rename", stale)
+    interrupted.cancel_jobs([])
+    assert [words[2:] for words in commands.calls if words[0] == "scancel"] == [["5"], ["6"]]
+    other = interrupted.ledger.read("two")
+    assert other is not None
+    assert other.status == STOPPING
+    assert len(interrupted.errors) == 2, interrupted.errors
+    assert all("Stale file handle" in words for words in interrupted.errors)
+    assert stopping.was_stopping(interrupted.base, "run"), "the next run asks for what is not noted"
