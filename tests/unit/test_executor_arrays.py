@@ -147,8 +147,11 @@ def test_two_threads_that_look_for_the_same_array_both_find_all_of_it(
     monkeypatch.setattr(slurm, "ids_by_name", answer)
     rename = Path.rename
 
+    named: list[Path] = []
+
     def slow(self: Path, target: Path) -> Path:
         time.sleep(0.001)  # the other thread goes on
+        named.append(target)
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", slow)
@@ -160,6 +163,7 @@ def test_two_threads_that_look_for_the_same_array_both_find_all_of_it(
     for thread in threads:
         thread.join(20)
     assert found == [[f"7_{index}" for index in range(count)]] * 2
+    assert len(named) == count, "each is named once"
 
 
 def test_a_pickle_that_submitit_has_named_meanwhile_is_no_error(

@@ -177,9 +177,7 @@ def test_a_batch_that_slurm_takes_after_the_interrupt_is_cancelled_at_once(
         interrupted.cancel_jobs([])  # it tells all that it knows of
 
 
-@pytest.mark.parametrize(
-    "left", [None, "a batch under way", "a batch that nobody says anything of", "a job not noted"]
-)
+@pytest.mark.parametrize("left", [None, "a batch under way", "a batch nobody knows of", "a job not noted"])
 def test_a_run_says_that_it_cancels_its_jobs_until_none_of_them_can_come_late(
     commands: Commands, interrupted: Interrupted, monkeypatch: pytest.MonkeyPatch, left: str | None
 ) -> None:
