@@ -59,6 +59,8 @@ class EarlierRuns:
         self._latency = latency
         self._tell = tell
         self._others: dict[str, list[Entry]] | None = None
+        self._ending: dict[str, Live] = {}  # what is known of `_others`, by key
+        self._gone_by: dict[str, float] = {}  # until when each that is ending is waited for, by key
         self._due = 0.0  # until when a Slurm that does not answer is waited for
 
     def take_up(
@@ -73,6 +75,7 @@ class EarlierRuns:
         unclear: dict[str, tuple[Prepared, Exception]] = {}
         entries: dict[str, Entry] = {}
         self._due = time.monotonic() + self._patience  # once for all of them
+        self._gone_by.clear()
         for member in prepared:
             try:
                 self._end_others(member)
@@ -90,9 +93,10 @@ class EarlierRuns:
         if found:
             self._watcher.look(list(found.values()), ask=True)
         taken = {}
+        stopping = [live for live in found.values() if live.entry.status == STOPPING]
         for member in (member for member in prepared if member.key in found):
             try:
-                if self._usable(member, found[member.key]):
+                if self._usable(member, found[member.key], stopping):
                     taken[member.key] = (member, found[member.key])
             except (WorkflowError, OSError, slurm.SlurmUnavailable) as error:
                 unclear[member.key] = (member, error)
@@ -117,7 +121,7 @@ class EarlierRuns:
             if entry.job_id is None:  # it was never submitted
                 self._ledger.note_end(entry, ENDED)
                 continue
-            live = Live(entry, member.label)
+            live = self._ending.setdefault(key, Live(entry, member.label))
             if not self._watcher.look([live], ask=True) or live.outcome is None:
                 self._tell(
                     f"{member.label}: job {live.job_id} ({entry.name}) of an earlier run makes {path} too, as part "
@@ -199,12 +203,13 @@ class EarlierRuns:
         self._ledger.note_end(entry, ENDED)
         return True
 
-    def _usable(self, member: Prepared, live: Live) -> bool:
+    def _usable(self, member: Prepared, live: Live, stopping: Sequence[Live]) -> bool:
+        """Whether a job is taken up; else nothing of it lives any more. Those that are `stopping` end together."""
         entry, outcome = live.entry, live.outcome
         if entry.status == STOPPING:
             if outcome is None:
                 self._tell(f"{member.label}: job {live.job_id} was cancelled by an interrupt and is still ending")
-                outcome = self._end_of(live, stop=False)
+                outcome = self._end_of(live, stop=False, beside=stopping)
             there = all(Path(output).exists() for output in member.label.outputs)
             if not outcome.success or live.was_told_to_stop() or not there:
                 self._ends.close(live, success=False)
@@ -233,13 +238,19 @@ class EarlierRuns:
         self._ends.close(live, success=False)
         return False
 
-    def _end_of(self, live: Live, stop: bool = True) -> Outcome:
-        """Cancel a job (unless that was done), and wait until nothing of it lives."""
-        deadline, pause = time.monotonic() + _SECONDS_TO_GO, _SHORTEST_PAUSE
-        if stop:
-            stop_jobs([live], self._timeout)
-        while not self._watcher.look([live], ask=True) or live.outcome is None:
-            if time.monotonic() > deadline:
+    def _end_of(self, live: Live, stop: bool = True, beside: Sequence[Live] = ()) -> Outcome:
+        """Cancel a job (unless that was done), and wait until nothing of it lives: once for each `take_up`.
+
+        Those `beside` it, which were cancelled too, have the same time.
+        """
+        key, together, pause = live.entry.key, list(beside) or [live], _SHORTEST_PAUSE
+        if key not in self._gone_by:
+            if stop:
+                stop_jobs([live], self._timeout)
+            due = time.monotonic() + _SECONDS_TO_GO
+            self._gone_by |= {each.entry.key: due for each in together}
+        while live not in self._watcher.look(together, ask=True) or live.outcome is None:
+            if time.monotonic() > self._gone_by[key]:
                 raise WorkflowError(f"job {live.job_id} ({live.label}) was cancelled but does not end")
             time.sleep(pause)
             pause = min(2 * pause, _PAUSE_SECONDS)

@@ -145,6 +145,42 @@ class TestAJobThatIsPutTogetherDifferently:
         assert again.orphans.asked_for() == []
 
 
+class TestJobsThatDoNotEnd:
+    """Their node hangs: whoever waits for them holds up the whole workflow."""
+
+    @pytest.fixture
+    def seconds(self, again: Restarted, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        seconds = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+        monkeypatch.setattr(time, "sleep", lambda s: seconds.append(seconds.pop() + s))
+        monkeypatch.setattr(slurm, "queue", lambda *_: {i: Queued(i, "COMPLETING", "None", "n") for i in "0127"})
+        return seconds
+
+    def test_are_waited_for_once_whatever_number_of_jobs_they_hold_up(
+        self, again: Restarted, seconds: list[float]
+    ) -> None:
+        outputs = [f"out/{number}" for number in range(20)]
+        again.leave(Label("g", {}, tuple(outputs), None))
+        taken, fresh, unclear = again.earlier.take_up([wanted(output) for output in outputs], PERSISTENCE)
+        assert (taken, fresh, len(unclear), again.cancelled) == ([], [], 20, ["7"])
+        assert "job 7 (work) was cancelled but does not end" in str(unclear[0][1])
+        assert 1300 < seconds[0] < 1310
+        again.accounting.clear()
+        assert again.earlier.take_up([wanted(outputs[0])], PERSISTENCE)[2], "a later attempt waits anew"
+        assert 1600 < seconds[0] < 1620
+
+    def test_are_waited_for_together_where_an_interrupt_cancelled_them(
+        self, again: Restarted, seconds: list[float]
+    ) -> None:
+        members = [wanted(f"out/{number}") for number in range(3)]
+        for number, member in enumerate(members):
+            again.leave(member.label, job_id=str(number), status=STOPPING)
+            again.accounting[str(number)] = Accounting("CANCELLED")
+        taken, fresh, unclear = again.earlier.take_up(members, PERSISTENCE)
+        assert (taken, fresh, len(unclear), again.cancelled) == ([], [], 3, [])
+        assert 1300 < seconds[0] < 1310
+
+
 class _Dag:
     def __init__(self, job: Any) -> None:
         self._job, self.bumped = job, False
