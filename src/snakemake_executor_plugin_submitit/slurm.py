@@ -31,16 +31,21 @@ class SlurmUnavailable(RuntimeError):
     """A client command failed or did not answer in time; says nothing about any job."""
 
 
+class TimedOut(SlurmUnavailable):
+    """A client command did not answer in time."""
+
+
 class NoAccounting(SlurmUnavailable):
     """This Slurm keeps no accounts: sacct never answers here."""
 
 
 class NotCancelled(SlurmUnavailable):
-    """Calls of scancel failed: those of `ids`."""
+    """Calls of scancel failed, or were not made: those of `ids`; `timed_out`: one did not answer in time."""
 
-    def __init__(self, words: str, ids: Sequence[str]) -> None:
+    def __init__(self, words: str, ids: Sequence[str], timed_out: bool = False) -> None:
         super().__init__(words)
         self.ids = ids
+        self.timed_out = timed_out
 
 
 def _run(words: Sequence[str], timeout: float, hidden: tuple[str, ...] = ()) -> str:
@@ -59,7 +64,7 @@ def _run(words: Sequence[str], timeout: float, hidden: tuple[str, ...] = ()) -> 
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise SlurmUnavailable(f"{words[0]} did not answer within {timeout:g} s") from error
+        raise TimedOut(f"{words[0]} did not answer within {timeout:g} s") from error
     except OSError as error:
         raise SlurmUnavailable(f"{words[0]} could not be run: {error}") from error
     if done.returncode and "accounting storage is disabled" in done.stderr:
@@ -111,7 +116,8 @@ def ids_by_name(name: str, timeout: float, queued: bool = False) -> set[str]:
 def cancel(job_ids: Iterable[str], timeout: float) -> None:
     """Cancel jobs in one call of 500 (whole arrays where all of ours are meant: pass the id without index).
 
-    Raises NotCancelled, once all calls were made. A job that has ended already is no error.
+    Raises NotCancelled, once all calls were made, or one was not answered in time: the others would not be either.
+    A job that has ended already is no error.
     """
     ids = sorted(set(job_ids))
     left: list[str] = []
@@ -120,6 +126,8 @@ def cancel(job_ids: Iterable[str], timeout: float) -> None:
         some = ids[first : first + _IDS_PER_CALL]
         try:
             _run(["scancel", "--quiet", *some], timeout)
+        except TimedOut as error:
+            raise NotCancelled(str(error), [*left, *ids[first:]], timed_out=True) from error
         except SlurmUnavailable as error:
             left += some
             failed = error

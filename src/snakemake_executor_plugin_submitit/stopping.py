@@ -16,6 +16,8 @@ from .live import Live
 from .writing import said_where_it_fails
 
 _TRIES = 3
+_TRIES_WITHOUT_ANSWER = 2  # each may take as long as a command has, and whoever pressed Ctrl-C waits
+_MOST_NAMED = 10
 
 
 def stop_jobs(jobs: Sequence[Live], timeout: float) -> None:
@@ -33,7 +35,7 @@ def stop_jobs(jobs: Sequence[Live], timeout: float) -> None:
             return
         except slurm.NotCancelled as error:
             ids = list(error.ids)
-            if attempt == _TRIES:
+            if attempt >= (_TRIES_WITHOUT_ANSWER if error.timed_out else _TRIES):
                 raise
             time.sleep(attempt)
 
@@ -43,7 +45,9 @@ def told_to_stop(jobs: Sequence[Live], timeout: float, tell: Callable[[str], Non
     try:
         stop_jobs(jobs, timeout)
     except slurm.NotCancelled as error:
-        tell(f"Jobs could not be cancelled, cancel them by hand (scancel {' '.join(error.ids)}): {error}")
+        more = f" and {len(error.ids) - _MOST_NAMED} more" if len(error.ids) > _MOST_NAMED else ""
+        named = " ".join(error.ids[:_MOST_NAMED]) + more
+        tell(f"Jobs could not be cancelled, cancel them by hand (scancel {named}): {error}")
         return False
     return True
 

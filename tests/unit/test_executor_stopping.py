@@ -76,6 +76,30 @@ def test_a_call_of_scancel_that_fails_keeps_no_other_from_being_made_and_it_alon
     assert list(failed.value.ids) == ["12", "13"]
 
 
+def test_a_silent_slurm_is_asked_twice_to_cancel_however_many_jobs_there_are(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(words: list[str], *_: object) -> str:
+        commands.calls.append(words)
+        raise slurm.TimedOut("scancel did not answer within 60 s")
+
+    monkeypatch.setattr(slurm, "_run", silent)
+    monkeypatch.setattr(slurm, "_IDS_PER_CALL", 2)
+    told: list[str] = []
+    assert not stopping.told_to_stop([live(str(number), str(number)) for number in range(10, 25)], 60, told.append)
+    assert [words[2:] for words in commands.calls] == [["10", "11"]] * 2
+    (words,) = told
+    assert "(scancel 10 11 12 13 14 15 16 17 18 19 and 5 more): scancel did not answer" in words
+
+
+def test_a_command_that_does_not_answer_in_time_is_told_from_one_that_fails() -> None:
+    with pytest.raises(slurm.TimedOut):
+        slurm._run(["sleep", "5"], 0.05)
+    with pytest.raises(slurm.SlurmUnavailable) as failed:
+        slurm._run(["false"], 5)
+    assert not isinstance(failed.value, slurm.TimedOut)
+
+
 class Interrupted(Executor):
     """An executor that follows one job while a batch is being submitted of which no id is known."""
 
