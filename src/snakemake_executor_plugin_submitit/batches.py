@@ -209,24 +209,37 @@ def _command(path: Path) -> RankCommand | RankBatch | None:
 def find_lost(entry: Entry, timeout: float, fresh: bool = False) -> str | None:
     """The job id of a submission of which only the intent was written down; None if it never happened.
 
-    Raises SlurmUnavailable where Slurm has to be asked and does not answer.
+    Raises SlurmUnavailable where Slurm has to be asked and does not answer; WorkflowError and OSError where its
+    folder is not safely ours, or cannot be read.
     """
-    return find_all_lost([entry], timeout, fresh)[0]
+    found = find_all_lost([entry], timeout, fresh)[0]
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
-def find_all_lost(entries: Sequence[Entry], timeout: float, fresh: bool = False) -> list[str | None]:
+def find_all_lost(
+    entries: Sequence[Entry], timeout: float, fresh: bool = False
+) -> list[str | WorkflowError | OSError | None]:
     """The job ids of submissions of which only the intent was written down, in order; Slurm is asked once a batch.
 
     Snakemake may have been killed after the cluster took the batch and before submitit had given every pickle
     its job's name: then this is done here, in time for jobs that wait for their pickle (they do for a minute).
     `fresh` says that it was submitted just now, which the queue alone can tell.
+    The answer for a batch whose folder is not safely ours or cannot be read is why; the others are found.
     Raises SlurmUnavailable where Slurm has to be asked and does not answer.
     """
     batches: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         batches.setdefault((entry.folder, entry.name), []).append(entry)
-    found = {of: _lost_of(members, timeout, fresh) for of, members in batches.items()}
-    return [found[entry.folder, entry.name].get(entry.index) for entry in entries]
+    found: dict[str, str | WorkflowError | OSError] = {}
+    for members in batches.values():
+        try:
+            ids = _lost_of(members, timeout, fresh)
+            found |= {entry.key: ids[entry.index] for entry in members if entry.index in ids}
+        except (WorkflowError, OSError) as error:
+            found |= {entry.key: error for entry in members}
+    return [found.get(entry.key) for entry in entries]
 
 
 def _lost_of(members: Sequence[Entry], timeout: float, fresh: bool) -> dict[int, str]:

@@ -165,6 +165,8 @@ class Orphans:
         except (WorkflowError, OSError):
             return  # Slurm does not answer, or the folder cannot be read
         for entry, job_id in zip(unknown, ids, strict=True):
+            if isinstance(job_id, Exception):
+                continue  # nothing is known of it as long as its folder cannot be read
             entry.job_id = job_id
             if job_id is None:  # it was never submitted
                 self._left.pop(entry.key, None)
@@ -172,7 +174,7 @@ class Orphans:
             queue = slurm.queue(self._timeout) if any(e.cluster == "slurm" for e in self._left.values()) else {}
         except slurm.SlurmUnavailable:
             return
-        for entry in list(self._left.values()):
+        for entry in [entry for entry in self._left.values() if entry.job_id is not None]:
             if entry.cluster == "local":
                 alive = processes.controller(str(entry.job_id), Path(entry.folder)) is not None
             else:
@@ -187,7 +189,7 @@ class Orphans:
             self._tell(f"Of an earlier run, {len(entries)} job(s) still wait or run, {what}: {_named(entries)}")
 
     def _left_alone(self) -> str:
-        ids = " ".join(str(entry.job_id) for entry in self.not_asked_for())
+        ids = " ".join(entry.job_id for entry in self.not_asked_for() if entry.job_id is not None)
         how = f"scancel {ids}" if self._cluster == "slurm" else f"kill {ids}"
         return f"They count against what may run at a time, and Ctrl-C leaves them; `{how}` ends them"
 

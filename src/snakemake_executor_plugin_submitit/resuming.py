@@ -84,7 +84,8 @@ class EarlierRuns:
             except (WorkflowError, OSError, slurm.SlurmUnavailable) as error:
                 unclear[member.key] = (member, error)
         try:
-            self._find(*entries.values())
+            unread = self._find(*entries.values())
+            unclear |= {m.key: (m, unread[m.key]) for m in prepared if m.key in unread}
         except (WorkflowError, OSError) as error:
             unclear |= {m.key: (m, error) for m in prepared if m.key in entries and not entries[m.key].job_id}
         for member in prepared:
@@ -117,7 +118,8 @@ class EarlierRuns:
             self._ledger.refuse_owned(entry)
             if self._is_out_of_sight(member, entry):
                 continue
-            self._find(entry)
+            for problem in self._find(entry).values():
+                raise problem
             if entry.job_id is None:  # it was never submitted
                 self._ledger.note_end(entry, ENDED)
                 continue
@@ -131,24 +133,28 @@ class EarlierRuns:
                 self._end_of(live, stop=entry.status != STOPPING)
             self._ends.close(live, success=False)
 
-    def _find(self, *entries: Entry) -> None:
-        """Learn the ids of jobs that have none; None stays where they never were submitted."""
+    def _find(self, *entries: Entry) -> dict[str, Exception]:
+        """Learn the ids of jobs that have none; None stays where they never were submitted.
+
+        Returned is, by key, why that of a job cannot be learnt.
+        """
+        problems: dict[str, Exception] = {}
         unknown = [entry for entry in entries if entry.job_id is None]
         patience = max(0.0, self._due - time.monotonic())
         if unknown:
             for entry, job_id in zip(unknown, self.lost_ids(unknown, patience), strict=True):
-                entry.job_id = job_id
+                if isinstance(job_id, Exception):
+                    problems[entry.key] = job_id
+                else:
+                    entry.job_id = job_id
+        return problems
 
-    def lost_id(self, entry: Entry, patience: float = 0.0) -> str | None:
-        """The id of a job of which only the intent to submit it is known, or None if it never was.
-
-        Waits `patience` seconds for a Slurm that does not answer, and raises WorkflowError then.
-        """
-        return self.lost_ids([entry], patience)[0]
-
-    def lost_ids(self, entries: Sequence[Entry], patience: float = 0.0) -> list[str | None]:
+    def lost_ids(
+        self, entries: Sequence[Entry], patience: float = 0.0
+    ) -> list[str | WorkflowError | OSError | None]:
         """The ids of jobs of which only the intent to submit them is known, in order, None where they never were.
 
+        For a job whose folder is not safely ours, or cannot be read, why.
         Slurm is asked once for every batch. Waits `patience` seconds for a Slurm that does not answer, and raises
         WorkflowError then.
         """

@@ -53,7 +53,9 @@ def told_to_stop(jobs: Sequence[Live], timeout: float, tell: Callable[[str], Non
 
 
 def found_under_way(
-    entries: Sequence[Entry], ids: Callable[[Sequence[Entry]], Sequence[str | None]], tell: Callable[[str], None]
+    entries: Sequence[Entry],
+    ids: Callable[[Sequence[Entry]], Sequence[str | WorkflowError | OSError | None]],
+    tell: Callable[[str], None],
 ) -> tuple[list[Live], bool]:
     """Those of the jobs that were being submitted when the interrupt came which were submitted; if those are all.
 
@@ -63,6 +65,8 @@ def found_under_way(
     found_all = True
     try:
         for entry, job_id in zip(unknown, ids(unknown), strict=True):
+            if isinstance(job_id, Exception):
+                raise job_id  # all of them are of one batch
             entry.job_id = job_id
     except (WorkflowError, OSError) as error:
         found_all = False

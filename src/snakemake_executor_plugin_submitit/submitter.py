@@ -223,7 +223,10 @@ class Submitter:
             try:
                 ids = batches.find_all_lost(entries, timeout, fresh=True)
                 answered = answered or time.monotonic()
-                found = [job_id for job_id in ids if job_id is not None]
+                for job_id in ids:
+                    if isinstance(job_id, Exception):
+                        raise job_id
+                found = [str(job_id) for job_id in ids if job_id is not None]
                 settled = not found and time.monotonic() - answered >= _SETTLING_SECONDS
                 if settled or len(found) == len(entries):  # some of a batch: what else there is will be seen too
                     return found

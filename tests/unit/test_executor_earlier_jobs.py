@@ -267,6 +267,21 @@ class TestJobsOfWhichNoIdIsKnown:
         assert [(member, live.job_id) for member, live in taken] == [(members[0], "7")]
         assert (fresh, unclear, asked) == ([members[1]], [], [2])
 
+    def test_in_a_folder_that_is_not_safely_ours_are_unclear_and_those_of_others_are_not(
+        self, again: Restarted
+    ) -> None:
+        members = [wanted("bad/0"), wanted("good/1")]
+        again.leave(members[0].label, job_id=None)
+        folder = again.base / "batches" / f"{FIRST}-1"
+        (folder / "1.pkl").touch()
+        folder.chmod(0o770)
+        other = again.base / "batches" / f"{FIRST}-2"
+        other.mkdir(mode=0o700)
+        again.leave(members[1].label, job_id=None, folder=str(other), name=f"root-study-{FIRST}-2-a")
+        taken, fresh, ((unclear, why),) = again.earlier.take_up(members, PERSISTENCE)
+        assert (taken, fresh, unclear) == ([], [members[1]], members[0])
+        assert "can be written by others" in str(why)
+
 
 @pytest.mark.parametrize(("cluster", "host"), [("local", processes.this_host()), ("slurm", None)])
 def test_what_is_submitted_is_written_down_with_what_it_makes_and_where_it_runs(

@@ -189,7 +189,7 @@ def test_a_ledger_that_cannot_be_read_is_one_clear_error(tmp_path: Path, monkeyp
 
 
 def test_a_folder_that_cannot_be_read_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stale(_: object) -> list[str | None]:
+    def stale(_: object) -> list[Any]:
         raise OSError(116, "Stale file handle")
 
     left = Left(tmp_path, monkeypatch, entry_of("measure1", None), entry_of("measure2", "2"))
@@ -197,4 +197,21 @@ def test_a_folder_that_cannot_be_read_ends_nothing(tmp_path: Path, monkeypatch: 
     left.orphans.find("study", Dag())
     assert not left.orphans.some_ended()
     assert "being submitted (" in str(left.in_the_way("measure3"))
+    left.ledger.close()
+
+
+def test_of_a_batch_that_cannot_be_read_nothing_is_known_and_the_end_of_others_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = entry_of("measure1", None), entry_of("measure2", None), entry_of("measure3", "3")
+    left = Left(tmp_path, monkeypatch, *entries)
+    answers = {entries[0].key: WorkflowError("can be written by others"), entries[1].key: "2"}
+    left.orphans._earlier.lost_ids = lambda unknown: [  # type: ignore[method-assign, assignment, misc]
+        answers[entry.key] for entry in unknown
+    ]
+    left.alive = {"2"}
+    left.orphans.find("study", Dag())
+    assert left.orphans.some_ended()
+    assert sorted((entry.job_id or "") for entry in left.orphans.not_asked_for()) == ["", "2"]
+    assert "`scancel 2` ends them" in left.said[-1]
     left.ledger.close()
