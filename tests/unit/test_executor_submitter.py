@@ -253,3 +253,12 @@ def test_a_batch_of_which_slurm_shows_some_jobs_is_asked_for_until_all_are_seen(
     tried.ends = [killed()]
     submission = tried.submitter.submit(Request(), members, ["true", "true"])
     assert [live.job_id for _, live in submission.accepted] == ["7_0", "7_1"]
+
+
+def test_a_batch_of_which_the_folder_cannot_be_read_for_a_moment_is_asked_for_again(tried: Tried) -> None:
+    tried.settings.patience = 20
+    answers: list[Any] = [OSError(errno.ESTALE, "Stale file handle"), "55"]
+    tried.in_queue = lambda: answers.pop(0)
+    submission = tried.submit(said("sbatch: error: Unable to contact slurm controller (connect failure)"))
+    assert [live.job_id for _, live in submission.accepted] == ["55"]
+    assert len(tried.folders) == 1, "it is not submitted twice"
