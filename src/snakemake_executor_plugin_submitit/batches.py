@@ -206,18 +206,6 @@ def _command(path: Path) -> RankCommand | RankBatch | None:
     return command if isinstance(command, RankCommand | RankBatch) else None
 
 
-def find_lost(entry: Entry, timeout: float, fresh: bool = False) -> str | None:
-    """The job id of a submission of which only the intent was written down; None if it never happened.
-
-    Raises SlurmUnavailable where Slurm has to be asked and does not answer; WorkflowError and OSError where its
-    folder is not safely ours, or cannot be read.
-    """
-    found = find_all_lost([entry], timeout, fresh)[0]
-    if isinstance(found, Exception):
-        raise found
-    return found
-
-
 def find_all_lost(
     entries: Sequence[Entry], timeout: float, fresh: bool = False
 ) -> list[str | WorkflowError | OSError | None]:

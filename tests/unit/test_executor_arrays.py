@@ -14,7 +14,7 @@ from submitit.core.utils import DelayedSubmission
 
 from snakemake_executor_plugin_submitit import arrays, batches, pickles, slurm
 from snakemake_executor_plugin_submitit.arrays import ArrayExecutor
-from snakemake_executor_plugin_submitit.batches import find_all_lost, find_lost
+from snakemake_executor_plugin_submitit.batches import find_all_lost
 from snakemake_executor_plugin_submitit.ledger import Entry
 from snakemake_executor_plugin_submitit.payload import RankBatch, RankCommand
 from snakemake_executor_plugin_submitit.pickles import private_folder
@@ -43,6 +43,16 @@ def submit(folder: Path, count: int, monkeypatch: pytest.MonkeyPatch, sbatch: An
 
 def taken(executor: Any, words: str) -> submitit.Job[Any]:
     return submitit.SlurmJob(folder=executor.folder, job_id="7", tasks=[0])
+
+
+def killed_before_slurm_answered(folder: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submit an array, and be killed in its call of sbatch: its pickles lie there, and have no job's name."""
+
+    def killed(executor: Any, words: str) -> submitit.Job[Any]:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        submit(folder, count, patch, killed)
 
 
 def test_the_jobs_of_an_array_share_one_file_and_each_runs_the_command_of_its_place(
@@ -106,7 +116,7 @@ def test_a_snakemake_killed_after_slurm_took_the_array_finds_every_job(
         else:
             submit(folder, 3, patch, taken)
     monkeypatch.setattr(slurm, "ids_by_name", lambda name, timeout, fresh: {"7"})
-    assert [find_lost(entry(folder, index, 3), 5) for index in (2, 0, 1)] == ["7_2", "7_0", "7_1"]
+    assert [find_all_lost([entry(folder, index, 3)], 5)[0] for index in (2, 0, 1)] == ["7_2", "7_0", "7_1"]
     assert sorted(path.name for path in folder.glob("*.pkl")) == [f"7_{i}_submitted.pkl" for i in range(3)]
 
 
@@ -115,13 +125,9 @@ def test_a_snakemake_killed_before_slurm_took_the_array_has_submitted_nothing(
 ) -> None:
     folder = private_folder(tmp_path / "s")
 
-    def killed(executor: Any, words: str) -> submitit.Job[Any]:
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        submit(folder, 3, patch, killed)
+    killed_before_slurm_answered(folder, 3, monkeypatch)
     monkeypatch.setattr(slurm, "ids_by_name", lambda name, timeout, fresh: set())
-    assert [find_lost(entry(folder, index, 3), 5) for index in range(3)] == [None, None, None]
+    assert [find_all_lost([entry(folder, index, 3)], 5)[0] for index in range(3)] == [None, None, None]
     batches.forget_unsubmitted(folder)
     assert not list(folder.glob("*.pkl"))
 
@@ -133,11 +139,7 @@ def test_two_threads_that_look_for_the_same_array_both_find_all_of_it(
     folder = private_folder(tmp_path / "s")
     count = 40
 
-    def killed(executor: Any, words: str) -> submitit.Job[Any]:
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        submit(folder, count, patch, killed)
+    killed_before_slurm_answered(folder, count, monkeypatch)
     both = threading.Barrier(2)
 
     def answer(*_: object) -> set[str]:
@@ -171,11 +173,7 @@ def test_a_pickle_that_submitit_has_named_meanwhile_is_no_error(
 ) -> None:
     folder = private_folder(tmp_path / "s")
 
-    def killed(executor: Any, words: str) -> submitit.Job[Any]:
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        submit(folder, 1, patch, killed)
+    killed_before_slurm_answered(folder, 1, monkeypatch)
     rename = Path.rename
 
     def late(self: Path, target: Path) -> Path:

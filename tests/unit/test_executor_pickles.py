@@ -13,7 +13,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from submitit.core.utils import DelayedSubmission
 
 from snakemake_executor_plugin_submitit import pickles
-from snakemake_executor_plugin_submitit.batches import find_lost, results
+from snakemake_executor_plugin_submitit.batches import find_all_lost, results
 from snakemake_executor_plugin_submitit.ledger import Entry
 from snakemake_executor_plugin_submitit.payload import RankCommand
 from snakemake_executor_plugin_submitit.pickles import NoPickle, private_folder
@@ -118,7 +118,7 @@ def test_a_pickle_that_would_run_code_does_not(tmp_path: Path) -> None:
     with pytest.raises(NoPickle, match="mkdir has no business in it"):
         pickles.load(folder / "1_submitted.pkl")
     entry = Entry("k", "one", "local", str(folder), "n", 0, 1, 1, None, "t")
-    assert find_lost(entry, timeout=5) is None
+    assert find_all_lost([entry], timeout=5) == [None]
     assert not made.exists()
 
 
@@ -134,7 +134,7 @@ def test_what_submitit_writes_is_read(tmp_path: Path) -> None:
     submission = DelayedSubmission(command(index=3))
     submission.set_timeout(5, 3)
     submission.dump(folder / "9_submitted.pkl")
-    assert find_lost(Entry("k", "one", "slurm", str(folder), "n", 3, 4, 1, None, "t"), timeout=5) == "9"
+    assert find_all_lost([Entry("k", "one", "slurm", str(folder), "n", 3, 4, 1, None, "t")], timeout=5) == ["9"]
     submitit.core.utils.cloudpickle_dump(("success", {"rank": 0, "returncode": 0}), folder / "9_0_result.pkl")
     submitit.core.utils.cloudpickle_dump(("error", "Traceback"), folder / "9_1_result.pkl")
     assert results(folder, "9", 3) == [True, False]

@@ -9,7 +9,7 @@ import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_submitit.attempts import append_attempt, attempts_path, read_attempts
-from snakemake_executor_plugin_submitit.batches import find_lost
+from snakemake_executor_plugin_submitit.batches import find_all_lost
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, job_key
 from snakemake_executor_plugin_submitit.logs import fill_rule_log, stat_of
 from snakemake_executor_plugin_submitit.outcomes import Outcome
@@ -145,7 +145,7 @@ def test_a_job_of_a_living_snakemake_is_refused_and_of_a_killed_one_is_free(tmp_
 
 
 def test_an_intent_that_was_never_carried_out_is_no_job(tmp_path: Path) -> None:
-    assert find_lost(entry(folder=str(tmp_path)), timeout=5) is None
+    assert find_all_lost([entry(folder=str(tmp_path))], timeout=5) == [None]
 
 
 def rank(number: int, exit_code: int) -> RankReport:
