@@ -10,7 +10,7 @@ from test_report import contrast, full_study
 
 from seatrial.record import measurement
 from seatrial.report.axes import HALF, LONGEST_LABEL, rows_figure
-from seatrial.report.figures import draw_all
+from seatrial.report.figures import drawers
 from seatrial.report.palette import VARIABLES
 from seatrial.report.study_tables import read_study
 from seatrial.report.svg import inline
@@ -19,7 +19,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(study):
-    return {figure.name: figure for figure in draw_all(read_study(study.analyse()))}
+    return {figure.name: figure for draw in drawers(read_study(study.analyse())) for figure in draw()}
 
 
 def words_of(svg: str) -> list[str]:

@@ -32,7 +32,7 @@ from seatrial.config.finish_date import FinishDate
 from seatrial.config.study import Study
 from seatrial.paths import StudyPaths
 from seatrial.record import measurement
-from seatrial.report.figures import draw_all
+from seatrial.report.figures import drawers
 from seatrial.report.study_tables import read_study
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -264,7 +264,7 @@ def test_the_table_and_its_figure_say_by_which_day_how_many_are_done(tmp_path: P
     assert (days["as_they_differ", 0.05], days["as_they_differ", 0.95]) == (first.low, first.high)
     assert days["as_they_differ", 0.05] < days["alike", 0.05] < days["alike", 0.95] < days["as_they_differ", 0.95]
     analyse(disk.paths)
-    (drawing,) = [one for one in draw_all(read_study(disk.paths)) if one.name == "finish_date"]
+    (drawing,) = [one for draw in drawers(read_study(disk.paths)) for one in draw() if one.name == "finish_date"]
     assert "50% by 2026-12-2" in drawing.caption and "2027-01-10" in drawing.svg
     assert drawing.data is not None and len(drawing.data.rows) == len(rows)
 

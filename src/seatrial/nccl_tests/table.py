@@ -42,10 +42,6 @@ class Columns:
         """Tokens of a row after its parameters, the time of day left out."""
         return sum(len(group) for group in self.groups)
 
-    @property
-    def after_parameters(self) -> int:
-        return self.results + (2 if self.timestamp else 0)
-
 
 def columns_of(words: Sequence[str], above: str) -> Columns | None:
     """The columns that the words of a header name, or None where they are no header; `above` is the line before."""

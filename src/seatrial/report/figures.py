@@ -47,13 +47,8 @@ TIMED = (
 WORDS = {"slower": "slower", "not_slower": "not slower", "inconclusive": "not yet known"}
 
 
-def draw_all(study: StudyTables) -> list[Drawn]:
-    """All figures for which there is something to draw, always in the same order and with the same bytes."""
-    return [figure for draw in drawers(study) for figure in draw()]
-
-
 def drawers(study: StudyTables) -> list[Callable[[], list[Drawn]]]:
-    """What draws each figure, in the page's order: nothing where there is nothing to draw."""
+    """What draws each figure, in the page's order; the same bytes each time, nothing where nothing is known."""
     drawings: tuple[Callable[[StudyTables], Drawing | None], ...] = (
         comparison,
         published_spread,
