@@ -54,12 +54,14 @@ class Backlog:
         tell: Callable[[str], None],
         own_thread: bool = False,
         why_none: Callable[[], str | None] = lambda: None,
+        largest: Callable[[int], int] = lambda wanted: wanted,
     ) -> None:
         """`give_up` is called with jobs that Slurm refused for `blocked_hours` (0: never), and why.
 
         That time counts only while no job of this run is in the queue (`any_live`): they may be what fills it.
         `own_thread`: the first try too is the thread's, so that who hands jobs in waits for seconds at most.
         `why_none`: why what is held is not to be submitted any more, but given up; None where it is.
+        `largest`: how many of so many jobs may be one batch.
         """
         self._submit = submit
         self._give_up = give_up
@@ -68,6 +70,7 @@ class Backlog:
         self._tell = tell
         self._own_thread = own_thread
         self._why_none = why_none
+        self._largest = largest
         self._held: list[Held] = []
         self._guard = threading.Lock()  # of what is held, and of the thread
         self._submitting = threading.Lock()
@@ -81,7 +84,7 @@ class Backlog:
         self._refused_since: float | None = None
 
     def add(self, request: Request, members: Sequence[Prepared], commands: Sequence[str]) -> None:
-        """Submit jobs as one batch, or as many of them as Slurm takes now and the rest later."""
+        """Submit jobs in as few batches as may be, or as many of them as Slurm takes now and the rest later."""
         held = Held(request, list(members), list(commands))
         with self._guard:
             self._held.append(held)
@@ -194,7 +197,7 @@ class Backlog:
         """Submit what is held, from its front; Slurm's words where it does not take even one more."""
         grows = True
         while held.members and not self._stopped and self._why_none() is None:
-            count = min(held.size, len(held.members))
+            count = self._largest(min(held.size, len(held.members)))
             words = self._submit(held.request, held.members[:count], held.commands[:count])
             if words is None:
                 del held.members[:count], held.commands[:count]

@@ -59,6 +59,11 @@ class SubmissionFailed(RuntimeError):
         return _OVER_LIMIT.search(str(self)) is not None
 
     @property
+    def array_too_large(self) -> bool:
+        """Whether Slurm takes no array with so many jobs (MaxArraySize)."""
+        return self.refused and "invalid job array specification" in str(self).lower()
+
+    @property
     def refused(self) -> bool:
         """Whether it was sbatch itself that said no, so that nothing was submitted.
 

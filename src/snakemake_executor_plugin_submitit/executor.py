@@ -70,7 +70,7 @@ class Executor(RemoteExecutor):
         )  # fmt: skip
         self.backlog = Backlog(
             self._submit_batch, self._give_up, self._any_live, settings.blocked_hours, self.logger.warning,
-            self.cluster == "slurm", self._why_none,
+            self.cluster == "slurm", self._why_none, self.submitter.largest_array,
         )  # fmt: skip
         self.orphans = Orphans(
             self.cluster, self.ledger, self.earlier, settings.command_timeout, self.logger.warning
@@ -115,9 +115,7 @@ class Executor(RemoteExecutor):
         for prepared in self._made_ready(fresh):
             groups[prepared.request].append(prepared)
         for request, members in groups.items():
-            size = self.submitter.largest_array()
-            for first in range(0, len(members), size):
-                self._submit(request, members[first : first + size])
+            self._submit(request, members)
 
     def _fail(self, job: Any, label: object, error: object) -> None:
         self.report_job_error(SubmittedJobInfo(job), msg=f"{label}: {error}\n")

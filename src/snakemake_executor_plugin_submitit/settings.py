@@ -34,7 +34,7 @@ class ExecutorSettings(ExecutorSettingsBase):
     max_array_size: int = field(
         default=0,
         metadata={
-            "help": "Most jobs in one Slurm array; 0 asks Slurm (MaxArraySize).",
+            "help": "Most jobs in one Slurm array; 0: as many as Slurm takes (MaxArraySize).",
             "type": int,
         },
     )

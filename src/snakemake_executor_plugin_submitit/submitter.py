@@ -21,7 +21,7 @@ from .payload import RankCommand
 from .settings import ExecutorSettings
 from .submission import Request
 
-_ARRAY_WITHOUT_ANSWER = 1000  # jobs per array where Slurm does not say how many it takes
+_USUAL_ARRAY = 1000  # jobs per array that Slurm takes unless its MaxArraySize is set lower
 _PAUSE_SECONDS = 5.0
 _SETTLING_SECONDS = 5.0  # a submission whose answer got lost is in the queue by then
 
@@ -34,7 +34,7 @@ class Submission:
     refused: list[tuple[Prepared, Live, str]] = field(default_factory=list)
     jobs: dict[str, Any] = field(default_factory=dict)
     over_limit: str | None = None
-    """Slurm's words where it takes no more jobs now: nothing was submitted, and nothing is wrong with the batch."""
+    """Slurm's words where it takes no batch of so many now: nothing was submitted, nothing is wrong with a job."""
     unclear: bool = False
     """Whether the refused may be in Slurm's queue all the same: it never said. Their entries stay open."""
 
@@ -94,17 +94,20 @@ class Submitter:
         self.under_way: list[Entry] = []
         """Entries of the batch that is being submitted, until whoever asked for it follows its jobs."""
 
-    def largest_array(self) -> int:
-        """How many jobs one array may have."""
-        if self._array_size is None:
-            if self._cluster != "slurm":
-                return _ARRAY_WITHOUT_ANSWER
-            try:
-                self._array_size = slurm.max_array_size(self._settings.command_timeout) or _ARRAY_WITHOUT_ANSWER
-            except slurm.SlurmUnavailable as error:
-                self._warn(f"Slurm does not say how large an array may be: {error}")
-                return _ARRAY_WITHOUT_ANSWER
-        return self._array_size
+    def largest_array(self, wanted: int) -> int:
+        """How many of `wanted` jobs one array may have.
+
+        Slurm is asked only where that is more than it takes as it comes, or where it refused one (`submit`).
+        """
+        if self._array_size is None and self._cluster == "slurm" and wanted > _USUAL_ARRAY:
+            self._ask_array_size()
+        return min(wanted, self._array_size or _USUAL_ARRAY)
+
+    def _ask_array_size(self) -> None:
+        try:
+            self._array_size = slurm.max_array_size(self._settings.command_timeout) or _USUAL_ARRAY
+        except slurm.SlurmUnavailable as error:
+            self._warn(f"Slurm does not say how large an array may be: {error}")
 
     def submit(self, request: Request, members: Sequence[Prepared], commands: Sequence[str]) -> Submission:
         """Submit members, which all ask for `request`, as one batch; `commands` are theirs, in order.
@@ -145,7 +148,10 @@ class Submitter:
         try:
             ids = self._until_answered(once, entries, submission)
         except batches.SubmissionFailed as error:
-            if error.over_limit and not isinstance(error, _NeverAnswered):
+            too_large = error.array_too_large and len(entries) > 1
+            if (too_large or error.over_limit) and not isinstance(error, _NeverAnswered):
+                if too_large:
+                    self._ask_array_size()
                 self._withdraw(entries, again=error.refused)
                 submission.over_limit = str(error)
                 return submission

@@ -23,7 +23,7 @@ class Cluster:
     """Takes as many jobs as there is room for, whole batches only."""
 
     def __init__(self, room: int, hours: float = 72, own_thread: bool = False) -> None:
-        self.room = room
+        self.room, self.largest = room, 1000
         self.taken: list[str] = []
         self.tries: list[int] = []
         self.at: list[float] = []
@@ -43,6 +43,7 @@ class Cluster:
             self.told.append,
             own_thread,
             lambda: self.why_none,
+            lambda wanted: min(wanted, self.largest),
         )
 
     def _submit(self, request: Request, members: Sequence[Any], commands: Sequence[str]) -> str | None:
@@ -82,6 +83,25 @@ def test_what_slurm_takes_at_once_is_one_batch_without_a_thread() -> None:
     cluster = Cluster(room=100)
     cluster.add(*map(str, range(40)))
     assert (cluster.tries, cluster.threads) == ([40], {"MainThread"})
+
+
+def test_no_batch_has_more_jobs_than_an_array_may_have_also_where_that_is_learned_by_a_refusal() -> None:
+    cluster = Cluster(room=100)
+    cluster.largest = 11
+    cluster.add(*(f"{i:03}" for i in range(25)))
+    assert cluster.tries == [11, 11, 3]
+    cluster.largest, submit = 1000, cluster.backlog._submit
+
+    def refusing(request: Request, members: Sequence[Any], commands: Sequence[str]) -> str | None:
+        if len(members) > 11:
+            cluster.largest = 11
+            return "Invalid job array specification"
+        return submit(request, members, commands)
+
+    cluster.backlog._submit = refusing
+    cluster.add(*(f"{i:03}" for i in range(25, 65)))
+    assert cluster.tries == [11, 11, 3, 11, 11, 11, 7]
+    assert cluster.taken == [f"{i:03}" for i in range(65)]
 
 
 def test_the_rest_is_submitted_in_order_as_room_appears_and_who_brings_jobs_never_waits(

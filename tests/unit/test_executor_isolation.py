@@ -51,7 +51,14 @@ class Alone(Executor):
         settings = ExecutorSettings(max_array_size=10)
         self.submitter = Submitter("slurm", base, self.ledger, settings, "study", nodes, lambda _: None)
         self.orphans = Orphans("slurm", self.ledger, self.earlier, 5, lambda _: None)
-        self.backlog = Backlog(self._submit_batch, self._give_up, lambda: True, 72, lambda _: None)
+        self.backlog = Backlog(
+            self._submit_batch,
+            self._give_up,
+            lambda: True,
+            72,
+            lambda _: None,
+            largest=self.submitter.largest_array,
+        )
         self.workflow: Any = SimpleNamespace(
             persistence=None,
             scheduler=SimpleNamespace(global_resources={}),

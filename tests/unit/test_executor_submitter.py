@@ -127,10 +127,12 @@ class Tried:
             return [job]
         raise batches.SubmissionFailed(str(end)) from end
 
-    def submit(self, *ends: Exception | str) -> Submission:
+    def submit(self, *ends: Exception | str, members: int = 1) -> Submission:
         self.ends = list(ends)
-        member = Prepared(None, Label("a", {}, ("out",), None), "key", Request(), True, "true", ("/bin/sh", "-c"))
-        return self.submitter.submit(Request(), [member], ["true"])
+        keys = ["key", *(f"key{number}" for number in range(1, members))]
+        label = Label("a", {}, ("out",), None)
+        made = [Prepared(None, label, key, Request(), True, "true", ("/bin/sh", "-c")) for key in keys]
+        return self.submitter.submit(Request(), made, ["true"] * members)
 
 
 @pytest.fixture
@@ -206,6 +208,43 @@ def test_tries_at_a_limit_share_one_folder_and_leave_nothing_in_it(tried: Tried)
     tried.submit("7")
     tried.submit("8")
     assert [folder.name.rpartition("-")[2] for folder in tried.folders] == ["1", "1", "1", "1", "2"]
+
+
+TOO_LARGE = "sbatch: error: Batch job submission failed: Invalid job array specification"
+
+
+def test_slurm_is_asked_how_large_an_array_may_be_only_where_that_matters(
+    tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def max_array_size(timeout: float) -> int:
+        asked.append(timeout)
+        return 11
+
+    monkeypatch.setattr(slurm, "max_array_size", max_array_size)
+    assert tried.submitter.largest_array(40) == 40
+    assert not asked
+    submission = tried.submit(said(TOO_LARGE), members=40)
+    assert submission.over_limit == TOO_LARGE, "fewer of them are tried next"
+    assert not submission.refused
+    assert not list(tried.folders[-1].iterdir())
+    assert tried.submitter.largest_array(40) == 11
+    assert len(asked) == 1
+
+
+def test_more_jobs_than_slurm_takes_unasked_are_asked_for_first(
+    tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "max_array_size", lambda _: 1500)
+    assert tried.submitter.largest_array(1001) == 1001
+    assert tried.submitter.largest_array(2000) == 1500
+
+
+def test_one_job_alone_is_refused_whatever_slurm_says_of_arrays(tried: Tried) -> None:
+    submission = tried.submit(said(TOO_LARGE))
+    assert submission.over_limit is None
+    assert [words for _, _, words in submission.refused] == [TOO_LARGE]
 
 
 def test_nothing_is_submitted_once_the_run_was_interrupted(tried: Tried) -> None:
