@@ -4,10 +4,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from snakemake.exceptions import RuleException
 from snakemake_interface_common.exceptions import WorkflowError
 
 from .jobs import Label, Prepared, key_of, native_command, runs_natively
 from .submission import request_from_resources
+
+# protected outputs are a RuleException, which is no WorkflowError; what it looks up side by side comes as a group
+_WRONG_WITH_A_JOB = (WorkflowError, RuleException, OSError, ExceptionGroup)
 
 
 def describe(job: Any, label: Label, workflow: Any, cluster: str, limits: Mapping[str, int]) -> Prepared:
@@ -33,16 +37,16 @@ def is_forced(job: Any, dag: Any) -> bool:
     return any(dag.reason(member).forced for member in (job.jobs if job.is_group() else [job]))
 
 
-def make_ready(fresh: Sequence[Prepared], workflow: Any) -> dict[int, WorkflowError | OSError]:
+def make_ready(fresh: Sequence[Prepared], workflow: Any) -> dict[int, Exception]:
     """Do what Snakemake does before a command starts (a nested one does it itself); where it could not, and why."""
-    refused: dict[int, WorkflowError | OSError] = {}
+    refused: dict[int, Exception] = {}
 
     async def prepare() -> None:
         for number, prepared in enumerate(fresh):
             try:
                 if prepared.native:
                     await prepared.job.prepare()
-            except (WorkflowError, OSError) as error:
+            except _WRONG_WITH_A_JOB as error:
                 refused[number] = error
 
     if any(prepared.native for prepared in fresh):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import threading
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake.exceptions import RuleException
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_submitit import batches
@@ -19,6 +21,7 @@ from snakemake_executor_plugin_submitit.jobs import Label, Prepared
 from snakemake_executor_plugin_submitit.journal import Journal
 from snakemake_executor_plugin_submitit.ledger import ENDED, Ledger, job_key
 from snakemake_executor_plugin_submitit.orphans import Orphans
+from snakemake_executor_plugin_submitit.preparing import make_ready
 from snakemake_executor_plugin_submitit.restarts import Restarts
 from snakemake_executor_plugin_submitit.resuming import EarlierRuns
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
@@ -126,6 +129,19 @@ def test_what_is_wrong_with_one_job_fails_that_job(tmp_path: Path, monkeypatch: 
     assert "nodes='two'" in executor.failed["w"]
     assert "Stale file handle" in executor.failed["s"]
     executor.ledger.close()
+
+
+@pytest.mark.parametrize("error", [RuleException("protected"), ExceptionGroup("unhandled", [FULL])])
+def test_a_job_that_snakemake_cannot_prepare_is_refused_alone(error: Exception) -> None:
+    async def refuse() -> None:
+        raise error
+
+    async def prepare() -> None:
+        pass
+
+    ones = [prepared("a"), prepared("b")]
+    ones[0].job.prepare, ones[1].job.prepare = refuse, prepare
+    assert make_ready(ones, SimpleNamespace(async_run=asyncio.run)) == {0: error}
 
 
 def test_a_job_that_slurm_took_is_followed_although_its_id_cannot_be_written(
