@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -11,4 +11,5 @@ def said_where_it_fails(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        print(f"{what} cannot be written: {error.strerror or error}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # standard error may go to a file on the same disk, or a terminal that is gone
+            print(f"{what} cannot be written: {error.strerror or error}", file=sys.stderr, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from snakemake_executor_plugin_submitit.resuming import EarlierRuns
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import request_from_resources
 from snakemake_executor_plugin_submitit.submitter import Submitter
+from snakemake_executor_plugin_submitit.writing import said_where_it_fails
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -168,3 +170,15 @@ def test_a_job_that_slurm_took_is_followed_although_its_id_cannot_be_written(
     assert entry.job_id == "7"
     again.note_end(entry, ENDED)
     again.close()
+
+
+class _OnAFullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise FULL
+
+
+def test_a_full_disk_ends_no_run_although_that_cannot_be_said_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Snakemake says often goes to a file on the disk that is full."""
+    monkeypatch.setattr("sys.stderr", _OnAFullDisk())
+    with said_where_it_fails("the ledger"):
+        raise FULL
