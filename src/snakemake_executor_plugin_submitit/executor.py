@@ -111,7 +111,7 @@ class Executor(RemoteExecutor):
             self._fail(prepared.job, prepared.label, error)
         for prepared, live in taken:
             self._follow(prepared.job, live)
-        self.orphans.handed_over(member.key for member in described)
+        self.orphans.handed_over((member.key for member in described), {member.key for member, _ in unclear})
         for prepared in self._made_ready(fresh):
             groups[prepared.request].append(prepared)
         for request, members in groups.items():

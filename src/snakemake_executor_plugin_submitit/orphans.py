@@ -8,7 +8,7 @@ interrupt. All of them count against `jobs` and Snakemake's resources until they
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +107,18 @@ class Orphans:
         with self._guard:
             return [entry for key, entry in self._left.items() if key not in self._asked_for]
 
-    def handed_over(self, keys: Iterable[str]) -> None:
-        """Snakemake has chosen these jobs: from here on they are this run's."""
+    def handed_over(self, keys: Iterable[str], unclear: Collection[str] = ()) -> None:
+        """Snakemake has chosen these jobs: from here on they are this run's.
+
+        What could be neither taken up nor ended (`unclear`) counts until it has ended, and an interrupt cancels it;
+        but nobody waits for one of which no id is known, for that may never be.
+        """
         with self._guard:
             for key in keys:
-                for mine in (key, *self._instead.pop(key, ())):
-                    self._left.pop(mine, None)
+                for mine in (key, *self._instead.get(key, ())):
+                    entry = self._left.get(mine)
+                    if entry is not None and (key not in unclear or entry.job_id is None):
+                        del self._left[mine]
 
     def some_ended(self) -> bool:
         """Whether some have ended since this was last asked; to be called at every look at jobs."""
@@ -145,14 +151,24 @@ class Orphans:
         return None
 
     def to_be_cancelled(self) -> list[Live]:
-        """At an interrupt: those that are this run's and are alive; the others are named once more."""
+        """At an interrupt: those of this run that are alive, noted as its own; the others are named once more."""
         if not self._left:
             return []
         with self._guard:
             self._looked = None
             self._look()
         self._say(self.not_asked_for(), f"and this run does not ask for them. {self._left_alone()}")
-        return [Live(entry, self._asked_for[entry.key]) for entry in self.asked_for() if entry.job_id is not None]
+        known = [entry for entry in self.asked_for() if entry.job_id is not None]
+        unknown = [entry for entry in self.asked_for() if entry.job_id is None]
+        if unknown:
+            self._tell(
+                f"Of an earlier run, {len(unknown)} job(s) may be in the queue and could not be asked for; look "
+                f"for them by their names: {_named(unknown)}"
+            )
+        for entry in known:  # of this run before they are told: that it cancels its jobs is known of it
+            entry.run = self._ledger.run
+        self._ledger.note(*known)
+        return [Live(entry, self._asked_for[entry.key]) for entry in known]
 
     def _look(self) -> None:
         """Forget those that have ended; asked every few seconds at most, and no answer is no end."""

@@ -146,6 +146,62 @@ def test_an_interrupt_cancels_those_that_are_asked_for_and_names_the_others(
     left.ledger.close()
 
 
+def test_those_that_an_interrupt_cancels_are_this_runs_before_they_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should Snakemake be killed meanwhile, it was nobody else who cancelled them."""
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"), entry_of("measure2", "2"))
+    left.orphans.find("study", Dag("measure1"))
+    left.orphans.to_be_cancelled()
+    assert {entry.job_id: entry.run for entry in left.ledger.entries()} == {"1": left.ledger.run, "2": "a" * 12}
+    left.ledger.close()
+
+
+def test_at_an_interrupt_those_of_which_slurm_does_not_say_the_ids_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: Any) -> Any:
+        raise WorkflowError("Slurm does not say")
+
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"), entry_of("measure2", None))
+    left.orphans._earlier.lost_ids = silent  # type: ignore[method-assign]
+    left.orphans.find("study", Dag("measure1", "measure2"))
+    left.said.clear()
+    assert [live.job_id for live in left.orphans.to_be_cancelled()] == ["1"]
+    (words,) = left.said
+    assert "1 job(s) may be in the queue and could not be asked for" in words
+    assert f"{'a' * 12}-1-measure2" in words
+    left.ledger.close()
+
+
+def test_what_can_be_neither_taken_up_nor_ended_still_counts_and_is_cancelled_by_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"), entry_of("measure2", "2"))
+    left.orphans.find("study", Dag("measure1", "measure2"))
+    one, two = (entry_of(f"measure{number}", None).key for number in (1, 2))
+    left.orphans.handed_over([one, two], unclear=[one])
+    assert left.in_the_way("measure3", (entry_of("measure2", "2"),)) is not None
+    assert [live.job_id for live in left.orphans.to_be_cancelled()] == ["1"]
+    left.alive = {"2"}
+    left.look_again()
+    assert left.in_the_way("measure3") is None
+    left.ledger.close()
+
+
+def test_what_nobody_can_ask_for_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is not safely ours: that may never change, and the job's failure has said so."""
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", None), entry_of("measure2", "2"))
+    refused = WorkflowError("can be written by others")
+    left.orphans._earlier.lost_ids = lambda entries: [refused for _ in entries]  # type: ignore[method-assign]
+    left.orphans.find("study", Dag("measure1"))
+    assert left.in_the_way("measure3") is not None
+    one = entry_of("measure1", None).key
+    left.orphans.handed_over([one], unclear=[one])
+    assert left.in_the_way("measure3") is None
+    left.ledger.close()
+
+
 def test_nothing_is_said_of_what_was_never_submitted_or_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
