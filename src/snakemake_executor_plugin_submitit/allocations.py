@@ -39,18 +39,15 @@ class OutsideExecutor(submitit.SlurmExecutor):
         """
         if len(delayed_submissions) == 1:
             return super()._internal_process_submissions(delayed_submissions)
-        pickles = []
-        for submission in delayed_submissions:
-            pickles.append(self.folder / f"{uuid.uuid4().hex}.pkl")
+        folder = str(self.folder)
+        pickles = [Path(f"{folder}/{uuid.uuid4().hex}.pkl") for _ in delayed_submissions]
+        for submission, path in zip(delayed_submissions, pickles, strict=True):
             submission.set_timeout(self.parameters.get("time", 5), self.max_num_timeout)
-            submission.dump(pickles[-1])
+            submission.dump(path)
         self.parameters["map_count"] = len(pickles)
         first = self._submit_command(self._submitit_command_str)
         ranks = list(range(first.num_tasks))
-        jobs: list[submitit.Job[Any]] = [
-            submitit.SlurmJob(folder=self.folder, job_id=f"{first.job_id}_{index}", tasks=ranks)
-            for index in range(len(pickles))
-        ]
-        for job, path in zip(jobs, pickles, strict=True):
-            job.paths.move_temporary_file(path, "submitted_pickle")
-        return jobs
+        ids = [f"{first.job_id}_{index}" for index in range(len(pickles))]
+        for job_id, path in zip(ids, pickles, strict=True):  # the jobs may be waiting for them
+            path.rename(f"{folder}/{job_id}_submitted.pkl")
+        return [submitit.SlurmJob(folder=self.folder, job_id=job_id, tasks=ranks) for job_id in ids]
