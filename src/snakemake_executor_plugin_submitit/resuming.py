@@ -16,7 +16,7 @@ earlier submission is another job that makes some of the same files: it is ended
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,16 @@ from typing import Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from . import batches, processes, slurm
+from .ending import Ending, Other
 from .ends import Ends
 from .jobs import Label, Prepared
 from .ledger import ENDED, STOPPING, SUBMITTED, SUCCEEDED, Entry, Ledger, by_output
 from .live import Live, Watcher
 from .outcomes import Outcome
-from .stopping import stop_jobs
 
-_SECONDS_TO_GO = 300.0  # KillWait, and where a node does not answer the time in which ranks stop by themselves
-_SHORTEST_PAUSE = 0.5
-_PAUSE_SECONDS = 5.0  # between two questions to Slurm about one job
+_PAUSE_SECONDS = 5.0  # between two questions to Slurm about jobs without an id
+_INTERRUPTED = "was to be cancelled by the interrupt of that run"
+_DIFFERENT = "is another one, it is cancelled"
 
 
 class EarlierRuns:
@@ -59,8 +59,7 @@ class EarlierRuns:
         self._latency = latency
         self._tell = tell
         self._others: dict[str, list[Entry]] | None = None
-        self._ending: dict[str, Live] = {}  # what is known of `_others`, by key
-        self._gone_by: dict[str, float] = {}  # until when each that is ending is waited for, by key
+        self._known: dict[str, Live] = {}  # of `_others`, by key
         self._due = 0.0  # until when a Slurm that does not answer is waited for
 
     def take_up(
@@ -74,11 +73,11 @@ class EarlierRuns:
         found: dict[str, Live] = {}
         unclear: dict[str, tuple[Prepared, Exception]] = {}
         entries: dict[str, Entry] = {}
+        others: dict[str, list[Other]] = {}
         self._due = time.monotonic() + self._patience  # once for all of them
-        self._gone_by.clear()
         for member in prepared:
             try:
-                self._end_others(member)
+                others[member.key] = self._others_of(member)
                 if (entry := self._earlier(member, persistence)) is not None:
                     entries[member.key] = entry
             except (WorkflowError, OSError, slurm.SlurmUnavailable) as error:
@@ -91,13 +90,15 @@ class EarlierRuns:
         for member in prepared:
             if member.key in entries and entries[member.key].job_id is not None:
                 found[member.key] = Live(entries[member.key], member.label)
-        if found:
-            self._watcher.look(list(found.values()), ask=True)
+        known = [member for member in prepared if member.key not in unclear]
+        ending = self._end_together(known, found, others, unclear)
         taken = {}
-        stopping = [live for live in found.values() if live.entry.status == STOPPING]
-        for member in (member for member in prepared if member.key in found):
+        for member in (member for member in known if member.key not in unclear):
             try:
-                if self._usable(member, found[member.key], stopping):
+                for other in others[member.key]:
+                    if ending.end_of(other.live) and other.live.entry.status != ENDED:
+                        self._ends.close(other.live, success=False)
+                if member.key in found and self._usable(member, found[member.key], ending):
                     taken[member.key] = (member, found[member.key])
             except (WorkflowError, OSError, slurm.SlurmUnavailable) as error:
                 unclear[member.key] = (member, error)
@@ -105,13 +106,14 @@ class EarlierRuns:
         fresh = [member for member in prepared if member.key not in done]
         return list(taken.values()), fresh, list(unclear.values())
 
-    def _end_others(self, member: Prepared) -> None:
-        """End what earlier runs submitted under another key and that makes an output of this job too."""
+    def _others_of(self, member: Prepared) -> list[Other]:
+        """What earlier runs submitted under another key and that makes an output of this job too."""
         if self._others is None:
             self._others = by_output(self._ledger.open_of_others())
         if not self._others:
-            return
+            return []
         shared = {other.key: (path, other) for path in member.label.makes() for other in self._others.get(path, ())}
+        found = []
         for key, (path, entry) in shared.items():
             if key == member.key or entry.status == ENDED or entry.cluster == "debug":
                 continue
@@ -123,15 +125,45 @@ class EarlierRuns:
             if entry.job_id is None:  # it was never submitted
                 self._ledger.note_end(entry, ENDED)
                 continue
-            live = self._ending.setdefault(key, Live(entry, member.label))
-            if not self._watcher.look([live], ask=True) or live.outcome is None:
+            found.append(Other(path, self._known.setdefault(key, Live(entry, member.label))))
+        return found
+
+    def _end_together(
+        self,
+        members: Sequence[Prepared],
+        found: Mapping[str, Live],
+        others: Mapping[str, Sequence[Other]],
+        unclear: dict[str, tuple[Prepared, Exception]],
+    ) -> Ending:
+        """Cancel what is not taken up, all of it in one call, and wait until nothing of it lives: once for all."""
+        ending = Ending(self._watcher, self._timeout)
+        lives = {other.live.entry.key: other.live for member in members for other in others[member.key]}
+        if lives or found:
+            self._watcher.look([*found.values(), *lives.values()], ask=True)
+        for member in members:
+            try:
+                self._add_to(ending, member, found.get(member.key), others[member.key])
+            except (WorkflowError, OSError) as error:
+                unclear[member.key] = (member, error)
+        ending.wait()
+        return ending
+
+    def _add_to(self, ending: Ending, member: Prepared, live: Live | None, others: Sequence[Other]) -> None:
+        for path, other in ((other.path, other.live) for other in others if other.live.outcome is None):
+            if ending.add(other):
                 self._tell(
-                    f"{member.label}: job {live.job_id} ({entry.name}) of an earlier run makes {path} too, as part "
-                    "of a job that is put together differently now; it is cancelled, and this one submitted once "
-                    "nothing of it lives"
+                    f"{member.label}: job {other.job_id} ({other.entry.name}) of an earlier run makes {path} too, "
+                    "as part of a job that is put together differently now; it is cancelled, and this one "
+                    "submitted once nothing of it lives"
                 )
-                self._end_of(live, stop=entry.status != STOPPING)
-            self._ends.close(live, success=False)
+        if live is None or live.outcome is not None:
+            return
+        if live.entry.status == STOPPING:
+            self._tell(f"{member.label}: job {live.job_id} was cancelled by an interrupt and is still ending")
+            ending.add(live)
+        elif (why := self._why_not(member, live)) is not None:
+            self._tell(f"{member.label}: job {live.job_id} of an earlier run {why}")
+            ending.add(live)
 
     def _find(self, *entries: Entry) -> dict[str, Exception]:
         """Learn the ids of jobs that have none; None stays where they never were submitted.
@@ -209,58 +241,44 @@ class EarlierRuns:
         self._ledger.note_end(entry, ENDED)
         return True
 
-    def _usable(self, member: Prepared, live: Live, stopping: Sequence[Live]) -> bool:
-        """Whether a job is taken up; else nothing of it lives any more. Those that are `stopping` end together."""
+    def _why_not(self, member: Prepared, live: Live) -> str | None:
+        """Why a job is not taken up, by what was asked for and by whom it was cancelled; None where it is."""
         entry, outcome = live.entry, live.outcome
+        # killed while it cancelled its jobs: one that still lives may have been cancelled too
+        cancelled = outcome is None or outcome.state == "CANCELLED" or (outcome.success and live.was_told_to_stop())
+        if cancelled and self._ends.were_ours(entry.run):
+            return _INTERRUPTED
+        comparable = entry.fingerprint is not None and member.fingerprint is not None
+        different = comparable and entry.fingerprint != member.fingerprint
+        return _DIFFERENT if different or entry.cluster != self._cluster else None
+
+    def _usable(self, member: Prepared, live: Live, ending: Ending) -> bool:
+        """Whether a job is taken up; else nothing of it lives any more."""
+        entry = live.entry
         if entry.status == STOPPING:
-            if outcome is None:
-                self._tell(f"{member.label}: job {live.job_id} was cancelled by an interrupt and is still ending")
-                outcome = self._end_of(live, stop=False, beside=stopping)
+            outcome = ending.end_of(live)
             there = all(Path(output).exists() for output in member.label.outputs)
             if not outcome.success or live.was_told_to_stop() or not there:
                 self._ends.close(live, success=False)
                 return False
             entry.status = SUBMITTED  # it had completed before it could be cancelled
-        lost = _removed_output(member, outcome, self._latency) if outcome is not None and outcome.success else None
-        comparable = entry.fingerprint is not None and member.fingerprint is not None
-        different = comparable and entry.fingerprint != member.fingerprint
-        # killed while it cancelled its jobs: one that still lives may have been cancelled too
-        cancelled = outcome is None or outcome.state == "CANCELLED" or (outcome.success and live.was_told_to_stop())
-        ours = cancelled and self._ends.were_ours(entry.run)
-        if lost is None and not ours and not different and entry.cluster == self._cluster:
-            self._tell(f"{member.label}: job {live.job_id} of an earlier run {_how(outcome)} and is taken up again")
+        told = ending.was_told(live)
+        ended = ending.end_of(live) if told else live.outcome
+        lost = _removed_output(member, ended, self._latency) if ended is not None and ended.success else None
+        why = self._why_not(member, live)
+        if lost is None and why is None and not told:
+            self._tell(f"{member.label}: job {live.job_id} of an earlier run {_how(ended)} and is taken up again")
             entry.run = self._ledger.run
             self._ledger.note(entry)
             return True
-        if outcome is None:
-            why = "was to be cancelled by the interrupt of that run" if ours else "is another one, it is cancelled"
-            self._tell(f"{member.label}: job {live.job_id} of an earlier run {why}")
-            outcome = self._end_of(live)
-        else:
+        outcome = ending.end_of(live)
+        if not told:
             missing = f", but {lost} is not there" if lost is not None else ""
-            missing = " by the interrupt of that run" if ours else missing
+            missing = " by the interrupt of that run" if why == _INTERRUPTED else missing
             self._tell(f"{member.label}: job {live.job_id} of an earlier run ended as {outcome.state}{missing}")
         self._ends.note(live, outcome)
         self._ends.close(live, success=False)
         return False
-
-    def _end_of(self, live: Live, stop: bool = True, beside: Sequence[Live] = ()) -> Outcome:
-        """Cancel a job (unless that was done), and wait until nothing of it lives: once for each `take_up`.
-
-        Those `beside` it, which were cancelled too, have the same time.
-        """
-        key, together, pause = live.entry.key, list(beside) or [live], _SHORTEST_PAUSE
-        if key not in self._gone_by:
-            if stop:
-                stop_jobs([live], self._timeout)
-            due = time.monotonic() + _SECONDS_TO_GO
-            self._gone_by |= {each.entry.key: due for each in together}
-        while live not in self._watcher.look(together, ask=True) or live.outcome is None:
-            if time.monotonic() > self._gone_by[key]:
-                raise WorkflowError(f"job {live.job_id} ({live.label}) was cancelled but does not end")
-            time.sleep(pause)
-            pause = min(2 * pause, _PAUSE_SECONDS)
-        return live.outcome
 
 
 def _has_ended(entry: Entry) -> bool:

@@ -169,6 +169,43 @@ class TestJobsThatDoNotEnd:
         assert again.earlier.take_up([wanted(outputs[0])], PERSISTENCE)[2], "a later attempt waits anew"
         assert 1600 < seconds[0] < 1620
 
+    def test_are_cancelled_in_one_call_and_waited_for_once_whatever_they_are_in_the_way_of(
+        self, again: Restarted, seconds: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls: list[list[str]] = []
+        monkeypatch.setattr(slurm, "cancel", lambda ids, _: calls.append(sorted(ids)))
+        for number in range(3):  # groups that are put together differently now
+            label = Label("g", {}, (f"out/{number}", f"out/more{number}"), None)
+            again.leave(label, job_id=f"{number}", name=f"g{number}")
+        changed, interrupted = wanted("out/changed"), wanted("out/interrupted")
+        monkeypatch.setattr(Prepared, "fingerprint", "now")
+        again.leave(changed.label, job_id="7", fingerprint="before", name="other command")
+        again.leave(interrupted.label, job_id="8", status=STOPPING)
+        queue = {i: Queued(i, "COMPLETING", "None", "n") for i in "01278"}
+        monkeypatch.setattr(slurm, "queue", lambda *_: queue)
+        again.accounting |= dict.fromkeys(queue, Accounting("CANCELLED"))
+        members = [*(wanted(f"out/{number}") for number in range(3)), changed, interrupted]
+        taken, fresh, unclear = again.earlier.take_up(members, PERSISTENCE)
+        assert (taken, fresh, [member for member, _ in unclear]) == ([], [], members)
+        assert {"was cancelled but does not end" in str(why) for _, why in unclear} == {True}
+        assert calls == [["0", "1", "2", "7"]], "what an interrupt had cancelled is not told again"
+        assert 1300 < seconds[0] < 1310
+
+    def test_hold_up_none_of_those_that_have_ended_meanwhile(
+        self, again: Restarted, seconds: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hangs, ends = wanted("out/0"), wanted("out/1")
+        monkeypatch.setattr(Prepared, "fingerprint", "now")
+        left = [
+            again.leave(member.label, job_id=str(number), fingerprint="before", name=f"n{number}")
+            for number, member in enumerate((hangs, ends))
+        ]
+        queue = {"0": Queued("0", "COMPLETING", "None", "n")}
+        monkeypatch.setattr(slurm, "queue", lambda *_: queue)
+        taken, fresh, ((unclear, _),) = again.earlier.take_up([hangs, ends], PERSISTENCE)
+        assert (taken, fresh, unclear) == ([], [ends], hangs)
+        assert [_status(again, entry) for entry in left] == [SUBMITTED, ENDED]
+
     def test_are_waited_for_together_where_an_interrupt_cancelled_them(
         self, again: Restarted, seconds: list[float]
     ) -> None:
