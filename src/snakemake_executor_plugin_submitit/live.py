@@ -121,7 +121,7 @@ class Watcher:
             return
         completed = len(done) == job.entry.ranks and all(done)
         if not completed:
-            processes.end_job(job.job_id, job.folder)
+            processes.end_jobs({job.job_id: job.folder})
         self._judge(job, None, completed)
 
     def _ask_slurm(self, jobs: Sequence[Live]) -> None:

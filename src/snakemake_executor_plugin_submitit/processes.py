@@ -5,6 +5,8 @@ A process is ours only if its command line names the folder of its submission: n
 
 import os
 import socket
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -38,8 +40,8 @@ def controllers_of(folder: Path) -> list[int]:
     return sorted(found)
 
 
-def members(job_id: str, folder: Path) -> list[psutil.Process]:
-    """Every process of a local job but its controller, also those that have left its process groups.
+def members(folders: Mapping[str, Path]) -> list[psutil.Process]:
+    """Every process of local jobs, given as id -> folder, but their controllers, also outside their process groups.
 
     They carry the job's id and folder in their environment, as submitit gave them to its tasks.
     """
@@ -49,32 +51,31 @@ def members(job_id: str, folder: Path) -> list[psutil.Process]:
             environment = process.environ()
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
-        if (
-            environment.get("SUBMITIT_LOCAL_JOB_ID") == job_id
-            and environment.get("SUBMITIT_FOLDER", str(folder)) == str(folder)
-            and process.pid != os.getpid()
-        ):
+        folder = str(folders.get(environment.get("SUBMITIT_LOCAL_JOB_ID", ""), ""))
+        if folder and environment.get("SUBMITIT_FOLDER", folder) == folder and process.pid != os.getpid():
             found.append(process)
     return found
 
 
-def end_job(job_id: str, folder: Path) -> None:
-    """End a local job: SIGTERM to its controller, which hands it on, and SIGKILL to whatever is left."""
-    process = controller(job_id, folder)
-    if process is not None:
-        try:
+def end_jobs(folders: Mapping[str, Path]) -> None:
+    """End local jobs, given as id -> folder, all at once.
+
+    SIGTERM goes to their controllers, which hand it on, and SIGKILL to whatever is left some seconds later.
+    """
+    for process in _controllers(folders):
+        with suppress(psutil.NoSuchProcess):
             process.terminate()
-        except psutil.NoSuchProcess:
-            process = None
-    psutil.wait_procs([*([process] if process else []), *members(job_id, folder)], timeout=_GRACE_SECONDS)
-    process = controller(job_id, folder)
-    left = [*([process] if process else []), *members(job_id, folder)]
-    for each in left:
-        try:
-            each.kill()
-        except psutil.NoSuchProcess:
-            continue
+    psutil.wait_procs([*_controllers(folders), *members(folders)], timeout=_GRACE_SECONDS)
+    left = [*_controllers(folders), *members(folders)]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(left, timeout=_GRACE_SECONDS)
+
+
+def _controllers(folders: Mapping[str, Path]) -> list[psutil.Process]:
+    found = (controller(job_id, folder) for job_id, folder in folders.items())
+    return [process for process in found if process is not None]
 
 
 def end_calls_of_sbatch() -> None:

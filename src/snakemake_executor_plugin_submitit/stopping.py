@@ -1,4 +1,4 @@
-"""Cancelling jobs: all of them in one call on Slurm, process by process on this machine."""
+"""Cancelling jobs: all of them together, in one call on Slurm."""
 
 import signal
 import threading
@@ -25,9 +25,9 @@ def stop_jobs(jobs: Sequence[Live], timeout: float) -> None:
 
     Raises NotCancelled where Slurm could not be told, after several tries; a try is for those that are left.
     """
-    for job in jobs:
-        if job.entry.cluster == "local" and job.outcome is None:
-            processes.end_job(job.job_id, job.folder)
+    local = {job.job_id: job.folder for job in jobs if job.entry.cluster == "local" and job.outcome is None}
+    if local:
+        processes.end_jobs(local)
     ids = _ids([job for job in jobs if job.on_slurm and job.outcome is None])
     for attempt in range(1, _TRIES + 1):
         try:

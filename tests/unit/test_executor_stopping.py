@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 from submitit.core.utils import DelayedSubmission, cloudpickle_dump
 
-from snakemake_executor_plugin_submitit import executor, slurm, stopping
+from snakemake_executor_plugin_submitit import executor, processes, slurm, stopping
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared
 from snakemake_executor_plugin_submitit.ledger import STOPPING, Entry, Ledger
@@ -98,6 +100,33 @@ def test_a_command_that_does_not_answer_in_time_is_told_from_one_that_fails() ->
     with pytest.raises(slurm.SlurmUnavailable) as failed:
         slurm._run(["false"], 5)
     assert not isinstance(failed.value, slurm.TimedOut)
+
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+
+
+def test_local_jobs_that_do_not_stop_have_their_seconds_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C would take as many times as long as there are jobs, and the last would run on until its turn."""
+    monkeypatch.setattr(processes, "_GRACE_SECONDS", 1.0)
+    words = [sys.executable, "-c", STUBBORN, str(tmp_path)]
+    started = [subprocess.Popen(words, stdout=subprocess.PIPE) for _ in range(4)]
+    try:
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.readline()  # from here on it ignores SIGTERM
+        jobs = [live(str(process.pid), str(process.pid)) for process in started]
+        for job in jobs:
+            job.entry.cluster, job.entry.folder = "local", str(tmp_path)
+        began = time.monotonic()
+        stop_jobs(jobs, 1)
+        assert time.monotonic() - began < 3
+        assert not any(processes.controller(job.job_id, tmp_path) for job in jobs)
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
 
 
 class Interrupted(Executor):
