@@ -54,6 +54,7 @@ class Executor(RemoteExecutor):
         self.watcher = Watcher(
             settings.status_interval, settings.command_timeout, self.logger.warning, self.ledger.write,
             max(self.workflow.execution_settings.latency_wait, settings.file_latency), settings.blocked_hours,
+            self.base / "blocked.json",
         )  # fmt: skip
         self.failed_nodes = FailedNodes(self.base, settings.command_timeout, self.logger.warning)
         self.restarts = Restarts(

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -41,10 +42,12 @@ class Watcher:
         revoke: Callable[[Entry], None] = lambda entry: None,
         latency: float = 0.0,
         blocked_hours: float = 72.0,
+        blocked_in: Path | None = None,
     ) -> None:
         """`revoke` tells the ranks of a submission to stop; files may look as they were for `latency` seconds.
 
-        A job may wait for `blocked_hours` for what only an administrator can change.
+        A job may wait for `blocked_hours` for what only an administrator can change; how long it has is kept in the
+        file `blocked_in`.
         """
         self._looking = threading.Lock()  # the thread that watches looks, and the scheduler's that takes jobs up
         self._interval = interval
@@ -55,7 +58,7 @@ class Watcher:
         self._queue_asked = float("-inf")
         self._no_accounting = False
         self._said: dict[str, float] = {}
-        self._waiting = Waiting(warn, blocked_hours)
+        self._waiting = Waiting(warn, blocked_hours, blocked_in)
         self._gone = Gone(revoke, latency, timeout, warn)
 
     def jobs_were_submitted(self) -> None:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from pathlib import Path
 
+from .blocked import BlockedTimes
 from .status import Queued
 
 NORMAL, MAY_PASS, BLOCKED, NEVER = "normal", "may pass", "blocked", "never"
@@ -124,10 +126,16 @@ class _Since:
 
 
 class Waiting:
-    """What has been seen and said of the jobs that wait; `blocked_hours` as in the executor's settings."""
+    """What has been seen and said of the jobs that wait; `blocked_hours` as in the executor's settings.
 
-    def __init__(self, tell: Callable[[str], None], blocked_hours: float = 72.0) -> None:
+    For how long jobs have been blocked outlasts a Snakemake in the file `kept_in`.
+    """
+
+    def __init__(
+        self, tell: Callable[[str], None], blocked_hours: float = 72.0, kept_in: Path | None = None
+    ) -> None:
         self._tell = tell
+        self._blocked = BlockedTimes(kept_in, tell)
         self._hours = blocked_hours
         self._since: dict[str, _Since] = {}
         self._told: dict[str, tuple[float, float]] = {}
@@ -146,6 +154,7 @@ class Waiting:
             reason = _with_nodes_down(read_reason(shown.reason), shown, fits)
             if shown.state != "PENDING" or reason.kind == NORMAL:
                 self._since.pop(shown.job_id, None)
+                self._blocked.forget(shown)
                 continue
             since = self._note(shown, reason, current)
             why = self._why_given_up(reason, since, current)
@@ -157,6 +166,7 @@ class Waiting:
                 _, places = waiting.setdefault(about, (self._line(reason, shown.reason), []))
                 places.append(f"{called}: job {shown.job_id}")
         self._say(waiting, current)
+        self._blocked.write()
         return given_up
 
     def _note(self, shown: Queued, reason: Reason, current: float) -> _Since:
@@ -166,8 +176,11 @@ class Waiting:
             known = self._since[shown.job_id] = _Since(shown.reason, current, blocked)
         if reason.kind != BLOCKED:
             known.blocked = None
-        elif known.blocked is None:
-            known.blocked = current
+            self._blocked.forget(shown)
+        else:
+            if known.blocked is None:
+                known.blocked = current - self._blocked.before(shown)
+            self._blocked.count(shown, current - known.blocked)
         return known
 
     def _why_given_up(self, reason: Reason, since: _Since, current: float) -> str | None:

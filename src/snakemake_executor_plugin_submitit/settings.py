@@ -93,7 +93,8 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=72.0,
         metadata={
             "help": "Hours for which a job may wait for what only an administrator can change (a partition or "
-            "nodes that are down, a limit of its account or QOS), after which it is cancelled; 0: for ever.",
+            "nodes that are down, a limit of its account or QOS), after which it is cancelled; 0: for ever. The "
+            "time in which a Snakemake watched it counts, also an earlier one.",
             "type": float,
         },
     )

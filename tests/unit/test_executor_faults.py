@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import time
@@ -138,6 +139,64 @@ def test_what_an_administrator_can_change_is_said_at_once_and_waited_for_a_state
     for _ in range(3):
         assert forever.look([("a", waits("PartitionDown"))], lambda _: True) == {}
         clock.seconds += 1e6
+
+
+class TestHoursForWhichAJobIsBlocked:
+    """Each Snakemake may be killed before the time is over; the jobs wait on."""
+
+    @pytest.fixture
+    def snakemakes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+        clock, told = Clock(monkeypatch), list[str]()
+
+        def run(*reasons: str, hours: float = 1.0, job: str = "7") -> list[str]:
+            """Watch a job in a Snakemake of its own, which is killed; what it gives up."""
+            clock.seconds = 5.0  # the machine was started again
+            waiting = Waiting(told.append, blocked_hours=2, kept_in=tmp_path / "blocked.json")
+            given_up: list[str] = []
+            for number, reason in enumerate(reasons):
+                clock.seconds += hours * 3600 if number else 0
+                given_up += waiting.look([("a", waits(reason, job))], lambda _: True)
+            return given_up
+
+        return run
+
+    def test_are_those_of_all_snakemakes_that_watched_it(self, snakemakes: Callable[..., list[str]]) -> None:
+        down = ["PartitionDown"] * 2
+        assert snakemakes(*down, hours=0.9) == []
+        assert snakemakes(*down, hours=0.9, job="8") == [], "of another job"
+        assert snakemakes(*down, hours=0.9) == []
+        assert snakemakes("Licenses") == [], "1.8 hours so far"
+        assert snakemakes(*down, hours=0.3) == ["7"]
+
+    @pytest.mark.parametrize("free", ["Priority", "AssocGrpCpuLimit"])
+    def test_begin_anew_once_it_was_not_blocked(self, snakemakes: Callable[..., list[str]], free: str) -> None:
+        assert snakemakes("PartitionDown", "PartitionDown", hours=1.9) == []
+        assert snakemakes(free) == []
+        assert snakemakes("PartitionDown", "PartitionDown", hours=1.9) == []
+        assert snakemakes("PartitionDown", "PartitionDown", free, "PartitionDown", hours=0.05) == []
+        assert snakemakes("PartitionDown", "PartitionDown", hours=1.9) == []
+        assert snakemakes("PartitionDown", "PartitionDown", hours=0.2) == ["7"]
+
+    def test_begin_anew_where_the_file_holds_something_else(
+        self, tmp_path: Path, snakemakes: Callable[..., list[str]]
+    ) -> None:
+        for content in ("[]", "{", '{"n 7": 5}', '{"n 7": [1e9, 5]}'):
+            (tmp_path / "blocked.json").write_text(content)
+            assert snakemakes("PartitionDown", "PartitionDown", hours=1.9) == []
+
+    def test_of_two_snakemakes_in_one_folder_are_kept_side_by_side(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock, file = Clock(monkeypatch), tmp_path / "blocked.json"
+        both = [Waiting(lambda _: None, 72, file) for _ in range(2)]
+        for _ in range(3):
+            for waiting, job in zip(both, "78", strict=True):
+                waiting.look([("a", waits("PartitionDown", job))], lambda _: True)
+            clock.seconds += 700
+        found = {key: seconds for key, (seconds, _) in json.loads(file.read_text()).items()}
+        assert found == {"n 7": 1400, "n 8": 1400}
+        both[0].look([("a", waits("Priority", "7"))], lambda _: True)
+        assert list(json.loads(file.read_text())) == ["n 8"]
 
 
 def test_a_reason_that_comes_and_goes_is_not_said_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
