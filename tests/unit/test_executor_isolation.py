@@ -172,6 +172,26 @@ def test_a_job_that_slurm_took_is_followed_although_its_id_cannot_be_written(
     again.close()
 
 
+def test_a_job_that_slurm_took_is_followed_although_somebody_wrote_into_the_ledger_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Called not submitted, it would be submitted once more."""
+    executor = Alone(tmp_path, monkeypatch)
+
+    def submit(*_: Any, **__: Any) -> list[Any]:
+        with (tmp_path / "ledger.jsonl").open("a") as ledger:
+            ledger.write("a note of somebody's\n")
+        return [SimpleNamespace(job_id="7")]
+
+    monkeypatch.setattr(batches, "submit", submit)
+    executor.run_jobs([ready("a")])
+    assert (executor.followed, executor.failed) == (["a"], {})
+    assert "has a line that is no note of a submitted job" in capsys.readouterr().err
+    executor.run_jobs([ready("b")])
+    assert (executor.followed, list(executor.failed)) == (["a"], ["b"]), "nothing new beside a ledger like that"
+    executor.ledger.close()
+
+
 class _OnAFullDisk(io.StringIO):
     def write(self, text: str) -> int:
         raise FULL
