@@ -80,9 +80,19 @@ def _controllers(folders: Mapping[str, Path]) -> list[psutil.Process]:
 
 def end_calls_of_sbatch() -> None:
     """End what this process has called of sbatch, which may try for minutes; Slurm may have taken the jobs."""
-    for process in psutil.Process().children():
-        try:
+    for process in _named_sbatch(psutil.Process()):
+        with suppress(psutil.NoSuchProcess):
+            # a site's sbatch may be a script, and the one that it calls would live on and submit
+            called = _named_sbatch(process, recursive=True)
+            for each in [process, *called]:
+                with suppress(psutil.NoSuchProcess):
+                    each.terminate()
+
+
+def _named_sbatch(parent: psutil.Process, recursive: bool = False) -> list[psutil.Process]:
+    found = []
+    for process in parent.children(recursive=recursive):
+        with suppress(psutil.NoSuchProcess):
             if process.name() == "sbatch":
-                process.terminate()
-        except psutil.NoSuchProcess:
-            continue
+                found.append(process)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from submitit.core.utils import DelayedSubmission, cloudpickle_dump
 
@@ -127,6 +129,28 @@ def test_local_jobs_that_do_not_stop_have_their_seconds_at_the_same_time(
         for process in started:
             process.kill()
             process.communicate()
+
+
+def test_an_sbatch_that_a_script_of_the_site_calls_is_ended_too(tmp_path: Path) -> None:
+    """It would submit after the interrupt, when nobody looks any more."""
+    real, script = tmp_path / "real" / "sbatch", tmp_path / "sbatch"
+    real.parent.mkdir()
+    real.symlink_to(shutil.which("sleep") or "/bin/sleep")
+    script.write_text(f"#!/bin/bash\n{real} 60\necho submitted\n")
+    script.chmod(0o755)
+    called = subprocess.Popen([str(script)], stdout=subprocess.PIPE)
+    mine = psutil.Process(called.pid)
+    try:
+        until = time.monotonic() + 10
+        while not (children := mine.children()) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert [child.name() for child in children] == ["sbatch"]
+        processes.end_calls_of_sbatch()
+        assert called.communicate(timeout=10)[0] == b"", "and nobody holds its output open"
+    finally:
+        for process in (*mine.children(), mine) if mine.is_running() else ():
+            process.kill()
+        called.communicate()
 
 
 class Interrupted(Executor):
