@@ -120,6 +120,12 @@ class Ledger:
         with said_where_it_fails(f"{self._journal.path} ({jobs}{' and others' if len(entries) > 3 else ''})"):
             self._write_late()
 
+    @property
+    def is_written(self) -> bool:
+        """Whether all that was noted is in the file."""
+        with self._guard:
+            return not self._unwritten
+
     def _write_late(self) -> None:
         # what the cluster knows too need not be on the disk when the machine loses its power
         with self._guard:
@@ -148,6 +154,8 @@ class Ledger:
         """
         with self._guard:
             content = self._journal.read().get(key)
+            if (late := self._unwritten.get(key)) is not None:
+                content = vars(late)
         entry = None if content is None else self._entry(content)
         if entry is not None:
             self.refuse_owned(entry)

@@ -141,6 +141,28 @@ def test_an_end_that_could_not_be_written_never_comes_after_a_newer_submission(
     ledger.close()
 
 
+def test_an_end_that_could_not_be_written_is_known_all_the_same_to_who_noted_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry would take up the job that has failed, and count its failure once more."""
+    ledger = Ledger(tmp_path, "one")
+    ledger.write(job := entry("a", job_id="7"))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", full)
+        ledger.note_end(job, ENDED)
+    found = ledger.read("a")
+    assert found is not None
+    assert (found.status, found.job_id) == (ENDED, "7")
+    assert not ledger.is_written
+    ledger.note(entry("b"))
+    assert ledger.is_written
+    ledger.close()
+
+
 def test_a_submission_is_later_than_the_one_it_replaces_whatever_the_clocks_say(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, "one")
     ahead = "2199-12-31T23:59:59.999Z"
