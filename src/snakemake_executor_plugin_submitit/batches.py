@@ -225,14 +225,14 @@ def find_all_lost(
     batches: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         batches.setdefault((entry.folder, entry.name), []).append(entry)
-    found: dict[str, str | WorkflowError | OSError] = {}
+    found: dict[tuple[str, int], str | WorkflowError | OSError] = {}
     for members in batches.values():
         try:
             ids = _lost_of(members, timeout, fresh)
-            found |= {entry.key: ids[entry.index] for entry in members if entry.index in ids}
+            found |= {(entry.folder, entry.index): ids[entry.index] for entry in members if entry.index in ids}
         except (WorkflowError, OSError) as error:
-            found |= {entry.key: error for entry in members}
-    return [found.get(entry.key) for entry in entries]
+            found |= {(entry.folder, entry.index): error for entry in members}
+    return [found.get((entry.folder, entry.index)) for entry in entries]
 
 
 def _lost_of(members: Sequence[Entry], timeout: float, fresh: bool) -> dict[int, str]:

@@ -110,6 +110,7 @@ class Executor(RemoteExecutor):
         taken, fresh, unclear = self.earlier.take_up(described, self.workflow.persistence)
         for prepared, error in unclear:
             self._fail(prepared.job, prepared.label, error)
+        self.submitter.are_known(prepared.key for prepared, _ in taken)
         for prepared, live in taken:
             self._follow(prepared.job, live)
         self.orphans.handed_over((member.key for member in described), {member.key for member, _ in unclear})
@@ -195,9 +196,8 @@ class Executor(RemoteExecutor):
             record(live, self.base)
             if not submission.unclear:
                 self.ledger.note_end(live.entry, ENDED)
-            name = live.entry.name
-            message = f"{member.label}: it could not be submitted ({self.cluster}, {name}): {error}\n"
-            self.report_job_error(SubmittedJobInfo(member.job), msg=message)
+            where = f"{self.cluster}, {live.entry.name}"
+            self._fail(member.job, f"{member.label}: it could not be submitted ({where})", error)
         return None
 
     def _give_up(self, members: Sequence[Prepared], why: str) -> None:
@@ -267,7 +267,8 @@ class Executor(RemoteExecutor):
             known = dict(self._live)
         told = told_to_stop(list(known.values()), timeout, tell)
         is_over = self.backlog.stop(timeout, processes.end_calls_of_sbatch)
-        found, found_all = found_under_way(self.submitter.under_way, self.earlier.lost_ids, tell)
+        asked = [*self.submitter.unclear.values(), *self.submitter.under_way]
+        found, found_all = found_under_way(asked, self.earlier.lost_ids, tell)
         with self._guard:
             later = {**{live.entry.key: live for live in found}, **self._live}
         rest = [live for key, live in later.items() if known.get(key) is not live] + self.orphans.to_be_cancelled()
@@ -287,7 +288,7 @@ class Executor(RemoteExecutor):
                 except (WorkflowError, OSError) as error:
                     left += 1
                     self.logger.error(f"{job.label}: job {job.job_id} was cancelled, which is not noted: {error}")
-        return not left
+        return not left and self.ledger.is_written
 
     def shutdown(self) -> None:
         """Submit no more, stop watching and let go of the ledger: in this order."""

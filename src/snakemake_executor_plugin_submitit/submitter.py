@@ -4,7 +4,7 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +93,13 @@ class Submitter:
         self._array_size: int | None = settings.max_array_size or None
         self.under_way: list[Entry] = []
         """Entries of the batch that is being submitted, until whoever asked for it follows its jobs."""
+        self.unclear: dict[str, Entry] = {}
+        """Entries, by key, of batches of which Slurm never said whether it took them."""
+
+    def are_known(self, keys: Iterable[str]) -> None:
+        """It is known by now what became of jobs, or they are submitted anew."""
+        for key in keys:
+            self.unclear.pop(key, None)
 
     def largest_array(self, wanted: int) -> int:
         """How many of `wanted` jobs one array may have.
@@ -118,13 +125,12 @@ class Submitter:
             request = self._failed_nodes.exclude(request)
         if not self._unused:
             self._batches += 1
-        run = self._ledger.run
-        folder = self._base / "batches" / f"{run}-{self._batches}"
+        folder = self._base / "batches" / f"{self._ledger.run}-{self._batches}"
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=self._unused)
         self._unused = False
         rules = [member.label.rule for member in members]
-        name = batches.job_name(self._label, run, self._batches, rules)
+        name = batches.job_name(self._label, self._ledger.run, self._batches, rules)
         times = self._ledger.submission_times([member.key for member in members])
         entries = [
             self._entry(member, request, index, len(members), folder, name, times[index])
@@ -135,8 +141,8 @@ class Submitter:
         ]
         self._ledger.write(*entries)
         self.under_way = entries
-        submission = Submission()
-        settings, rule = self._settings, rules[0]
+        self.are_known(entry.key for entry in entries)
+        submission, settings, rule = Submission(), self._settings, rules[0]
 
         def once() -> list[Any]:
             delay = request.signal_delay(settings.signal_delay)
@@ -155,8 +161,9 @@ class Submitter:
                 self._withdraw(entries, again=error.refused)
                 submission.over_limit = str(error)
                 return submission
+            submission.unclear = isinstance(error, _NeverAnswered)
+            self.unclear |= {entry.key: entry for entry in entries} if submission.unclear else {}
             for member, entry in zip(members, entries, strict=True):
-                submission.unclear = isinstance(error, _NeverAnswered)
                 outcome = Outcome("FAILED", reason=f"it could not be submitted: {error}")
                 submission.refused.append((member, Live(entry, member.label, outcome), str(error)))
             return submission
@@ -198,7 +205,8 @@ class Submitter:
             try:
                 jobs = once()
             except batches.SubmissionFailed as error:
-                if self._cluster != "slurm" or error.refused:
+                # what an interrupt has ended may have submitted: a site's sbatch is a script with codes of its own
+                if self._cluster != "slurm" or (error.refused and not self._stopped()):
                     raise
                 if not told and error.no_answer:
                     self._warn(f"Slurm does not answer; {entries[0].name} is submitted when it does: {error}")

@@ -20,6 +20,7 @@ from submitit.core.utils import DelayedSubmission, cloudpickle_dump
 from snakemake_executor_plugin_submitit import executor, processes, slurm, stopping
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared
+from snakemake_executor_plugin_submitit.journal import Journal
 from snakemake_executor_plugin_submitit.ledger import STOPPING, Entry, Ledger
 from snakemake_executor_plugin_submitit.live import Live
 from snakemake_executor_plugin_submitit.payload import RankBatch, RankCommand
@@ -175,7 +176,7 @@ class Interrupted(Executor):
         self._live = {"one": live("one", "5")}
         self._guard = threading.Lock()
         under_way = [entry(f"k{index}", None, str(folder), index, SIZE) for index in range(SIZE)]
-        self.submitter: Any = SimpleNamespace(under_way=under_way)
+        self.submitter: Any = SimpleNamespace(under_way=under_way, unclear={})
         self.ledger.write(self._live["one"].entry, *under_way)
         ranks = [
             RankCommand(
@@ -254,7 +255,9 @@ def test_a_batch_that_slurm_takes_after_the_interrupt_is_cancelled_at_once(
         interrupted.cancel_jobs([])  # it tells all that it knows of
 
 
-@pytest.mark.parametrize("left", [None, "a batch under way", "a batch nobody knows of", "a job not noted"])
+@pytest.mark.parametrize(
+    "left", [None, "a batch under way", "a batch nobody knows of", "a job not noted", "a full disk"]
+)
 def test_a_run_says_that_it_cancels_its_jobs_until_none_of_them_can_come_late(
     commands: Commands, interrupted: Interrupted, monkeypatch: pytest.MonkeyPatch, left: str | None
 ) -> None:
@@ -263,10 +266,26 @@ def test_a_run_says_that_it_cancels_its_jobs_until_none_of_them_can_come_late(
         interrupted.backlog.stop = lambda *_: False
     elif left == "a job not noted":
         monkeypatch.setattr(executor, "note_interrupted", stale)
+    elif left == "a full disk":
+        monkeypatch.setattr(Journal, "append", stale)
     elif left is not None:
         commands.fail = {"squeue"}
     interrupted.cancel_jobs([])
     assert stopping.was_stopping(interrupted.base, "run") == (left is not None)
+
+
+def test_a_batch_of_which_slurm_never_said_whether_it_took_it_is_asked_for_once_more(
+    commands: Commands, interrupted: Interrupted
+) -> None:
+    """Its jobs were called failed, and may run all the same."""
+    submitter = interrupted.submitter
+    submitter.unclear, submitter.under_way = {each.key: each for each in submitter.under_way}, []
+    commands.queue = "".join(f"77|{index}|{77 + index}|RUNNING|1|p|None|n\n" for index in range(SIZE))
+    interrupted.cancel_jobs([])
+    assert commands.calls[-1] == ["scancel", "--quiet", "77"]
+    found = interrupted.ledger.read("k0")
+    assert found is not None
+    assert found.status == STOPPING
 
 
 def test_files_of_one_batch_that_cannot_be_read_keep_no_other_job_from_being_cancelled_and_noted(

@@ -261,6 +261,32 @@ def test_nothing_is_submitted_once_the_run_was_interrupted(tried: Tried) -> None
     assert tried.ends == ["8"]
 
 
+@pytest.mark.parametrize(("in_queue", "followed"), [("7", ["7"]), (None, [])])
+def test_an_sbatch_that_the_interrupt_ended_with_a_code_of_its_own_has_refused_nothing(
+    tried: Tried, in_queue: str | None, followed: list[str]
+) -> None:
+    """A site's own sbatch is a script that Ctrl-C ends too, and what it called may have submitted."""
+    tried.stops, tried.in_queue = True, lambda: in_queue
+    submission = tried.submit(said("KeyboardInterrupt", code=1), "8")
+    assert [live.job_id for _, live in submission.accepted] == followed
+    assert submission.refused == []
+    assert tried.ends == ["8"], "sbatch was not called again"
+
+
+def test_a_batch_of_which_slurm_never_said_whether_it_took_it_is_kept_in_mind_until_that_is_known(
+    tried: Tried,
+) -> None:
+    def no_answer() -> str | None:
+        raise slurm.SlurmUnavailable("no answer")
+
+    tried.in_queue = no_answer
+    for _ in range(2):
+        tried.submit(killed(), "8", members=2)
+        assert list(tried.submitter.unclear) == ["key", "key1"]
+    tried.submitter.are_known(["key"])
+    assert list(tried.submitter.unclear) == ["key1"]
+
+
 def test_what_slurm_took_although_the_interrupt_ended_sbatch_is_known(tried: Tried) -> None:
     tried.stops = True
     tried.in_queue = lambda: "7"
