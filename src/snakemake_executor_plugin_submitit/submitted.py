@@ -53,9 +53,12 @@ class Live:
         return read_reports(self.folder, self.job_id, self.entry.ranks)
 
     def was_told_to_stop(self) -> bool:
-        """Whether any rank was: its command may have saved its state, left the rest undone and exited with 0."""
+        """Whether any rank was: its command may have saved its state, left the rest undone and exited with 0.
+
+        The warning before the time limit is no such word: who exits with 0 after it has done all that was asked.
+        """
         reports = self.reports() if self.judged_by is None else self.judged_by
-        return any(report.told_to_stop for report in reports)
+        return any(report.told_to_stop and set(report.signals) != {"SIGUSR2"} for report in reports)
 
     def results(self) -> list[bool]:
         """For every rank that has left a result, whether it was a success; files are opened once they are there."""

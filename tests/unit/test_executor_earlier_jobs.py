@@ -446,6 +446,28 @@ class TestACommandThatSavesItsStateWhenItIsToldToStopAndExitsWithZero:
         assert _status(again, stopped.entry) == ENDED
 
 
+@pytest.mark.parametrize("signals", [["SIGUSR2"], ["SIGUSR2", "SIGTERM"]])
+def test_what_a_command_has_completed_at_its_last_warning_before_the_time_limit_does_not_run_again(
+    again: Restarted, signals: list[str]
+) -> None:
+    """Where the interrupt came first, or too, it may be half of the work."""
+    label = Label("work", {}, ("out",), None)
+    entry = again.leave(label, status=STOPPING)
+    again.succeeded(entry)
+    report = RankReport(0, "node1", 1, entry.submitted_at, told_to_stop=True, time_limit=True, signals=signals)
+    report.set_end(0)
+    write_report(Path(entry.folder), str(entry.job_id), report)
+    Path("out").touch()
+    taken, fresh, unclear = again.earlier.take_up([member := wanted("out")], PERSISTENCE)
+    assert unclear == []
+    assert ([one for one, _ in taken], fresh) == (([member], []) if len(signals) == 1 else ([], [member]))
+    if taken:
+        entry.status, entry.run = SUBMITTED, SECOND
+        live = Live(entry, label, taken[0][1].outcome)
+        note_interrupted(live, again.base, again.ledger)
+        assert _status(again, entry) == SUCCEEDED
+
+
 @pytest.mark.parametrize(("cluster", "status"), [("slurm", STOPPING), ("local", ENDED), ("debug", ENDED)])
 def test_what_had_not_completed_is_cancelled(again: Restarted, cluster: str, status: str) -> None:
     label = Label("work", {}, ("out",), None)
