@@ -62,18 +62,19 @@ def found_under_way(
     `ids` finds them; where it cannot, `tell` their names.
     """
     unknown = [entry for entry in entries if entry.job_id is None]
-    found_all = True
+    problems: dict[str, Exception] = {}
     try:
         for entry, job_id in zip(unknown, ids(unknown), strict=True):
             if isinstance(job_id, Exception):
-                raise job_id  # all of them are of one batch
-            entry.job_id = job_id
+                problems[entry.name] = job_id
+            else:
+                entry.job_id = job_id
     except (WorkflowError, OSError) as error:
-        found_all = False
-        for name in dict.fromkeys(entry.name for entry in unknown):
-            tell(f"Job {name} may have been submitted; look for it by its name: {error}")
+        problems = {entry.name: error for entry in unknown}
+    for name, problem in problems.items():
+        tell(f"Job {name} may have been submitted; look for it by its name: {problem}")
     known = [entry for entry in entries if entry.job_id is not None]
-    return [Live(entry, Label(entry.name, {}, (), entry.log)) for entry in known], found_all
+    return [Live(entry, Label(entry.name, {}, (), entry.log)) for entry in known], not problems
 
 
 def _ids(jobs: Sequence[Live]) -> list[str]:

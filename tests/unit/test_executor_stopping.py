@@ -288,6 +288,17 @@ def test_a_batch_of_which_slurm_never_said_whether_it_took_it_is_asked_for_once_
     assert found.status == STOPPING
 
 
+def test_a_batch_that_cannot_be_read_keeps_none_of_another_from_being_found() -> None:
+    bad, good = entry("bad"), entry("good")
+    bad.name = "u-l-run-2-r"
+    told: list[str] = []
+    ids = [OSError(errno.ESTALE, "Stale file handle"), "9"]
+    found, found_all = stopping.found_under_way([bad, good], lambda _: ids, told.append)
+    assert ([each.job_id for each in found], found_all) == (["9"], False)
+    (words,) = told
+    assert words.startswith("Job u-l-run-2-r may have been submitted")
+
+
 def test_files_of_one_batch_that_cannot_be_read_keep_no_other_job_from_being_cancelled_and_noted(
     commands: Commands, interrupted: Interrupted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
