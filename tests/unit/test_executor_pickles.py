@@ -57,6 +57,18 @@ def test_whatever_the_umask_no_other_user_gets_into_the_folder(tmp_path: Path, u
     assert done.stdout.strip() == "0o700"
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701, 0o744])
+def test_a_folder_that_others_may_read_is_kept_with_what_it_holds_and_closed_to_them(
+    tmp_path: Path, mode: int
+) -> None:
+    folder = tmp_path / "readable"
+    folder.mkdir()
+    success(folder)
+    folder.chmod(mode)
+    assert private_folder(folder).stat().st_mode & 0o7777 == 0o700
+    assert results(folder, "1", 1) == [True]
+
+
 @pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
 def test_a_folder_that_others_may_have_written_to_is_refused(tmp_path: Path, mode: int) -> None:
     folder = tmp_path / "open"
