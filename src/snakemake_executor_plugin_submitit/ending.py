@@ -14,6 +14,7 @@ from .stopping import stop_jobs
 _SECONDS_TO_GO = 300.0  # KillWait, and where a node does not answer the time in which ranks stop by themselves
 _SHORTEST_PAUSE = 0.5
 _PAUSE_SECONDS = 5.0  # between two questions to Slurm
+_NOT_CANCELLED = ("PENDING", "RUNNING", "SUSPENDED")
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,6 @@ class Ending:
         if key in self._lives:
             return False
         self._lives[key] = live
-        if live.entry.status != STOPPING:
-            self._told.add(key)
         return True
 
     def was_told(self, live: Live) -> bool:
@@ -50,10 +49,13 @@ class Ending:
 
     def wait(self) -> None:
         """Cancel them, and wait until nothing of them lives; some may be left after five minutes."""
+        self._told |= {key for key, live in self._lives.items() if live.entry.status != STOPPING}
+        # a controller that was started again may have gone back to before the interrupt's scancel
+        forgotten = {key for key, live in self._lives.items() if live.shown_as in _NOT_CANCELLED}
         try:
-            stop_jobs([self._lives[key] for key in self._told], self._timeout)
+            stop_jobs([self._lives[key] for key in sorted(self._told | forgotten)], self._timeout)
         except slurm.SlurmUnavailable as error:
-            self._problems = dict.fromkeys(self._told, error)
+            self._problems = dict.fromkeys(self._told | forgotten, error)
         due, pause = time.monotonic() + _SECONDS_TO_GO, _SHORTEST_PAUSE
         asked = [live for key, live in self._lives.items() if key not in self._problems]
         while left := [live for live in asked if live.outcome is None]:

@@ -184,7 +184,7 @@ class Watcher:
         if place is None:
             lost = self._lost(job, known)
             return None if lost is None else Ended(job, lost, NOBODY)
-        job.unseen_since = job.unheard_since = None
+        job.unseen_since, job.unheard_since, job.shown_as = None, None, place.state
         late = known is not None and job.job_id not in known and job.age() > _UNKNOWN_SECONDS
         if (known is None or late) and not Accounting(place.state).active:
             reason = None if place.reason == "None" else place.reason

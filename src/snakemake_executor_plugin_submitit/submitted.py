@@ -20,6 +20,8 @@ class Live:
     entry: Entry
     label: Label
     outcome: Outcome | None = None
+    shown_as: str | None = None
+    """Its state as the queue showed it last."""
     unseen_since: float | None = None
     unheard_since: float | None = None
     completing_since: float | None = None

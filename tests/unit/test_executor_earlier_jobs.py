@@ -218,6 +218,21 @@ class TestJobsThatDoNotEnd:
         assert 1300 < seconds[0] < 1310
 
 
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING"])
+def test_a_job_that_a_controller_has_forgotten_to_cancel_is_cancelled_again(
+    again: Restarted, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """A controller that is started again goes back by seconds; nobody would end that job."""
+    seconds = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(time, "sleep", lambda s: seconds.append(seconds.pop() + s))
+    entry = again.leave(wanted("out").label, status=STOPPING)
+    again.accounting["7"] = Accounting(state)
+    assert again.earlier.take_up([member := wanted("out")], PERSISTENCE) == ([], [member], [])
+    assert again.cancelled == ["7"]
+    assert _status(again, entry) == ENDED
+
+
 class _Dag:
     def __init__(self, job: Any) -> None:
         self._job, self.bumped = job, False
