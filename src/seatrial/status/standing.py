@@ -17,6 +17,7 @@ from seatrial.paths import StudyPaths
 from seatrial.record import Record
 from seatrial.status.estimate import Estimate, estimate
 from seatrial.status.jobs import SECONDS, Job, Jobs, jobs_under_way
+from seatrial.status.nodes import OutOfService, out_of_service
 from seatrial.study_lock import Holder, working
 
 STATES = (
@@ -62,6 +63,9 @@ class Standing:
     repeats: tuple[RepeatState, ...]
     estimate: Estimate
     silent: str | None
+    """What Slurm or the executor's folder did not say, and why."""
+    out_of_service: tuple[OutOfService, ...] = ()
+    """Nodes that take no jobs; asked for only while a job waits."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -78,6 +82,7 @@ class Standing:
             "counts": self.counts,
             "estimate": self.estimate.to_json(),
             "not_known": self.silent,
+            "out_of_service": [vars(nodes) for nodes in self.out_of_service],
             "repeats": [
                 {
                     "experiment": r.case.experiment,
@@ -91,7 +96,7 @@ class Standing:
 
 
 def standing(paths: StudyPaths, at: dt.datetime, seconds: float = SECONDS) -> Standing:
-    """How the study stands at `at` (now, in UTC); Slurm may take `seconds` to answer.
+    """How the study stands at `at` (now, in UTC); Slurm may take `seconds` to answer, each of two times.
 
     Raises UnreadableFile where study.json or a case file cannot be read.
     """
@@ -101,7 +106,10 @@ def standing(paths: StudyPaths, at: dt.datetime, seconds: float = SECONDS) -> St
     cases = read_cases(paths, plan)
     repeats = tuple(_state(paths, case, n, jobs, holder) for case, n in _planned(cases))
     left = estimate([(r.case, r.state, r.since, r.minutes) for r in repeats], at)
-    return Standing(plan.study.name, at, holder, repeats, left, jobs.silent)
+    # why a job waits for nodes stands with the nodes: of the job Slurm says no more than that it does
+    waiting = {r.case.target.launcher.partition for r in repeats if r.state == "pending"}
+    nodes, unsaid = out_of_service(waiting, seconds) if waiting else ((), None)
+    return Standing(plan.study.name, at, holder, repeats, left, jobs.silent or unsaid, nodes)
 
 
 def _planned(cases: list[Case]) -> Iterator[tuple[Case, int]]:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 
+from seatrial.status.nodes import OutOfService
 from seatrial.status.standing import RepeatState, Standing
 
 MOST_LINES = 50
@@ -27,6 +28,7 @@ def status_lines(found: Standing) -> list[str]:
     lines += [found.silent] if found.silent is not None else []
     lines += _running([r for r in found.repeats if r.state == "running"], found.at)
     lines += _pending([r for r in found.repeats if r.state == "pending"])
+    lines += _capped([_nodes(nodes) for nodes in found.out_of_service])
     badly = [r for r in found.repeats if r.state in ("failed", "unsupported", "aborted", "missing")]
     lines += _capped([f"  {_name(r)}: {r.state}: {r.kind or 'no kind'}: {_one_line(r.why)}" for r in badly])
     if any(state in found.counts for state in ("running", "pending", "submitted", "waiting")):
@@ -50,6 +52,12 @@ def _pending(repeats: Sequence[RepeatState]) -> list[str]:
     """One line for each of Slurm's reasons, with how many wait for it."""
     found = Counter((r.case.experiment, r.why or "no reason given") for r in repeats)
     return [f"  {name}: {count} pending, Slurm's reason: {why}" for (name, why), count in sorted(found.items())]
+
+
+def _nodes(found: OutOfService) -> str:
+    since = f" since {_clock(dt.datetime.fromisoformat(found.since))}" if found.since else ""
+    by = f" by {found.by}" if found.by else ""
+    return f"  {found.nodes}: {found.state}{since}{by}: {_one_line(found.reason)}"
 
 
 def _name(r: RepeatState) -> str:
