@@ -74,19 +74,40 @@ def cause(attempts: Attempts | None, log_exists: bool) -> Cause:
         if log_exists:
             return Cause("crashed", "no record, and no attempt was noted; its log says how far it came")
         return Cause(None, "not started")
-    words = str(last.get("state") or "UNKNOWN").split()
-    state = words[0].rstrip("+").upper()
+    state = _state(last)
     if state in UNDER_WAY:
         return Cause(None, f"not finished: its job is {state}{_where(last)}")
     if state == "COMPLETED":
         return Cause("crashed", f"its job ended well but left no record{_where(last)}")
-    kind = ERROR_OF_STATE.get(state, "crashed")
+    kind = kind_of(last)
     rank = last.get("failing_rank")
-    return Cause(kind, _sentence(kind, state, last), rank if isinstance(rank, int) else None)
+    return Cause(kind, _sentence(last), rank if isinstance(rank, int) else None)
 
 
-def _sentence(kind: str, state: str, attempt: dict[str, Any]) -> str:
-    parts = [f"{WORDS_OF_KIND[kind]} ({state})"]
+def kind_of(attempt: dict[str, Any]) -> str | None:
+    """The kind of error that an attempt ended with; None for a job that Slurm would not even take: nothing crashed.
+
+    For attempts that ended badly: any state that is not known counts as a crash.
+    """
+    kind = ERROR_OF_STATE.get(_state(attempt), "crashed")
+    return None if kind == "crashed" and _never_started(attempt) else kind
+
+
+def in_words(attempt: dict[str, Any]) -> str:
+    """How an attempt ended, in words and by Slurm's state."""
+    kind = kind_of(attempt)
+    words = "it never started" if kind is None or _never_started(attempt) else WORDS_OF_KIND[kind]
+    return f"{words} ({_state(attempt)})"
+
+
+def _state(attempt: dict[str, Any]) -> str:
+    """Slurm's state, without what it adds: `CANCELLED by 1000`."""
+    words = str(attempt.get("state") or "UNKNOWN").split()
+    return words[0].rstrip("+").upper()
+
+
+def _sentence(attempt: dict[str, Any]) -> str:
+    parts = [in_words(attempt)]
     number = attempt.get("signal")
     if isinstance(number, int) and number:
         parts.append(f"killed by signal {number} ({_signal_name(number)})")
@@ -97,6 +118,14 @@ def _sentence(kind: str, state: str, attempt: dict[str, Any]) -> str:
     if reason not in (None, "", "None"):
         parts.append(str(reason).strip())
     return "; ".join(parts) + _where(attempt)
+
+
+def _never_started(attempt: dict[str, Any]) -> bool:
+    """Whether Slurm did not take a job, or it was taken out of the queue because nothing could start it.
+
+    One that somebody else cancelled has an end, also where it only waited.
+    """
+    return all(name in attempt and not attempt[name] for name in ("started_at", "ended_at", "nodes"))
 
 
 def _where(attempt: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from seatrial.analysis.attempts import ERROR_OF_STATE, WORDS_OF_KIND, node_names
+from seatrial.analysis.attempts import ERROR_OF_STATE, in_words, kind_of, node_names
 from seatrial.analysis.collect import read_repeat
 from seatrial.analysis.findings.observed import Failure
 from seatrial.case import Case
@@ -51,12 +51,12 @@ def _of_case(paths: StudyPaths, case: Case) -> Iterator[Noted]:
         entries = repeat.attempts.entries if repeat.attempts is not None else []
         for attempt in entries:
             state = str(attempt.get("state", "")).split(" ")[0]
-            kind = ERROR_OF_STATE.get(state)
+            kind = kind_of(attempt) if state in ERROR_OF_STATE else None
             if kind is not None:
                 # the executor knows which of a job's nodes has failed, a crash it lays to no node
                 failed = attempt.get("failing_node") if kind == NODE_FAIL else None
                 nodes = _hosts(failed or attempt.get("nodes"))
-                yield Failure(kind, f"{WORDS_OF_KIND[kind]} ({state})", where=where), nodes
+                yield Failure(kind, in_words(attempt), where=where), nodes
         record = repeat.record
         if record is not None and record.error is not None:
             hosts = tuple(dict.fromkeys(hosts_of(record)))
