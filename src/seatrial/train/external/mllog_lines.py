@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+from seatrial.config.masking import masked
 from seatrial.mllog import TOKEN, parse
 from seatrial.train.external.lines import Line
 from seatrial.train.external.readings import Evaluation, Readings
@@ -15,10 +17,16 @@ WITHOUT_EVALUATIONS = "run_start to the evaluation, without what lies between ev
 
 
 class MllogReader:
-    """Takes the lines of one run in the order in which they were written. `copy` gets every line with the token."""
+    """Takes the lines of one run in the order in which they were written.
 
-    def __init__(self, readings: Readings, copy: BinaryIO | None = None) -> None:
-        self._readings, self._copy = readings, copy
+    `copy` gets every line with the token, but for secrets: it is handed on with the record, maybe
+    from a shell that no longer knows the variables of `environ`.
+    """
+
+    def __init__(
+        self, readings: Readings, copy: BinaryIO | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._readings, self._copy, self._environ = readings, copy, environ or {}
         self._paused_ms = 0.0
         self._pause_began: float | None = None
 
@@ -31,12 +39,16 @@ class MllogReader:
             return
         content = _content(line.text[start + len(TOKEN) :])
         if self._copy is not None and (line.whole or content is not None):
-            self._copy.write(line.text[start:] + b"\n")
+            self._copy.write(self._without_secrets(line.text[start:]) + b"\n")
         if content is None:
             readings.broken += 1
             return
         readings.read += 1
         self._take(content["key"], content["time_ms"], content.get("value"), content["metadata"])
+
+    def _without_secrets(self, text: bytes) -> bytes:
+        plain, places = masked(text.decode("utf-8", "surrogateescape"), self._environ)
+        return plain.encode("utf-8", "surrogateescape") if places else text
 
     def _take(self, key: str, time_ms: float, value: Any, metadata: dict[str, Any]) -> None:
         readings = self._readings

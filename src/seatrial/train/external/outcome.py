@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from seatrial.config.masking import masked
 from seatrial.config.training.external import External
 from seatrial.errors import MeasurementFailed
 from seatrial.measure.failure import LONGEST_MESSAGE, OUT_OF_MEMORY
@@ -12,7 +14,7 @@ from seatrial.train.external.readings import Readings
 
 SEARCHED_BYTES = 64 << 10
 """How much of the end of what it said is looked through for a lack of memory: other ranks' words may come after."""
-SHOWN_BYTES = 1200
+SHOWN_CHARACTERS = 1200
 MEMORY_WORDS = (*OUT_OF_MEMORY, "outofmemoryerror", "memoryerror", "std::bad_alloc", "cannot allocate memory")
 
 
@@ -26,10 +28,16 @@ def check_ended(ended: Ended, output: Path) -> None:
 
 
 def with_last_lines(words: str, output: Path) -> str:
-    """`words`, then the last lines of what the command said, within what a record's message holds."""
-    said = last_lines(output, SHOWN_BYTES)
+    """`words`, then the last lines of what the command said, within what a record's message holds.
+
+    Without secrets, for it goes into logs too; what is shown is cut off only then: half a secret looks like none.
+    """
+    said, _ = masked(last_lines(output, SEARCHED_BYTES), os.environ)
     if not said:
         return f"{words}; it said nothing"
+    if len(said) > SHOWN_CHARACTERS:
+        said = said[-SHOWN_CHARACTERS:]
+        said = said.partition("\n")[2] or said
     return f"{words}; its last lines (all in {output.name}):\n{said}"[:LONGEST_MESSAGE]
 
 

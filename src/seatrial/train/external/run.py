@@ -78,7 +78,7 @@ class _Watch:
         self._readings = Readings()
         self._begun = time.monotonic()
         if workload.format == "mllog":
-            self._reader: MllogReader | TorchtitanReader = MllogReader(self._readings, copy)
+            self._reader: MllogReader | TorchtitanReader = MllogReader(self._readings, copy, os.environ)
         else:
             devices = workload.devices or ctx.case.target.accelerators or tasks.place.count
             self._reader = TorchtitanReader(self._readings, devices, self._begun)
