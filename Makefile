@@ -55,9 +55,10 @@ smollm2: setup
 	@echo
 	@echo "report: results/smollm2/report.html"
 
-# two at a time (which together: tests/conftest.py); what reads a rate has the machine to itself afterwards
+# four at a time on two cores, as those on a real Slurm mostly wait (which together: tests/conftest.py); what reads a
+# rate has the machine to itself afterwards
 test: setup-dev
-	@python -m pytest -n 2 --no-loadscope-reorder --durations 25 -m "not alone"
+	@python -m pytest -n 4 --no-loadscope-reorder --durations 25 -m "not alone"
 	@python -m pytest -m alone
 
 # by hand: what takes longer than a test may; its table goes to docs/measured.md with date and command

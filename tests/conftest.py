@@ -34,16 +34,20 @@ def project(tmp_path):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With several workers the tests of a file stay together, and so do all that want the one Slurm.
+    """With several workers the tests of a file stay together, and those that want a real Slurm are two groups.
 
-    What a file's tests share is made once then. (xdist 3.8 loses its own groups under pytest 9.2.)
+    What a file's tests share is made once then, and each group starts Slurms of its own. (xdist 3.8 loses its own
+    groups under pytest 9.2.)
     """
     from xdist.scheduler import LoadFileScheduling
 
     class LoadFolderScheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return "tests/slurm" if file.startswith("tests/slurm/") else file
+            if not file.startswith("tests/slurm/"):
+                return file
+            # the executor's wait for times that Slurm has (limits, lost nodes); the studies' compute beside them
+            return "tests/slurm executor" if file.startswith("tests/slurm/test_executor_") else "tests/slurm"
 
     return LoadFolderScheduling(config, log)
 
