@@ -11,6 +11,8 @@ VENV := .venv
 # a progress bar where someone watches; a log keeps every message
 PROGRESS := $(shell [ -t 2 ] && echo --logger rich)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# where an image has set it, each of a thousand processes would compile the package anew, and each pytest the tests
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo smollm2 test soak slurm browser lint setup setup-dev clean
 
@@ -59,7 +61,7 @@ smollm2: setup
 # rate has the machine to itself afterwards
 test: setup-dev
 	@python -m pytest -n 4 --no-loadscope-reorder --durations 25 -m "not alone"
-	@python -m pytest -m alone
+	@python -m pytest -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 # by hand: what takes longer than a test may; its table goes to docs/measured.md with date and command
 soak: setup-dev
