@@ -21,6 +21,23 @@ DISK_BYTES_PER_SECOND = 20_000_000
 STATED = "as the test set the machine up"
 CASE_SECONDS = 120
 """A case takes ten seconds, slowed down by a fault half a minute; much more, and something hangs."""
+RANK = """
+import os, sys
+import torch.distributed
+from seatrial import cli
+from seatrial.measure.launch import read_launch
+
+port, pairs = read_launch(os.environ).port, sys.argv[1:]
+for number, (case, record) in enumerate(zip(pairs[::2], pairs[1::2], strict=True)):
+    os.environ["MASTER_PORT"] = str(port + number)  # a rank that is ahead must not meet the case before
+    rank = os.fork()
+    if rank == 0:
+        sys.exit(cli.main(["measure", case, "--repeat", "0", "--output", record]))
+    if code := os.waitstatus_to_exitcode(os.waitpid(rank, 0)[1]):
+        sys.exit(f"{case}: exit code {code}")
+"""
+"""`seatrial measure` of one case after the other, each in a process of its own that finds torch imported: importing
+it anew is a third of what so small a study computes."""
 ALL = ("links", "all_reduce", "products", "memory", "checkpoints", "input")
 """The study's probes."""
 
@@ -42,7 +59,7 @@ def steady_machine(cluster: Cluster, folder: Path) -> Iterator[None]:
 def run_diagnosis(
     project: Path, cluster: Cluster, disk: Path, probes: tuple[str, ...], broken: AbstractContextManager[None]
 ) -> Path:
-    """The folder of the results: `train` and these probes planned, run by `srun` case by case, and analysed.
+    """The folder of the results: `train` and these probes planned, run by one `srun` case by case, and analysed.
 
     The machine is steady, and something of it `broken`, while cases run; it is neither when they are analysed.
     """
@@ -52,8 +69,7 @@ def run_diagnosis(
     words = [f"study={NAME}", f"target={TARGET}", *left_out]
     assert cli.main(["plan", *words, "--conf", str(project / "conf"), "--write", str(folder)]) == 0
     with steady_machine(cluster, disk), broken:
-        for case in sorted((folder / "cases").glob("*.json")):
-            _measure(project, cluster, case, folder / "records" / case.stem / "0.json")
+        _measure(project, cluster, folder)
     assert cli.main(["collect", str(folder)]) == 0
     assert cli.main(["analyse", str(folder)]) == 0
     return folder
@@ -90,13 +106,16 @@ def _fact(value: float) -> dict[str, Any]:
     return {"value": value, "source": STATED}
 
 
-def _measure(project: Path, cluster: Cluster, case: Path, record: Path) -> None:
+def _measure(project: Path, cluster: Cluster, folder: Path) -> None:
     environment = dict(cluster.environment)
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    ranks = ["srun", "-N", str(len(cluster.nodes)), "--ntasks-per-node=1", "--mem=6000"]
-    words = [*ranks, "seatrial", "measure", str(case), "--repeat", "0", "--output", str(record)]
+    cases = sorted((folder / "cases").glob("*.json"))
+    pairs = [word for case in cases for word in (str(case), str(folder / "records" / case.stem / "0.json"))]
+    ranks = ["srun", "-N", str(len(cluster.nodes)), "--ntasks-per-node=1", "--mem=6000", "--kill-on-bad-exit"]
     with (project / "out").open("w") as log:
         done = subprocess.run(
-            words, cwd=project, env=environment, stdout=log, stderr=log, timeout=CASE_SECONDS, check=False
-        )
+            [*ranks, sys.executable, "-c", RANK, *pairs],
+            cwd=project, env=environment, stdout=log, stderr=log, timeout=CASE_SECONDS * len(cases), check=False,
+        )  # fmt: skip
     assert done.returncode == 0, (project / "out").read_text()[-4000:]
+    assert len(list((folder / "records").glob("*/0.json"))) == len(cases)
