@@ -6,14 +6,18 @@ space of the caller; a reader writes the bytes there under the name that the fil
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import tarfile
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -260,14 +264,60 @@ def study_files(content: bytes, folder: Path) -> None:
 
 
 def job_notes(content: bytes, folder: Path) -> None:
-    """What the executor keeps in its folder, as `seatrial status` reads it."""
-    from seatrial.status import jobs
+    """How a study stands, as `seatrial status` tells it, by the ledger, a rank's report and Slurm's answers.
 
-    _file(content, folder, "ledger.jsonl")
-    _file(content, folder, "1_0_rank.json")
-    jobs.read_queue(_text(content))
-    list(jobs._submitted(folder / "ledger.jsonl"))
-    jobs._started(folder, "1")
+    They stand in this order, with a zero byte between them; where there is none, each is the whole.
+    """
+    from seatrial.paths import StudyPaths
+    from seatrial.status import jobs, standing
+    from seatrial.status.nodes import read_reasons
+    from seatrial.status.text import status_lines
+
+    ledger, report, queue = content.split(b"\0", 2) if content.count(b"\0") > 1 else 3 * [content]
+    plan, case = _planned_study()
+    root = folder / "results" / "s"
+    _file(ledger + b"\n", folder, "submissions/ledger.jsonl")
+    _file(report, folder, "jobs/7_0_rank.json")
+    _file(
+        json.dumps({**json.loads(RECORD_WITH_SERIES), **COMPLETED}).encode(), root, f"records/{case.case_id}/1.json"
+    )
+    holder = {"process": 1, "host": "h", "since": "t", "folder": str(folder), "submissions": "submissions"}
+    _file(json.dumps(holder).encode(), root, ".lock")
+    answers = {
+        (jobs, "_queue"): lambda seconds: (jobs.read_queue(_text(queue)), None),
+        (standing, "out_of_service"): lambda partitions, seconds: (read_reasons(_text(queue)), None),
+        (standing, "read_plan"): lambda paths: plan,
+        (standing, "read_cases"): lambda paths, plan: [case],
+    }
+    with ExitStack() as stack:
+        for (module, name), answer in answers.items():
+            stack.enter_context(mock.patch.object(module, name, answer))
+        found = standing.standing(StudyPaths(root), dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+    assert found.counts["completed"] == 1
+    "\n".join(status_lines(found)).encode()
+    json.dumps(found.to_json()).encode()
+
+
+@cache
+def _planned_study() -> tuple[Any, Any]:
+    """A plan of three repeats of one case."""
+    from seatrial.case import Case
+
+    case = Case.model_validate(
+        {
+            "case_id": "0123456789abcdef",
+            "study": "s",
+            "experiment": "e",
+            "repeats": 3,
+            "base_seed": 1,
+            "workload": {"kind": "gemm", "m": 8, "n": 8, "k": 8},
+            "target": {
+                "name": "t", "description": "a laptop", "nodes": 1, "accelerators_per_node": 0, "tasks_per_node": 1,
+                "device": "cpu",
+            },
+        }
+    )  # fmt: skip
+    return SimpleNamespace(study=SimpleNamespace(name="s")), case
 
 
 def executor_files(content: bytes, folder: Path) -> None:
@@ -420,6 +470,8 @@ RECORD_WITH_SERIES = json.dumps(
         }],
     }
 )  # fmt: skip
+COMPLETED = {"repeat": 1, "seed": 2, "measurements": []}
+"""Of a record: that it is the one of the second repeat, and holds no series."""
 READERS: dict[str, Reader] = {
     function.__name__: function
     for function in (

@@ -86,6 +86,9 @@ LEDGER = {
     "status": "submitted",
 }  # fmt: skip
 RANK = {"rank": 0, "node": "n1", "pid": 1, "started_at": "t", "ended_at": "u", "exit_code": 0, "signals": []}
+# of a study that another host works on: its jobs are told by what their ranks have written
+NOTE = {**LEDGER, "cluster": "local", "folder": "jobs", "log": "results/s/logs/measure/0123456789abcdef/0.log"}
+RANKS_WORD = {**NOTE, **RANK, "started_at": "2026-01-01T00:00:00Z", "ended_at": None}
 NODE = {
     "host": "n1", "python": "3.11.7", "seatrial": "0.1.0", "at": 0.5, "locked_memory": None, "open_files": 1024,
     "shared_memory": 17179869184, "clock_synchronised": True, "clock_saw": "chronyc: Normal", "driver": None,
@@ -184,7 +187,11 @@ SEEDS: dict[str, list[bytes]] = {
     "published": [(ROOT / "src/seatrial/reference/published.csv").read_bytes()[:3000].rpartition(b"\n")[0] + b"\n"],
     "study_files": [_json([ATTEMPT]), _json({"0123456789abcdef/0": 1}),
                     _json({"process": 1, "host": "h", "since": "t", "folder": "/", "submissions": None})],
-    "job_notes": [_json(LEDGER), _json(RANK), b"7|1|8|RUNNING|2026-01-01T00:00:00|n1|None\n"],
+    "job_notes": [b"\0".join([_json(NOTE), _json(RANKS_WORD), b"nonsense\n"]),
+                  b"\0".join([_json({**NOTE, "cluster": "slurm"}), b"{}",
+                              b"7|N/A|7|RUNNING|2026-01-01T00:00:00|n1|None\n7|N/A|7|PENDING|N/A||Resources\n"]),
+                  _json(RANKS_WORD), _json({**RANKS_WORD, "started_at": "2026-01-01T00:00:00"}),
+                  _json({**RANKS_WORD, "log": "a\0b"}), _json({**RANKS_WORD, "node": "\ud800"})],
     "executor_files": [_json(LEDGER), _json(RANK), _json([ATTEMPT]), b'{"n1": 1.5}'],
     "slurm_answers": [b"7_[1-2,5%3]|FAILED|1:0|gpu[01-03,7]|2026-01-01T00:00:00|Unknown|Unknown|None\n",
                       b"7|1|8|PENDING|2|p|Resources|name\nn1|p*|idle|a,b\n"],

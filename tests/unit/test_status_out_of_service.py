@@ -100,3 +100,12 @@ def _without(program: str) -> str:
 def test_what_sinfo_prints_is_read_and_what_it_does_not_know_stays_unknown() -> None:
     text = "node1|down*|Unknown|Unknown|Not responding\nnode1|down*|Unknown|Unknown|Not responding\nnonsense\n"
     assert read_reasons(text) == (OutOfService("node1", "down*", "Not responding"),)
+
+
+def test_a_reason_that_is_no_utf_8_is_told_all_the_same(
+    study: Any, held: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm_says(tmp_path, monkeypatch, WAITS)
+    sinfo(tmp_path, r"printf 'node3|drained|root|2026-01-02T03:40:00|L\374fter\n'")
+    submitted(study, 0, "70_0")
+    assert [nodes.reason for nodes in standing(study.paths, NOW).out_of_service] == ["L\ufffdfter"]

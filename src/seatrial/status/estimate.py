@@ -14,7 +14,7 @@ from seatrial.case import Case
 TO_RUN = ("running", "pending", "submitted", "waiting")
 """States of repeats that are still to be worked on."""
 
-Progress = tuple[Case, str, str | None, float | None]
+Progress = tuple[Case, str, dt.datetime | None, float | None]
 """A repeat: its case, its state, since when it runs, and of a completed one how many minutes it took."""
 
 
@@ -52,7 +52,10 @@ def estimate(repeats: Sequence[Progress], now: dt.datetime) -> Estimate:
     minutes = max(sum(needed) / running, *needed)
     took = sum(minutes is not None for *_, minutes in repeats)
     how = f"from {took} completed repeat(s), {running} running at a time; waiting for others' jobs is not in it"
-    return Estimate(now + dt.timedelta(minutes=minutes), how)
+    try:
+        return Estimate(now + dt.timedelta(minutes=minutes), how)
+    except OverflowError:
+        return Estimate(None, f"not known: records say that {minutes:.3g} minutes are left")
 
 
 def _medians(repeats: Sequence[Progress]) -> tuple[dict[str, float], dict[str, float]]:
@@ -69,8 +72,6 @@ def _medians(repeats: Sequence[Progress]) -> tuple[dict[str, float], dict[str, f
     )
 
 
-def _elapsed(since: str | None, now: dt.datetime) -> float:
+def _elapsed(since: dt.datetime | None, now: dt.datetime) -> float:
     """Minutes since then; 0 where it is not known."""
-    if since is None:
-        return 0.0
-    return max(0.0, (now - dt.datetime.fromisoformat(since)).total_seconds() / 60)
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds() / 60)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,8 +35,8 @@ class Job:
     reason: str | None = None
     """Why it waits, in Slurm's word."""
     nodes: str | None = None
-    since: str | None = None
-    """Since when it runs, ISO 8601 in UTC."""
+    since: dt.datetime | None = None
+    """Since when it runs, in UTC."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,47 @@ class Jobs:
     silent: str | None = None
 
 
+@dataclass(frozen=True)
+class _Note:
+    """What the executor noted of a job that was submitted."""
+
+    log: Path
+    folder: Path
+    job_id: str
+    cluster: str | None
+    host: str | None
+    """Where the processes of a local job are; None: where Snakemake is."""
+
+
 def jobs_under_way(paths: StudyPaths, seconds: float = SECONDS) -> Jobs:
     """What is under way; Slurm is asked once, and only where a job of it is. Never raises for what it finds."""
-    folder, submissions = _where(read_holder(paths.lock))
+    holder = read_holder(paths.lock)
+    here, submissions = _where(holder)
     try:
-        entries = list(_submitted(submissions / "ledger.jsonl"))
+        notes = list(_submitted(submissions / "ledger.jsonl", here))
     except PermissionError:
         return Jobs({}, f"{submissions} belongs to another user, and says alone which jobs wait and run")
+    except (OSError, ValueError) as problem:
+        return Jobs({}, f"{submissions / 'ledger.jsonl'} cannot be read ({problem}): which jobs wait is not known")
     queue, silent = None, None
-    if any(entry.get("cluster") == "slurm" for entry in entries):
+    if any(note.cluster == "slurm" for note in notes):
         queue, silent = _queue(seconds)
-    found = {}
-    for entry in entries:
-        job = _started(Path(entry["folder"]), str(entry.get("job_id")))
-        if entry.get("cluster") == "slurm" and queue is not None:
+    found, unseen = {}, set()
+    for note in notes:
+        job = _started(note.folder, note.job_id)
+        if note.cluster == "slurm" and queue is not None:
             job = queue.get(job.job_id) or replace(job, state="ended")
-        elif entry.get("cluster") == "local" and not Path("/proc", job.job_id).exists():
-            job = replace(job, state="ended")
-        found[(folder / entry["log"]).resolve()] = job
+        elif note.cluster == "local":
+            host = note.host or (holder.host if holder is not None else socket.gethostname())
+            if host != socket.gethostname():
+                unseen.add(str(host))
+            elif not _lives(note.folder, note.job_id):
+                job = replace(job, state="ended")
+        found[note.log] = job
+    if unseen:
+        hosts = ", ".join(sorted(unseen))
+        unsaid = f"jobs of {hosts} cannot be seen from here: what their ranks have written last is told"
+        silent = f"{silent}; {unsaid}" if silent else unsaid
     return Jobs(found, silent)
 
 
@@ -72,20 +97,37 @@ def _where(holder: Holder | None) -> tuple[Path, Path]:
     return folder, folder / (holder.submissions if holder and holder.submissions else SUBMISSIONS)
 
 
-def _submitted(ledger: Path) -> Iterator[dict[str, Any]]:
-    """The executor's notes on jobs that were submitted and have not been seen to end: of each job its last one."""
+def _submitted(ledger: Path, here: Path) -> Iterator[_Note]:
+    """The executor's notes on jobs that were submitted and have not been seen to end: of each job its last one.
+
+    A note of another form is passed over; paths are relative to `here`.
+    """
     try:
         text = ledger.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
-    last = {}
+    last: dict[str, dict[str, Any]] = {}
     for line in text.split("\n")[:-1]:  # what follows the last line's end is still being written
         entry = _read(line)
-        last[str(entry.get("key"))] = entry
+        if isinstance(entry.get("key"), str):
+            last[entry["key"]] = entry
     for entry in last.values():
-        places = (entry.get("log"), entry.get("folder"))
-        if entry.get("status") == "submitted" and all(isinstance(place, str) and place for place in places):
-            yield entry
+        note = _note(entry, here) if entry.get("status") == "submitted" else None
+        if note is not None:
+            yield note
+
+
+def _note(entry: Mapping[str, Any], here: Path) -> _Note | None:
+    log, folder, job_id = (_word(entry, name) for name in ("log", "folder", "job_id"))
+    if log is None or folder is None:
+        return None
+    try:
+        return _Note(
+            # before the job is taken it has no id
+            (here / log).resolve(), here / folder, job_id or "", _word(entry, "cluster"), _word(entry, "host"),
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError):  # names that no file can have, a link that leads to itself
+        return None
 
 
 def _object(file: Path) -> dict[str, Any]:
@@ -101,6 +143,12 @@ def _read(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _word(entry: Mapping[str, Any], key: str) -> str | None:
+    """The text under a key; None where it is none."""
+    value = entry.get(key)
+    return value if isinstance(value, str) and value else None
+
+
 def _started(folder: Path, job_id: str) -> Job:
     """A job by what its first rank left in the folder of its submission."""
     try:
@@ -111,7 +159,27 @@ def _started(folder: Path, job_id: str) -> Job:
         return Job(job_id, "submitted")
     if report.get("ended_at"):
         return Job(job_id, "ended")
-    return Job(job_id, "running", nodes=report.get("node"), since=report.get("started_at"))
+    return Job(job_id, "running", nodes=_word(report, "node"), since=_time(report.get("started_at")))
+
+
+def _lives(folder: Path, job_id: str) -> bool:
+    """Whether the process of a local job runs here: numbers are used again, its command line names its folder."""
+    if not (job_id.isascii() and job_id.isdigit()):
+        return False
+    try:
+        # empty of a process that has ended
+        return os.fsencode(folder) in Path("/proc", job_id, "cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return False
+
+
+def _time(text: object) -> dt.datetime | None:
+    """A time of ISO 8601 with its zone, in UTC; None for anything else."""
+    try:
+        found = dt.datetime.fromisoformat(text) if isinstance(text, str) else None
+        return found.astimezone(dt.UTC) if found is not None and found.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _queue(seconds: float) -> tuple[dict[str, Job] | None, str | None]:
@@ -119,7 +187,11 @@ def _queue(seconds: float) -> tuple[dict[str, Job] | None, str | None]:
     words = ["squeue", "--me", "--noheader", "--array", f"--format={QUEUE_FORMAT}"]
     environment = {**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"}
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, env=environment, check=False)
+        # reasons are words of people, in whatever encoding
+        done = subprocess.run(
+            words, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, env=environment,
+            check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return None, f"squeue did not answer within {seconds:g} s: which jobs wait is not known"
     except OSError as problem:
@@ -142,6 +214,5 @@ def read_queue(text: str) -> dict[str, Job]:
         if state in WAITS:
             found[job_id] = Job(job_id, "pending", reason=reason if reason != "None" else state)
         else:
-            since = f"{start}Z" if start[:1].isdigit() else None
-            found[job_id] = Job(job_id, "running", nodes=nodes or None, since=since)
+            found[job_id] = Job(job_id, "running", nodes=nodes or None, since=_time(f"{start}Z"))
     return found

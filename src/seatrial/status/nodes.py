@@ -38,7 +38,10 @@ def out_of_service(
     environment = {**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"}
     unknown = "which nodes are drained or down is not known"
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, env=environment, check=False)
+        done = subprocess.run(
+            words, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, env=environment,
+            check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return (), f"sinfo did not answer within {seconds:g} s: {unknown}"
     except OSError as problem:

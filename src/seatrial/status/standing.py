@@ -48,9 +48,18 @@ class RepeatState:
     """Why it failed, is missing, or (Slurm's reason) why its job waits."""
     job_id: str | None = None
     nodes: str | None = None
-    since: str | None = None
+    since: dt.datetime | None = None
     minutes: float | None = None
     """Of a completed repeat: how long it took."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            "experiment": self.case.experiment,
+            "case_id": self.case.case_id,
+            **{name: value for name, value in vars(self).items() if name != "case"},
+            "since": None if self.since is None else self.since.isoformat(),
+        }
 
 
 @dataclass(frozen=True)
@@ -83,15 +92,7 @@ class Standing:
             "estimate": self.estimate.to_json(),
             "not_known": self.silent,
             "out_of_service": [vars(nodes) for nodes in self.out_of_service],
-            "repeats": [
-                {
-                    "experiment": r.case.experiment,
-                    "case_id": r.case.case_id,
-                    "repeat": r.repeat,
-                    **{name: value for name, value in vars(r).items() if name not in ("case", "repeat")},
-                }
-                for r in self.repeats
-            ],
+            "repeats": [r.to_json() for r in self.repeats],
         }
 
 

@@ -14,7 +14,14 @@ MOST_LINES = 50
 
 
 def status_lines(found: Standing) -> list[str]:
-    """How many repeats completed and what became of the others, which jobs run where, and when all may have run."""
+    """How many repeats completed and what became of the others, which jobs run where, and when all may have run.
+
+    Reasons, names of nodes and the like are others' words: each stays in its line, without control characters.
+    """
+    return [_printable(line) for line in _lines(found)]
+
+
+def _lines(found: Standing) -> list[str]:
     if not found.repeats:
         return [f"study {found.study}: no repeats planned"]
     done = found.counts.get("completed", 0)
@@ -42,8 +49,7 @@ def _running(repeats: Sequence[RepeatState], now: dt.datetime) -> list[str]:
     lines = []
     for r in repeats:
         where = f" on {r.nodes}" if r.nodes else ""
-        since = dt.datetime.fromisoformat(r.since) if r.since else None
-        long = f" since {_clock(since)} ({_length(now - since)})" if since is not None else ""
+        long = f" since {_clock(r.since)} ({_length(now - r.since)})" if r.since is not None else ""
         lines.append(f"  {_name(r)}: running{where}{long}, job {r.job_id}")
     return _capped(lines)
 
@@ -66,6 +72,10 @@ def _name(r: RepeatState) -> str:
 
 def _one_line(text: str | None) -> str:
     return " ".join((text or "no reason recorded").split())
+
+
+def _printable(line: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def _capped(lines: list[str]) -> list[str]:
