@@ -10,8 +10,10 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from . import processes, slurm
 from .gone import ACCOUNTING, NOBODY, QUEUE, Ended, Gone, all_have_ended
+from .late import may_change
 from .ledger import Entry
 from .logs import submitit_files
+from .lost import UNKNOWN_SECONDS, Lost
 from .outcomes import Outcome, judge, memory_message
 from .pending import Waiting
 from .status import Accounting, Queued
@@ -21,11 +23,7 @@ __all__ = ["Live", "Watcher"]
 
 _URGENT_INTERVAL = 1.0  # seconds between questions while a rank is known to have failed
 _PUT_OFF = 3  # while jobs leave results Slurm is asked only every so many intervals: little can be amiss
-_UNKNOWN_SECONDS = 120.0  # accounting may take this long to hear of a job
-_UNSEEN_SECONDS = 120.0  # for so long neither the queue nor accounting, both answering, has it: it is gone
-_SILENT_SECONDS = 1800.0  # for so long accounting alone is away: then the queue and the ranks decide
 _UNREADABLE_SECONDS = 600.0  # a file server may be away for so long
-_STALE_SECONDS = 900.0  # a controller may take this long to tell an accounting that was away how jobs have ended
 _QUEUE_INTERVAL = 10.0  # between questions to the queue while jobs wait in it
 _RUNNING_INTERVAL = 60.0  # and while all of them run
 _REMIND_SECONDS = 600.0
@@ -52,6 +50,7 @@ class Watcher:
         self._looking = threading.Lock()  # the thread that watches looks, and the scheduler's that takes jobs up
         self._interval = interval
         self._timeout = timeout
+        self._latency = latency
         self._warn = warn
         self._asked: float | None = None
         self._result_seen = float("-inf")
@@ -60,6 +59,7 @@ class Watcher:
         self._said: dict[str, float] = {}
         self._waiting = Waiting(warn, blocked_hours, blocked_in)
         self._gone = Gone(revoke, latency, timeout, warn)
+        self._lost = Lost(self._say)
 
     def jobs_were_submitted(self) -> None:
         """The first question waits for its time too: of what Slurm has just taken it can say nothing new."""
@@ -86,6 +86,8 @@ class Watcher:
                 if whole and not job.entry.requeues:
                     self._judge(job, None, completed=True)
                     self._result_seen = time.monotonic()
+                elif job.held is not None:  # Slurm has said all that it knows
+                    self._judge(job, job.held.facts, completed=False)
                 else:
                     undecided.append(job)
                     urgent |= (whole or not all(done)) and "accounting" not in self._said
@@ -182,45 +184,13 @@ class Watcher:
             return Ended(job, facts, ACCOUNTING)
         place = queue.get(job.job_id)
         if place is None:
-            lost = self._lost(job, known)
+            lost = self._lost.end_of(job, known, kept=not self._no_accounting)
             return None if lost is None else Ended(job, lost, NOBODY)
         job.unseen_since, job.unheard_since, job.shown_as = None, None, place.state
-        late = known is not None and job.job_id not in known and job.age() > _UNKNOWN_SECONDS
+        late = known is not None and job.job_id not in known and job.age() > UNKNOWN_SECONDS
         if (known is None or late) and not Accounting(place.state).active:
             reason = None if place.reason == "None" else place.reason
             return Ended(job, Accounting(state=place.state, reason=reason), QUEUE)
-        return None
-
-    def _lost(self, job: Live, known: dict[str, Accounting] | None) -> Accounting | None:
-        """The end of a job that is not in the queue and of which accounting does not tell; None: not decided yet.
-
-        It has ended if accounting, asked all the while, does not have it. While accounting is down only the ranks
-        can say how such a job ended, and they are asked last.
-        """
-        current = time.monotonic()
-        if known is None and not self._no_accounting:
-            job.unseen_since = None
-            self._say(
-                "lost", "Jobs have left the queue without a result; their end is known when accounting answers"
-            )
-            if job.unheard_since is None:
-                job.unheard_since = current
-            if current - job.unheard_since < _SILENT_SECONDS:
-                return None
-            return Accounting(
-                state="FAILED",
-                reason=f"it is not in the queue, and accounting has not answered for {_SILENT_SECONDS / 60:g} min; "
-                "what its ranks have not said is not known",
-            )
-        job.unheard_since = None
-        if job.unseen_since is None:
-            job.unseen_since = current
-        facts = known.get(job.job_id) if known is not None else None
-        patience = _UNSEEN_SECONDS if facts is None else _STALE_SECONDS
-        if job.age() > _UNKNOWN_SECONDS and current - job.unseen_since >= patience:
-            said = f"has it as {facts.state}" if facts else "does not know it"
-            said = "is not kept here" if known is None else said
-            return Accounting(state="FAILED", reason=f"it is not in the queue and accounting {said}")
         return None
 
     def _give_up_what_never_starts(self, jobs: Sequence[Live], shown: Mapping[str, Queued]) -> None:
@@ -253,7 +223,7 @@ class Watcher:
             self._warn(words)
 
     def _judge(self, job: Live, facts: Accounting | None, completed: bool, lost: bool = False) -> None:
-        """Find the outcome of a job that has ended; none yet while what its ranks left cannot be read.
+        """Find the outcome of a job that has ended; none yet while what its ranks left cannot be read, or is late.
 
         Of one that is `lost`, the ranks' word is all that there is: it has completed where all say so.
         """
@@ -268,6 +238,9 @@ class Watcher:
             if not self._unreadable(job, "reports", error):
                 return
             job.judged_by = []
+        if not lost and not completed and may_change(job, facts, memory, self._latency):
+            job.judged_by = None
+            return
         if lost and all_have_ended(job.judged_by, job.entry.ranks):
             completed = not any(report.failed for report in job.judged_by)
         outcome = judge(job.judged_by, facts, memory, job.on_slurm, completed)

@@ -78,6 +78,14 @@ def _moved(rank_log: Path, log: str) -> bool:
     return True
 
 
+def _ending(report: RankReport | None, outcome: Outcome, folder: Path) -> str:
+    """How a rank ended, and where; of a success that is known although its report was not seen, or as it was."""
+    where = f"on {report.node} " if report else ""
+    if outcome.success and (report is None or report.ended_at is None):
+        return f"{where}completed; its report had not been seen, and its log is here as far as it had ({folder})"
+    return f"{where}{report.ending()}" if report else "did not start its command"
+
+
 def fill_rule_log(
     log: str | None,
     before: tuple[int, int] | None,
@@ -85,26 +93,25 @@ def fill_rule_log(
     outcome: Outcome,
     folder: Path,
     job_id: str,
+    ranks: int,
 ) -> None:
     """Write the rule's log from the ranks' logs, unless the command wrote it itself.
 
     `before` is `stat_of(log)` at submission. The log of the only rank of a success becomes the rule's as it is.
     Else rank 0's and that of every rank that failed by itself are copied (the end of them, where they are long),
-    each under a line that names rank, node and ending.
+    each under a line that names rank, node and ending. The report of a success may not be seen yet, and its log.
     """
     current = stat_of(log)
     if log is None or (current is not None and current != before and current[0] > 0):
         return
-    if outcome.success and len(reports) == 1 and _moved(output_path(folder, job_id, reports[0].rank), log):
+    if outcome.success and ranks == 1 and _moved(output_path(folder, job_id, 0), log):
         return
     wanted = {0, outcome.failing_rank} - {None}
     wanted |= {report.rank for report in reports if report.failed and not report.told_to_stop}
     by_rank = {report.rank: report for report in reports}
     parts = []
     for rank in sorted(rank for rank in wanted if rank is not None):
-        report = by_rank.get(rank)
-        where = f" on {report.node} {report.ending()}" if report else " did not start its command"
-        parts.append(f"==== rank {rank}{where} ====\n")
+        parts.append(f"==== rank {rank} {_ending(by_rank.get(rank), outcome, folder)} ====\n")
         parts.append(tail_text(own_log(folder, job_id, rank, reports), _COPIED_BYTES))
         if not parts[-1].endswith("\n"):
             parts.append("\n")

@@ -25,7 +25,7 @@ def write_failure(live: Live, outcome: Outcome) -> Message:
     with said_where_it_fails(f"{live.label}: the log {entry.log}"):
         if live.judged_by is None:
             reports = live.reports()
-        fill_rule_log(entry.log, entry.log_before, reports, outcome, live.folder, live.job_id)
+        fill_rule_log(entry.log, entry.log_before, reports, outcome, live.folder, live.job_id, entry.ranks)
     if outcome.success:
         return Message("", [])
     scheduler = {"slurm": "Slurm"}.get(entry.cluster, entry.cluster)

@@ -101,9 +101,10 @@ class ExecutorSettings(ExecutorSettingsBase):
     file_latency: float = field(
         default=60.0,
         metadata={
-            "help": "Seconds for which a node may still see a file as it was (NFS caches attributes for up to "
-            "acdirmax, 60). A job whose node was given up counts as ended only when its ranks must have seen that; "
-            "where --latency-wait is longer, that counts.",
+            "help": "Seconds for which a machine may still see a file as it was (NFS caches attributes for up to "
+            "acdirmax, 60). A job whose node was given up counts as ended only when its ranks must have seen that, "
+            "and a failure is judged without what its ranks say of it only when that must be seen here; where "
+            "--latency-wait is longer, that counts.",
             "type": float,
         },
     )

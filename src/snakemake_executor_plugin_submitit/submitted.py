@@ -11,6 +11,15 @@ from .jobs import Label
 from .ledger import Entry
 from .outcomes import Outcome
 from .ranks import RankReport, read_reports
+from .status import Accounting
+
+
+@dataclass(frozen=True)
+class Held:
+    """An end that counts, by Slurm's `facts`, and is held back since `since` (monotonic seconds): see `late.py`."""
+
+    facts: Accounting
+    since: float
 
 
 @dataclass
@@ -26,6 +35,8 @@ class Live:
     unheard_since: float | None = None
     completing_since: float | None = None
     fenced_since: float | None = None
+    held: Held | None = None
+    """Its end, where what its ranks say of it may still come to be seen."""
     unreadable: dict[str, tuple[float, str]] = field(default_factory=dict)
     """What of its files cannot be read: since when (monotonic seconds), and why."""
     known_since: float = field(default_factory=lambda: time.monotonic())

@@ -159,7 +159,7 @@ def test_an_unwritten_rule_log_gets_rank_0_and_the_failing_ranks(tmp_path: Path)
         output_path(tmp_path, "9", number).write_text(f"from {number}")
     log = str(tmp_path / "logs" / "a.log")
     outcome = Outcome("FAILED", reason="why", failing_rank=2)
-    fill_rule_log(log, None, [rank(0, 0), rank(1, 0), rank(2, 7)], outcome, tmp_path, "9")
+    fill_rule_log(log, None, [rank(0, 0), rank(1, 0), rank(2, 7)], outcome, tmp_path, "9", 3)
     assert Path(log).read_text() == (
         "==== rank 0 on n0 ended with exit code 0 ====\nfrom 0\n"
         "==== rank 2 on n2 ended with exit code 7 ====\nfrom 2\n"
@@ -172,12 +172,12 @@ def test_a_rule_log_that_the_command_wrote_is_left_alone_and_an_old_one_is_not(t
     output_path(tmp_path, "9", 0).write_text("from 0\n")
     log.write_text("by an earlier attempt\n")
     before = stat_of(str(log))
-    fill_rule_log(str(log), before, [rank(0, 0)], Outcome("COMPLETED"), tmp_path, "9")
+    fill_rule_log(str(log), before, [rank(0, 0)], Outcome("COMPLETED"), tmp_path, "9", 1)
     assert log.read_text() == "from 0\n"
     assert not output_path(tmp_path, "9", 0).exists()
     before = stat_of(str(log))
     log.write_text("by the command itself\n")
-    fill_rule_log(str(log), before, [rank(0, 0)], Outcome("COMPLETED"), tmp_path, "9")
+    fill_rule_log(str(log), before, [rank(0, 0)], Outcome("COMPLETED"), tmp_path, "9", 1)
     assert log.read_text() == "by the command itself\n"
 
 
