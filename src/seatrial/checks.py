@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
 from seatrial.case import Case
 from seatrial.config.criterion import Criterion
 from seatrial.config.metrics import METRICS
 from seatrial.config.probe import Probe
 from seatrial.config.training import Training
 from seatrial.errors import ConfigError
+from seatrial.folder_checks import HERE
 from seatrial.planned import Plan
 from seatrial.probe_checks import check_probe
 from seatrial.reference.check import check_references
@@ -28,7 +32,35 @@ def check_plan(plan: Plan) -> None:
 
 
 def check_case(plan: Plan, case: Case) -> None:
-    """Raise ConfigError for what no run of this case can mend."""
+    """Raise ConfigError for what no run of this case can mend; the key is the axis where one has set it."""
+    try:
+        _check_case(plan, case)
+    except ConfigError as mistake:
+        if plan.origins is None or mistake.key is None:
+            raise
+        origins = plan.origins.swept(_keys_of_axes(case))
+        key = origins.place(mistake.key)
+        raise mistake if key == mistake.key else mistake.at(key, origins.of(key)) from None
+
+
+def _keys_of_axes(case: Case) -> dict[str, str]:
+    """The keys that a case's axes set, each with the key of the axis in the study."""
+    place = f"experiments.{case.experiment}"
+    return {
+        name if name.startswith("target.") else f"{place}.{name}": f"{place}.sweep.axes.{name}"
+        for name in case.axes
+    }
+
+
+def _check_case(plan: Plan, case: Case) -> None:
+    if case.target.name == HERE and case.target.nodes > 1:
+        raise ConfigError(
+            "this machine is one node",
+            file=plan.file_of("target.nodes"),
+            key="target.nodes",
+            value=case.target.nodes,
+            allowed=f"1, or a target of several nodes: target={HERE} is the machine at hand",
+        )
     if isinstance(case.workload, Training):
         check_training(plan, case, case.workload)
     if isinstance(case.workload, Probe):
@@ -54,21 +86,44 @@ def _check_criterion(plan: Plan, criterion: Criterion, key: str) -> None:
         )
     facts = [case_facts(case) for case in cases]
     for name, value in criterion.where.items():
-        values = {str(fact[name]) for fact in facts if name in fact}
-        place = f"{key}.where.{name}"
-        if name in ("experiment", "workload", "target", "case_id") and str(value) not in values:
+        if not any(name in fact for fact in facts):
+            if name not in LABELS:
+                _refuse_unknown(plan, f"{key}.where.{name}", name, facts)
+        elif not _may_select({name: value}, facts):
+            place = f"{key}.where.{name}"
             raise ConfigError(
-                "the criterion selects nothing", file=plan.file_of(place), key=place, value=value, allowed=values
-            )
-        if not values and name not in LABELS:
-            known = {n for fact in facts for n in fact if "." not in n} | LABELS
-            raise ConfigError(
-                "the criterion selects by something that is not known",
+                "the criterion selects nothing",
                 file=plan.file_of(place),
                 key=place,
-                value=name,
-                allowed=known,
+                value=value,
+                allowed={str(fact[name]) for fact in facts if name in fact},
             )
+    if not _may_select(criterion.where, facts):
+        raise ConfigError(
+            "the criterion selects nothing: no case is all of it at once",
+            file=plan.file_of(f"{key}.where"),
+            key=f"{key}.where",
+            value=criterion.where,
+            allowed="what one case that measures the metric is",
+        )
+
+
+def _may_select(where: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a case may be what `where` asks for; a measurement's own labels are known only once it is made."""
+    from seatrial.analysis.selection import may_match
+
+    known = {name: value for name, value in where.items() if name not in LABELS}
+    return any(all(name in fact for name in known) and may_match(known, fact, None) for fact in facts)
+
+
+def _refuse_unknown(plan: Plan, place: str, name: str, facts: Sequence[Mapping[str, Any]]) -> NoReturn:
+    raise ConfigError(
+        "the criterion selects by something that is not known",
+        file=plan.file_of(place),
+        key=place,
+        value=name,
+        allowed={known for fact in facts for known in fact if "." not in known} | LABELS,
+    )
 
 
 LABELS = {

@@ -37,6 +37,10 @@ ERROR_KINDS = (
 """Allowed values of a record's `error.kind`."""
 
 
+MOST_NAMES = 200
+"""Of what is allowed, so many are named: an axis may have ten thousand values."""
+
+
 class SeatrialError(Exception):
     """Base of all errors whose message is meant for the user."""
 
@@ -61,9 +65,16 @@ class ConfigError(SeatrialError):
             names = sorted(str(a) for a in allowed)
             if nearest is None and key is not None:
                 nearest = nearest_name(str(value) if value is not None else key.split(".")[-1], names)
-            allowed = ", ".join(names)
+            more = len(names) - MOST_NAMES
+            allowed = ", ".join(names[:MOST_NAMES]) + (f" (and {more} more)" if more > 0 else "")
         self.allowed, self.nearest = allowed, nearest
         super().__init__(self._words())
+
+    def at(self, key: str, file: Path | str | None) -> ConfigError:
+        """The same mistake, by the key under which its author wrote it."""
+        return ConfigError(
+            self.problem, file=file, key=key, value=self.value, allowed=self.allowed, nearest=self.nearest
+        )
 
     def _words(self) -> str:
         lines = [self.problem]
@@ -73,10 +84,10 @@ class ConfigError(SeatrialError):
             lines.append(f"  key:     {self.key}")
         if self.value is not None:
             lines.append(f"  value:   {self.value!r}")
+        if self.nearest:  # before what is allowed, which may be long
+            lines.append(f"  nearest: did you mean {self.nearest!r}?")
         if self.allowed:
             lines.append(f"  allowed: {self.allowed}")
-        if self.nearest:
-            lines.append(f"  nearest: did you mean {self.nearest!r}?")
         return "\n".join(lines)
 
 

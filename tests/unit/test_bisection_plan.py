@@ -14,7 +14,13 @@ from seatrial.plan import make_plan
 
 CONF = Path(__file__).parents[2] / "conf"
 PLACE = "experiments.fabric.workload"
-FOUR = ["target.nodes=4", "target.tasks_per_node=1", "target.device=cpu", "target.accelerators_per_node=0"]
+FOUR = [
+    "target.name=four",
+    "target.nodes=4",
+    "target.tasks_per_node=1",
+    "target.device=cpu",
+    "target.accelerators_per_node=0",
+]
 
 
 @pytest.fixture(scope="module")

@@ -198,11 +198,12 @@ def plan(tmp_path: Path) -> Any:
 def test_plans_refuse_what_no_rank_can_mend(plan: Any) -> None:
     work = "experiments.store.workload"
     assert plan() == ""
-    several = plan("target.nodes=2")
+    nodes = ["target.name=two", "target.nodes=2"]
+    several = plan(*nodes)
     assert "absolute path" in several and f"{work}.path" in several
-    assert plan("target.nodes=2", f"{work}.path=/scratch") == ""
+    assert plan(*nodes, f"{work}.path=/scratch") == ""
     assert "no other node" in plan(f"{work}.read_from=next_node")
-    assert plan("target.nodes=2", f"{work}.path=/scratch", f"{work}.read_from=next_node") == ""
+    assert plan(*nodes, f"{work}.path=/scratch", f"{work}.read_from=next_node") == ""
     assert "fewer bytes than ranks" in plan(
         "target.tasks_per_node=4", f"{work}.parameters=1", f"{work}.bytes_per_parameter=2"
     )

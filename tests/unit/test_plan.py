@@ -101,7 +101,7 @@ def test_axes_take_lists_and_hydras_grammar(conf, text, values):
     if values is None:
         with pytest.raises(ConfigError) as caught:
             make_plan(words, conf)
-        assert caught.value.key == "experiments.gemm.workload.m"
+        assert caught.value.key == "experiments.gemm.sweep.axes.workload.m"
         assert caught.value.value == 0
     else:
         assert [case.workload.m for case in make_plan(words, conf).cases] == values
@@ -155,8 +155,18 @@ MISTAKES = [
     (["study=../study/demo"], "study", "demo", "command line"),
     (["experiments=5"], "experiments", None, "command line"),
     (["experiments.gem.repeats=2"], "experiments.gem.repeats", "did you mean 'gemm'", "command line"),
-    (["experiments.gemm.sweep.axes.workload.mm=[1,2]"], "experiments.gemm.workload.mm", None, "command line"),
-    (["experiments.gemm.sweep.axes.workload.m=[0,2]"], "experiments.gemm.workload.m", None, "command line"),
+    (
+        ["experiments.gemm.sweep.axes.workload.mm=[1,2]"],
+        "experiments.gemm.sweep.axes.workload.mm",
+        None,
+        "command line",
+    ),
+    (
+        ["experiments.gemm.sweep.axes.workload.m=[0,2]"],
+        "experiments.gemm.sweep.axes.workload.m",
+        None,
+        "command line",
+    ),
     (
         ["+economics.accelerator_hour={low: 1, as_of: 2024-13, source: x}"],
         "economics.accelerator_hour.as_of",

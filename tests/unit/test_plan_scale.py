@@ -131,7 +131,7 @@ def test_every_point_is_validated_also_the_last(conf, value):
     good = ",".join(str(n) for n in range(1, 50))
     with pytest.raises(ConfigError) as caught:
         planned(conf, f"[{good},{value}]")
-    assert caught.value.key == "experiments.gemm.workload.m"
+    assert caught.value.key == "experiments.gemm.sweep.axes.workload.m"
 
 
 def test_an_axis_may_set_a_key_below_what_another_sets(conf):

@@ -24,7 +24,7 @@ def advice(study: Study, found: Sequence[Power]) -> list[str]:
     of_ranks = [p.criterion.name for p in found if p.cases and _is_of_every_rank(p)]
     if of_ranks and not study.fleet:
         lines.append(
-            f"fleet is not set: {', '.join(of_ranks)} pass though nodes that you buy never ran; "
+            f"fleet is not set: {', '.join(of_ranks)} can pass although nodes that you buy never ran; "
             'name all of them, as fleet: ["gpu[01-16]"]'
         )
     return lines

@@ -41,6 +41,9 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 PositiveInt = Annotated[int, Field(ge=1, strict=True)]
 NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+LONGEST_MINUTES = 366 * 24 * 60
+TimeLimit = Annotated[float, Field(gt=0, le=LONGEST_MINUTES)]
+"""Minutes that something may take, a year at most: more is a slip of the finger, and no scheduler grants it."""
 
 
 def _dated(value: object) -> str:

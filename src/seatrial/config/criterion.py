@@ -49,15 +49,27 @@ class Criterion(Closed):
     @model_validator(mode="after")
     def _one_bound(self) -> Criterion:
         if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("give exactly one of at_least and at_most")
+            both = self.at_least is not None
+            raise FieldMistake(
+                "a criterion has one bound, this has two" if both else "a criterion has one bound, this has none",
+                field="at_most" if both else "at_least",
+                value=self.at_most,
+                allowed="exactly one of at_least: NUMBER and at_most: NUMBER",
+            )
         if self.reference is not None and (self.unit_of != "reference" or self.metric == RATIO):
-            raise ValueError(
-                "an agreed reference needs unit_of: reference and another metric than comparison.ratio"
+            raise FieldMistake(
+                f"an agreed reference means nothing to a criterion of {self.metric} with unit_of {self.unit_of}",
+                field="reference",
+                value=f"{{value: {self.reference.value:g}}}",
+                allowed=f"no reference, or unit_of: reference with another metric than {RATIO}",
             )
         if self.unit_of == "reference" and self.reference is None and self.metric not in (*COMPARED, RATIO):
-            raise ValueError(
-                f"nothing is published of {self.metric}: give an agreed reference {{value, source}}, or take "
-                f"{' or '.join(COMPARED)}, which are held against the published median"
+            raise FieldMistake(
+                f"nothing is published of {self.metric}, to be a multiple of",
+                field="unit_of",
+                value=self.unit_of,
+                allowed="value, ceiling, or reference with an agreed reference: {value, source}; or the metric "
+                f"{' or '.join(COMPARED)}, which are held against the published median",
             )
         return self
 

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import copy
-import typing
 from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from seatrial.config.annotations import walk
+from seatrial.config.mistake_words import mistake_of
 from seatrial.config.yaml_file import read_yaml
-from seatrial.errors import ConfigError, FieldMistake, nearest_name
+from seatrial.errors import ConfigError
 
 COMMAND_LINE = "command line"
-
-
-class Null:
-    """A value that was given and is null: to be shown, where no value at all is not."""
-
-    def __repr__(self) -> str:
-        return "null"
-
-
-NULL = Null()
 
 
 class Origins:
@@ -48,8 +38,8 @@ class Origins:
 
     def of(self, key: str) -> Path | str | None:
         """The file that set `key`; the command line where it was overridden there."""
-        if key in self._axes and key not in self.overridden:
-            return self.of(self._axes[key])
+        if (place := self.place(key)) != key:
+            return self.of(place)
         parts = key.split(".")
         for length in range(len(parts), 0, -1):
             if ".".join(parts[:length]) in self.overridden:
@@ -61,6 +51,15 @@ class Origins:
             if prefix in self.choices:
                 return self.choices[prefix]
         return self.study
+
+    def place(self, key: str) -> str:
+        """Where `key` stands as its author wrote it: of what an axis has set, the axis in the sweep."""
+        parts = key.split(".")
+        for length in range(len(parts), 0, -1):
+            above = ".".join(parts[:length])
+            if above in self._axes and above not in self.overridden:
+                return ".".join([self._axes[above], *parts[length:]])
+        return key
 
 
 def validate(schema: Any, raw: object, origins: Origins, prefix: str = "") -> Any:
@@ -87,136 +86,18 @@ def _adapter(schema: Any) -> TypeAdapter[Any]:
 
 
 def _in_words(error: ErrorDetails, further: int, schema: Any, origins: Origins, prefix: str) -> ConfigError:
-    path, models = _walk(schema, error["loc"])
-    key = ".".join([prefix, *path] if prefix else path)
-    more = f" (and {further} more)" if further else ""
-    kind, context = error["type"], error.get("ctx", {})
-    value: object = error.get("input")
-    if kind == "extra_forbidden":
-        names = sorted(models[-1].model_fields) if models else []
-        return ConfigError(
-            f"unknown key{more}",
-            file=origins.of(key),
-            key=key,
-            value=_short(value),
-            allowed=", ".join(names) or None,
-            nearest=nearest_name(path[-1], names),
-        )
-    if kind == "missing":
-        return ConfigError(f"missing key{more}", file=origins.of(key), key=key, allowed=_allowed_type(models, path))
-    if kind == "union_tag_invalid":
-        tag = str(context.get("discriminator", "")).strip("'")
-        allowed = [a.strip().strip("'") for a in str(context.get("expected_tags", "")).split(",")]
-        return ConfigError(
-            f"not an allowed value{more}",
-            file=origins.of(f"{key}.{tag}"),
-            key=f"{key}.{tag}",
-            value=context.get("tag"),
-            allowed=allowed,
-        )
-    if isinstance(mistake := context.get("error"), FieldMistake):
-        key = ".".join(part for part in (key, mistake.field) if part)
-        return ConfigError(
-            f"{mistake}{more}",
-            file=origins.of(key),
-            key=key,
-            value=_short(value) if mistake.value is None else mistake.value,
-            allowed=mistake.allowed,
-        )
-    message = error["msg"].removeprefix("Value error, ")
-    allowed_words = _allowed_words(kind, message, context) or _allowed_type(models, path)
-    nearest = None
-    if kind in ("literal_error", "enum"):
-        names = [n.strip().strip("'") for n in str(context.get("expected", "")).replace(" or ", ", ").split(",")]
-        nearest, message = nearest_name(str(value), names), "not an allowed value"
-    if value is None and path:
-        value, message = NULL, f"{path[-1]} is required"
+    path, models = walk(schema, error["loc"])
+    mistake = mistake_of(error, path, models)
+    names = [prefix, *path, mistake.below or ""]
+    key = origins.place(".".join(name for name in names if name))
     return ConfigError(
-        f"{message}{more}",
+        f"{mistake.problem} (and {further} more)" if further else mistake.problem,
         file=origins.of(key),
         key=key or None,
-        value=_short(value),
-        allowed=allowed_words,
-        nearest=nearest,
+        value=mistake.value,
+        allowed=mistake.allowed,
+        nearest=mistake.nearest,
     )
-
-
-def _allowed_words(kind: str, message: str, context: Mapping[str, Any]) -> str | None:
-    if kind in ("literal_error", "enum"):
-        return str(context.get("expected", "")).replace("'", "")
-    if "pattern" in context:
-        return f"text of the form {context['pattern']}"
-    for word, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
-        if word in context:
-            return f"a value {sign} {context[word]}"
-    return None
-
-
-def _allowed_type(models: list[type[BaseModel]], path: list[str]) -> str | None:
-    """The annotation of the field at the end of `path`, in words."""
-    if not models or path[-1] not in models[-1].model_fields:
-        return None
-    field = models[-1].model_fields[path[-1]]
-    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-    alternatives = _unwrap(field.annotation)
-    if not all(a in words for a in alternatives):
-        return None
-    return " or ".join(words[a] for a in alternatives)
-
-
-def _walk(schema: Any, location: tuple[int | str, ...]) -> tuple[list[str], list[type[BaseModel]]]:
-    """Drop the union tags that pydantic puts into a location; also the models met on the way."""
-    path: list[str] = []
-    models: list[type[BaseModel]] = []
-    here: list[Any] = _unwrap(schema)
-    for step in location:
-        tagged = [m for m in here if _is_model(m) and _tag_of(m) == step]
-        if len(here) > 1 and tagged:
-            here = tagged
-            continue
-        model = next((m for m in here if _is_model(m)), None)
-        path.append(str(step))
-        if model is not None:
-            models.append(model)
-            field = model.model_fields.get(str(step))
-            here = _unwrap(field.annotation) if field else []
-        else:
-            here = [inner for h in here for inner in _items(h)]
-    return path, models
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _tag_of(model: type[BaseModel]) -> str | None:
-    for name in ("kind", "source"):
-        field = model.model_fields.get(name)
-        if field is not None and get_origin(field.annotation) is typing.Literal:
-            return str(get_args(field.annotation)[0])
-    return None
-
-
-def _unwrap(annotation: Any) -> list[Any]:
-    """The alternatives of an annotation: members of a union, without Annotated."""
-    if get_origin(annotation) is typing.Annotated:
-        return _unwrap(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [inner for arg in get_args(annotation) for inner in _unwrap(arg)]
-    return [annotation]
-
-
-def _items(annotation: Any) -> list[Any]:
-    """The alternatives of a container's items: the last type argument of dict[...] and list[...]."""
-    arguments = get_args(annotation)
-    return _unwrap(arguments[-1]) if arguments else []
-
-
-def _short(value: object) -> object:
-    if isinstance(value, str | int | float | bool | Null) or value is None:
-        return value
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _has(raw: object, parts: list[str]) -> bool:

@@ -43,6 +43,7 @@ def composed(words: Words, conf: Path) -> tuple[DictConfig, Origins]:
         raise ConfigError(
             f"not YAML: {problem.problem}{f' (line {place.line + 1})' if place else ''}",
             file=place.name if place else conf,
+            allowed="YAML: `key: value`, what belongs below a key indented by spaces, quotes and brackets in pairs",
         ) from None
     except RecursionError:
         raise ConfigError("nested too deeply", file=conf, value=" ".join(words.groups) or None) from None
@@ -59,6 +60,14 @@ def composed(words: Words, conf: Path) -> tuple[DictConfig, Origins]:
     del config["hydra"]
     if "name" not in config and choices.get("study"):
         config["name"] = str(choices["study"]).replace("/", "-")
+    if isinstance(config.get("study"), DictConfig):  # Hydra puts it below the group's name then
+        raise ConfigError(
+            "the study's file lacks its first line, without which nothing in it is a key of the study",
+            file=files.get("study"),
+            key="study",
+            value=choices.get("study"),
+            allowed="`# @package _global_` above everything else in the file",
+        )
     overridden = {o.key_or_group for o in words.values} | {key for key, _ in words.axes}
     return config, Origins(files.get("study"), files, overridden)
 

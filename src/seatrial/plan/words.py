@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from seatrial.config.loader import COMMAND_LINE
 from seatrial.errors import ConfigError
 from seatrial.sweep import MOST_POINTS
 
+WORD = "KEY=VALUE, such as study=first or target.nodes=4, quoted as one word where the shell would read it"
 WORD_FORM = (
     "an override in Hydra's grammar, key=value, quoted as one word: "
     '--config \'overrides=["base_seed=2","target.nodes=choice(1,2)"]\''
@@ -46,14 +47,29 @@ def parse_word(word: str) -> Override:
             file=COMMAND_LINE,
             key="overrides",
             value=word,
-            allowed=WORD_FORM,
+            allowed=f"{WORD}; of Snakemake {WORD_FORM.rpartition(': ')[2]}",
         ) from None
     return override
 
 
-def sort_words(words: Iterable[str], conf: Path) -> Words:
+def _refuse_bare(words: Sequence[str], groups: Iterable[str]) -> None:
+    """Raise ConfigError for a word without `=`, as in `study mine`; `~KEY` takes a key away."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if "=" not in word and not word.startswith("~"):
+            raise ConfigError(
+                "this word sets nothing: it has no =",
+                file=COMMAND_LINE,
+                key="overrides",
+                value=word,
+                allowed=WORD,
+                nearest=f"{word}={following}" if word in groups and following and "=" not in following else None,
+            )
+
+
+def sort_words(words: Sequence[str], conf: Path) -> Words:
     """Choices of groups, value overrides and axes apart. Raises ConfigError for a word that is none of them."""
     groups = {p.name for p in conf.iterdir() if p.is_dir()}
+    _refuse_bare(words, groups)
     out = Words()
     for word in words:
         override = parse_word(word)

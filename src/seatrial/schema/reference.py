@@ -16,9 +16,10 @@ Written by `seatrial schema --markdown` from the schemas that check every study;
 Where to begin: [tutorial](tutorial.md), [how to add to it](extending.md).
 
 A study is composed by Hydra from the files below `conf/`: the `defaults` of a study choose them, the study's own
-keys have the last word over them, and the command line over all (`seatrial plan study=demo target.nodes=4`). What
-no schema knows is refused, with the nearest spelling. A key whose default reads **required** must be given
-somewhere; `auto` is found out when the study is planned.
+keys have the last word over them, and the command line over all
+(`seatrial plan study=demo target=dgx_h100 target.nodes=4`). What no schema knows is refused, with the nearest
+spelling. A key whose default reads **required** must be given somewhere; `auto` is found out when the study is
+planned.
 
 `seatrial schema` writes JSON Schemas for editors to `schema/`. A folder of `seatrial init` has a
 `.vscode/settings.json` that names the schema of each folder of `conf/` (`yaml.schemas`, for the YAML language

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seatrial.config.base import Closed, NonNegativeInt, PositiveFloat, PositiveInt, Slug
+from seatrial.config.base import Closed, NonNegativeInt, PositiveFloat, PositiveInt, Slug, TimeLimit
 
 Dtype = Literal["float32", "tf32", "float16", "bfloat16", "fp8"]
 ELEMENT_BYTES: dict[str, int] = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "fp8": 1}
@@ -17,7 +17,7 @@ class Preparation(Closed):
 
     source: str
     name: Slug
-    time_limit_minutes: PositiveFloat = 30.0
+    time_limit_minutes: TimeLimit = 30.0
 
 
 class Workload(Closed):
@@ -25,7 +25,7 @@ class Workload(Closed):
 
     version: Literal[1] = 1
     """Raised whenever what is measured changes, so that old and new records never share a case."""
-    time_limit_minutes: PositiveFloat = 10.0
+    time_limit_minutes: TimeLimit = 10.0
     """A repeat may take no longer; the scheduler's limit, and the plan's upper bound."""
 
     def preparations(self) -> list[Preparation]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seatrial.config.base import Closed, PositiveFloat, PositiveInt
+from seatrial.config.base import Closed, PositiveInt, TimeLimit
 from seatrial.config.probe import Preparation
 from seatrial.config.training.models import AnyModel
 
@@ -69,7 +69,7 @@ class HubDataset(Closed):
     tokenised or cut."""
     train_sequences: PositiveInt | None = None
     """Only so many sequences are prepared to train on; None: all there are."""
-    time_limit_minutes: PositiveFloat = 120.0
+    time_limit_minutes: TimeLimit = 120.0
     """Of the preparation."""
 
     @model_validator(mode="after")
