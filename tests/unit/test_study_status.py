@@ -153,7 +153,7 @@ def test_with_nobody_at_work_what_has_no_record_is_missing_with_the_reason_that_
     assert found.counts == {"completed": 1, "missing": 5}
     text = "\n".join(status_lines(found))
     assert "nobody works on it" in text
-    assert "repeat 1: missing: no kind: 1.json cannot be read: not JSON" in text
+    assert "repeat 1: missing: 1.json cannot be read: not JSON" in text
     assert "the next start puts it aside" in text
     assert "repeat 2: missing: node_fail: a node failed (NODE_FAIL); job 9 on node3" in text
     assert "estimated end" not in text
@@ -209,7 +209,7 @@ def test_the_command_prints_lines_or_json_and_watches_until_nobody_is_at_work(st
 def test_a_finished_study_is_one_line(study):
     for repeat in range(6):
         study.record(study.case, repeat)
-    assert status_lines(standing(study.paths, NOW)) == ["6 of 6 repeats completed"]
+    assert status_lines(standing(study.paths, NOW)) == ["6 of 6 repeats completed, 1 of 1 cases"]
 
 
 def test_output_that_goes_to_a_full_disk_is_said_and_is_no_fault_of_the_program(study):

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from seatrial.errors import EXIT_OK
+from seatrial.errors import EXIT_OK, ConfigError
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,10 +30,29 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _seconds(text: str) -> float:
     """Seconds, at least 1."""
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 1 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 86400")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of seconds from 1 to 86400 (the folder stands first: seatrial status "
+            "results/STUDY --watch)"
+        )
     return seconds
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise ConfigError where no study lies in the folder."""
+    if (folder / "study.json").exists():
+        return
+    there = [study.parent for study in sorted(folder.glob("*/study.json"))[:5]]
+    raise ConfigError(
+        "no study lies here: there is no study.json" if folder.is_dir() else "there is no such folder",
+        key="folder",
+        value=str(folder),
+        allowed=f"a folder with a study.json: {', '.join(map(str, there)) or 'results/STUDY'}",
+    )
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -43,6 +62,7 @@ def _status(arguments: argparse.Namespace) -> int:
     from seatrial.status.standing import standing
     from seatrial.status.text import status_lines
 
+    _check_folder(arguments.folder)
     while True:
         found = standing(StudyPaths(arguments.folder), dt.datetime.now(dt.UTC))
         text = json.dumps(found.to_json(), indent=1) if arguments.json else "\n".join(status_lines(found))

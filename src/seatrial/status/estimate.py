@@ -11,7 +11,7 @@ from typing import Any
 
 from seatrial.case import Case
 
-TO_RUN = ("running", "pending", "submitted", "waiting")
+TO_RUN = ("running", "suspended", "pending", "submitted", "waiting")
 """States of repeats that are still to be worked on."""
 
 Progress = tuple[Case, str, dt.datetime | None, float | None]
@@ -35,7 +35,8 @@ def estimate(repeats: Sequence[Progress], now: dt.datetime) -> Estimate:
     A repeat takes the median of the completed ones of its case, else of its experiment. What jobs will yet wait
     in a queue that others use is not in it.
     """
-    left = [(case, since) for case, state, since, _ in repeats if state in TO_RUN]
+    # for how long of its time a suspended job was suspended nobody says
+    left = [(case, since if state == "running" else None) for case, state, since, _ in repeats if state in TO_RUN]
     if not left:
         return Estimate(None, "not known: nothing is under way")
     by_case, by_experiment = _medians(repeats)

@@ -22,7 +22,10 @@ SECONDS = 10.0
 QUEUE_FORMAT = "%F|%K|%A|%T|%S|%N|%r"
 WAITS = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 
-JobState = Literal["pending", "running", "submitted", "ended"]
+SUSPENDED = ("SUSPENDED", "STOPPED")
+"""It has begun, and nothing of it goes on."""
+
+JobState = Literal["pending", "running", "suspended", "submitted", "ended"]
 """`submitted`: it is not known whether it waits or runs; `ended`: Snakemake has not taken note of that yet."""
 
 
@@ -33,10 +36,10 @@ class Job:
     job_id: str
     state: JobState
     reason: str | None = None
-    """Why it waits, in Slurm's word."""
+    """Why it waits or is suspended, in Slurm's word."""
     nodes: str | None = None
     since: dt.datetime | None = None
-    """Since when it runs, in UTC."""
+    """When it began to run, in UTC."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,9 @@ def read_queue(text: str) -> dict[str, Job]:
         job_id = single if index == "N/A" else f"{array}_{index}"
         if state in WAITS:
             found[job_id] = Job(job_id, "pending", reason=reason if reason != "None" else state)
-        else:
-            found[job_id] = Job(job_id, "running", nodes=nodes or None, since=_time(f"{start}Z"))
+            continue
+        began = Job(job_id, "running", nodes=nodes or None, since=_time(f"{start}Z"))
+        if state in SUSPENDED:
+            began = replace(began, state="suspended", reason=reason if reason != "None" else None)
+        found[job_id] = began
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from seatrial.study_lock import Holder, working
 STATES = (
     "completed",
     "running",
+    "suspended",
     "pending",
     "submitted",
     "ended",
@@ -45,7 +46,7 @@ class RepeatState:
     kind: str | None = None
     """Of a failure: the kind of error."""
     why: str | None = None
-    """Why it failed, is missing, or (Slurm's reason) why its job waits."""
+    """Why it failed, is missing, or (Slurm's reason) why its job waits or is suspended."""
     job_id: str | None = None
     nodes: str | None = None
     since: dt.datetime | None = None
@@ -79,8 +80,18 @@ class Standing:
     @property
     def counts(self) -> dict[str, int]:
         """How many repeats are in each state, in the order of STATES; only those that occur."""
-        found = Counter(repeat.state for repeat in self.repeats)
-        return {state: found[state] for state in STATES if found[state]}
+        return _in_order(repeat.state for repeat in self.repeats)
+
+    @property
+    def case_counts(self) -> dict[str, int]:
+        """How many cases are in each state: completed if all repeats are, else the first in STATES of the others.
+
+        So a case is under way while anything of it is.
+        """
+        states: dict[str, set[str]] = defaultdict(set)
+        for repeat in self.repeats:
+            states[repeat.case.case_id].add(repeat.state)
+        return _in_order(min(found - {"completed"} or {"completed"}, key=STATES.index) for found in states.values())
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values; times are ISO 8601 in UTC."""
@@ -89,6 +100,7 @@ class Standing:
             "at": self.at.isoformat(timespec="seconds"),
             "worked_on_by": None if self.holder is None else vars(self.holder),
             "counts": self.counts,
+            "cases": self.case_counts,
             "estimate": self.estimate.to_json(),
             "not_known": self.silent,
             "out_of_service": [vars(nodes) for nodes in self.out_of_service],
@@ -111,6 +123,11 @@ def standing(paths: StudyPaths, at: dt.datetime, seconds: float = SECONDS) -> St
     waiting = {r.case.target.launcher.partition for r in repeats if r.state == "pending"}
     nodes, unsaid = out_of_service(waiting, seconds) if waiting else ((), None)
     return Standing(plan.study.name, at, holder, repeats, left, jobs.silent or unsaid, nodes)
+
+
+def _in_order(states: Iterable[str]) -> dict[str, int]:
+    found = Counter(states)
+    return {state: found[state] for state in STATES if found[state]}
 
 
 def _planned(cases: list[Case]) -> Iterator[tuple[Case, int]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
+from seatrial.status.estimate import TO_RUN
 from seatrial.status.nodes import OutOfService
 from seatrial.status.standing import RepeatState, Standing
 
@@ -24,33 +25,58 @@ def status_lines(found: Standing) -> list[str]:
 def _lines(found: Standing) -> list[str]:
     if not found.repeats:
         return [f"study {found.study}: no repeats planned"]
-    done = found.counts.get("completed", 0)
-    lines = [f"{done} of {len(found.repeats)} repeats completed"]
-    others = [f"{count} {state}" for state, count in found.counts.items() if state != "completed"]
-    if others:
-        lines[0] += f"; {', '.join(others)}"
+    repeats, done = found.counts, found.counts.get("completed", 0)
+    cases, whole = sum(found.case_counts.values()), found.case_counts.get("completed", 0)
+    if done == len(found.repeats):
+        return [f"{done} of {done} repeats completed, {whole} of {cases} cases"]
     by = f"{found.holder} works on it" if found.holder is not None else "nobody works on it"
-    if others:
-        lines.append(f"study {found.study}, {_clock(found.at)}: {by}")
+    lines = [
+        f"{done} of {len(found.repeats)} repeats completed; {_others(repeats)}",
+        f"study {found.study}, {_clock(found.at)}: {by}",
+        f"{whole} of {cases} cases completed; {_others(found.case_counts)}",
+    ]
     lines += [found.silent] if found.silent is not None else []
-    lines += _running([r for r in found.repeats if r.state == "running"], found.at)
+    for state in ("running", "suspended"):
+        lines += _begun([r for r in found.repeats if r.state == state], found.at)
     lines += _pending([r for r in found.repeats if r.state == "pending"])
     lines += _capped([_nodes(nodes) for nodes in found.out_of_service])
-    badly = [r for r in found.repeats if r.state in ("failed", "unsupported", "aborted", "missing")]
-    lines += _capped([f"  {_name(r)}: {r.state}: {r.kind or 'no kind'}: {_one_line(r.why)}" for r in badly])
-    if any(state in found.counts for state in ("running", "pending", "submitted", "waiting")):
+    lines += _badly([r for r in found.repeats if r.state in ("failed", "unsupported", "aborted", "missing")])
+    if any(state in repeats for state in TO_RUN):
         end = found.estimate.end
         when = "" if end is None else f"{_clock(end)} (in {_length(end - found.at)}), "
         lines.append(f"estimated end: {when}{found.estimate.how}")
     return lines
 
 
-def _running(repeats: Sequence[RepeatState], now: dt.datetime) -> list[str]:
+def _others(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if state != "completed")
+
+
+def _begun(repeats: Sequence[RepeatState], now: dt.datetime) -> list[str]:
     lines = []
     for r in repeats:
         where = f" on {r.nodes}" if r.nodes else ""
-        long = f" since {_clock(r.since)} ({_length(now - r.since)})" if r.since is not None else ""
-        lines.append(f"  {_name(r)}: running{where}{long}, job {r.job_id}")
+        since = " since" if r.state == "running" else ", started"
+        long = f"{since} {_clock(r.since)} ({_length(now - r.since)})" if r.since is not None else ""
+        why = f", Slurm's reason: {r.why}" if r.why else ""
+        lines.append(f"  {_name(r)}: {r.state}{where}{long}, job {r.job_id}{why}")
+    return _capped(lines)
+
+
+def _badly(repeats: Sequence[RepeatState]) -> list[str]:
+    """One line for each repeat, or for all of an experiment that ended in the same way for the same reason."""
+    groups: dict[tuple[str, str, str], list[RepeatState]] = defaultdict(list)
+    for r in repeats:
+        kind = f"{r.kind}: " if r.kind else ""
+        groups[r.case.experiment, r.state, f"{kind}{_one_line(r.why)}"].append(r)
+    lines = []
+    for (name, state, why), same in groups.items():
+        first = same[0]
+        if len(same) == 1:
+            lines.append(f"  {_name(first)}: {state}: {why}")
+        else:
+            where = f"case {first.case.case_id} repeat {first.repeat}"
+            lines.append(f"  {name}: {len(same)} {state}: {why} (the first: {where})")
     return _capped(lines)
 
 
