@@ -255,7 +255,7 @@ def study_files(content: bytes, folder: Path) -> None:
 
     path = _file(content, folder, "any.json")
     str(read_holder(path))
-    cause(read_attempts(path), True)
+    cause(read_attempts(path), path)
     ended_badly(path)
     paths = StudyPaths(folder)
     _file(content, folder, str(paths.kept_records.relative_to(folder)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from seatrial.analysis.attempts import Attempts, cause
 
 NEVER = {"state": "CANCELLED", "started_at": None, "ended_at": None, "nodes": None, "external_jobid": "7"}
+NO_LOG = Path("/nowhere/0.log")
 NO_JOB = {"external_jobid": None}
 ENDED = "2026-01-02T03:04:05Z"
 
@@ -27,9 +29,34 @@ ENDED = "2026-01-02T03:04:05Z"
 def test_what_has_neither_begin_nor_end_nor_nodes_never_started(
     attempt: dict[str, Any], kind: str | None, message: str
 ) -> None:
-    found = cause(Attempts([NEVER | attempt]), log_exists=False)
+    found = cause(Attempts([NEVER | attempt]), NO_LOG)
     assert (found.kind, found.message) == (kind, message)
 
 
 def test_an_attempt_that_does_not_say_when_it_began_is_not_taken_for_one_that_never_did() -> None:
-    assert cause(Attempts([{"state": "CANCELLED"}]), False).message == "it was cancelled (CANCELLED)"
+    assert cause(Attempts([{"state": "CANCELLED"}]), NO_LOG).message == "it was cancelled (CANCELLED)"
+
+
+@pytest.mark.parametrize("attempts", [None, Attempts([])])
+@pytest.mark.parametrize(
+    ("content", "kind", "message"),
+    [
+        (None, None, "not started"),
+        ("", None, "not started: no attempt was noted, and its log is empty"),
+        ("it began", "crashed", "no record, and no attempt was noted; its log says how far it came"),
+    ],
+)
+def test_without_an_attempt_only_a_log_that_holds_something_is_of_a_crash(
+    tmp_path: Path, attempts: Attempts | None, content: str | None, kind: str | None, message: str
+) -> None:
+    log = tmp_path / "0.log"
+    if content is not None:
+        log.write_text(content)
+    found = cause(attempts, log)
+    assert (found.kind, found.message) == (kind, message)
+
+
+def test_a_log_that_cannot_be_looked_at_is_no_crash_either(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = cause(None, tmp_path / "file" / "0.log")
+    assert found.kind is None and "cannot be read" in found.message

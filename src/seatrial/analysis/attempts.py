@@ -65,15 +65,13 @@ def read_attempts(path: Path) -> Attempts | None:
     return Attempts(content)
 
 
-def cause(attempts: Attempts | None, log_exists: bool) -> Cause:
-    """Why a repeat left no record, in words, from its attempts."""
+def cause(attempts: Attempts | None, log: Path) -> Cause:
+    """Why a repeat left no record, in words, from its attempts; where none was noted, from its log."""
     if attempts is not None and attempts.problem:
         return Cause(None, f"no record; {attempts.problem}")
     last = attempts.last if attempts is not None else None
     if last is None:
-        if log_exists:
-            return Cause("crashed", "no record, and no attempt was noted; its log says how far it came")
-        return Cause(None, "not started")
+        return _from_log(log)
     state = _state(last)
     if state in UNDER_WAY:
         return Cause(None, f"not finished: its job is {state}{_where(last)}")
@@ -82,6 +80,19 @@ def cause(attempts: Attempts | None, log_exists: bool) -> Cause:
     kind = kind_of(last)
     rank = last.get("failing_rank")
     return Cause(kind, _sentence(last), rank if isinstance(rank, int) else None)
+
+
+def _from_log(log: Path) -> Cause:
+    """What a log says by itself. There may be an empty one of a job that never began."""
+    try:
+        size = log.stat().st_size
+    except FileNotFoundError:
+        return Cause(None, "not started")
+    except OSError as problem:
+        return Cause(None, f"no record, and no attempt was noted; its log cannot be read: {problem}")
+    if not size:
+        return Cause(None, "not started: no attempt was noted, and its log is empty")
+    return Cause("crashed", "no record, and no attempt was noted; its log says how far it came")
 
 
 def kind_of(attempt: dict[str, Any]) -> str | None:

@@ -233,7 +233,7 @@ def _repeat_row(paths: StudyPaths, repeat: Repeat) -> dict[str, Any]:
     }
     last = attempts.last if attempts is not None else None
     if record is None:
-        return row | _missing(repeat, last, log.exists())
+        return row | _missing(repeat, last, log)
     error = record.error
     return row | {
         "outcome": record.outcome,
@@ -247,9 +247,9 @@ def _repeat_row(paths: StudyPaths, repeat: Repeat) -> dict[str, Any]:
     }
 
 
-def _missing(repeat: Repeat, last: dict[str, Any] | None, log_exists: bool) -> dict[str, Any]:
+def _missing(repeat: Repeat, last: dict[str, Any] | None, log: Path) -> dict[str, Any]:
     """The columns of a repeat without a record of its own."""
-    why = cause(repeat.attempts, log_exists)
+    why = cause(repeat.attempts, log)
     if isinstance(repeat.case.workload, HandedOver) and last is None:
         why = Cause(None, f"no log was ingested for it ({repeat.case.workload.command} --study)")
     started, ended = (last or {}).get("started_at"), (last or {}).get("ended_at")

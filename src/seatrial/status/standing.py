@@ -154,7 +154,7 @@ def _state(paths: StudyPaths, case: Case, number: int, jobs: Jobs, holder: Holde
     attempts = read_attempts(paths.attempts(case.case_id, number))
     if holder is not None and not is_ingested(case) and not _tried(attempts, holder):
         return RepeatState(case, number, "waiting")
-    why = cause(attempts, log.exists())
+    why = cause(attempts, log)
     return RepeatState(case, number, "missing", kind=why.kind, why=why.message)
 
 
