@@ -118,7 +118,7 @@ def test_the_module_that_the_documents_show_plans_its_study(hosted, tmp_path):
     (tmp_path / "Snakefile").write_text(block)
     done = run("snakemake", "--profile", ROOT / "local", "--dry-run", "--quiet", folder=tmp_path, host=hosted[0])
     assert done.returncode == 0, done.stderr
-    assert "2 cases, 4 repeats" in done.stderr
+    assert "2 cases, 6 repeats" in done.stderr
 
 
 def test_a_deployed_workflow_takes_the_conf_beside_it_before_that_of_the_package(deployed, hosted, tmp_path):
@@ -127,7 +127,7 @@ def test_a_deployed_workflow_takes_the_conf_beside_it_before_that_of_the_package
     done = run("seatrial", "init", ".", "--only", "conf", folder=folder, host=hosted[0])
     assert done.returncode == 0, done.stderr
     study = folder / "conf" / "study" / "first.yaml"
-    study.write_text(study.read_text().replace("repeats: 3", "repeats: 7"))
+    study.write_text(study.read_text().replace("repeats: 5 ", "repeats: 7 "))
     done = run("snakemake", "--profile", "profiles/local", "--dry-run", "--quiet", folder=folder, host=hosted[0])
     assert done.returncode == 0, done.stderr
     assert "2 cases, 8 repeats" in done.stderr

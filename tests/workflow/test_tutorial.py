@@ -90,6 +90,8 @@ def test_the_wheel_holds_workflow_configuration_and_published_results_and_nothin
     assert not [name for name in names if name.endswith((".pyc", "_test.py")) or "/results/" in name]
 
 
+# its verdict rests on the rate of memory in five repeats, which other tests beside it would spread by tens of times
+@pytest.mark.alone
 def test_the_tutorials_commands_run_as_they_stand(installed, tmp_path):
     folder = tmp_path
     said = ""
