@@ -196,7 +196,8 @@ class Watcher:
     def _give_up_what_never_starts(self, jobs: Sequence[Live], shown: Mapping[str, Queued]) -> None:
         by_id = {job.job_id: job for job in jobs if job.outcome is None and job.job_id in shown}
         places = [(f"{job.label}", shown[job_id]) for job_id, job in by_id.items()]
-        never = self._waiting.look(places, self._fits)
+        most: dict[str, int | None] = {}  # each partition is asked for once, whatever the number of jobs
+        never = self._waiting.look(places, lambda place: self._fits(place, most))
         if not never:
             return
         try:
@@ -208,13 +209,15 @@ class Watcher:
                 "CANCELLED", reason=f"{why}; it was taken out of the queue", hopeless=True
             )
 
-    def _fits(self, place: Queued) -> bool:
-        """Whether a job asks for no more nodes than its partition gives to one job."""
-        try:
-            most = slurm.most_nodes(place.partition, self._timeout)
-        except slurm.SlurmUnavailable:
-            return True  # not known: it waits
-        return most is None or place.nodes is None or place.nodes <= most
+    def _fits(self, place: Queued, most: dict[str, int | None]) -> bool:
+        """Whether a job asks for no more nodes than its partition gives to one job; `most`: what is known of it."""
+        if place.partition not in most:
+            try:
+                most[place.partition] = slurm.most_nodes(place.partition, self._timeout)
+            except slurm.SlurmUnavailable:
+                most[place.partition] = None  # not known: it waits
+        limit = most[place.partition]
+        return limit is None or place.nodes is None or place.nodes <= limit
 
     def _say(self, about: str, words: str) -> None:
         """Warn once, and again every ten minutes for as long as it lasts."""

@@ -11,6 +11,8 @@ from .status import (
     Accounting,
     Node,
     Queued,
+    node_limit,
+    partition_name,
     read_sacct,
     read_sinfo,
     read_squeue,
@@ -143,14 +145,19 @@ def nodes(timeout: float) -> list[Node]:
     return read_sinfo(_run(["sinfo", "--noheader", "--Node", "--format=%N|%P|%T|%f"], timeout))
 
 
-def most_nodes(partition: str, timeout: float) -> int | None:
-    """The most nodes that a partition gives to one job, None where it has no limit but its size, or none is known.
+def most_nodes(partitions: str, timeout: float) -> int | None:
+    """The most nodes that one job can have in the widest of some partitions (NAME,NAME); None where not known.
+
+    That is a partition's MaxNodes, and never more than all its nodes, also those that are down or not yet powered
+    up. sinfo leaves those of a cloud out while they are off.
 
     Raises SlurmUnavailable.
     """
-    text = _run(["sinfo", "--noheader", f"--partition={partition}", "--format=%s"], timeout)
-    limits = [line.strip().split("-")[-1] for line in text.splitlines() if line.strip()]
-    return max(map(int, limits)) if limits and all(limit.isdigit() for limit in limits) else None
+    names = partitions.split(",")
+    words = ["scontrol", "--all", "--oneliner", "show", "partition", *(names if len(names) == 1 else [])]
+    found = [node_limit(line) for line in _run(words, timeout).splitlines() if partition_name(line) in names]
+    known = [limit for limit in found if limit is not None]
+    return max(known) if known and len(known) == len(names) else None
 
 
 def could_start(options: Iterable[str], timeout: float) -> str | None:

@@ -240,3 +240,21 @@ def read_sinfo(text: str) -> list[Node]:
                 )
             )
     return found
+
+
+def partition_name(line: str) -> str | None:
+    """The partition of a line of `scontrol --oneliner show partition`; None where it is of none."""
+    match = re.match(r"PartitionName=(\S+)", line)
+    return match[1] if match else None
+
+
+def node_limit(line: str) -> int | None:
+    """The most nodes that the partition of such a line can give to one job, now or ever; None where not known.
+
+    One that has no node at all may be given some as they come.
+    """
+    said = dict(re.findall(r"(?:^|\s)(MaxNodes|TotalNodes)=(\S+)", line))
+    total, most = said.get("TotalNodes", ""), said.get("MaxNodes", "")
+    if not total.isdigit() or int(total) == 0:
+        return int(most) if most.isdigit() else None
+    return min(int(total), int(most)) if most.isdigit() else int(total)

@@ -22,7 +22,7 @@ def folder(tmp_path: Path, slurm_cluster: dict[str, str]) -> Iterator[SlurmFolde
 
 FAULTS_OF_JOBS = """
 rule all:
-    input: "limit", "long", "short", "memory", "cancelled", "preempted", "unable", "depends", "waits"
+    input: "limit", "long", "short", "memory", "cancelled", "preempted", "unable", "wide", "depends", "waits"
 rule limit:  # saves at the warning and needs a third start, which it does not get
     output: "limit"
     log: "limit.log"
@@ -61,6 +61,11 @@ rule unable:
     log: "unable.log"
     resources: slurm_partition="small", nodes=2, runtime=5
     shell: "touch {output}"
+rule wide:  # its partition has no limit but its size
+    output: "wide"
+    log: "wide.log"
+    resources: slurm_partition="pair", nodes=3, runtime=5
+    shell: "touch {output}"
 rule depends:
     output: "depends"
     log: "depends.log"
@@ -78,8 +83,9 @@ RULES = ("limit", "long", "short", "memory", "cancelled", "preempted", "waits")
 
 
 def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFolder) -> None:
-    """All at once: limit, memory, cancelled by someone else, preempted, two that never start, a drained node."""
+    """All at once: limit, memory, cancelled by someone else, preempted, three that never start, a drained node."""
     folder.slurm("scontrol", "create", "PartitionName=small", "Nodes=node[2-3]", "MaxNodes=1", "State=UP")
+    folder.slurm("scontrol", "create", "PartitionName=pair", "Nodes=node[2-3]", "State=UP")
     folder.slurm("scontrol", "update", "NodeName=node4", "State=DRAIN", "Reason=test")
     dead = folder.slurm("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "exit 1").strip()
     until(lambda: "FAILED" in folder.slurm("sacct", "-nPXj", dead, "-o", "State"), what="a failed job")
@@ -102,8 +108,9 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
     finally:
         if "drain" in folder.slurm("sinfo", "-hN", "-n", "node4", "-p", "main", "-o", "%T"):
             folder.slurm("scontrol", "update", "NodeName=node4", "State=RESUME")
-        until(lambda: not folder.slurm("squeue", "-h", "-p", "small"), what="an empty partition")
-        folder.slurm("scontrol", "delete", "PartitionName=small")
+        until(lambda: not folder.slurm("squeue", "-h", "-p", "small,pair"), what="two empty partitions")
+        for partition in ("small", "pair"):
+            folder.slurm("scontrol", "delete", f"PartitionName={partition}")
     out = folder.out
     found = {rule: folder.states(rule) for rule in RULES}
     assert found == {
@@ -123,7 +130,7 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
     assert re.search(
         r"cancelled: Slurm job \d+ .*it was cancelled by root \(uid 0\)[^\0]*?not submitted again", out
     )
-    for rule in ("unable", "depends"):
+    for rule in ("unable", "wide", "depends"):
         (attempt,) = folder.attempts(rule)
         assert attempt["state"] == "CANCELLED"
         assert "it can never start" in attempt["reason"]
