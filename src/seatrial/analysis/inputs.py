@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from seatrial.analysis.once import once
-from seatrial.case import Case
+from seatrial.case import Case, case_id, target_facts
 from seatrial.config.base import Closed, first_mistake
 from seatrial.config.ingested import HandedOver, MlperfLogs
 from seatrial.config.study import Study
+from seatrial.config.target import Target
 from seatrial.config.training import External, Training
+from seatrial.config.workload import AnyWorkload
 from seatrial.errors import UnreadableFile
 from seatrial.paths import StudyPaths
 
@@ -67,7 +70,8 @@ def read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
 
 
 def _read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
-    cases = [Case.read(paths.case(case_id)) for case_id in plan.cases]
+    reader = _CaseReader()
+    cases = [reader.read(paths.case(name)) for name in plan.cases]
     for case in cases:
         experiment = plan.study.experiments.get(case.experiment)
         if experiment is not None and experiment.repeats != case.repeats:
@@ -78,6 +82,50 @@ def _read_cases(paths: StudyPaths, plan: PlannedStudy) -> list[Case]:
         words = f"its {len(cases)} cases have {repeats} repeats, its plan asks for {plan.plan.repeats}"
         raise UnreadableFile(paths.study, f"{words}; was it edited?")
     return cases
+
+
+class _CaseReader:
+    """Reads case files. Targets and workloads that they share are validated once, as the plan does, and shared."""
+
+    def __init__(self) -> None:
+        self._targets: dict[bytes, tuple[Target, str]] = {}
+        """Each with its part of the case's id."""
+        self._workloads: dict[bytes, AnyWorkload] = {}
+
+    def read(self, path: Path) -> Case:
+        """The same as `Case.read`, which says what is wrong with a file."""
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            of_target, of_workload, _ = (_text(raw[key]) for key in ("target", "workload", "axes"))
+            return self._shared(raw, of_target, of_workload) or self._first(path, of_target, of_workload)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return Case.read(path)
+
+    def _shared(self, raw: dict[str, Any], of_target: bytes, of_workload: bytes) -> Case | None:
+        """A case whose target is known; None where it is not, or the case's id is not that of its content."""
+        if of_target not in self._targets:
+            return None
+        target, facts = self._targets[of_target]
+        workload = self._workloads.get(of_workload, raw["workload"])
+        case = Case.model_validate({**raw, "target": target, "workload": workload})
+        if case.case_id != case_id(case.experiment, case.workload, target, case.base_seed, facts):
+            return None
+        self._workloads[of_workload] = case.workload
+        return case
+
+    def _first(self, path: Path, of_target: bytes, of_workload: bytes) -> Case:
+        case = Case.read(path)
+        target, _ = self._targets.setdefault(of_target, (case.target, target_facts(case.target)))
+        workload = self._workloads.setdefault(of_workload, case.workload)
+        return case.model_copy(update={"target": target, "workload": workload})
+
+
+def _text(part: object) -> bytes:
+    """Part of a file as canonical text, in which True, 1 and 1.0 differ.
+
+    Raises ValueError for what Python's reader of JSON takes and pydantic's does not: half of a character.
+    """
+    return json.dumps(part, ensure_ascii=False, sort_keys=True).encode()
 
 
 def is_training(case: Case) -> bool:
