@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from snakemake_interface_common.exceptions import WorkflowError
+from .mistakes import WrongResource
 
 RUNTIMES = ("pyxis", "apptainer")
 
@@ -50,23 +50,23 @@ class Container:
 def container_from_resources(resources: Any, rule: str) -> Container | None:
     """The container that a job's resources ask for, or None.
 
-    Raises WorkflowError when a part is given without an image, or the runtime is not known.
+    Raises WrongResource when a part is given without an image, or the runtime is not known.
     """
     values = {part: resources.get(f"container_{part}") for part in ("image", "mounts", "workdir", "runtime")}
     if not values["image"]:
         stray = [part for part, value in values.items() if value]
         if stray:
-            raise WorkflowError(f"rule {rule}: resource container_{stray[0]} is given without container_image")
+            raise WrongResource(f"rule {rule}: resource container_{stray[0]} is given without container_image")
         return None
     runtime = str(values["runtime"] or "pyxis")
     if runtime not in RUNTIMES:
-        raise WorkflowError(
+        raise WrongResource(
             f"rule {rule}: resource container_runtime={runtime!r} is not one of {', '.join(RUNTIMES)}"
         )
     given = {part: str(value) for part, value in values.items() if value}
     for part, value in given.items():
         if not value.isprintable() or value.startswith("-"):
-            raise WorkflowError(
+            raise WrongResource(
                 f"rule {rule}: resource container_{part}={value!r}: a dash in front would make it an option, and "
                 "it must be one line"
             )

@@ -1,12 +1,14 @@
 """What follows when a job has ended: the same, whether Snakemake was watching or was started again afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_common.exceptions import WorkflowError
+
 from .failed_nodes import FailedNodes
-from .ledger import ENDED, STOPPING, SUCCEEDED, Ledger
+from .ledger import ENDED, STOPPING, SUBMITTED, SUCCEEDED, Ledger
 from .live import Live
 from .outcomes import Outcome, judge
 from .ranks import now
@@ -28,6 +30,18 @@ def note_interrupted(live: Live, base: Path, ledger: Ledger) -> None:
         live.outcome = Outcome("CANCELLED", reason="Snakemake was interrupted", ended_at=now())
     record(live, base)
     ledger.note_end(live.entry, status)
+
+
+def all_noted_interrupted(jobs: Sequence[Live], base: Path, ledger: Ledger, tell: Callable[[str], None]) -> bool:
+    """Note of the jobs whose end is not noted yet that they were told to stop; whether all of that is written."""
+    left = 0
+    for job in (job for job in jobs if job.entry.status == SUBMITTED):
+        try:
+            note_interrupted(job, base, ledger)
+        except (WorkflowError, OSError) as error:
+            left += 1
+            tell(f"{job.label}: job {job.job_id} was cancelled, which is not noted: {error}")
+    return not left and ledger.is_written
 
 
 def _success(live: Live) -> Outcome | None:

@@ -19,15 +19,16 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from . import batches, processes
 from .backlog import Backlog
 from .cleaning import clean_up
-from .ends import Ends, note_interrupted
+from .ends import Ends, all_noted_interrupted
 from .failed_nodes import FailedNodes
 from .jobs import Label, Prepared, label_of
-from .ledger import ENDED, SUBMITTED, Ledger
+from .ledger import ENDED, Ledger
 from .live import Live, Watcher
 from .orphans import Orphans, wanted_keys
 from .outcomes import Outcome
 from .pickles import private_folder
 from .preparing import describe, is_forced, limits_of, make_ready
+from .refused import note_refused
 from .reporting import record
 from .restarts import AGAIN, GivenUp, Restarts, without_retries
 from .resuming import EarlierRuns
@@ -129,10 +130,9 @@ class Executor(RemoteExecutor):
         except GivenUp as error:
             without_retries(job)
             self._fail(job, label, error)
-            return None
         except (WorkflowError, OSError) as error:
-            self._fail(job, label, error)
-            return None
+            self._refuse_job(job, label, error)
+        return None
 
     def _describe(self, job: Any, label: Label) -> Prepared:
         prepared = describe(job, label, self.workflow, self.cluster, self._limits)
@@ -154,7 +154,7 @@ class Executor(RemoteExecutor):
     def _made_ready(self, fresh: Sequence[Prepared]) -> list[Prepared]:
         refused = make_ready(fresh, self.workflow)
         for number, error in refused.items():
-            self._fail(fresh[number].job, fresh[number].label, error)
+            self._refuse_job(fresh[number].job, fresh[number].label, error)
         return [prepared for number, prepared in enumerate(fresh) if number not in refused]
 
     def _submit(self, request: Request, members: Sequence[Prepared]) -> None:
@@ -207,7 +207,11 @@ class Executor(RemoteExecutor):
 
     def _refuse(self, members: Sequence[Prepared], problem: object) -> None:
         for member in members:
-            self._fail(member.job, f"{member.label}: it could not be submitted ({self.cluster})", problem)
+            self._refuse_job(member.job, member.label, problem, f": it could not be submitted ({self.cluster})")
+
+    def _refuse_job(self, job: Any, label: Label, problem: object, where: str = "") -> None:
+        note_refused(job, label, problem, self.cluster, self.base)
+        self._fail(job, f"{label}{where}", problem)
 
     def _follow(self, job: Any, live: Live) -> None:
         with self._guard:
@@ -280,15 +284,8 @@ class Executor(RemoteExecutor):
 
     def _note_interrupted(self, jobs: Sequence[Live]) -> bool:
         """Write down of jobs that they were told to stop; whether that was done. What cannot be read is said."""
-        left = 0
         with self._guard:  # each once: two threads may have told the same ones
-            for job in (job for job in jobs if job.entry.status == SUBMITTED):
-                try:
-                    note_interrupted(job, self.base, self.ledger)
-                except (WorkflowError, OSError) as error:
-                    left += 1
-                    self.logger.error(f"{job.label}: job {job.job_id} was cancelled, which is not noted: {error}")
-        return not left and self.ledger.is_written
+            return all_noted_interrupted(jobs, self.base, self.ledger, self.logger.error)
 
     def shutdown(self) -> None:
         """Submit no more, stop watching and let go of the ledger: in this order."""

@@ -8,6 +8,7 @@ from snakemake.exceptions import RuleException
 from snakemake_interface_common.exceptions import WorkflowError
 
 from .jobs import Label, Prepared, key_of, native_command, runs_natively
+from .mistakes import WrongResource
 from .submission import request_from_resources
 
 # protected outputs are a RuleException, which is no WorkflowError; what it looks up side by side comes as a group
@@ -15,12 +16,12 @@ _WRONG_WITH_A_JOB = (WorkflowError, RuleException, OSError, ExceptionGroup)
 
 
 def describe(job: Any, label: Label, workflow: Any, cluster: str, limits: Mapping[str, int]) -> Prepared:
-    """A job with what it asks for. Raises WorkflowError where its resources are wrong, or not for this cluster."""
+    """A job with what it asks for. Raises WrongResource where its resources are wrong, or not for this cluster."""
     shellcmd = job.shellcmd if not job.is_group() and job.is_shell else None
     native = runs_natively(job, workflow, shellcmd)
     request = request_from_resources(job.resources, job.threads, label.rule, once=not native)
     if cluster == "debug" and request.nodes * request.tasks_per_node > 1:
-        raise WorkflowError(f"rule {label.rule}: the debug executor runs one task; ask for tasks=1, nodes=1")
+        raise WrongResource(f"rule {label.rule}: the debug executor runs one task; ask for tasks=1, nodes=1")
     command, shell = native_command(job, shellcmd) if native and shellcmd is not None else ("", ("/bin/sh", "-c"))
     holds = {name: int(job.scheduler_resources.get(name, 0)) for name in limits if name != "_nodes"}
     return Prepared(job, label, key_of(label), request, native, command, shell, holds=holds)

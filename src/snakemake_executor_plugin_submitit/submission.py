@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snakemake_interface_common.exceptions import WorkflowError
-
 from .containers import Container, container_from_resources
+from .mistakes import WrongResource
 
 # The Python that starts the command needs this much for itself; a job that asks for less would be killed by it.
 LEAST_MB_PER_TASK = 100
@@ -71,7 +70,7 @@ def _whole(resources: Any, name: str, rule: str, least: int = 1) -> int | None:
         return None
     text = str(value).strip()
     if isinstance(value, bool) or not re.fullmatch(r"\d+", text) or int(text) < least:
-        raise WorkflowError(f"rule {rule}: resource {name}={value!r} must be a whole number of at least {least}")
+        raise WrongResource(f"rule {rule}: resource {name}={value!r} must be a whole number of at least {least}")
     return int(text)
 
 
@@ -88,12 +87,12 @@ def _layout(resources: Any, rule: str) -> tuple[int, int]:
     if tasks is None:
         return nodes, per_node or 1
     if per_node is not None and tasks != nodes * per_node:
-        raise WorkflowError(
+        raise WrongResource(
             f"rule {rule}: resources tasks={tasks}, nodes={nodes} and tasks_per_node={per_node} contradict "
             "each other; tasks is the total of the job, leave one of them out"
         )
     if tasks % nodes:
-        raise WorkflowError(
+        raise WrongResource(
             f"rule {rule}: resource tasks={tasks} cannot be divided over nodes={nodes}; "
             "tasks is the total of the job and must be a multiple of nodes"
         )
@@ -105,22 +104,22 @@ def _gpus(resources: Any, nodes: int, rule: str) -> tuple[int, str | None]:
     asked = {name: resources.get(name) for name in ("gpu", "gpus") if resources.get(name) not in (None, "")}
     model = _text(resources, "gpu_model")
     if len({str(value) for value in asked.values()}) > 1:
-        raise WorkflowError(f"rule {rule}: resources gpu={asked['gpu']!r} and gpus={asked['gpus']!r} differ")
+        raise WrongResource(f"rule {rule}: resources gpu={asked['gpu']!r} and gpus={asked['gpus']!r} differ")
     if not asked:
         if model:
-            raise WorkflowError(f"rule {rule}: resource gpu_model={model!r} is given without gpu")
+            raise WrongResource(f"rule {rule}: resource gpu_model={model!r} is given without gpu")
         return 0, None
     name, value = next(iter(asked.items()))
     match = _GPU_COUNT.fullmatch(str(value).strip())
     if match is None or isinstance(value, bool):
-        raise WorkflowError(f"rule {rule}: resource {name}={value!r} must be a number of GPUs, or MODEL:NUMBER")
+        raise WrongResource(f"rule {rule}: resource {name}={value!r} must be a number of GPUs, or MODEL:NUMBER")
     count = int(match["count"])
     if model and match["model"] and model != match["model"]:
-        raise WorkflowError(f"rule {rule}: resources {name}={value!r} and gpu_model={model!r} differ")
+        raise WrongResource(f"rule {rule}: resources {name}={value!r} and gpu_model={model!r} differ")
     if count and resources.get("gres"):
-        raise WorkflowError(f"rule {rule}: resources {name} and gres are both given; use one of them")
+        raise WrongResource(f"rule {rule}: resources {name} and gres are both given; use one of them")
     if count % nodes:
-        raise WorkflowError(
+        raise WrongResource(
             f"rule {rule}: resource {name}={value!r} is the total of the job and cannot be divided "
             f"over nodes={nodes}"
         )
@@ -134,7 +133,7 @@ def _extra_options(text: str | None, rule: str) -> tuple[tuple[str, str | bool],
         if len(words) == 1 and " " in words[0]:  # quoted twice, as that plugin's documentation shows it
             words = shlex.split(words[0])
     except ValueError as problem:
-        raise WorkflowError(f"rule {rule}: resource slurm_extra={text!r}: {problem}") from problem
+        raise WrongResource(f"rule {rule}: resource slurm_extra={text!r}: {problem}") from problem
     found: list[tuple[str, str | bool]] = []
     while words:
         word = words.pop(0)
@@ -144,16 +143,16 @@ def _extra_options(text: str | None, rule: str) -> tuple[tuple[str, str | bool],
             name, value = _SHORT_OPTIONS[word[1]], word[2:]
             has_value = value
         else:
-            raise WorkflowError(
+            raise WrongResource(
                 f"rule {rule}: resource slurm_extra={text!r}: {word!r} is not an option that can be passed on; "
                 f"write long options (--name=value), or one of -{' -'.join(_SHORT_OPTIONS)}"
             )
         if not has_value and words and not words[0].startswith("-"):
             has_value, value = "=", words.pop(0)
         if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
-            raise WorkflowError(f"rule {rule}: resource slurm_extra={text!r}: --{name} is no option of sbatch")
+            raise WrongResource(f"rule {rule}: resource slurm_extra={text!r}: --{name} is no option of sbatch")
         if name in _RESERVED:
-            raise WorkflowError(
+            raise WrongResource(
                 f"rule {rule}: resource slurm_extra={text!r}: --{name} is set by the executor itself"
             )
         found.append((name, value if has_value else True))
@@ -166,7 +165,7 @@ def _with_one_exclude(options: Sequence[tuple[str, str | bool]], rule: str) -> t
     if len(asked) < 2:
         return tuple(options)
     if files := [text for text in asked if "/" in text]:
-        raise WorkflowError(
+        raise WrongResource(
             f"rule {rule}: exclude={files[0]!r} is a file, and other nodes are excluded too "
             f"({', '.join(text for text in asked if text not in files)}); name all nodes in one place"
         )
@@ -178,7 +177,7 @@ def request_from_resources(resources: Any, threads: int, rule: str, once: bool) 
 
     `resources` is a mapping (with `get`) of Snakemake's resource names to values. `once` says that the command
     must not be started per task (nested Snakemake); a job with `mpi` starts its own tasks and is run once too.
-    Raises WorkflowError, naming rule, resource and value, where resources are wrong or contradict each other.
+    Raises WrongResource, naming rule, resource and value, where resources are wrong or contradict each other.
     """
     nodes, tasks_per_node = _layout(resources, rule)
     gpus_per_node, gpu_model = _gpus(resources, nodes, rule)
@@ -254,7 +253,7 @@ def slurm_parameters(request: Request, name: str, comment: str, parallel: int, d
 
 
 def _refuse_more_than_words(parameters: dict[str, Any], rule: str) -> None:
-    """Raise WorkflowError for a value that would not stay one word of the script that submitit writes.
+    """Raise WrongResource for a value that would not stay one word of the script that submitit writes.
 
     That is a line `#SBATCH --name='value'`: what follows a line break in it would be a command of the script.
     Slurm has rules of its own for quotes in such a line; srun's arguments go through the shell, well quoted.
@@ -262,24 +261,24 @@ def _refuse_more_than_words(parameters: dict[str, Any], rule: str) -> None:
     options = {**parameters, **parameters["additional_parameters"]}
     for name, value in options.items():
         if isinstance(value, str) and (not value.isprintable() or set(value) & set("'\"\\")):
-            raise WorkflowError(
+            raise WrongResource(
                 f"rule {rule!r}: {name}={value!r} is no word for sbatch: quotes, backslashes, line breaks and "
                 "control characters cannot stand in it"
             )
     for word in parameters["srun_args"]:
         if not word.isprintable():
-            raise WorkflowError(f"rule {rule!r}: {word!r} is no word for srun: it has more than one line")
+            raise WrongResource(f"rule {rule!r}: {word!r} is no word for srun: it has more than one line")
 
 
 def local_parameters(request: Request, rule: str, delay: int) -> dict[str, Any]:
-    """Parameters for submitit's LocalExecutor; WorkflowError where one machine cannot do what is asked."""
+    """Parameters for submitit's LocalExecutor; WrongResource where one machine cannot do what is asked."""
     if request.nodes != 1:
-        raise WorkflowError(
+        raise WrongResource(
             f"rule {rule}: resource nodes={request.nodes}: the local executor has one node; "
             "ask for nodes=1 or choose --submitit-cluster slurm"
         )
     if request.container and request.container.runtime == "pyxis":
-        raise WorkflowError(
+        raise WrongResource(
             f"rule {rule}: resource container_runtime='pyxis' needs Slurm; the local executor takes apptainer"
         )
     year = 366 * 24 * 60  # the local executor always has a limit; without `runtime` there shall be none

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from submitit.core.utils import DelayedSubmission, cloudpickle_dump
 
-from snakemake_executor_plugin_submitit import executor, processes, slurm, stopping
+from snakemake_executor_plugin_submitit import ends, processes, slurm, stopping
 from snakemake_executor_plugin_submitit.executor import Executor
 from snakemake_executor_plugin_submitit.jobs import Label, Prepared
 from snakemake_executor_plugin_submitit.journal import Journal
@@ -265,7 +265,7 @@ def test_a_run_says_that_it_cancels_its_jobs_until_none_of_them_can_come_late(
     if left == "a batch under way":
         interrupted.backlog.stop = lambda *_: False
     elif left == "a job not noted":
-        monkeypatch.setattr(executor, "note_interrupted", stale)
+        monkeypatch.setattr(ends, "note_interrupted", stale)
     elif left == "a full disk":
         monkeypatch.setattr(Journal, "append", stale)
     elif left is not None:
@@ -304,12 +304,12 @@ def test_files_of_one_batch_that_cannot_be_read_keep_no_other_job_from_being_can
 ) -> None:
     commands.queue = "77|0|77|RUNNING|1|p|None|n\n"
     interrupted.orphans.to_be_cancelled = lambda: [live("two", "6")]  # type: ignore[method-assign]
-    note = executor.note_interrupted
+    note = ends.note_interrupted
 
     def note_or_not(job: Live, *others: Any) -> None:
         stale() if job.job_id == "5" else note(job, *others)
 
-    monkeypatch.setattr(executor, "note_interrupted", note_or_not)
+    monkeypatch.setattr(ends, "note_interrupted", note_or_not)
     monkeypatch.setattr(Path, "rename", stale)
     interrupted.cancel_jobs([])
     assert [words[2:] for words in commands.calls if words[0] == "scancel"] == [["5"], ["6"]]

@@ -419,13 +419,19 @@ def test_more_than_one_node_is_one_clear_error(folder: Folder) -> None:
     folder.write("""
 rule wide:
     output: "done"
+    log: "logs/wide.log"
     resources: nodes=2
     shell: "touch {output}"
 """)
-    code, output = folder.finish("done")
+    code, output = folder.finish("done", "--retries", "2")
     assert code != 0
-    assert "rule wide: resource nodes=2: the local executor has one node" in output
+    why = "rule wide: resource nodes=2: the local executor has one node"
+    assert output.count(why) == 1  # no retry mends it
     assert "Traceback" not in output
+    assert why in (folder.path / "logs" / "wide.log").read_text()
+    (attempt,) = json.loads((folder.path / "logs" / "wide.attempts.json").read_text())
+    assert (attempt["state"], attempt["external_jobid"], attempt["started_at"]) == ("FAILED", None, None)
+    assert why in attempt["reason"]
 
 
 def test_the_debug_executor_runs_in_snakemakes_own_process(folder: Folder) -> None:
