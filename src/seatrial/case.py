@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from seatrial.config.base import Closed, PositiveInt, Slug, first_mistake
+from seatrial.config.launcher import Launcher
 from seatrial.config.probe import Preparation
 from seatrial.config.target import Target
 from seatrial.config.workload import AnyWorkload
@@ -163,11 +164,38 @@ def case_id(
 
 def target_facts(target: Target) -> str:
     """Canonical JSON of what of a target can change what is measured."""
-    facts = target.model_dump(mode="json", exclude=NOT_IDENTITY)
-    facts["launcher"] = {k: v for k, v in facts["launcher"].items() if k not in SCHEDULING}
-    # of the bare node only its CPUs: they set the threads, while detected memory differs by a kernel update
-    facts["node"] = {"cpus": target.node.cpus}
-    return canonical(facts)
+    return TargetFacts().of(target)
+
+
+class TargetFacts:
+    """`target_facts` of many targets: a part that several share is written out once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[BaseModel, str]] = {}
+        """By the part's id, with the part, so that no other comes to have its id."""
+
+    def of(self, target: Target) -> str:
+        parts = {
+            name: self._text(getattr(target, name)) for name in Target.model_fields if name not in NOT_IDENTITY
+        }
+        # of the bare node only its CPUs: they set the threads, while detected memory differs by a kernel update
+        parts["node"] = canonical({"cpus": target.node.cpus})
+        return _object(parts)
+
+    def _text(self, value: object) -> str:
+        if isinstance(value, dict):
+            return _object({name: self._text(item) for name, item in value.items()})
+        if not isinstance(value, BaseModel):
+            return canonical(value)
+        if id(value) not in self._known:
+            left_out = SCHEDULING if isinstance(value, Launcher) else None
+            self._known[id(value)] = value, canonical(value.model_dump(mode="json", exclude=left_out))
+        return self._known[id(value)][1]
+
+
+def _object(parts: Mapping[str, str]) -> str:
+    """The canonical JSON of an object, from that of its parts."""
+    return "{" + ",".join(f"{json.dumps(name)}:{parts[name]}" for name in sorted(parts)) + "}"
 
 
 def prepared_id(spec: Preparation) -> str:

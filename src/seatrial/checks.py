@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from seatrial.asked_once import Once
 from seatrial.case import Case
 from seatrial.config.criterion import Criterion
 from seatrial.config.metrics import METRICS
@@ -24,17 +25,21 @@ def check_plan(plan: Plan) -> None:
 
     Paths must be visible from where the study is planned: the project's folder is on the ranks' file system.
     """
+    once = Once()
     for case in plan.cases:
-        check_case(plan, case)
+        check_case(plan, case, once)
     for number, criterion in enumerate(plan.study.criteria):
         _check_criterion(plan, criterion, f"criteria.{number}")
     check_references(plan.study, plan.file_of)
 
 
-def check_case(plan: Plan, case: Case) -> None:
-    """Raise ConfigError for what no run of this case can mend; the key is the axis where one has set it."""
+def check_case(plan: Plan, case: Case, once: Once | None = None) -> None:
+    """Raise ConfigError for what no run of this case can mend; the key is the axis where one has set it.
+
+    `once` holds what was asked for other cases of the same check.
+    """
     try:
-        _check_case(plan, case)
+        _check_case(plan, case, Once() if once is None else once)
     except ConfigError as mistake:
         if plan.origins is None or mistake.key is None:
             raise
@@ -52,7 +57,7 @@ def _keys_of_axes(case: Case) -> dict[str, str]:
     }
 
 
-def _check_case(plan: Plan, case: Case) -> None:
+def _check_case(plan: Plan, case: Case, once: Once) -> None:
     if case.target.name == HERE and case.target.nodes > 1:
         raise ConfigError(
             "this machine is one node",
@@ -62,9 +67,9 @@ def _check_case(plan: Plan, case: Case) -> None:
             allowed=f"1, or a target of several nodes: target={HERE} is the machine at hand",
         )
     if isinstance(case.workload, Training):
-        check_training(plan, case, case.workload)
+        check_training(plan, case, case.workload, once)
     if isinstance(case.workload, Probe):
-        check_probe(plan, case, case.workload)
+        check_probe(plan, case, case.workload, once)
     check_tools(plan, case)
 
 

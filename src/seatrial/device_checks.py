@@ -8,7 +8,6 @@ from seatrial.case import Case
 from seatrial.config.probe import Dataload, Gemm, Memory
 from seatrial.config.probe.dataload import SyntheticFiles
 from seatrial.config.target import Target
-from seatrial.config.training import Training
 from seatrial.errors import ConfigError
 from seatrial.planned import Plan
 from seatrial.units import GB, MIB, format_figure
@@ -68,9 +67,8 @@ def _check_storage(plan: Plan, key: str, target: Target, name: str) -> None:
 
 
 def _check_needed_by(plan: Plan, key: str, name: str) -> None:
-    trainings = dict.fromkeys(case.experiment for case in plan.cases if isinstance(case.workload, Training))
-    if name not in trainings:
-        allowed = ", ".join(trainings) or "an experiment with a training; this study has none"
+    if name not in plan.trainings:
+        allowed = ", ".join(plan.trainings) or "an experiment with a training; this study has none"
         _refuse(plan, key, "no experiment of this study is a training of this name", name, allowed)
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seatrial.case import Case, case_id, target_facts
-from seatrial.config.loader import Origins, validate
+from seatrial.case import Case, TargetFacts, case_id
+from seatrial.config.known_parts import Known
+from seatrial.config.loader import Origins
 from seatrial.config.study import Experiment, Study
 from seatrial.config.target import Target
 from seatrial.config.workload import AnyWorkload
 from seatrial.errors import ConfigError
+from seatrial.interpolations import Interpolations
 from seatrial.sweep import SweepMistake, points
 
 Raw = dict[str, Any]
-INTERPOLATION = "${"
 
 
 def expand(
@@ -24,11 +25,12 @@ def expand(
     study: Study,
     raw: Raw,
     origins: Origins,
-    resolve: Callable[[Raw], Raw],
+    interpolations: Interpolations,
 ) -> list[Case]:
     """The cases of one experiment, in the order of its sweep.
 
-    `raw` is the composed configuration with its interpolations, which `resolve` resolves for every point.
+    `raw` is the composed configuration with its `interpolations`, which are resolved with the values of the axes
+    that can change what they become.
     Raises ConfigError for a sweep that cannot be expanded or a point that the schemas refuse.
     """
     try:
@@ -38,33 +40,39 @@ def expand(
         raise ConfigError(
             mistake.problem, file=origins.of(key), key=key, value=mistake.value, allowed=mistake.allowed
         ) from None
-    return _Expansion(name, experiment, list(axes), study, raw, origins, resolve).cases(found)
+    return _Expansion(name, experiment, axes, study, raw, origins, interpolations).cases(found)
 
 
 class _Expansion:
-    """One experiment's cases. Points that agree in all axes of the target share one target, and so the workload:
-    it is validated once, and ten thousand cases hold it once."""
+    """One experiment's cases. Points share what no axis changes: of workload and target what was validated, of the
+    configuration what was resolved. Ten thousand cases hold one target once."""
 
     def __init__(
         self,
         name: str,
         experiment: Experiment,
-        axes: list[str],
+        axes: Mapping[str, Sequence[Any]],
         study: Study,
         raw: Raw,
         origins: Origins,
-        resolve: Callable[[Raw], Raw],
+        interpolations: Interpolations,
     ) -> None:
         self.name, self.experiment, self.study, self.raw = name, experiment, study, raw
-        self.origins, self.resolve = origins, resolve
-        place = f"experiments.{name}"
-        self.of_target = [key for key in axes if key.startswith("target.")]
-        self.of_workload = [key for key in axes if not key.startswith("target.")]
-        self.swept = {_absolute(key, place): f"{place}.sweep.axes.{key}" for key in axes}
+        self.resolve = interpolations.resolve
+        self.place = f"experiments.{name}"
+        absolute = {_absolute(key, self.place): key for key in axes}
+        self.origins = origins.swept({key: f"{self.place}.sweep.axes.{axis}" for key, axis in absolute.items()})
+        fed = interpolations.feeding({key: axes[axis] for key, axis in absolute.items()})
+        self.feeding = [key for key in axes if _absolute(key, self.place) in fed]
+        """The axes that are set before interpolations are resolved; the others are set into what came of it."""
+        self.of_target = [key for key in axes if key.startswith("target.") or key in self.feeding]
+        self.of_workload = [key for key in axes if not key.startswith("target.") or key in self.feeding]
+        self.resolved: dict[str, Raw] = {}
         self.workloads: dict[str, AnyWorkload] = {}
         self.targets: dict[str, tuple[Target, str]] = {}
         """Each with its part of the case's id."""
-        self.resolved_as_is = INTERPOLATION not in repr((raw["target"], raw["experiments"][name]))
+        self.known_workload, self.known_target = Known(AnyWorkload), Known(Target)
+        self.facts = TargetFacts()
 
     def cases(self, found: Sequence[Raw]) -> list[Case]:
         return [self._case(point) for point in found]
@@ -85,41 +93,48 @@ class _Expansion:
 
     def _parts(self, point: Raw) -> tuple[AnyWorkload, tuple[Target, str]]:
         """Workload and target of a point, validated where none of its values were met before."""
-        if self.resolved_as_is and INTERPOLATION not in repr(point):
-            of_workload, of_target = (repr([point[key] for key in k]) for k in (self.of_workload, self.of_target))
-        else:
-            of_workload = of_target = repr(point)  # anything may follow from any axis
+        of_workload, of_target = (repr([point[key] for key in k]) for k in (self.of_workload, self.of_target))
         if of_workload not in self.workloads or of_target not in self.targets:
-            changed = self._changed(point)
+            base = self._base(point)
             if of_workload not in self.workloads:
-                self.workloads[of_workload] = self._workload(point, changed)
+                self.workloads[of_workload] = self._workload(point, base)
             if of_target not in self.targets:
-                target = self._target(point, changed)
-                self.targets[of_target] = (target, target_facts(target))
+                target = self._target(point, base)
+                self.targets[of_target] = (target, self.facts.of(target))
         return self.workloads[of_workload], self.targets[of_target]
 
-    def _changed(self, point: Raw) -> Raw:
-        """The configuration with a point's values in it; what no axis changes is shared with `raw`."""
-        changed = self.raw
-        for key, value in point.items():
-            changed = _with(changed, _absolute(key, f"experiments.{self.name}").split("."), value)
-        return changed if self.resolved_as_is and INTERPOLATION not in repr(point) else self.resolve(changed)
+    def _base(self, point: Raw) -> Raw:
+        """The configuration, resolved with the values of the axes that feed interpolations, without the others'."""
+        values = {key: point[key] for key in self.feeding}
+        known = repr(values)
+        if known not in self.resolved:
+            changed = self.raw
+            for key, value in values.items():
+                changed = _with(changed, _absolute(key, self.place).split("."), value)
+            self.resolved[known] = self.resolve(changed)
+        return self.resolved[known]
 
-    def _workload(self, point: Raw, changed: Raw) -> AnyWorkload:
+    def _set(self, point: Raw, part: str, content: Raw) -> Raw:
+        """`content`, which is `workload` or `target`, with the values of the axes that feed nothing in it."""
+        for key, value in point.items():
+            first, *below = key.split(".")
+            if first == part and key not in self.feeding:
+                content = _with(content, below, value)
+        return content
+
+    def _workload(self, point: Raw, base: Raw) -> AnyWorkload:
         if not point:
             return self.experiment.workload
-        found: AnyWorkload = validate(
-            AnyWorkload,
-            changed["experiments"][self.name]["workload"],
-            self.origins.swept(self.swept),
-            f"experiments.{self.name}.workload",
-        )
+        content = self._set(point, "workload", base["experiments"][self.name]["workload"])
+        found: AnyWorkload = self.known_workload.validate(content, self.origins, f"{self.place}.workload")
         return found
 
-    def _target(self, point: Raw, changed: Raw) -> Target:
+    def _target(self, point: Raw, base: Raw) -> Target:
         if not point:
             return self.study.target
-        found: Target = validate(Target, changed["target"], self.origins.swept(self.swept), "target")
+        found: Target = self.known_target.validate(
+            self._set(point, "target", base["target"]), self.origins, "target"
+        )
         return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from seatrial.asked_once import Once
 from seatrial.case import Case
 from seatrial.config.probe import Checkpoint, Dataload
 from seatrial.config.target import Target
@@ -18,9 +19,9 @@ HERE = "local"
 """The target that is the machine at hand (conf/target/local.yaml)."""
 
 
-def check_folders(plan: Plan, case: Case) -> None:
+def check_folders(plan: Plan, case: Case, once: Once) -> None:
     """Raise ConfigError for a probe's folder that is not there, where the target is this machine."""
-    for key, name in _absent([case]):
+    for key, name in _absent([case], once):
         if _is_here(case.target):
             raise ConfigError(
                 "there is no such folder",
@@ -37,7 +38,7 @@ def folders_to_look_for(plan: Plan) -> list[str]:
     whose = f"every node of target {plan.study.target.name}"
     return [
         f"warning: {key}={name} is no folder on this machine; {whose} must have it"
-        for key, name in dict.fromkeys(_absent(elsewhere))
+        for key, name in dict.fromkeys(_absent(elsewhere, Once()))
     ]
 
 
@@ -45,9 +46,13 @@ def _is_here(target: Target) -> bool:
     return target.name == HERE and target.nodes == 1
 
 
-def _absent(cases: Iterable[Case]) -> list[tuple[str, str]]:
+def _absent(cases: Iterable[Case], once: Once) -> list[tuple[str, str]]:
     named = [folder for case in cases for folder in folders_of(case)]
-    return [(key, name) for key, name in named if not Path(name).expanduser().is_dir()]
+    return [(key, name) for key, name in named if not once(_is_folder, name)]
+
+
+def _is_folder(name: str) -> bool:
+    return Path(name).expanduser().is_dir()
 
 
 def folders_of(case: Case) -> list[tuple[str, str]]:

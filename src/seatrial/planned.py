@@ -16,6 +16,7 @@ from seatrial.config.ingested import HandedOver
 from seatrial.config.loader import Origins
 from seatrial.config.probe import Preparation
 from seatrial.config.study import Study
+from seatrial.config.training import Training
 from seatrial.errors import PlanRefused
 from seatrial.paths import StudyPaths, write_text
 from seatrial.units import age_in_words
@@ -94,6 +95,11 @@ class Plan:
     def prepared(self) -> dict[str, Preparation]:
         """Base models to prepare, by id."""
         return {prepared_id(spec): spec for case in self.cases for spec in case.preparations}
+
+    @cached_property
+    def trainings(self) -> list[str]:
+        """The experiments that are trainings."""
+        return list(dict.fromkeys(case.experiment for case in self.cases if isinstance(case.workload, Training)))
 
     @property
     def node_hours(self) -> float:

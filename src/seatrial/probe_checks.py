@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from seatrial.asked_once import Once
 from seatrial.case import Case
 from seatrial.config.probe import (
     AcrossRanks,
@@ -35,7 +36,7 @@ MOST_PAIRS = 8_128
 """Every pair has a measurement of its own in the record."""
 
 
-def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
+def check_probe(plan: Plan, case: Case, workload: Probe, once: Once) -> None:
     """Raise ConfigError for a probe that can never do what is asked of it on the case's ranks."""
     if isinstance(workload, AcrossRanks):
         _check_ranks(plan, case, workload)
@@ -43,18 +44,18 @@ def check_probe(plan: Plan, case: Case, workload: Probe) -> None:
     if isinstance(workload, Collective):
         _check_sizes(plan, case, workload)
     if isinstance(workload, MoeAlltoall):
-        _check_experts(plan, case, workload)
+        _check_experts(plan, case, workload, once)
     if isinstance(workload, Checkpoint):
         _check_checkpoint(plan, case, workload)
     if isinstance(workload, Bisection):
-        _check_bisection(plan, case, workload)
+        _check_bisection(plan, case, workload, once)
     if isinstance(workload, Screen):
         _check_screen(plan, case)
     if isinstance(workload, Gemm | Memory):
         check_room(plan, case, workload)
     if isinstance(workload, Dataload):
         check_dataload(plan, case, workload)
-    check_folders(plan, case)
+    check_folders(plan, case, once)
 
 
 def _check_ranks(plan: Plan, case: Case, workload: AcrossRanks) -> None:
@@ -94,7 +95,7 @@ def _check_leaves(plan: Plan, target: Target) -> None:
     )
 
 
-def _check_experts(plan: Plan, case: Case, workload: MoeAlltoall) -> None:
+def _check_experts(plan: Plan, case: Case, workload: MoeAlltoall, once: Once) -> None:
     """The ranks must share the experts evenly, and the load must be one that can be had."""
     place, ranks = f"experiments.{case.experiment}.workload", case.target.world_size
     if workload.experts % ranks:
@@ -108,7 +109,7 @@ def _check_experts(plan: Plan, case: Case, workload: MoeAlltoall) -> None:
         )
     if isinstance(workload.load, ReplayLoad):
         try:
-            check_trace(workload, read_trace(workload.load), ranks)
+            check_trace(workload, once(read_trace, workload.load), ranks)
         except UnreadableFile as problem:
             key = f"{place}.load.file"
             raise ConfigError(
@@ -166,7 +167,7 @@ def _checkpoint_path(plan: Plan, case: Case, workload: Checkpoint, place: str) -
     return named.path, f"target.storage.{workload.storage}.path"
 
 
-def _check_bisection(plan: Plan, case: Case, workload: Bisection) -> None:
+def _check_bisection(plan: Plan, case: Case, workload: Bisection, once: Once) -> None:
     """Scales and pairs that there can be, cuts that these hosts can have, and a topology that can be read."""
     target, place = case.target, f"experiments.{case.experiment}.workload"
     there, unit = (target.nodes, "hosts") if target.nodes > 1 else (target.world_size, "ranks of a single host")
@@ -182,7 +183,7 @@ def _check_bisection(plan: Plan, case: Case, workload: Bisection) -> None:
         allowed = f"[rounds], or at most {most} {workload.between}"
         _refuse(plan, f"{place}.pairwise", problem, workload.pairwise, allowed)
     for kind in [cut for cut in workload.cuts if cut in NEEDS_TOPOLOGY]:
-        _check_topology(plan, target, f"{place}.cuts", kind)
+        _check_topology(plan, target, f"{place}.cuts", kind, once)
 
 
 def _check_screen(plan: Plan, case: Case) -> None:
@@ -197,7 +198,7 @@ def _check_screen(plan: Plan, case: Case) -> None:
         _refuse(plan, key, problem, there, f"{LEAST_MEMBERS} or more")
 
 
-def _check_topology(plan: Plan, target: Target, key: str, kind: str) -> None:
+def _check_topology(plan: Plan, target: Target, key: str, kind: str, once: Once) -> None:
     """A file that says what is in which `kind` of group; what Slurm says is known on the ranks only."""
     source = target.scale_out.topology if target.scale_out is not None else None
     if source is None:
@@ -205,7 +206,7 @@ def _check_topology(plan: Plan, target: Target, key: str, kind: str) -> None:
         _refuse(plan, key, f"a cut by {kind} needs a topology, and target {target.name} has none", kind, allowed)
     if source != FROM_SLURM:
         try:
-            read_topology(source).group_of_hosts(kind, [])
+            once(read_topology, source).group_of_hosts(kind, [])
         except ConfigError as problem:
             raise ConfigError(
                 problem.problem,

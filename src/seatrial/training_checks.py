@@ -6,6 +6,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from seatrial.asked_once import Once
 from seatrial.case import Case
 from seatrial.config.training import (
     AnyModel,
@@ -29,18 +30,19 @@ from seatrial.planned import Plan
 AnyDataset = StdlibDataset | TextDataset | HubDataset | PreparedDigits | PreprocessedLatents
 
 
-def check_training(plan: Plan, case: Case, workload: Training) -> None:
+def check_training(plan: Plan, case: Case, workload: Training, once: Once) -> None:
     """Raise ConfigError for a training that can never do what is asked of it on the case's ranks."""
     place = f"experiments.{case.experiment}.workload"
     _check_parallelism(plan, case, workload)
     if isinstance(workload, LlmFinetune):
-        _check_model(plan, f"{place}.model", workload.model)
+        model, key = workload.model, f"{place}.model"
+        once.of(model, key, lambda: _check_model(plan, key, model, once))
     if isinstance(workload, LlmFinetune | Moe | Diffusion):
-        _check_dataset(plan, f"{place}.dataset", workload.dataset)
+        _check_dataset(plan, f"{place}.dataset", workload.dataset, once)
     # Ranks of one tp group see the same data.
     data_ranks = case.target.world_size // workload.parallelism.tp
     _check_evaluation(plan, place, workload, data_ranks)
-    _check_batch(plan, place, workload, data_ranks)
+    _check_batch(plan, place, workload, data_ranks, once)
 
 
 def _check_parallelism(plan: Plan, case: Case, workload: Training) -> None:
@@ -83,9 +85,9 @@ def _check_evaluation(plan: Plan, place: str, workload: Training, data_ranks: in
             )
 
 
-def _check_batch(plan: Plan, place: str, workload: Training, data_ranks: int) -> None:
+def _check_batch(plan: Plan, place: str, workload: Training, data_ranks: int, once: Once) -> None:
     """A step must not go over a sample twice; where only the ranks can count the samples, they check it."""
-    most = _most_samples(workload)
+    most = _most_samples(workload, once)
     batch = workload.batch_size * workload.gradient_accumulation * data_ranks
     if most is not None and batch > most:
         key = f"{place}.batch_size"
@@ -99,7 +101,7 @@ def _check_batch(plan: Plan, place: str, workload: Training, data_ranks: int) ->
         )
 
 
-def _most_samples(workload: Training) -> int | None:
+def _most_samples(workload: Training, once: Once) -> int | None:
     """The training samples there are at most; None where only the ranks can count them."""
     if isinstance(workload, HybridAttention):
         return workload.retrieval.training_sequences
@@ -108,26 +110,34 @@ def _most_samples(workload: Training) -> int | None:
     if isinstance(workload, LlmFinetune | Moe):
         if isinstance(workload.dataset, HubDataset):
             return workload.dataset.train_sequences
-        # A token is a byte or more, and each document has one at its end.
-        paths = _text_files(workload.dataset)
-        return sum(path.stat().st_size + 1 for path in paths) // workload.sequence_length
+        dataset = workload.dataset
+        return once.of(dataset, _most_tokens, lambda: _most_tokens(dataset, once)) // workload.sequence_length
     return None
 
 
-def _text_files(dataset: StdlibDataset | TextDataset) -> list[Path]:
+def _most_tokens(dataset: StdlibDataset | TextDataset, once: Once) -> int:
+    """A token is a byte or more, and each document has one at its end."""
+    return sum(once(_bytes, path) + 1 for path in _text_files(dataset, once))
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _text_files(dataset: StdlibDataset | TextDataset, once: Once) -> list[Path]:
     """What it trains on."""
     if isinstance(dataset, TextDataset):
         return [Path(name) for name in dataset.train]
-    return [source for name in dataset.modules if (source := _module_source(name)) is not None]
+    return [source for name in dataset.modules if (source := once(_module_source, name)) is not None]
 
 
-def _check_model(plan: Plan, place: str, model: AnyModel) -> None:
+def _check_model(plan: Plan, place: str, model: AnyModel, once: Once) -> None:
     if isinstance(model, PretrainedModel | ConfiguredModel) and model.name is not None and is_path(model.name):
-        _must_exist(plan, f"{place}.name", model.name)
+        _must_exist(plan, f"{place}.name", model.name, once)
     if isinstance(model, PretrainedModel) and model.gguf_file is not None and is_path(model.name):
-        _must_exist(plan, f"{place}.gguf_file", str(Path(model.name) / model.gguf_file))
+        _must_exist(plan, f"{place}.gguf_file", str(Path(model.name) / model.gguf_file), once)
     if isinstance(model, ConfiguredModel) and model.tokenizer is not None and is_path(model.tokenizer):
-        _must_exist(plan, f"{place}.tokenizer", model.tokenizer)
+        _must_exist(plan, f"{place}.tokenizer", model.tokenizer, once)
     if isinstance(model, PackagedModel):
         try:
             model.folder()
@@ -138,22 +148,27 @@ def _check_model(plan: Plan, place: str, model: AnyModel) -> None:
             ) from problem
 
 
-def _check_dataset(plan: Plan, place: str, dataset: AnyDataset) -> None:
+def _check_dataset(plan: Plan, place: str, dataset: AnyDataset, once: Once) -> None:
+    once.of(dataset, place, lambda: _check_sources(plan, place, dataset, once))
+
+
+def _check_sources(plan: Plan, place: str, dataset: AnyDataset, once: Once) -> None:
+    """Modules, files and folders: points that share the dataset share the answer, others those of its files."""
     if isinstance(dataset, StdlibDataset):
         for key in ("modules", "evaluation_modules"):
             for name in getattr(dataset, key):
-                _check_module(plan, f"{place}.{key}", name)
+                _check_module(plan, f"{place}.{key}", name, once)
     elif isinstance(dataset, TextDataset):
         for key in ("train", "evaluation"):
             for name in getattr(dataset, key):
-                _must_exist(plan, f"{place}.{key}", name)
+                _must_exist(plan, f"{place}.{key}", name, once)
     elif isinstance(dataset, PreprocessedLatents):
         for key in ("train", "evaluation", "empty_encodings"):
             folder = getattr(dataset, key)
             if folder is not None:
-                _must_exist(plan, f"{place}.{key}", folder, folder=True)
+                _must_exist(plan, f"{place}.{key}", folder, once, folder=True)
     elif isinstance(dataset, HubDataset) and dataset.source == "folder":
-        _must_exist(plan, f"{place}.name", dataset.name)
+        _must_exist(plan, f"{place}.name", dataset.name, once)
 
 
 def is_path(name: str) -> bool:
@@ -161,23 +176,26 @@ def is_path(name: str) -> bool:
     return name.startswith(("/", "./", "../", "~"))
 
 
-def _must_exist(plan: Plan, key: str, name: str, folder: bool = False) -> None:
-    path = Path(name).expanduser()
-    if not (path.is_dir() if folder else path.exists()):
+def _must_exist(plan: Plan, key: str, name: str, once: Once, folder: bool = False) -> None:
+    if not once(_is_there, name, folder):
         what = "folder" if folder else "file"
         allowed = "a folder that exists" if folder else "a path that exists"
         raise ConfigError(f"there is no such {what}", file=plan.file_of(key), key=key, value=name, allowed=allowed)
 
 
-def _check_module(plan: Plan, key: str, name: str) -> None:
-    library = _library()
-    if _module_source(name) is None:
+def _is_there(name: str, folder: bool) -> bool:
+    path = Path(name).expanduser()
+    return path.is_dir() if folder else path.exists()
+
+
+def _check_module(plan: Plan, key: str, name: str, once: Once) -> None:
+    if once(_module_source, name) is None:
         raise ConfigError(
             "Python's standard library has no source of this module",
             file=plan.file_of(key),
             key=key,
             value=name,
-            allowed={p.stem for p in library.glob("*.py")} & set(sys.stdlib_module_names),
+            allowed={p.stem for p in _library().glob("*.py")} & set(sys.stdlib_module_names),
         )
 
 

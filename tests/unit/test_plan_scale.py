@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seatrial import expansion
+from seatrial import folder_checks, training_checks
+from seatrial import plan as plan_module
 from seatrial.case import NOT_IDENTITY, PATIENCE, SCHEDULING, Case, case_gists, case_id, case_texts, target_facts
+from seatrial.checks import check_plan
+from seatrial.config import known_parts
 from seatrial.config.loader import validate
 from seatrial.errors import ConfigError
+from seatrial.interpolations import Interpolations
 from seatrial.long_lived import kept_for_good
 from seatrial.paths import StudyPaths
 from seatrial.plan import make_plan
@@ -119,7 +123,7 @@ def test_what_points_share_is_validated_once(conf, monkeypatch):
         asked.append(rest[-1])
         return validate(schema, *rest)
 
-    monkeypatch.setattr(expansion, "validate", counted)
+    monkeypatch.setattr(known_parts, "validate", counted)
     plan = planned(conf, "range(16,336,16)", "[1,2,3]")
     assert len(plan.cases) == 60
     assert sorted(asked) == ["experiments.gemm.workload"] * 20 + ["target"] * 3
@@ -198,3 +202,184 @@ def test_what_is_written_reads_back(conf, tmp_path):
     paths = StudyPaths(tmp_path)
     plan.write(paths)
     assert [Case.read(paths.case(case.case_id)) for case in plan.cases] == list(plan.cases)
+
+
+KINDS = ("gemm", "llm_finetune", "moe", "hybrid_attention", "diffusion", "checkpoint", "llama31_8b")
+OF_KIND = {"gemm": "m", "checkpoint": "parameters"}
+
+
+def study_of(conf, kind, axes, target="dgx_h100", more=""):
+    """Words of a study whose only experiment `e` sweeps `axes`, given as they stand in its file."""
+    lines = "".join(f"        {key}: {value}\n" for key, value in axes.items())
+    (conf / "study" / "of_kind.yaml").write_text(
+        f"# @package _global_\ndefaults:\n  - /workload@experiments.e.workload: {kind}\n  - _self_\n"
+        f"  - override /target: {target}\ntitle: Of a kind\nexperiments:\n  e:\n{more}"
+        f"    sweep:\n      axes:\n{lines}"
+    )
+    return ["study=of_kind"]
+
+
+def asked_for(conf, words, monkeypatch):
+    """How often planning and checks ask the file system, and resolve the configuration."""
+    asked = dict.fromkeys(("resolved", "files", "modules", "there", "folders"), 0)
+
+    def count(name, real):
+        def counted(*given):
+            asked[name] += 1
+            return real(*given)
+
+        return counted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(plan_module, "resolved", count("resolved", plan_module.resolved))
+        patched.setattr(training_checks, "_bytes", count("files", training_checks._bytes))
+        patched.setattr(training_checks, "_module_source", count("modules", training_checks._module_source))
+        patched.setattr(training_checks, "_is_there", count("there", training_checks._is_there))
+        patched.setattr(folder_checks, "_is_folder", count("folders", folder_checks._is_folder))
+        plan = make_plan(words, conf)
+        check_plan(plan)
+    return len(plan.cases), asked
+
+
+@pytest.mark.parametrize(
+    "kind, target", [(k, "dgx_h100") for k in KINDS] + [(k, "local") for k in KINDS if k != "llama31_8b"]
+)
+def test_more_points_ask_no_more_of_files_and_interpolations(conf, monkeypatch, kind, target):
+    key = OF_KIND.get(kind, "max_steps")
+    few, many = (
+        asked_for(
+            conf,
+            study_of(conf, kind, {f"workload.{key}": f"range(1000000,{1000000 + points})"}, target),
+            monkeypatch,
+        )
+        for points in (2, 60)
+    )
+    assert (few[0], many[0]) == (2, 60)
+    assert few[1] == many[1]
+    if kind in ("llm_finetune", "moe"):
+        assert few[1]["files"] == 32, "the modules that it trains on"
+        assert few[1]["modules"] == 32 + 9, "and those that it is evaluated on"
+    if kind == "checkpoint":
+        assert few[1]["folders"] == 1
+        assert few[1]["resolved"] == 2
+
+
+def test_files_of_datasets_that_differ_are_looked_at_once_each(conf, monkeypatch):
+    names = ["argparse", "ast", "bdb", "calendar", "cmd", "codecs", "csv", "copy"]
+    lists = ",".join(f"[{','.join(sorted({'argparse', 'ast', other}))}]" for other in names[2:])
+    words = study_of(
+        conf, "llm_finetune", {"workload.dataset.modules": f"[{lists}]", "workload.batch_size": "[1,2]"}
+    )
+    cases, asked = asked_for(conf, words, monkeypatch)
+    assert cases == 12
+    assert asked["modules"] == len(names) + 9
+    assert asked["files"] == len(names)
+
+
+def test_nothing_is_remembered_from_one_check_to_the_next(conf, tmp_path):
+    text = tmp_path / "text"
+    text.write_text("x" * 100_000)
+    dataset = (
+        f"    workload: {{dataset: {{source: files, train: [{text}], evaluation: [{CONF / 'config.yaml'}]}}}}\n"
+    )
+    (conf / "workload" / "of_files.yaml").write_text(
+        (CONF / "workload" / "moe.yaml").read_text().split("dataset:")[0]
+        + (CONF / "workload" / "moe.yaml").read_text()[
+            (CONF / "workload" / "moe.yaml").read_text().index("layers:") :
+        ]
+    )
+    plan = make_plan(study_of(conf, "of_files", {"workload.batch_size": "[1,2]"}, more=dataset), conf)
+    check_plan(plan)
+    text.unlink()
+    with pytest.raises(ConfigError, match="no such file"):
+        check_plan(plan)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bad", ["0", "'8'", "null", "2.5"])
+def test_a_bad_value_in_the_middle_of_a_thousand_points_is_named(conf, kind, bad):
+    key, good = OF_KIND.get(kind, "batch_size"), [str(n) for n in range(1000000, 1001000)]
+    with pytest.raises(ConfigError) as many:
+        make_plan(study_of(conf, kind, {f"workload.{key}": f"[{','.join([*good[:500], bad, *good[500:]])}]"}), conf)
+    with pytest.raises(ConfigError) as alone:
+        make_plan(study_of(conf, kind, {f"workload.{key}": f"[{bad}]"}), conf)
+    assert str(many.value) == str(alone.value)
+    assert many.value.key == f"experiments.e.sweep.axes.workload.{key}"
+
+
+@pytest.mark.parametrize("bad", ["0", "-1", "'2'", "null"])
+def test_a_bad_target_among_a_thousand_is_named(conf, bad):
+    good = ",".join(str(n) for n in range(1, 1000))
+    with pytest.raises(ConfigError) as caught:
+        make_plan(study_of(conf, "gemm", {"target.nodes": f"[{good},{bad}]"}), conf)
+    assert caught.value.key == "experiments.e.sweep.axes.target.nodes"
+
+
+AXES = {
+    "workload.parameters": st.sampled_from(["4000", "5000", "0", "x", "${target.nodes}"]),
+    "workload.path": st.sampled_from(["/tmp", "'${target.storage.scratch.path}'", "null", "7"]),
+    "workload.schedule.overhead.value": st.sampled_from(["0.05", "0.1", "-1", "null"]),
+    "workload.schedule.overhead": st.sampled_from(["{value: 0.2, source: s}", "{value: 0.3}", "null"]),
+    "target.nodes": st.sampled_from(["1", "2", "3", "0", "1.5"]),
+    "target.tasks_per_node": st.sampled_from(["1", "2", "3", "8"]),
+    "target.storage": st.sampled_from(
+        ["{}", "{scratch: {name: s, path: /tmp}}", "{scratch: {name: s}}", "{scratch: 3}"]
+    ),
+    "target.storage.scratch.path": st.sampled_from(["/tmp", "/var", "null", "1"]),
+    "target.storage.scratch.name": st.sampled_from(["a", "b", "1"]),
+    "target.prices": st.sampled_from(["{}", "null", "{node_hour: {low: 1, as_of: '2026', source: s}}"]),
+    "target.launcher.environment": st.sampled_from(["{A: x}", "{A: '${name}'}", "{A: 1}", "{}"]),
+}
+INTERPOLATED = [
+    "",
+    "    workload: {iterations: '${target.nodes}'}\n",
+    "    workload: {iterations: '${.parameters}'}\n",
+    "    workload: {schedule: {scale: {value: '${experiments.e.workload.parameters}', source: s}}}\n",
+    "    workload: {path: '/tmp/${target.name}\\\\${x}'}\n",
+    "    workload: {path: '${oc.select:${name},/tmp}'}\n",
+    "    workload: {storage: '${oc.select:target.storage.scratch.name}'}\n",
+]
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), more=st.sampled_from(INTERPOLATED), target=st.sampled_from(["dgx_h100", "local"]))
+def test_what_points_share_gives_the_plan_and_the_errors_of_each_point_by_itself(conf, data, more, target):
+    names = data.draw(st.lists(st.sampled_from(sorted(AXES)), min_size=1, max_size=3, unique=True))
+    axes = {name: data.draw(st.lists(AXES[name], min_size=1, max_size=3, unique=True)) for name in names}
+    words = study_of(
+        conf, "checkpoint", {name: f"[{', '.join(values)}]" for name, values in axes.items()}, target, more
+    )
+    if data.draw(st.booleans()):
+        words += ["experiments.e.workload.parameters='${target.nodes}00',4000"]
+    together = outcome(words, conf)
+    with pytest.MonkeyPatch.context() as apart:
+        apart.setattr(Interpolations, "feeding", lambda self, axes: set(axes))
+        apart.setattr(known_parts.Known, "validate", lambda self, *given: validate(self.schema, *given))
+        assert together == outcome(words, conf)
+
+
+@pytest.mark.parametrize(
+    "text, axis",
+    [
+        ("${target.nodes}", "target.nodes"),
+        ("${oc.select:target.nodes,7}", "target.nodes"),
+        ("${.iterations}", "workload.iterations"),
+        ("${oc.select:experiments.e.workload.iterations}", "workload.iterations"),
+        ("${experiments.e.workload.${oc.select:nothing,iterations}}", "workload.iterations"),
+        ("${experiments.e.workload[iterations]}", "workload.iterations"),
+    ],
+)
+def test_what_an_axis_feeds_follows_it_at_every_point(conf, text, axis):
+    more = f"    workload: {{path: /tmp, parameters: '{text}'}}\n"
+    plan = make_plan(study_of(conf, "checkpoint", {"workload.warmup": "[1,2,3]", axis: "[4,8]"}, more=more), conf)
+    assert [case.workload.parameters for case in plan.cases] == [4, 8] * 3
+    assert [case.workload.warmup for case in plan.cases] == [1, 1, 2, 2, 3, 3]
+
+
+def outcome(words, conf):
+    """The plan, or the words of its refusal."""
+    try:
+        plan = make_plan(words, conf)
+    except ConfigError as refused:
+        return str(refused)
+    return plan.digest, list(case_texts(plan.cases))

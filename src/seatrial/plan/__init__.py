@@ -18,6 +18,7 @@ from seatrial.config.loader import Origins, validate
 from seatrial.config.study import Experiment, Study
 from seatrial.errors import ConfigError
 from seatrial.expansion import expand, refuse_twins
+from seatrial.interpolations import Interpolations
 from seatrial.plan.compose import apply, composed, plain, resolved, targets_of
 from seatrial.plan.words import WORD_FORM, command_line_axes, parse_word, sort_words, sweep_values
 from seatrial.planned import Plan
@@ -44,9 +45,10 @@ def make_plan(words: Sequence[str], conf: Path, today: dt.date | None = None) ->
     extra_axes = command_line_axes(sorted_words.axes, raw)
     study: Study = validate(Study, resolved(raw, origins), origins)
     refuse_future(study, origins, today or dt.date.today())
+    interpolations = Interpolations(raw, lambda changed: resolved(changed, origins))
     cases = []
     for name, experiment in study.experiments.items():
-        cases += _expand(name, experiment, study, raw, extra_axes.get(name, {}), origins)
+        cases += _expand(name, experiment, study, raw, extra_axes.get(name, {}), origins, interpolations)
     refuse_twins(cases)
     return Plan(study=study, cases=tuple(cases), words=tuple(words), origins=origins)
 
@@ -58,12 +60,13 @@ def _expand(
     raw: dict[str, Any],
     extra: Mapping[str, Any],
     origins: Origins,
+    interpolations: Interpolations,
 ) -> list[Case]:
     """The cases of one experiment, in the order of its sweep."""
     prefix = f"experiments.{name}"
     declared = {**flatten(experiment.sweep.axes), **extra}
     axes = {key: _axis_values(key, value, prefix, origins) for key, value in declared.items()}
-    return expand(name, experiment, axes, study, raw, origins, lambda changed: resolved(changed, origins))
+    return expand(name, experiment, axes, study, raw, origins, interpolations)
 
 
 def _axis_values(key: str, value: Any, prefix: str, origins: Origins) -> list[Any]:
