@@ -1,4 +1,9 @@
-"""The end of jobs of which neither the queue nor accounting tells: decided once both have been silent for long."""
+"""The end of jobs of which neither the queue nor accounting tells: decided once both have been silent for long.
+
+A waiting element of an array that somebody cancels leaves no trace: Slurm takes it out of the one record that
+stands for all elements that wait (7_[0-3] becomes 7_[0,2-3]), in the queue and in accounting, and makes none of its
+own. One that has started has a record of its own. Seen on Slurm 22.05.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +15,12 @@ UNKNOWN_SECONDS = 120.0  # accounting may take this long to hear of a job
 _UNSEEN_SECONDS = 120.0  # for so long neither the queue nor accounting, both answering, has it: it is gone
 _SILENT_SECONDS = 1800.0  # for so long accounting alone is away: then the queue and the ranks decide
 _STALE_SECONDS = 900.0  # a controller may take this long to tell an accounting that was away how jobs have ended
+
+
+_TAKEN_OUT = (
+    "it never started, and is neither in the queue nor in accounting, which has others of its array: that is how "
+    "Slurm shows one that was cancelled while it waited"
+)
 
 
 class Lost:
@@ -35,9 +46,11 @@ class Lost:
         patience = _UNSEEN_SECONDS if facts is None else _STALE_SECONDS
         if job.age() <= UNKNOWN_SECONDS or current - job.unseen_since < patience:
             return None
+        if known is not None and facts is None and _was_taken_out(job, known):
+            return Accounting(state="CANCELLED", reason=_TAKEN_OUT, concluded=True)
         said = f"has it as {facts.state}" if facts else "does not know it"
         said = "is not kept here" if known is None else said
-        return Accounting(state="FAILED", reason=f"it is not in the queue and accounting {said}")
+        return Accounting(state="FAILED", reason=f"it is not in the queue and accounting {said}", concluded=True)
 
     def _unheard(self, job: Live, current: float) -> Accounting | None:
         """The end of a job that left the queue while accounting does not answer."""
@@ -51,4 +64,17 @@ class Lost:
             state="FAILED",
             reason=f"it is not in the queue, and accounting has not answered for {_SILENT_SECONDS / 60:g} min; "
             "what its ranks have not said is not known",
+            concluded=True,
         )
+
+
+def _was_taken_out(job: Live, known: Mapping[str, Accounting]) -> bool:
+    """Whether a job is of an array of which accounting knows others, and nothing says that it ever started."""
+    array, _, index = job.job_id.partition("_")
+    waited = job.shown_as in (None, "PENDING")  # None: this Snakemake has not seen it
+    if not (index and waited and any(other.startswith(f"{array}_") for other in known)):
+        return False
+    try:
+        return not job.reports()
+    except OSError:
+        return False

@@ -145,7 +145,7 @@ def _reason(
     if memory:
         parts.append(memory)
     if accounting is not None and accounting.reason:
-        parts.append(f"Slurm's reason: {accounting.reason}")
+        parts.append(accounting.reason if accounting.concluded else f"Slurm's reason: {accounting.reason}")
     if culprit is not None:
         parts.append(f"rank {culprit.rank} on {culprit.node} {culprit.ending()}")
     elif accounting is not None and accounting.signal:

@@ -61,6 +61,8 @@ class Accounting:
     reason: str | None = None
     cancelled_by: int | None = None
     """The user (uid) whose scancel it was, where Slurm says."""
+    concluded: bool = False
+    """Whether Slurm has said nothing, so that state and reason were concluded from that."""
 
     @property
     def active(self) -> bool:

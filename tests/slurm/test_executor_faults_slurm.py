@@ -22,7 +22,8 @@ def folder(tmp_path: Path, slurm_cluster: dict[str, str]) -> Iterator[SlurmFolde
 
 FAULTS_OF_JOBS = """
 rule all:
-    input: "limit", "long", "short", "memory", "cancelled", "preempted", "unable", "wide", "depends", "waits"
+    input: "limit", "long", "short", "memory", "cancelled", "preempted", "unable", "wide", "depends",
+           expand("waits.{i}", i=range(2))
 rule limit:  # saves at the warning and needs a third start, which it does not get
     output: "limit"
     log: "limit.log"
@@ -71,19 +72,19 @@ rule depends:
     log: "depends.log"
     resources: slurm_extra="--dependency=afterok:DEAD", runtime=5
     shell: "touch {output}"
-rule waits:
-    output: "waits"
-    log: "waits.log"
+rule waits:  # an array, of which one is cancelled before it starts: Slurm keeps no trace of it
+    output: "waits.{i}"
+    log: "waits.{i}.log"
     resources: nodelist="node4", runtime=5
     shell: "touch {output}"
 """
 
 
-RULES = ("limit", "long", "short", "memory", "cancelled", "preempted", "waits")
+RULES = ("limit", "long", "short", "memory", "cancelled", "preempted", "waits.0", "waits.1")
 
 
 def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFolder) -> None:
-    """All at once: limit, memory, cancelled by someone else, preempted, three that never start, a drained node."""
+    """All at once: limit, memory, one cancelled as it runs, one as it waits, preempted, three that never start."""
     folder.slurm("scontrol", "create", "PartitionName=small", "Nodes=node[2-3]", "MaxNodes=1", "State=UP")
     folder.slurm("scontrol", "create", "PartitionName=pair", "Nodes=node[2-3]", "State=UP")
     folder.slurm("scontrol", "update", "NodeName=node4", "State=DRAIN", "Reason=test")
@@ -103,6 +104,9 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
         reasons = ("PartitionNodeLimit", "DependencyNeverSatisfied", "ReqNodeNotAvail")
         for reason in reasons:
             until(lambda r=reason: r in folder.out, 75 - (time.monotonic() - began), f"the word {reason}")  # type: ignore[misc]
+        taken_out = folder.job_of("waits.0")
+        assert "_" in taken_out
+        folder.slurm("scancel", taken_out)
         folder.slurm("scontrol", "update", "NodeName=node4", "State=RESUME")
         assert snakemake.wait(timeout=240) != 0
     finally:
@@ -120,7 +124,8 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
         "memory": ["OUT_OF_MEMORY", "COMPLETED"],
         "cancelled": ["CANCELLED"],
         "preempted": ["PREEMPTED", "COMPLETED"],
-        "waits": ["COMPLETED"],
+        "waits.0": ["CANCELLED"],
+        "waits.1": ["COMPLETED"],
     }, out
     assert (folder.path / "limit.saved").read_text() == "saved\nsaved\n", "warned before it was killed, both times"
     assert re.search(
@@ -129,6 +134,9 @@ def test_every_fault_of_a_job_is_said_and_treated_as_what_it_is(folder: SlurmFol
     assert re.search(r"long: Slurm job \S+ \(\S+\) ended as TIMEOUT: it reached its time limit", out)
     assert re.search(
         r"cancelled: Slurm job \d+ .*it was cancelled by root \(uid 0\)[^\0]*?not submitted again", out
+    )
+    assert re.search(
+        r"waits \(i=0\): Slurm job \S+ .*it was cancelled; it never started[^\0]*?not submitted again", out
     )
     for rule in ("unable", "wide", "depends"):
         (attempt,) = folder.attempts(rule)
