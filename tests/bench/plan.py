@@ -15,7 +15,7 @@ from measure import PAIRS, ROOT, Result, at_most, publish
 from watched import Watched, watched
 
 FEW, MANY = 10_000, 100_000
-FEW_S, MANY_S, RATIO = 2.0, 30.0, 1.3
+FEW_S, MANY_S, RATIO, FINISHED = 2.0, 30.0, 1.3, 1.0
 LINEAR = 1.2
 """Ten times as many cases may take so many times ten times as long."""
 RUNS = PAIRS
@@ -32,6 +32,26 @@ experiments:
         workload.m: range(16,{end},16)
         workload.n: range(16,816,16)
         workload.dtype: [float32, bfloat16]
+"""
+OTHERS = {
+    "a sweep of llm_finetune": (
+        "llm_finetune",
+        {"learning_rate": "range(0.001,0.0019995,0.000001)", "batch_size": "range(1,11)"},
+    ),
+    "a sweep of checkpoint": ("checkpoint", {"iterations": "range(1,1001)", "warmup": "range(1,11)"}),
+    "an axis target.nodes": ("gemm", {}),
+}
+"""Other studies of FEW cases: workload and the axes below it; without any, the number of nodes is swept."""
+OTHER = """# @package _global_
+defaults:
+  - /workload@experiments.only.workload: {kind}
+  - _self_
+  - override /target: dgx_h100
+title: Many
+experiments:
+  only:
+    sweep:
+      axes:
 """
 # In a process of its own: what is timed is the whole command but the interpreter's start and the writing.
 PLANNED = """
@@ -91,18 +111,28 @@ def main() -> None:
 
 
 def _planning(project: Path) -> list[Result]:
-    spent = {cases: [_planned(project, cases) for _ in range(RUNS)] for cases in (FEW, MANY)}
+    spent = {
+        cases: [_planned(project, STUDY.format(end=16 + 16 * cases // 100), cases) for _ in range(RUNS)]
+        for cases in (FEW, MANY)
+    }
     found = []
     for cases, bar in ((FEW, FEW_S), (MANY, MANY_S)):
         name = f"compose, validate and check {cases:,} cases, CPU"
-        found.append(at_most(name, spent[cases], "s", bar, "imports included"))
+        found.append(at_most(name, spent[cases], "s", bar, "products; imports included"))
+    for name, (kind, swept) in OTHERS.items():
+        axes = {f"workload.{key}": values for key, values in swept.items()} or {
+            "target.nodes": f"range(1,{FEW + 1})"
+        }
+        text = OTHER.format(kind=kind) + "".join(f"        {key}: {values}\n" for key, values in axes.items())
+        samples = [_planned(project, text, FEW) for _ in range(RUNS)]
+        found.append(at_most(f"the same, {FEW:,} cases of {name}, CPU", samples, "s", FEW_S, "imports included"))
     growth = [many / few / (MANY / FEW) for few, many in zip(spent[FEW], spent[MANY], strict=True)]
     note = f"{MANY:,} cases over {FEW:,} cases, a case"
     return [*found, at_most("time of a case, linear", growth, "x", LINEAR, note)]
 
 
-def _planned(project: Path, cases: int) -> float:
-    (project / "conf" / "study" / "many.yaml").write_text(STUDY.format(end=16 + 16 * cases // 100))
+def _planned(project: Path, study: str, cases: int) -> float:
+    (project / "conf" / "study" / "many.yaml").write_text(study)
     watched(["-c", PLANNED, str(project / "conf"), str(cases), str(project / "seconds")])
     return float((project / "seconds").read_text())
 
@@ -116,7 +146,7 @@ def _snakemake(project: Path) -> list[Result]:
     (project / "Bare").write_text(BARE)
     if len(records) != FEW:
         raise SystemExit(f"Snakemake sees {len(records)} records of {FEW}")
-    found = [_beside(f"snakemake -n of {FEW:,} cases / bare, CPU")]
+    found = [_beside(f"snakemake -n of {FEW:,} cases / bare, CPU", RATIO)]
     planned = ["-m", "seatrial.cli", "plan", "study=many", "--write", "results/many"]
     subprocess.run([sys.executable, *planned], timeout=900, check=True)
     _finish(OURS, [file for file in outputs if not Path(file).exists()])
@@ -124,10 +154,10 @@ def _snakemake(project: Path) -> list[Result]:
     for words in (OURS, THEIRS):
         if "Nothing to be done" not in _said([*words, "--dry-run"]):
             raise SystemExit(f"{words[0]} is not finished: there is something to do")
-    return [*found, _beside(f"nothing to do in a finished study of {FEW:,} cases / bare, CPU")]
+    return [*found, _beside(f"nothing to do in a finished study of {FEW:,} cases / bare, CPU", FINISHED)]
 
 
-def _beside(name: str) -> Result:
+def _beside(name: str, bar: float) -> Result:
     """A dry run of both, alternating."""
     runs: dict[str, list[Watched]] = {OURS[0]: [], THEIRS[0]: []}
     for pair in range(PAIRS):
@@ -138,7 +168,7 @@ def _beside(name: str) -> Result:
     ours, bare = ([run.cpu_s for run in runs[words[0]]] for words in (OURS, THEIRS))
     ratios = [mine / theirs for mine, theirs in zip(ours, bare, strict=True)]
     note = f"{median(ours):.1f} against {median(bare):.1f} s; {PAIRS} alternating pairs"
-    return at_most(name, ratios, "x", RATIO, note)
+    return at_most(name, ratios, "x", bar, note)
 
 
 def _outputs(words: list[str]) -> list[str]:
