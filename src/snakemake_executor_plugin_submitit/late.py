@@ -6,10 +6,14 @@ tells these apart, and the end of a job may be heard of before they are seen. An
 back, for as long as files may look as they were, and looked at again meanwhile; Slurm is not asked again.
 """
 
+import os
 import signal
 import time
+from collections.abc import Sequence
 
 from .gone import all_have_ended
+from .logs import submitit_files
+from .ranks import RankReport
 from .status import Accounting
 from .submitted import Held, Live
 
@@ -26,10 +30,15 @@ def may_change(job: Live, facts: Accounting | None, memory: str | None, latency:
         return False
     if job.fenced_since is not None or job.unreadable:
         return False
-    # the line of a daemon follows the end of what it killed
-    killed = any(report.signal == signal.SIGKILL for report in reports)
-    if all_have_ended(reports, job.entry.ranks) and not killed:
+    if all_have_ended(reports, job.entry.ranks) and _daemons_are_seen(job, reports):
         return False
     if job.held is None:
         job.held = Held(facts, time.monotonic())
     return time.monotonic() - job.held.since < latency
+
+
+def _daemons_are_seen(job: Live, reports: Sequence[RankReport]) -> bool:
+    """Whether the file in which a daemon would say why it killed a command is there: Slurm makes it first."""
+    killed = [report.rank for report in reports if report.signal == signal.SIGKILL]
+    files = submitit_files(job.folder, job.job_id, job.entry.ranks, "log.err")
+    return all(os.access(files[rank], os.F_OK) for rank in killed)

@@ -49,7 +49,7 @@ class Site:
         together = ["target.accelerators_per_node=1", f"experiments.gemm.repeats={REPEATS}"]
         overrides = json.dumps([*changes, *together])
         config = ["study=demo", "target=mini_slurm", f"results={self.results}", f"overrides={overrides}"]
-        often = ("--submitit-status-interval", "2", "--latency-wait", "3")
+        often = ("--submitit-status-interval", "2", "--latency-wait", "3", "--submitit-file-latency", "3")
         with self.out.open("a") as log:
             return subprocess.Popen(
                 ["snakemake", "--profile", "slurm", *often, *words, "--config", *config],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_executor_ends import Cluster, cluster, job_of
+from test_executor_ends import FENCED, Cluster, cluster, job_of
 
 from snakemake_executor_plugin_submitit.live import Live
 from snakemake_executor_plugin_submitit.ranks import RankReport, now, output_path, write_report
@@ -133,6 +133,27 @@ def test_a_failure_waits_for_no_daemon_whose_line_is_there(tmp_path: Path, clust
     failed(cluster)
     job = job_of(tmp_path)
     assert cluster.state(job) == "OUT_OF_MEMORY"
+
+
+@pytest.mark.parametrize("said", ["", "slurmstepd: error: something else\n"])
+def test_a_killed_command_whose_daemon_said_nothing_of_memory_is_waited_for_no_longer(
+    tmp_path: Path, cluster: Cluster, said: str
+) -> None:
+    ended(tmp_path, code=-9)
+    (tmp_path / "7_0_log.err").write_text(said)
+    failed(cluster)
+    assert cluster.state(job_of(tmp_path)) == "FAILED"
+
+
+def test_a_job_that_was_fenced_has_been_waited_for_long_enough(tmp_path: Path, cluster: Cluster) -> None:
+    job = job_of(tmp_path)
+    reported(tmp_path)
+    failed(cluster)
+    cluster.down = {"node1"}
+    assert cluster.state(job) is None
+    assert cluster.given_up == ["7"]
+    cluster.seconds += FENCED
+    assert cluster.state(job) == "FAILED"
 
 
 # -- a success is not waited for: what had not been seen is said in its log -------------------------------------
