@@ -32,6 +32,8 @@ BEAT_SECONDS = 20.0
 GONE_SECONDS = 180.0
 """Without a sign of life for so long, a holder on another host counts as gone: file servers show changes late."""
 
+_LARGEST_PROCESS = 1 << 22  # Linux gives no higher number
+
 _SIGNING_SECONDS = 0.1
 """Whoever empties the file has written its name by then."""
 
@@ -58,9 +60,12 @@ class Holder:
 def read_holder(lock: Path) -> Holder | None:
     """Who wrote the lock last and has not let go of it; None where nobody has, or in words that are not ours."""
     try:
-        return Holder(**json.loads(lock.read_text(encoding="utf-8")))
+        found = Holder(**json.loads(lock.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
+    words = [found.host, found.since, found.folder, "" if found.submissions is None else found.submissions]
+    is_ours = type(found.process) is int and 0 < found.process <= _LARGEST_PROCESS
+    return found if is_ours and all(isinstance(word, str) and "\0" not in word for word in words) else None
 
 
 def working(lock: Path) -> Holder | None:

@@ -50,6 +50,38 @@ def test_the_second_is_refused_with_the_firsts_host_and_process_and_may_follow_i
     second.let_go()
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"process": "x"},
+        {"process": True},
+        {"process": 0},
+        {"process": 1 << 70},
+        {"host": 7},
+        {"since": None},
+        {"folder": 5},
+        {"folder": "a\0b"},
+        {"submissions": [1]},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_lock_in_words_that_are_not_ours_names_nobody(lock, damaged):
+    ours = {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": "now",
+        "folder": "a\u00fc",
+        "submissions": None,
+    }
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text(json.dumps(ours))
+    assert working(lock) is not None
+    lock.write_text(json.dumps({**ours, **damaged}))
+    assert read_holder(lock) is None
+    assert working(lock) is None
+
+
 def test_the_lock_of_a_process_that_was_killed_blocks_nobody(lock):
     code = (
         "import pathlib, sys, time; from seatrial.study_lock import StudyLock\n"
