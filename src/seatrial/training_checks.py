@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Literal
 
 from seatrial.asked_once import Once
 from seatrial.case import Case
@@ -127,7 +128,7 @@ def _bytes(path: Path) -> int:
 def _text_files(dataset: StdlibDataset | TextDataset, once: Once) -> list[Path]:
     """What it trains on."""
     if isinstance(dataset, TextDataset):
-        return [Path(name) for name in dataset.train]
+        return [Path(name).expanduser() for name in dataset.train]
     return [source for name in dataset.modules if (source := once(_module_source, name)) is not None]
 
 
@@ -161,12 +162,12 @@ def _check_sources(plan: Plan, place: str, dataset: AnyDataset, once: Once) -> N
     elif isinstance(dataset, TextDataset):
         for key in ("train", "evaluation"):
             for name in getattr(dataset, key):
-                _must_exist(plan, f"{place}.{key}", name, once)
+                _must_exist(plan, f"{place}.{key}", name, once, "file")
     elif isinstance(dataset, PreprocessedLatents):
         for key in ("train", "evaluation", "empty_encodings"):
             folder = getattr(dataset, key)
             if folder is not None:
-                _must_exist(plan, f"{place}.{key}", folder, once, folder=True)
+                _must_exist(plan, f"{place}.{key}", folder, once, "folder")
     elif isinstance(dataset, HubDataset) and dataset.source == "folder":
         _must_exist(plan, f"{place}.name", dataset.name, once)
 
@@ -176,16 +177,23 @@ def is_path(name: str) -> bool:
     return name.startswith(("/", "./", "../", "~"))
 
 
-def _must_exist(plan: Plan, key: str, name: str, once: Once, folder: bool = False) -> None:
-    if not once(_is_there, name, folder):
-        what = "folder" if folder else "file"
-        allowed = "a folder that exists" if folder else "a path that exists"
-        raise ConfigError(f"there is no such {what}", file=plan.file_of(key), key=key, value=name, allowed=allowed)
+def _must_exist(
+    plan: Plan, key: str, name: str, once: Once, kind: Literal["file", "folder", "path"] = "path"
+) -> None:
+    if not once(_is_there, name, kind):
+        what = "file" if kind == "path" else kind
+        raise ConfigError(
+            f"there is no such {what}",
+            file=plan.file_of(key),
+            key=key,
+            value=name,
+            allowed=f"a {kind} that exists",
+        )
 
 
-def _is_there(name: str, folder: bool) -> bool:
+def _is_there(name: str, kind: Literal["file", "folder", "path"]) -> bool:
     path = Path(name).expanduser()
-    return path.is_dir() if folder else path.exists()
+    return {"file": path.is_file, "folder": path.is_dir, "path": path.exists}[kind]()
 
 
 def _check_module(plan: Plan, key: str, name: str, once: Once) -> None:

@@ -99,6 +99,19 @@ def test_modules_and_files_of_a_mixtures_text_must_be_there(tmp_path: Path) -> N
     files = "{source:files,train:[/no/text],evaluation:[/no/other]}"
     words = problem_of(tmp_path, f"~{WORKLOAD}.dataset", f"+{WORKLOAD}.dataset={files}")
     assert "there is no such file" in words and f"{WORKLOAD}.dataset.train" in words
+    files = f"{{source:files,train:[{tmp_path}],evaluation:[/no/other]}}"
+    words = problem_of(tmp_path, f"~{WORKLOAD}.dataset", f"+{WORKLOAD}.dataset={files}")
+    assert "there is no such file" in words and "a file that exists" in words, "a folder is no text"
+
+
+def test_texts_below_the_home_folder_are_counted_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_of("moe", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("train", "held_out"):
+        (tmp_path / name).write_text("a few words")
+    files = '{source:files,train:["~/train"],evaluation:["~/held_out"]}'
+    words = problem_of(tmp_path, f"~{WORKLOAD}.dataset", f"+{WORKLOAD}.dataset={files}")
+    assert "more than the training samples there are" in words
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_evaluating_on_trained_text_is_refused(modules: list[str], evaluation: l
         StdlibDataset(source="stdlib", modules=modules, evaluation_modules=evaluation)
 
 
-def test_text_files_by_path(tmp_path: Path) -> None:
+def test_text_files_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("train", "held_out"):
         (tmp_path / name).write_text(name)
     dataset = TextDataset(source="files", train=[str(tmp_path / "train")], evaluation=[str(tmp_path / "held_out")])
@@ -92,6 +92,8 @@ def test_text_files_by_path(tmp_path: Path) -> None:
     assert (train.documents, evaluation.documents) == (("train",), ("held_out",))
     with pytest.raises(UnreadableFile, match="absent"):
         corpus.files([str(tmp_path / "absent")])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert corpus.files(["~/train"]).documents == ("train",)
 
 
 @given(st.lists(st.text(alphabet="abcdef", min_size=1), min_size=1), st.integers(1, 9))

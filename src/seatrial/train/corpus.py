@@ -83,7 +83,7 @@ def files(paths: Iterable[str]) -> Corpus:
     names = list(paths)
     for name in names:
         try:
-            documents.append(Path(name).read_text(encoding="utf-8"))
+            documents.append(Path(name).expanduser().read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as problem:
             raise UnreadableFile(name, str(problem)) from problem
     return Corpus(f"files {', '.join(names)}", tuple(documents))
