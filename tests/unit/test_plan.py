@@ -117,6 +117,10 @@ def test_a_sweep_on_the_command_line_becomes_an_axis_of_every_experiment_or_of_o
     assert [case.workload.m for case in replaced.cases] == [7, 9]
 
 
+def test_without_a_word_the_configuration_is_planned_as_it_stands(conf):
+    assert make_plan([], conf).study.name == "demo"
+
+
 def test_the_study_has_the_last_word_over_the_groups_and_the_command_line_over_the_study(conf):
     # _self_ after study in the defaults list of config.yaml would silently reset the study's repeats
     words = write_study(conf, STUDY.format(m="[64]"))

@@ -54,7 +54,7 @@ def parse_word(word: str) -> Override:
 
 def _refuse_bare(words: Sequence[str], groups: Iterable[str]) -> None:
     """Raise ConfigError for a word without `=`, as in `study mine`; `~KEY` takes a key away."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if "=" not in word and not word.startswith("~"):
             raise ConfigError(
                 "this word sets nothing: it has no =",
