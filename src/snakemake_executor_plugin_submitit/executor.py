@@ -21,6 +21,7 @@ from .backlog import Backlog
 from .cleaning import clean_up
 from .ends import Ends, all_noted_interrupted
 from .failed_nodes import FailedNodes
+from .interrupts import take_interrupts
 from .jobs import Label, Prepared, label_of
 from .ledger import ENDED, Ledger
 from .live import Live, Watcher
@@ -32,7 +33,7 @@ from .refused import note_refused
 from .reporting import record
 from .restarts import AGAIN, GivenUp, Restarts, without_retries
 from .resuming import EarlierRuns
-from .stopping import forget_stopping, found_under_way, note_stopping, take_sigterm, told_to_stop
+from .stopping import forget_stopping, found_under_way, note_stopping, told_to_stop
 from .submission import Request
 from .submitter import Submitter
 from .writing import said_where_it_fails
@@ -47,6 +48,7 @@ class Executor(RemoteExecutor):
     _cancelled = False
 
     def __post_init__(self) -> None:
+        take_interrupts()
         self.settings = settings = self.workflow.executor_settings
         self.cluster = batches.which_cluster(settings.cluster)
         self.base = private_folder(Path(settings.folder))
@@ -99,7 +101,7 @@ class Executor(RemoteExecutor):
 
         Those that an earlier Snakemake submitted are taken up instead. An error that left here would cancel all.
         """
-        take_sigterm()
+        take_interrupts()  # again: Snakemake's scheduler sets its own handler once it has the executor
         if not self._cleaned:  # a workflow with nothing to run does not come here
             self._cleaned = True
             with said_where_it_fails(f"what earlier runs left in {self.base}"):

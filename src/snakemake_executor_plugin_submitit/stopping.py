@@ -1,11 +1,8 @@
 """Cancelling jobs: all of them together, in one call on Slurm."""
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -108,20 +105,3 @@ def forget_stopping(base: Path, run: str) -> None:
 
 def _mark(base: Path, run: str) -> Path:
     return base / "runs" / f"{run}.stopping"
-
-
-def take_sigterm() -> None:
-    """Let SIGTERM end the workflow as Ctrl-C does.
-
-    Snakemake's own handler waits until all jobs have ended, which on a cluster may be days.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    set_now = signal.getsignal(signal.SIGTERM)
-    if callable(set_now) and set_now is not _interrupt:
-        signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough; the second must not disturb the cancelling
-    raise KeyboardInterrupt
