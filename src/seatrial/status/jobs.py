@@ -6,13 +6,13 @@ import datetime as dt
 import json
 import os
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from seatrial.paths import StudyPaths
+from seatrial.status.slurm_commands import answer, time_of
 from seatrial.study_lock import Holder, read_holder
 
 SUBMISSIONS = ".snakemake/submitit"
@@ -188,21 +188,8 @@ def _time(text: object) -> dt.datetime | None:
 def _queue(seconds: float) -> tuple[dict[str, Job] | None, str | None]:
     """The user's jobs by id; None, and why, where Slurm does not say."""
     words = ["squeue", "--me", "--noheader", "--array", f"--format={QUEUE_FORMAT}"]
-    environment = {**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"}
-    try:
-        # reasons are words of people, in whatever encoding
-        done = subprocess.run(
-            words, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, env=environment,
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return None, f"squeue did not answer within {seconds:g} s: which jobs wait is not known"
-    except OSError as problem:
-        return None, f"squeue cannot be run ({problem.strerror}): which jobs wait is not known"
-    if done.returncode:
-        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        return None, f"squeue: {said}: which jobs wait is not known"
-    return read_queue(done.stdout), None
+    said, silent = answer(words, seconds, "which jobs wait is not known")
+    return None if said is None else read_queue(said), silent
 
 
 def read_queue(text: str) -> dict[str, Job]:
@@ -217,7 +204,7 @@ def read_queue(text: str) -> dict[str, Job]:
         if state in WAITS:
             found[job_id] = Job(job_id, "pending", reason=reason if reason != "None" else state)
             continue
-        began = Job(job_id, "running", nodes=nodes or None, since=_time(f"{start}Z"))
+        began = Job(job_id, "running", nodes=nodes or None, since=time_of(start))
         if state in SUSPENDED:
             began = replace(began, state="suspended", reason=reason if reason != "None" else None)
         found[job_id] = began

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
+
+from seatrial.status.slurm_commands import answer, time_of
 
 NODES_FORMAT = "%N|%T|%u|%H|%E"
 
@@ -20,8 +20,11 @@ class OutOfService:
     state: str
     reason: str
     by: str | None = None
-    since: str | None = None
-    """ISO 8601 in UTC."""
+    since: dt.datetime | None = None
+
+    def to_json(self) -> dict[str, str | None]:
+        """The same as plain values."""
+        return {**vars(self), "since": None if self.since is None else self.since.isoformat()}
 
 
 def out_of_service(
@@ -35,21 +38,8 @@ def out_of_service(
     named = [name for name in partitions if name]
     if named and None not in partitions:
         words.append(f"--partition={','.join(sorted(named))}")
-    environment = {**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"}
-    unknown = "which nodes are drained or down is not known"
-    try:
-        done = subprocess.run(
-            words, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, env=environment,
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return (), f"sinfo did not answer within {seconds:g} s: {unknown}"
-    except OSError as problem:
-        return (), f"sinfo cannot be run ({problem.strerror}): {unknown}"
-    if done.returncode:
-        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        return (), f"sinfo: {said}: {unknown}"
-    return read_reasons(done.stdout), None
+    said, silent = answer(words, seconds, "which nodes are drained or down is not known")
+    return () if said is None else read_reasons(said), silent
 
 
 def read_reasons(text: str) -> tuple[OutOfService, ...]:
@@ -61,13 +51,5 @@ def read_reasons(text: str) -> tuple[OutOfService, ...]:
             continue
         nodes, state, user, at, reason = (field.strip() for field in fields)
         by = user if user not in ("", "Unknown") else None
-        found.append(OutOfService(nodes, state, reason, by, _time(at)))
+        found.append(OutOfService(nodes, state, reason, by, time_of(at)))
     return tuple(dict.fromkeys(found))
-
-
-def _time(text: str) -> str | None:
-    """A time of Slurm's as ISO 8601 in UTC; None for `Unknown` and the like."""
-    try:
-        return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).isoformat()
-    except ValueError:
-        return None

@@ -103,7 +103,7 @@ class Standing:
             "cases": self.case_counts,
             "estimate": self.estimate.to_json(),
             "not_known": self.silent,
-            "out_of_service": [vars(nodes) for nodes in self.out_of_service],
+            "out_of_service": [nodes.to_json() for nodes in self.out_of_service],
             "repeats": [r.to_json() for r in self.repeats],
         }
 

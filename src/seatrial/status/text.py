@@ -87,7 +87,7 @@ def _pending(repeats: Sequence[RepeatState]) -> list[str]:
 
 
 def _nodes(found: OutOfService) -> str:
-    since = f" since {_clock(dt.datetime.fromisoformat(found.since))}" if found.since else ""
+    since = f" since {_clock(found.since)}" if found.since else ""
     by = f" by {found.by}" if found.by else ""
     return f"  {found.nodes}: {found.state}{since}{by}: {_one_line(found.reason)}"
 
