@@ -35,9 +35,7 @@ def said(code: str, how: str = "taken") -> str:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize(
-    "waiting", ["threading.Semaphore(0).acquire()", "time.sleep(50)", "busy()"]
-)
+@pytest.mark.parametrize("waiting", ["threading.Semaphore(0).acquire()", "time.sleep(50)", "busy()"])
 def test_what_waits_and_what_is_busy_is_interrupted(name: str, waiting: str) -> None:
     code = f"""
 signal.signal(signal.SIGTERM, lambda *_: print("not taken"))  # as Snakemake's scheduler does
