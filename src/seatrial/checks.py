@@ -114,11 +114,20 @@ def _check_criterion(plan: Plan, criterion: Criterion, key: str) -> None:
 
 
 def _may_select(where: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a case may be what `where` asks for; a measurement's own labels are known only once it is made."""
+    """Whether a case may be what `where` asks for."""
+    return any(all(_may_be(name, value, fact) for name, value in where.items()) for fact in facts)
+
+
+def _may_be(name: str, value: object, fact: Mapping[str, Any]) -> bool:
+    """Whether a case, or a measurement of it, may have this `value` under `name`."""
     from seatrial.analysis.selection import may_match
 
-    known = {name: value for name, value in where.items() if name not in LABELS}
-    return any(all(name in fact for name in known) and may_match(known, fact, None) for fact in facts)
+    if name in LABELS:
+        # not the bare name: an axis may end in it
+        name = f"workload.{name}"
+        if name.rpartition(".")[2] not in LABELS_OF_THE_WORKLOAD or name not in fact:
+            return True  # known only once it is measured
+    return name in fact and may_match({name: value}, fact, None)
 
 
 def _refuse_unknown(plan: Plan, place: str, name: str, facts: Sequence[Mapping[str, Any]]) -> NoReturn:
@@ -141,3 +150,5 @@ LABELS = {
     *("suite", "processes", "samples", "load"),
 }
 """Labels that a measurement may carry beside what its case says."""
+LABELS_OF_THE_WORKLOAD = {"dtype", "operation", "m", "n", "k", "cold_cache", "host_memory"}
+"""Those of LABELS that are the workload's parameter of the same name, wherever it has one."""

@@ -105,6 +105,9 @@ def criterion(where: str, metric: str = "gemm.throughput", bound: str = "at_leas
     ("where", "name", "value", "allowed"),
     [
         ("{workload.dtype: float31}", "workload.dtype", "float31", "float32"),
+        ("{dtype: float31}", "dtype", "float31", "float32"),
+        ("{dtype: tf32}", "dtype", "tf32", "float32"),
+        ("{m: 5}", "m", 5, "1024, 512"),
         ("{iterations: 21}", "iterations", 21, "20"),
         ("{workload.m: 5}", "workload.m", 5, "1024, 512"),
         ("{axis.workload.m: 5}", "axis.workload.m", 5, "1024, 512"),
@@ -129,9 +132,18 @@ def test_a_criterion_of_two_things_that_no_case_is_together_is_refused(refused: 
     assert (mistake.key, "at once" in mistake.problem) == ("criteria.0.where", True)
 
 
-@pytest.mark.parametrize("where", ["{workload.dtype: float32}", "{workload.m: 1024}", "{dtype: tf32}", "{rank: 0}"])
+@pytest.mark.parametrize(
+    "where", ["{workload.dtype: float32}", "{workload.m: 1024}", "{dtype: float32, m: 1024}", "{rank: 0}"]
+)
 def test_what_a_case_is_or_a_measurement_may_say_is_taken(tmp_path: Path, where: str) -> None:
     accepted(tmp_path, criterion(where), ["target=local"])
+
+
+def test_a_shape_that_only_the_search_finds_may_be_selected(tmp_path: Path) -> None:
+    size = "{start: 64, stop: 128, step: 64}"
+    search = f"m: null, n: null, k: null, search: {{m: {size}, n: {size}, k: {size}}}"
+    study = f"experiments: {{p: {{workload: {{{search}}}}}}}\n"
+    accepted(tmp_path, study + criterion("{m: 64, dtype: float32}", "gemm.best_throughput"), ["target=local"])
 
 
 @pytest.mark.parametrize(
