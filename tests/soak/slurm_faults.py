@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ from slurm_folder import SlurmFolder, until
 __all__ = ["slurm_cluster"]
 pytestmark = pytest.mark.timeout(900)
 JOBS = 20
+SAVED_S = 8.0
+"""Seconds after the start of a job by which slurmctld has saved it."""
 DRAWS = 3
 """So often a fault is drawn until it hits a job."""
 NODES = ["node1", "node2", "node3", "node4"]
@@ -62,6 +65,11 @@ class Run:
         lines = self.folder.slurm("squeue", "-hr", "-t", "RUNNING", "-p", "main", "-o", "%i|%N").splitlines()
         return sorted((job, node) for job, _, node in (line.partition("|") for line in lines))
 
+    def seconds_run(self) -> list[float]:
+        """For how long each job that runs has run, by Slurm's clock, which is this one."""
+        starts = self.folder.slurm("squeue", "-hr", "-t", "RUNNING", "-p", "main", "-o", "%S").split()
+        return [time.time() - datetime.fromisoformat(start).timestamp() for start in starts]
+
 
 def node_killed(run: Run) -> None:
     """A node loses its power, and comes back after the workflow."""
@@ -95,9 +103,10 @@ def accounting_away(run: Run) -> None:
 def controller_away(run: Run) -> None:
     """slurmctld is killed and started again; not within the seconds after which it saves what it has started.
 
-    Else Slurm itself starts those jobs again beside themselves, and drains their nodes ("Duplicate jobid").
+    Else Slurm itself starts those jobs again beside themselves, and drains their nodes ("Duplicate jobid"): its
+    accounting no longer counts how often a job was started.
     """
-    time.sleep(8)
+    until(lambda: all(seconds >= SAVED_S for seconds in run.seconds_run()), what="a state of Slurm that is saved")
     away(run, "slurmctld", run.draw.seconds(2.0, 40.0))
 
 
