@@ -108,6 +108,8 @@ def select_groups(
 def _labelled(case: Case, where: Mapping[str, Any], facts: Mapping[str, Any], rows: pd.DataFrame) -> list[Group]:
     """The groups of one case that has rows of the metric."""
     texts = [text for text in sorted(set(rows["labels"])) if matches(where, {**facts, **json.loads(text)})]
+    if not texts:  # most cases of a study with many criteria: what follows would cost more than all else
+        return []
     counts = rows["labels"].isin(texts) & (rows["outcome"] == "completed")
     completed = rows[counts].sort_values("repeat", kind="stable")
     by_labels = {str(text): of for text, of in completed.groupby("labels", sort=False)}
