@@ -77,8 +77,12 @@ def append_attempt(
             "outputs": list(outputs),
         }
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(path, _in_lines(attempts))
+    content = _in_lines(attempts)
+    try:
+        write_aside(path, content)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_aside(path, content)
 
 
 def _in_lines(attempts: Sequence[Mapping[str, Any]]) -> str:

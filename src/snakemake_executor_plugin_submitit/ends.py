@@ -100,11 +100,30 @@ class Ends:
             without_retries(job)
         return decision
 
+    def settle(self, ended: Sequence[tuple[Live, Outcome, Any]]) -> list[tuple[Message, Decision | None]]:
+        """Note jobs that have ended (each with Snakemake's own) and decide about each, then close them all.
+
+        There is no decision about a success.
+        """
+        found: list[tuple[Message, Decision | None]] = []
+        for live, outcome, job in ended:
+            message = self.note(live, outcome)
+            found.append((message, None if outcome.success else self.decide(live, outcome, job)))
+        self._close([(live, outcome.success) for live, outcome, _ in ended])
+        return found
+
     def close(self, live: Live, success: bool) -> None:
         """Let the ledger know that a job has ended: after the decision, which must outlive a kill in between."""
-        self._ledger.note_end(live.entry, SUCCEEDED if success else ENDED)
-        if success:
-            self._restarts.forget(live.entry.key)
+        self._close([(live, success)])
+
+    def _close(self, ended: Sequence[tuple[Live, bool]]) -> None:
+        for live, success in ended:
+            live.entry.status = SUCCEEDED if success else ENDED
+        if ended:
+            self._ledger.note(*(live.entry for live, _ in ended))
+        for live, success in ended:
+            if success:
+                self._restarts.forget(live.entry.key)
 
     def asked_again(self, key: str) -> bool:
         """Whether the user asked for a job once more (--submitit-again, --forcerun)."""

@@ -30,8 +30,8 @@ from .outcomes import Outcome
 from .pickles import private_folder
 from .preparing import describe, is_forced, limits_of, make_ready
 from .refused import note_refused
-from .reporting import record
-from .restarts import AGAIN, GivenUp, Restarts, without_retries
+from .reporting import Message, record
+from .restarts import AGAIN, Decision, GivenUp, Restarts, without_retries
 from .resuming import EarlierRuns
 from .stopping import forget_stopping, found_under_way, note_stopping, told_to_stop
 from .submission import Request
@@ -39,6 +39,7 @@ from .submitter import Submitter
 from .writing import said_where_it_fails
 
 _SHORTEST_PAUSE = 0.25  # seconds between two looks at results, whatever is asked for
+_TOGETHER = 100  # jobs whose end is noted before Snakemake hears of it: the first shall not wait for thousands
 
 
 class Executor(RemoteExecutor):
@@ -229,22 +230,30 @@ class Executor(RemoteExecutor):
         if self._ready and not self._cancelled:
             async with self.status_rate_limiter:
                 self.watcher.look([info.aux["live"] for info in active_jobs])
-            ended = any(info.aux["live"].outcome is not None for info in active_jobs)
-            self.backlog.look(ended=self.orphans.some_ended() or ended)
+            any_ended = any(info.aux["live"].outcome is not None for info in active_jobs)
+            self.backlog.look(ended=self.orphans.some_ended() or any_ended)
+        ended: list[tuple[SubmittedJobInfo, Outcome]] = []
         for info in active_jobs:
-            live: Live = info.aux["live"]
-            if live.outcome is None or self._cancelled:
+            if (outcome := info.aux["live"].outcome) is None or self._cancelled:
                 yield info
-            else:
-                self._report(info, live, live.outcome)
+                continue
+            ended.append((info, outcome))  # an interrupt that comes now may change what the job has
+            if len(ended) == _TOGETHER:
+                self._report(ended)
+                ended = []
+        self._report(ended)
 
-    def _report(self, info: SubmittedJobInfo, live: Live, outcome: Outcome) -> None:
-        """Say how a job ended; let Snakemake's scheduler start one that failed again, or give it up."""
-        message = self.ends.note(live, outcome)
-        decision = None if outcome.success else self.ends.decide(live, outcome, info.job)
-        self.ends.close(live, outcome.success)
+    def _report(self, ended: Sequence[tuple[SubmittedJobInfo, Outcome]]) -> None:
+        """Say how jobs ended, once that is written down; let Snakemake's scheduler go on after them."""
+        settled = self.ends.settle([(info.aux["live"], outcome, info.job) for info, outcome in ended])
         with self._guard:
-            self._live.pop(live.entry.key, None)
+            for info, _ in ended:
+                self._live.pop(info.aux["live"].entry.key, None)
+        for (info, _), (message, decision) in zip(ended, settled, strict=True):
+            self._tell_scheduler(info, message, decision)
+
+    def _tell_scheduler(self, info: SubmittedJobInfo, message: Message, decision: Decision | None) -> None:
+        """Let Snakemake's scheduler go on after a success (None), start a job again, or give it up."""
         if decision is None:
             self.report_job_success(info)
             return

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from snakemake.shell import shell
@@ -29,9 +29,8 @@ class Label:
 
     def makes(self) -> list[str]:
         """All that it makes, relative to the working directory where it lies in there."""
-        here = Path.cwd()
-        paths = [Path(output) for output in (*self.outputs, *self.within)]
-        return [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in paths]
+        here = f"{Path.cwd()}".rstrip("/") + "/"
+        return [str(PurePath(output)).removeprefix(here) for output in (*self.outputs, *self.within)]
 
     def __str__(self) -> str:
         values = ", ".join(f"{name}={value}" for name, value in self.wildcards.items())

@@ -163,7 +163,7 @@ class Restarted(Executor):
         assert not unclear
         for one, live in taken:
             if live.outcome is not None:
-                self._report(SubmittedJobInfo(one.job), live, live.outcome)
+                self._report([(SubmittedJobInfo(one.job, aux={"live": live}), live.outcome)])
         return fresh
 
 
