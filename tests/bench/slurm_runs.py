@@ -66,6 +66,9 @@ STOCK = Peer(
     "snakemake_executor_plugin_slurm",
     ("--executor", "slurm", "--jobs", "200", "--slurm-no-account", "--latency-wait", "60"),
 )
+# Snakemake's usual way to choose jobs starts a solver of integer programs, before and while jobs are submitted: no
+# process of the executor's, and those that a meter sees end are all taken for the executor's.
+CHOOSING = ("--scheduler", "greedy")
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Folder:
 
     def _snakemake(self, peer: Peer) -> tuple[float, float]:
         metered = str(Path(__file__).with_name("slurm_metered.py"))
-        words = [sys.executable, metered, peer.package, METER, *peer.options]
+        words = [sys.executable, metered, peer.package, METER, *peer.options, *CHOOSING]
         before, began = os.times(), time.monotonic()
         with (self.path / "snakemake.log").open("wb") as log:
             process = subprocess.Popen(
