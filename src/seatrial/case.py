@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,11 @@ def content_hash(content: object) -> str:
 
 def canonical(content: object) -> str:
     """JSON with sorted keys and without blanks."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(content)
+
+
+# json.dumps would set one up for every call
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def text_hash(pieces: Iterable[str]) -> str:
@@ -175,16 +179,19 @@ class TargetFacts:
         """By the part's id, with the part, so that no other comes to have its id."""
 
     def of(self, target: Target) -> str:
-        parts = {
-            name: self._text(getattr(target, name)) for name in Target.model_fields if name not in NOT_IDENTITY
-        }
-        # of the bare node only its CPUs: they set the threads, while detected memory differs by a kernel update
-        parts["node"] = canonical({"cpus": target.node.cpus})
-        return _object(parts)
+        """Those of one target."""
+        return _object((name, self._of_field(target, name)) for name in _TARGET_FIELDS)
+
+    def _of_field(self, target: Target, name: str) -> str:
+        if name == "node":
+            # of the bare node only its CPUs: they set the threads, while detected memory differs by a kernel update
+            return canonical({"cpus": target.node.cpus})
+        value = getattr(target, name)
+        if isinstance(value, dict):
+            return _object((key, self._text(value[key])) for key in sorted(value))
+        return self._text(value)
 
     def _text(self, value: object) -> str:
-        if isinstance(value, dict):
-            return _object({name: self._text(item) for name, item in value.items()})
         if not isinstance(value, BaseModel):
             return canonical(value)
         if id(value) not in self._known:
@@ -193,9 +200,12 @@ class TargetFacts:
         return self._known[id(value)][1]
 
 
-def _object(parts: Mapping[str, str]) -> str:
-    """The canonical JSON of an object, from that of its parts."""
-    return "{" + ",".join(f"{json.dumps(name)}:{parts[name]}" for name in sorted(parts)) + "}"
+_TARGET_FIELDS = sorted(set(Target.model_fields) - NOT_IDENTITY)
+
+
+def _object(parts: Iterable[tuple[str, str]]) -> str:
+    """The canonical JSON of an object, from that of its parts in the order of their names."""
+    return "{" + ",".join([f'"{name}":{text}' for name, text in parts]) + "}"
 
 
 def prepared_id(spec: Preparation) -> str:

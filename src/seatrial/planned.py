@@ -101,13 +101,13 @@ class Plan:
         """The experiments that are trainings."""
         return list(dict.fromkeys(case.experiment for case in self.cases if isinstance(case.workload, Training)))
 
-    @property
+    @cached_property
     def node_hours(self) -> float:
         """Nodes x time limit over all repeats and preparations, in hours."""
         minutes = sum(c.repeats * c.workload.time_limit_minutes * c.target.nodes for c in self.cases)
         return (minutes + self._preparing_minutes) / MINUTES_PER_HOUR
 
-    @property
+    @cached_property
     def accelerator_hours(self) -> float:
         """Accelerators x time limit over all repeats and preparations, in hours; 0 without accelerators."""
         minutes = sum(c.repeats * c.workload.time_limit_minutes * c.target.accelerators for c in self.cases)

@@ -18,7 +18,7 @@ from seatrial.config import known_parts
 from seatrial.config.loader import validate
 from seatrial.errors import ConfigError
 from seatrial.interpolations import Interpolations
-from seatrial.long_lived import kept_for_good
+from seatrial.long_lived import OBJECTS_BETWEEN_COLLECTIONS, kept_for_good
 from seatrial.paths import StudyPaths
 from seatrial.plan import make_plan
 
@@ -184,12 +184,25 @@ def test_what_stands_for_a_case_changes_with_its_patience(conf):
 
 
 def test_a_plan_is_made_without_the_garbage_collector_and_it_works_on_afterwards():
-    seen = []
-    kept_for_good(lambda: seen.append(gc.isenabled()))()
-    assert seen == [False]
+    seen, before = [], gc.get_threshold()
+    try:
+        kept_for_good(lambda: seen.append(gc.isenabled()))()
+        assert seen == [False]
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold() == (OBJECTS_BETWEEN_COLLECTIONS, *before[1:]), "it looks more seldom"
+        gc.set_threshold(0)
+        kept_for_good(lambda: None)()
+        assert gc.get_threshold()[0] == 0, "whoever wants no collections gets none"
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def test_a_plan_that_is_refused_leaves_the_garbage_collector_on(conf):
+    with pytest.raises(ConfigError):
+        make_plan(["study=nowhere"], conf)
     assert gc.isenabled()
-    assert gc.get_freeze_count() > 0
-    gc.unfreeze()
 
 
 def test_facts_that_are_known_give_the_same_id(case):

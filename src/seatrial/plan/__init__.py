@@ -19,6 +19,7 @@ from seatrial.config.study import Experiment, Study
 from seatrial.errors import ConfigError
 from seatrial.expansion import expand, refuse_twins
 from seatrial.interpolations import Interpolations
+from seatrial.long_lived import uncollected
 from seatrial.plan.compose import apply, composed, plain, resolved, targets_of
 from seatrial.plan.words import WORD_FORM, command_line_axes, parse_word, sort_words, sweep_values
 from seatrial.planned import Plan
@@ -27,6 +28,7 @@ from seatrial.sweep import flatten
 __all__ = ["WORD_FORM", "make_plan"]
 
 
+@uncollected()
 def make_plan(words: Sequence[str], conf: Path, today: dt.date | None = None) -> Plan:
     """Compose, validate and expand a study from `conf` and the user's words (`study=demo`, `target.nodes=4`).
 
