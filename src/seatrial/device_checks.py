@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from seatrial.case import Case
 from seatrial.config.probe import Dataload, Gemm, Memory
 from seatrial.config.probe.dataload import SyntheticFiles
 from seatrial.config.target import Target
-from seatrial.errors import ConfigError
 from seatrial.planned import Plan
 from seatrial.units import GB, MIB, format_figure
 
@@ -26,8 +23,7 @@ def check_room(plan: Plan, case: Case, workload: Gemm | Memory) -> None:
         value = " x ".join(str(n) for n in largest)
         needed, what = workload.held_bytes(largest), "the operands"
     if stated is not None and needed > stated[0]:
-        _refuse(
-            plan,
+        raise plan.mistake(
             key,
             f"{what} take {format_figure(needed / GB)} GB, more than {stated[1]}",
             value,
@@ -63,14 +59,10 @@ def _check_storage(plan: Plan, key: str, target: Target, name: str) -> None:
     having = [known for known, storage in target.storage.items() if storage.path is not None]
     if name not in having:
         allowed = ", ".join(having) or "a name in target.storage that has a path; target.storage has none"
-        _refuse(plan, key, f"target {target.name} has no path for this storage", name, allowed)
+        raise plan.mistake(key, f"target {target.name} has no path for this storage", name, allowed)
 
 
 def _check_needed_by(plan: Plan, key: str, name: str) -> None:
     if name not in plan.trainings:
         allowed = ", ".join(plan.trainings) or "an experiment with a training; this study has none"
-        _refuse(plan, key, "no experiment of this study is a training of this name", name, allowed)
-
-
-def _refuse(plan: Plan, key: str, problem: str, value: object, allowed: str) -> NoReturn:
-    raise ConfigError(problem, file=plan.file_of(key), key=key, value=value, allowed=allowed)
+        raise plan.mistake(key, "no experiment of this study is a training of this name", name, allowed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from seatrial.config.loader import Origins
 from seatrial.config.probe import Preparation
 from seatrial.config.study import Study
 from seatrial.config.training import Training
-from seatrial.errors import PlanRefused
+from seatrial.errors import ConfigError, PlanRefused
 from seatrial.paths import StudyPaths, write_text
 from seatrial.units import age_in_words
 
@@ -64,6 +64,10 @@ class Plan:
     def file_of(self, key: str) -> Path | str | None:
         """The file (or the command line) that set a key of the study."""
         return self.origins.of(key) if self.origins else None
+
+    def mistake(self, key: str, problem: str, value: object, allowed: str | Iterable[str] | None) -> ConfigError:
+        """What is wrong with a key of the study, to be raised."""
+        return ConfigError(problem, file=self.file_of(key), key=key, value=value, allowed=allowed)
 
     @property
     def repeats(self) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from seatrial.asked_once import Once
 from seatrial.case import Case
 from seatrial.config.probe import (
@@ -86,8 +84,7 @@ def _check_leaves(plan: Plan, target: Target) -> None:
     if network is None or ratio is None or ratio.value is None or ratio.value <= 1 or whole_leaves(target):
         return
     domain = by_the_network(target) / target.tasks_per_node
-    _refuse(
-        plan,
+    raise plan.mistake(
         "target.scale_out.nodes_per_switch",
         f"leaf switches, oversubscribed {ratio.value:g}:1, would cut through fast domains of {domain:g} nodes",
         network.nodes_per_switch,
@@ -144,13 +141,13 @@ def _check_checkpoint(plan: Plan, case: Case, workload: Checkpoint) -> None:
     path, key = _checkpoint_path(plan, case, workload, place)
     if target.nodes > 1 and not path.startswith(("/", "~")):
         allowed = "a path that begins with /, here or for all studies as storage.scratch.path of the target's file"
-        _refuse(plan, key, "several nodes need an absolute path", path, allowed)
+        raise plan.mistake(key, "several nodes need an absolute path", path, allowed)
     if workload.read_from == "next_node" and target.nodes < 2:
         allowed = "own, or target.nodes >= 2"
-        _refuse(plan, f"{place}.read_from", "there is no other node to read from", "next_node", allowed)
+        raise plan.mistake(f"{place}.read_from", "there is no other node to read from", "next_node", allowed)
     if workload.size_bytes < target.world_size:
         allowed = f"a byte or more for each of {target.world_size} ranks"
-        _refuse(plan, f"{place}.parameters", "fewer bytes than ranks", workload.parameters, allowed)
+        raise plan.mistake(f"{place}.parameters", "fewer bytes than ranks", workload.parameters, allowed)
 
 
 def _checkpoint_path(plan: Plan, case: Case, workload: Checkpoint, place: str) -> tuple[str, str]:
@@ -163,7 +160,7 @@ def _checkpoint_path(plan: Plan, case: Case, workload: Checkpoint, place: str) -
         have = ", ".join(name for name, storage in declared.items() if storage.path is not None)
         problem = f"target {case.target.name} has no path for this storage"
         allowed = have or "a name in target.storage that has a path; target.storage has none"
-        _refuse(plan, f"{place}.storage", problem, workload.storage, allowed)
+        raise plan.mistake(f"{place}.storage", problem, workload.storage, allowed)
     return named.path, f"target.storage.{workload.storage}.path"
 
 
@@ -172,16 +169,18 @@ def _check_bisection(plan: Plan, case: Case, workload: Bisection, once: Once) ->
     target, place = case.target, f"experiments.{case.experiment}.workload"
     there, unit = (target.nodes, "hosts") if target.nodes > 1 else (target.world_size, "ranks of a single host")
     if any(scale > there for scale in workload.scales):
-        _refuse(plan, f"{place}.scales", f"there are {there} {unit}", workload.scales, f"numbers from 2 to {there}")
+        raise plan.mistake(
+            f"{place}.scales", f"there are {there} {unit}", workload.scales, f"numbers from 2 to {there}"
+        )
     if "rail" in workload.cuts and (target.nodes < 2 or target.tasks_per_node < 2):
         allowed = "cuts without rail, or target.nodes >= 2 and target.tasks_per_node >= 2"
-        _refuse(plan, f"{place}.cuts", "rails need several hosts of several ranks", workload.cuts, allowed)
+        raise plan.mistake(f"{place}.cuts", "rails need several hosts of several ranks", workload.cuts, allowed)
     ends = there if workload.between == "hosts" else target.world_size
     most = max(n for n in range(ends + 1) if n * (n - 1) // 2 <= MOST_PAIRS)
     if "alone" in workload.pairwise and ends > most:
         problem = f"{ends} {workload.between} have too many pairs to measure each alone"
         allowed = f"[rounds], or at most {most} {workload.between}"
-        _refuse(plan, f"{place}.pairwise", problem, workload.pairwise, allowed)
+        raise plan.mistake(f"{place}.pairwise", problem, workload.pairwise, allowed)
     for kind in [cut for cut in workload.cuts if cut in NEEDS_TOPOLOGY]:
         _check_topology(plan, target, f"{place}.cuts", kind, once)
 
@@ -195,7 +194,7 @@ def _check_screen(plan: Plan, case: Case) -> None:
         problem = (
             f"of fewer than {LEAST_MEMBERS} {'nodes' if several else 'ranks of one node'} none can be told slow"
         )
-        _refuse(plan, key, problem, there, f"{LEAST_MEMBERS} or more")
+        raise plan.mistake(key, problem, there, f"{LEAST_MEMBERS} or more")
 
 
 def _check_topology(plan: Plan, target: Target, key: str, kind: str, once: Once) -> None:
@@ -203,7 +202,9 @@ def _check_topology(plan: Plan, target: Target, key: str, kind: str, once: Once)
     source = target.scale_out.topology if target.scale_out is not None else None
     if source is None:
         allowed = "a cut that needs no topology, or target.scale_out.topology set to slurm or to a file"
-        _refuse(plan, key, f"a cut by {kind} needs a topology, and target {target.name} has none", kind, allowed)
+        raise plan.mistake(
+            key, f"a cut by {kind} needs a topology, and target {target.name} has none", kind, allowed
+        )
     if source != FROM_SLURM:
         try:
             once(read_topology, source).group_of_hosts(kind, [])
@@ -215,10 +216,6 @@ def _check_topology(plan: Plan, target: Target, key: str, kind: str, once: Once)
                 value=problem.value,
                 allowed=problem.allowed,
             ) from problem
-
-
-def _refuse(plan: Plan, key: str, problem: str, value: object, allowed: str) -> NoReturn:
-    raise ConfigError(problem, file=plan.file_of(key), key=key, value=value, allowed=allowed)
 
 
 def _check_sizes(plan: Plan, case: Case, workload: Collective) -> None:

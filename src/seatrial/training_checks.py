@@ -55,12 +55,11 @@ def _check_parallelism(plan: Plan, case: Case, workload: Training) -> None:
         stated = {"dp": workload.parallelism.dp} if workload.parallelism.dp is not None else {}
         stated |= {n: size for n in ("fsdp", "tp", "ep") if (size := getattr(workload.parallelism, n)) > 1}
         key = f"{place}.{next(iter(stated))}"
-        raise ConfigError(
+        raise plan.mistake(
+            key,
             f"the parallelism does not fit the target: {problem}",
-            file=plan.file_of(key),
-            key=key,
-            value=", ".join(f"{name} {size}" for name, size in stated.items()),
-            allowed=f"sizes whose product is {case.target.world_size}, the ranks of the case",
+            ", ".join(f"{name} {size}" for name, size in stated.items()),
+            f"sizes whose product is {case.target.world_size}, the ranks of the case",
         ) from problem
 
 
@@ -77,12 +76,11 @@ def _check_evaluation(plan: Plan, place: str, workload: Training, data_ranks: in
     for name, count in counts.items():
         if count < data_ranks:
             key = f"{place}.{name}"
-            raise ConfigError(
+            raise plan.mistake(
+                key,
                 f"fewer {name.rpartition('.')[2].replace('_', ' ')} than ranks with different data",
-                file=plan.file_of(key),
-                key=key,
-                value=count,
-                allowed=f"at least {data_ranks}, the ranks of the case that see different data",
+                count,
+                f"at least {data_ranks}, the ranks of the case that see different data",
             )
 
 
@@ -92,13 +90,12 @@ def _check_batch(plan: Plan, place: str, workload: Training, data_ranks: int, on
     batch = workload.batch_size * workload.gradient_accumulation * data_ranks
     if most is not None and batch > most:
         key = f"{place}.batch_size"
-        raise ConfigError(
+        raise plan.mistake(
+            key,
             f"the global batch of {batch} ({workload.batch_size} x {workload.gradient_accumulation} micro-batches "
             f"x {data_ranks} ranks with different data) is more than the training samples there are",
-            file=plan.file_of(key),
-            key=key,
-            value=workload.batch_size,
-            allowed=f"a global batch of at most {most}, the samples of its dataset",
+            workload.batch_size,
+            f"a global batch of at most {most}, the samples of its dataset",
         )
 
 
@@ -144,9 +141,7 @@ def _check_model(plan: Plan, place: str, model: AnyModel, once: Once) -> None:
             model.folder()
         except ConfigError as problem:
             key = f"{place}.{str(problem.key).rpartition('.')[2]}"
-            raise ConfigError(
-                problem.problem, file=plan.file_of(key), key=key, value=problem.value, allowed=problem.allowed
-            ) from problem
+            raise plan.mistake(key, problem.problem, problem.value, problem.allowed) from problem
 
 
 def _check_dataset(plan: Plan, place: str, dataset: AnyDataset, once: Once) -> None:
@@ -182,12 +177,11 @@ def _must_exist(
 ) -> None:
     if not once(_is_there, name, kind):
         what = "file" if kind == "path" else kind
-        raise ConfigError(
+        raise plan.mistake(
+            key,
             f"there is no such {what}",
-            file=plan.file_of(key),
-            key=key,
-            value=name,
-            allowed=f"a {kind} that exists",
+            name,
+            f"a {kind} that exists",
         )
 
 
@@ -198,12 +192,11 @@ def _is_there(name: str, kind: Literal["file", "folder", "path"]) -> bool:
 
 def _check_module(plan: Plan, key: str, name: str, once: Once) -> None:
     if once(_module_source, name) is None:
-        raise ConfigError(
+        raise plan.mistake(
+            key,
             "Python's standard library has no source of this module",
-            file=plan.file_of(key),
-            key=key,
-            value=name,
-            allowed={p.stem for p in _library().glob("*.py")} & set(sys.stdlib_module_names),
+            name,
+            {p.stem for p in _library().glob("*.py")} & set(sys.stdlib_module_names),
         )
 
 
