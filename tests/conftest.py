@@ -1,7 +1,9 @@
 """What all tests share."""
 
+import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,17 @@ def project(tmp_path):
     for name in ("slurm", "local"):
         (folder / name).symlink_to((ROOT / name).readlink())
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Beside other workers a test's own process computes with one thread, until it asks for more.
+
+    OpenMP's threads spin while they wait for each other: where workers have more of them than there are cores, most
+    of the time goes into that. The commands that tests start choose for themselves, as they do for a user.
+    """
+    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1 and "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.hookimpl(optionalhook=True)
