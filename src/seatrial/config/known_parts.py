@@ -28,9 +28,8 @@ class Known:
             self._first = raw, found
             return found
         if raw.get("kind") != self._first[0].get("kind"):
-            return validate(
-                self.schema, raw, origins, prefix
-            )  # another schema, which makes others of the same parts
+            # another schema, which makes others of the same parts
+            return validate(self.schema, raw, origins, prefix)
         try:
             return validate(self.schema, _with_known(raw, *self._first), origins, prefix)
         except ConfigError:
