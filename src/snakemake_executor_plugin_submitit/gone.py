@@ -47,7 +47,7 @@ class Gone:
         nodes: list[frozenset[str] | None] = []  # those that answer; None: not known; asked for at most once
         counted = []
         for each in ended:
-            place = queue.get(each.job.job_id)
+            place = each.job.own(queue)
             why: str | None
             if place is not None and Accounting(place.state).active:
                 why = self._stays(each, place)

@@ -16,6 +16,7 @@ from .logs import submitit_files
 from .lost import UNKNOWN_SECONDS, Lost
 from .outcomes import Outcome, judge, memory_message
 from .pending import Waiting
+from .reused import note_reused
 from .status import Accounting, Queued
 from .submitted import Live
 
@@ -153,7 +154,7 @@ class Watcher:
 
     def _queue_is_due(self, jobs: Sequence[Live], known: dict[str, Accounting]) -> bool:
         """Whether the queue must be asked although accounting has answered."""
-        facts = [known.get(job.job_id) for job in jobs]
+        facts = [job.own(known) for job in jobs]
         ended = any(each is not None and not each.active for each in facts)
         if ended or any(job.fenced_since is not None for job in jobs):
             return True
@@ -172,6 +173,7 @@ class Watcher:
         self._queue_asked = time.monotonic()
         if self._said.pop("queue", None):
             self._warn("Slurm answers again")
+        note_reused(jobs, queue)
         ended = [each for job in jobs if (each := self._ended(job, known, queue)) is not None]
         for each in self._gone.look(ended, queue):
             self._judge(each.job, each.facts, completed=False, lost=each.source == NOBODY)
@@ -179,22 +181,22 @@ class Watcher:
 
     def _ended(self, job: Live, known: dict[str, Accounting] | None, queue: Mapping[str, Queued]) -> Ended | None:
         """What is said of a job's end, by accounting, else by the queue; None where nothing is."""
-        facts = known.get(job.job_id) if known is not None else None
+        facts = job.own(known) if known is not None else None
         if facts is not None and not facts.active:
             return Ended(job, facts, ACCOUNTING)
-        place = queue.get(job.job_id)
+        place = job.own(queue)
         if place is None:
             lost = self._lost.end_of(job, known, kept=not self._no_accounting)
             return None if lost is None else Ended(job, lost, NOBODY)
         job.unseen_since, job.unheard_since, job.shown_as = None, None, place.state
-        late = known is not None and job.job_id not in known and job.age() > UNKNOWN_SECONDS
+        late = known is not None and facts is None and job.age() > UNKNOWN_SECONDS
         if (known is None or late) and not Accounting(place.state).active:
             reason = None if place.reason == "None" else place.reason
             return Ended(job, Accounting(state=place.state, reason=reason), QUEUE)
         return None
 
     def _give_up_what_never_starts(self, jobs: Sequence[Live], shown: Mapping[str, Queued]) -> None:
-        by_id = {job.job_id: job for job in jobs if job.outcome is None and job.job_id in shown}
+        by_id = {job.job_id: job for job in jobs if job.outcome is None and job.own(shown)}
         places = [(f"{job.label}", shown[job_id]) for job_id, job in by_id.items()]
         most: dict[str, int | None] = {}  # each partition is asked for once, whatever the number of jobs
         never = self._waiting.look(places, lambda place: self._fits(place, most))

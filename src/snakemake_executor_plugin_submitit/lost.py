@@ -3,6 +3,8 @@
 A waiting element of an array that somebody cancels leaves no trace: Slurm takes it out of the one record that
 stands for all elements that wait (7_[0-3] becomes 7_[0,2-3]), in the queue and in accounting, and makes none of its
 own. One that has started has a record of its own. Seen on Slurm 22.05.
+
+One whose id the queue shows as another job's is gone for certain (`reused.py`).
 """
 
 import time
@@ -36,13 +38,16 @@ class Lost:
         It has ended if accounting, asked all the while, does not have it. While accounting is down only the ranks
         can say how such a job ended, and they are asked last.
         """
+        if job.id_given_to is not None:  # nothing that is still to be heard under its id is of this job
+            reason = f"Slurm has lost it, and given its id to {job.id_given_to}"
+            return Accounting(state="FAILED", reason=reason, concluded=True)
         current = time.monotonic()
         if known is None and kept:
             return self._unheard(job, current)
         job.unheard_since = None
         if job.unseen_since is None:
             job.unseen_since = current
-        facts = known.get(job.job_id) if known is not None else None
+        facts = job.own(known) if known is not None else None
         patience = _UNSEEN_SECONDS if facts is None else _STALE_SECONDS
         if job.age() <= UNKNOWN_SECONDS or current - job.unseen_since < patience:
             return None
@@ -72,7 +77,8 @@ def _was_taken_out(job: Live, known: Mapping[str, Accounting]) -> bool:
     """Whether a job is of an array of which accounting knows others, and nothing says that it ever started."""
     array, _, index = job.job_id.partition("_")
     waited = job.shown_as in (None, "PENDING")  # None: this Snakemake has not seen it
-    if not (index and waited and any(other.startswith(f"{array}_") for other in known)):
+    of_array = (facts for other, facts in known.items() if other.startswith(f"{array}_"))
+    if not (index and waited and any(facts.name in (None, job.entry.name) for facts in of_array)):
         return False
     try:
         return not job.reports()

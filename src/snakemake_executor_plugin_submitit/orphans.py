@@ -195,7 +195,7 @@ class Orphans:
                 alive = processes.controller(str(entry.job_id), Path(entry.folder)) is not None
             else:
                 place = queue.get(str(entry.job_id))
-                alive = place is not None and Accounting(place.state).active
+                alive = place is not None and place.name == entry.name and Accounting(place.state).active
             if not alive:
                 self._left.pop(entry.key, None)
                 self._ended = True

@@ -267,7 +267,9 @@ class EarlierRuns:
         lost = _removed_output(member, ended, self._latency) if ended is not None and ended.success else None
         why = self._why_not(member, live)
         if lost is None and why is None and not told:
-            self._tell(f"{member.label}: job {live.job_id} of an earlier run {_how(ended)} and is taken up again")
+            self._tell(
+                f"{member.label}: job {live.job_id} of an earlier run {_how(live, ended)} and is taken up again"
+            )
             entry.run = self._ledger.run
             self._ledger.note(entry)
             return True
@@ -285,9 +287,9 @@ def _has_ended(entry: Entry) -> bool:
     return entry.job_id is not None and len(Live(entry, Label(entry.name, {}, (), None)).results()) == entry.ranks
 
 
-def _how(outcome: Outcome | None) -> str:
+def _how(live: Live, outcome: Outcome | None) -> str:
     if outcome is None:
-        return "is still there"
+        return "is still there" if live.id_given_to is None else f"has lost its id to {live.id_given_to}"
     return "has completed meanwhile" if outcome.success else f"has ended meanwhile as {outcome.state}"
 
 

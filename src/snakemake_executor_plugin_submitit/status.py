@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-SACCT_FIELDS = ("JobID", "State", "ExitCode", "NodeList", "Start", "End", "Submit", "Reason")
+SACCT_FIELDS = ("JobID", "State", "ExitCode", "NodeList", "Start", "End", "Submit", "Reason", "JobName")
 SQUEUE_FORMAT = "%F|%K|%A|%T|%D|%P|%r|%j"
 
 ACTIVE = frozenset(
@@ -59,6 +59,7 @@ class Accounting:
     started_at: str | None = None
     ended_at: str | None = None
     reason: str | None = None
+    name: str | None = None
     cancelled_by: int | None = None
     """The user (uid) whose scancel it was, where Slurm says."""
     concluded: bool = False
@@ -149,7 +150,7 @@ def read_sacct(text: str) -> dict[str, Accounting]:
     found: dict[str, Accounting] = {}
     out_of_memory: set[str] = set()
     for line in text.splitlines():
-        fields = dict(zip(SACCT_FIELDS, line.split("|"), strict=False))
+        fields = dict(zip(SACCT_FIELDS, line.split("|", len(SACCT_FIELDS) - 1), strict=False))
         if len(fields) < len(SACCT_FIELDS):
             continue
         job_id, _, step = fields["JobID"].partition(".")
@@ -170,6 +171,7 @@ def read_sacct(text: str) -> dict[str, Accounting]:
                 started_at=_time(fields["Start"]),
                 ended_at=_time(fields["End"]),
                 reason=reason,
+                name=fields["JobName"],
                 cancelled_by=_canceller(fields["State"]),
             )
     for job_id in out_of_memory & found.keys():

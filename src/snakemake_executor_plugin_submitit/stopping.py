@@ -20,12 +20,13 @@ _MOST_NAMED = 10
 def stop_jobs(jobs: Sequence[Live], timeout: float) -> None:
     """Cancel jobs; local ones have ended when this returns.
 
+    An id that is another job's by now is left alone.
     Raises NotCancelled where Slurm could not be told, after several tries; a try is for those that are left.
     """
     local = {job.job_id: job.folder for job in jobs if job.entry.cluster == "local" and job.outcome is None}
     if local:
         processes.end_jobs(local)
-    ids = _ids([job for job in jobs if job.on_slurm and job.outcome is None])
+    ids = _ids([job for job in jobs if job.on_slurm and job.outcome is None and not job.id_given_to])
     for attempt in range(1, _TRIES + 1):
         try:
             slurm.cancel(ids, timeout)

@@ -2,16 +2,20 @@
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from .batches import results
 from .jobs import Label
 from .ledger import Entry
 from .outcomes import Outcome
 from .ranks import RankReport, read_reports
-from .status import Accounting
+from .status import Accounting, Queued
+
+_Shown = TypeVar("_Shown", Accounting, Queued)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Live:
     entry: Entry
     label: Label
     outcome: Outcome | None = None
+    id_given_to: str | None = None
+    """The name of the other job that the queue showed last under its id: see `reused.py`."""
     shown_as: str | None = None
     """Its state as the queue showed it last."""
     unseen_since: float | None = None
@@ -55,6 +61,11 @@ class Live:
         if self.entry.job_id is None:
             raise RuntimeError(f"job {self.entry.name} has no id yet")
         return self.entry.job_id
+
+    def own(self, shown: Mapping[str, _Shown]) -> _Shown | None:
+        """What an answer of Slurm says of it; nothing where the id is another job's by now."""
+        found = shown.get(self.job_id)
+        return found if found is None or found.name in (None, self.entry.name) else None
 
     @property
     def on_slurm(self) -> bool:

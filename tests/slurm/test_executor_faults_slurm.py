@@ -160,7 +160,7 @@ rule crashed:  # without a result, while nobody keeps accounts
     log: "crashed.log"
     resources: runtime=5, mem_mb=500
     shell: "touch begun.crash; until [ -e crash ]; do sleep 0.2; done; [ -e {output}.once ] || "
-           "{{ touch {output}.once; kill -KILL $PPID; }}; touch {output}"
+           "{{ touch {output}.once; kill -KILL $PPID; sleep 60; }}; touch {output}"
 rule late:  # becomes ready while the controller is away
     input: "local.done"
     output: "late/{i}"

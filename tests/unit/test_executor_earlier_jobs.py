@@ -42,6 +42,7 @@ class Restarted:
     def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.base, self.said, self.cancelled = base, list[str](), list[str]()
         self.accounting: dict[str, Accounting] = {}
+        self.names: dict[str, str] = {}
         self.ledger = Ledger(base, SECOND)
         say = self.said.append
         restarts = Restarts(base, 1, 20, False, say)
@@ -54,7 +55,11 @@ class Restarted:
         monkeypatch.setattr(slurm, "cancel", self._cancel)
 
     def _queue(self) -> dict[str, Queued]:
-        return {job: Queued(job, each.state, "None", "n") for job, each in self.accounting.items() if each.active}
+        return self.shown(**{job: each.state for job, each in self.accounting.items() if each.active})
+
+    def shown(self, **states: str) -> dict[str, Queued]:
+        """What the queue shows, by id: each job with its name."""
+        return {job: Queued(job, state, "None", self.names.get(job, "n")) for job, state in states.items()}
 
     def _cancel(self, ids: Any, _: float) -> None:
         for job in ids:
@@ -71,6 +76,7 @@ class Restarted:
         given |= {"key": key_of(label), "run": FIRST, "index": 0, "size": 1, "ranks": 1, "fingerprint": None}
         given |= {"submitted_at": at, "outputs": label.makes(), **changed}
         entry = Entry(**given)
+        self.names[str(entry.job_id)] = entry.name
         earlier = Ledger(self.base, FIRST)
         earlier.write(entry)
         earlier.close()
@@ -153,7 +159,7 @@ class TestJobsThatDoNotEnd:
         seconds = [1000.0]
         monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
         monkeypatch.setattr(time, "sleep", lambda s: seconds.append(seconds.pop() + s))
-        monkeypatch.setattr(slurm, "queue", lambda *_: {i: Queued(i, "COMPLETING", "None", "n") for i in "0127"})
+        monkeypatch.setattr(slurm, "queue", lambda *_: again.shown(**dict.fromkeys("0127", "COMPLETING")))
         return seconds
 
     def test_are_waited_for_once_whatever_number_of_jobs_they_hold_up(
@@ -181,7 +187,7 @@ class TestJobsThatDoNotEnd:
         monkeypatch.setattr(Prepared, "fingerprint", "now")
         again.leave(changed.label, job_id="7", fingerprint="before", name="other command")
         again.leave(interrupted.label, job_id="8", status=STOPPING)
-        queue = {i: Queued(i, "COMPLETING", "None", "n") for i in "01278"}
+        queue = again.shown(**dict.fromkeys("01278", "COMPLETING"))
         monkeypatch.setattr(slurm, "queue", lambda *_: queue)
         again.accounting |= dict.fromkeys(queue, Accounting("CANCELLED"))
         members = [*(wanted(f"out/{number}") for number in range(3)), changed, interrupted]
@@ -200,7 +206,7 @@ class TestJobsThatDoNotEnd:
             again.leave(member.label, job_id=str(number), fingerprint="before", name=f"n{number}")
             for number, member in enumerate((hangs, ends))
         ]
-        queue = {"0": Queued("0", "COMPLETING", "None", "n")}
+        queue = again.shown(**{"0": "COMPLETING"})
         monkeypatch.setattr(slurm, "queue", lambda *_: queue)
         taken, fresh, ((unclear, _),) = again.earlier.take_up([hangs, ends], PERSISTENCE)
         assert (taken, fresh, unclear) == ([], [ends], hangs)

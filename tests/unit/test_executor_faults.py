@@ -465,7 +465,7 @@ def test_sinfo_is_read() -> None:
 
 
 def test_who_cancelled_a_job_is_read() -> None:
-    text = "5|CANCELLED by 1000|0:0|n1|2026-01-01T00:00:00|2026-01-01T00:00:09|2026-01-01T00:00:00|None\n"
+    text = "5|CANCELLED by 1000|0:0|n1|2026-01-01T00:00:00|2026-01-01T00:00:09|2026-01-01T00:00:00|None|n\n"
     assert read_sacct(text)["5"].cancelled_by == 1000
 
 

@@ -65,6 +65,7 @@ class Left:
         earlier.write(*entries)
         earlier.close()
         self.alive: set[str] | None = {entry.job_id for entry in entries if entry.job_id}
+        self.names = {entry.job_id: entry.name for entry in entries}
         self.said: list[str] = []
         self.ledger = Ledger(base, "bbbbbbbbbbbb")
         found: Any = SimpleNamespace(lost_ids=lambda entries: [None for _ in entries])
@@ -74,7 +75,7 @@ class Left:
     def _queue(self, *_: Any) -> dict[str, Queued]:
         if self.alive is None:
             raise slurm.SlurmUnavailable("no answer")
-        return {job: Queued(job, "RUNNING", "None", "n") for job in self.alive}
+        return {job: Queued(job, "RUNNING", "None", self.names.get(job, "n")) for job in self.alive}
 
     def look_again(self) -> None:
         self.orphans._looked = None
@@ -244,6 +245,16 @@ def test_a_ledger_that_cannot_be_read_is_one_clear_error(tmp_path: Path, monkeyp
     left.ledger.close()
 
 
+def test_one_whose_id_is_another_jobs_by_now_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A controller that lost it gives its id anew: neither waited for nor named as what scancel ends."""
+    left = Left(tmp_path, monkeypatch, entry_of("measure1", "1"), entry_of("measure2", "2"))
+    left.names["1"] = "another"
+    left.orphans.find("study", Dag())
+    assert [entry.job_id for entry in left.orphans.not_asked_for()] == ["2"]
+    assert "`scancel 2` ends them" in left.said[-1]
+    left.ledger.close()
+
+
 def test_a_folder_that_cannot_be_read_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stale(_: object) -> list[Any]:
         raise OSError(116, "Stale file handle")
@@ -266,6 +277,7 @@ def test_of_a_batch_that_cannot_be_read_nothing_is_known_and_the_end_of_others_i
         answers[entry.key] for entry in unknown
     ]
     left.alive = {"2"}
+    left.names["2"] = entries[1].name
     left.orphans.find("study", Dag())
     assert left.orphans.some_ended()
     assert sorted((entry.job_id or "") for entry in left.orphans.not_asked_for()) == ["", "2"]

@@ -19,14 +19,14 @@ from snakemake_executor_plugin_submitit.status import (
     read_squeue,
 )
 
-# JobID|State|ExitCode|NodeList|Start|End|Submit|Reason, as Slurm 22.05 printed them
+# JobID|State|ExitCode|NodeList|Start|End|Submit|Reason|JobName, as Slurm 22.05 printed them
 SACCT = """\
-5|FAILED|9:0|node1|2026-11-22T16:37:41|2026-11-22T16:37:43|2026-11-22T16:37:40|None
-5.batch|FAILED|9:0|node1|2026-11-22T16:37:41|2026-11-22T16:37:43|2026-11-22T16:37:41|
-5.0|OUT_OF_MEMORY|0:125|node1|2026-11-22T16:37:41|2026-11-22T16:37:43|2026-11-22T16:37:41|
-6|CANCELLED by 1000|0:0|None assigned|None|2026-11-22T16:37:43|2026-11-22T16:37:40|Priority
-7_[2-3,8%4]|PENDING|0:0|None assigned|Unknown|Unknown|2026-11-22T16:37:40|Resources
-7_0|NODE_FAIL|0:0|node[1-2]|2026-11-22T16:37:41|2026-11-22T16:37:43|2026-11-22T16:37:40|None
+5|FAILED|9:0|node1|2026-11-22T16:37:41|2026-11-22T16:37:43|2026-11-22T16:37:40|None|a|b
+5.batch|FAILED|9:0|node1|2026-11-22T16:37:41|2026-11-22T16:37:43|2026-11-22T16:37:41||batch
+5.0|OUT_OF_MEMORY|0:125|node1|2026-11-22T16:37:41|2026-11-22T16:37:43|2026-11-22T16:37:41||0
+6|CANCELLED by 1000|0:0|None assigned|None|2026-11-22T16:37:43|2026-11-22T16:37:40|Priority|a|b
+7_[2-3,8%4]|PENDING|0:0|None assigned|Unknown|Unknown|2026-11-22T16:37:40|Resources|a|b
+7_0|NODE_FAIL|0:0|node[1-2]|2026-11-22T16:37:41|2026-11-22T16:37:43|2026-11-22T16:37:40|None|a|b
 half a line
 """
 
@@ -48,6 +48,7 @@ def test_sacct_is_read_with_arrays_steps_and_words_in_states() -> None:
     }
     assert found["7_0"].nodes == ("node1", "node2")
     assert found["6"].started_at is None
+    assert found["7_0"].name == "a|b"
     assert found["5"].ended_at == "2026-11-22T16:37:43Z"
     assert found["7_2"].active
     assert not found["6"].active
@@ -56,7 +57,7 @@ def test_sacct_is_read_with_arrays_steps_and_words_in_states() -> None:
 COUNTING_SACCT = r"""#!/bin/sh
 echo called >> "$0.calls"
 for word; do case $word in --jobs=*)
-    echo "${word#--jobs=}" | tr , '\n' | sed 's/$/|RUNNING|0:0|node1|Unknown|Unknown|2026-11-22T16:37:40|None/'
+    echo "${word#--jobs=}" | tr , '\n' | sed 's/$/|RUNNING|0:0|node1|Unknown|Unknown|2026-11-22T16:37:40|None|n/'
 esac; done
 """
 

@@ -19,12 +19,12 @@ from snakemake_executor_plugin_submitit.status import read_sacct
 __all__ = ["cluster"]  # a fixture, found by its name
 UNSEEN = 120.0
 ASKED = 10.0  # seconds between two questions to the queue
-WAIT = "7_[0,2-3]|PENDING|0:0|None assigned|Unknown|Unknown|2026-11-23T20:22:50|ReqNodeNotAvail\n"
+WAIT = "7_[0,2-3]|PENDING|0:0|None assigned|Unknown|Unknown|2026-11-23T20:22:50|ReqNodeNotAvail|n\n"
 RAN = (
-    "7_0|COMPLETED|0:0|node4|2026-11-23T20:25:06|2026-11-23T20:25:06|2026-11-23T20:22:50|None\n"
-    "7_0.batch|COMPLETED|0:0|node4|2026-11-23T20:25:06|2026-11-23T20:25:06|2026-11-23T20:25:06|\n"
+    "7_0|COMPLETED|0:0|node4|2026-11-23T20:25:06|2026-11-23T20:25:06|2026-11-23T20:22:50|None|n\n"
+    "7_0.batch|COMPLETED|0:0|node4|2026-11-23T20:25:06|2026-11-23T20:25:06|2026-11-23T20:25:06||batch\n"
 )
-WERE_CANCELLED = "7_[0,2-3]|CANCELLED by 0|0:0|None assigned|None|2026-11-23T20:22:59|2026-11-23T20:22:50|None\n"
+WERE_CANCELLED = "7_[0,2-3]|CANCELLED by 0|0:0|None assigned|None|2026-11-23T20:22:59|2026-11-23T20:22:50|None|n\n"
 ANOTHER_ARRAY = WAIT.replace("7_", "77_")
 
 
