@@ -84,6 +84,8 @@ class Gone:
             had = tuple(dict.fromkeys(report.node for report in reports))
         elif each.source != ACCOUNTING:
             return "not all of its ranks have said so"
+        if each.source == ACCOUNTING and each.facts.concluded:
+            return "nobody has ended what runs of it"
         if not had:  # it never started
             return None
         if each.facts.state != "NODE_FAIL":

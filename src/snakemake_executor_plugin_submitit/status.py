@@ -32,6 +32,7 @@ _SAME = {
     "RECONFIG_FAIL": "NODE_FAIL",
     "REVOKED": "CANCELLED",
 }
+_BY_NOBODY = "Slurm notes it as cancelled, and by nobody: its controller has lost it"
 _MOST_JOBS = 4_000_000  # the largest array that Slurm can be set up for
 _MOST_NODES = 100_000  # a longer list is a slip of the finger
 ENDED = frozenset(["COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED", "PREEMPTED"])
@@ -63,7 +64,7 @@ class Accounting:
     cancelled_by: int | None = None
     """The user (uid) whose scancel it was, where Slurm says."""
     concluded: bool = False
-    """Whether Slurm has said nothing, so that state and reason were concluded from that."""
+    """Whether state and reason were concluded from what Slurm has not said."""
 
     @property
     def active(self) -> bool:
@@ -145,7 +146,8 @@ def read_sacct(text: str) -> dict[str, Accounting]:
     """Jobs by id from `sacct --parsable2 --noheader --format=<SACCT_FIELDS>`.
 
     Steps are looked at for one thing: memory, which can show there alone. Lines that are not understood are
-    passed over, for a job that is not known is asked for again.
+    passed over, for a job that is not known is asked for again. A job that ran and was cancelled by nobody was
+    lost: a controller that starts without the jobs that it had closes them so (seen on Slurm 22.05).
     """
     found: dict[str, Accounting] = {}
     out_of_memory: set[str] = set()
@@ -161,18 +163,20 @@ def read_sacct(text: str) -> dict[str, Accounting]:
             continue
         exit_code, number = _exit(fields["ExitCode"])
         reason = fields["Reason"] if fields["Reason"] not in ("", "None") else None
+        lost = fields["State"] == "CANCELLED" and _time(fields["Start"]) is not None
         for single in expand_ids(job_id):
             found[single] = Accounting(
-                state=state,
+                state="FAILED" if lost else state,
                 exit_code=exit_code,
                 signal=number,
                 nodes=expand_nodes(fields["NodeList"]),
                 submitted_at=_time(fields["Submit"]),
                 started_at=_time(fields["Start"]),
                 ended_at=_time(fields["End"]),
-                reason=reason,
+                reason=_BY_NOBODY if lost else reason,
                 name=fields["JobName"],
                 cancelled_by=_canceller(fields["State"]),
+                concluded=lost,
             )
     for job_id in out_of_memory & found.keys():
         if found[job_id].state == "FAILED":

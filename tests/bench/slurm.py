@@ -10,11 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from measure import PAIRS, Result, at_most, publish
+from measure import Result, at_most, publish
 from slurm_runs import OURS, STOCK, Counted, Folder, Peer, Run
 
 JOBS, MANY = 40, 200
 BAR = 0.2
+PAIRS = 9
+"""So many that neither the least nor the greatest bounds the median at 95 %: measure.interval()."""
+SECONDS = {JOBS: 30, MANY: 6}
+"""How long each command takes where calls are counted: long enough for several looks at either number of jobs."""
 
 
 def main() -> None:
@@ -56,7 +60,7 @@ def _calls(work: Path, slurm: dict[str, str]) -> list[Result]:
     looks, results = {}, []
     for jobs in (JOBS, MANY):
         counted = Counted(work / f"clients{jobs}", slurm)
-        run = Folder(work / f"counted{jobs}", jobs, counted.slurm).run(OURS)
+        run = Folder(work / f"counted{jobs}", jobs, counted.slurm, SECONDS[jobs]).run(OURS)
         calls, looks[jobs] = [name for _, name in counted.calls()], counted.of_each_look()
         said = ", ".join(f"{name} {calls.count(name)}" for name in dict.fromkeys(calls))
         print(f"{jobs} jobs, calls counted: {_said(run)}; {said}; in each look {looks[jobs]}", flush=True)
@@ -64,7 +68,9 @@ def _calls(work: Path, slurm: dict[str, str]) -> list[Result]:
         results.append(
             Result(f"scheduler calls of a run of {jobs} jobs", len(calls), "calls", None, None, [], note)
         )
-    most = {jobs: max(found, default=0) for jobs, found in looks.items()}
+    if not all(looks.values()):
+        raise SystemExit("no look at the jobs was counted: nothing can be said of its calls")
+    most = {jobs: max(found) for jobs, found in looks.items()}
     per_look = Result(
         f"questions to Slurm in one look, {MANY} jobs",
         most[MANY],

@@ -38,7 +38,7 @@ rule work:
     log: "logs/{{i}}.log"
     threads: 1
     resources: runtime=10, mem_mb=1000
-    shell: "sh {clock} started/{{wildcards.i}} && echo result {{wildcards.i}} > {{output}}"
+    shell: "sh {clock} started/{{wildcards.i}} && sleep {seconds} && echo result {{wildcards.i}} > {{output}}"
 """
 CLOCK = """read now idle < /proc/uptime
 for process in /proc/[0-9]*; do
@@ -86,11 +86,11 @@ class Run:
 class Folder:
     """A workflow of some jobs in a folder of its own, and a Slurm to run it on."""
 
-    def __init__(self, path: Path, jobs: int, slurm: dict[str, str]) -> None:
+    def __init__(self, path: Path, jobs: int, slurm: dict[str, str], seconds: int = 0) -> None:
         self.path, self.jobs, self.slurm = path, jobs, slurm
         (path / "started").mkdir(parents=True)
         (path / "clock.sh").write_text(CLOCK.replace("\\\\0", "\\0"))
-        (path / "Snakefile").write_text(SNAKEFILE.format(jobs=jobs, clock=path / "clock.sh"))
+        (path / "Snakefile").write_text(SNAKEFILE.format(jobs=jobs, seconds=seconds, clock=path / "clock.sh"))
 
     def run(self, peer: Peer) -> Run:
         """Run all jobs. Raises SystemExit where not every output is there with its content."""

@@ -13,7 +13,8 @@ from test_executor_stopping import Commands, commands
 
 from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.live import Live
-from snakemake_executor_plugin_submitit.status import Accounting, Queued
+from snakemake_executor_plugin_submitit.restarts import COUNTED, Restarts
+from snakemake_executor_plugin_submitit.status import Accounting, Queued, read_sacct
 from snakemake_executor_plugin_submitit.stopping import stop_jobs
 
 __all__ = ["cluster", "commands"]  # fixtures, found by their names
@@ -102,3 +103,19 @@ def test_an_id_that_the_queue_shows_as_its_own_again_is_its_own(
         assert cluster.watcher.look([job], ask=True) == []
     stop_jobs([job], 5)
     assert [words[2:] for words in commands.calls] == [["7"]]
+
+
+def test_a_job_that_the_controller_forgot_counts_as_ended_once_its_ranks_have_stopped(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    """A controller that starts without its jobs closes them in accounting at once; the node ends them later."""
+    job = job_of(tmp_path)
+    cluster.accounting = read_sacct(
+        "7|CANCELLED|0:0|node1|2026-01-01T00:00:00|2026-01-01T00:00:01|Unknown|None|n\n"
+    )
+    assert cluster.state(job) is None
+    assert cluster.given_up == ["7"]
+    cluster.seconds += FENCED
+    assert cluster.state(job) == "FAILED"
+    assert job.outcome is not None
+    assert Restarts(tmp_path, 1, 1, False, print).decide("k", job.outcome, True, retries=1).how == COUNTED

@@ -76,6 +76,21 @@ def test_sacct_is_asked_about_more_jobs_than_one_argument_can_name_in_few_calls(
     assert (len(counted.read_text().splitlines()) if count else counted.exists()) == calls
 
 
+def test_a_job_that_ran_and_nobody_cancelled_was_lost_and_may_run_again() -> None:
+    """So Slurm closes what ran when its controller starts without its jobs; scancel leaves who it was."""
+    ran = "5|CANCELLED|0:0|node1|2026-11-24T03:46:16|2026-11-24T03:46:17|2026-11-24T03:46:16|None|n\n"
+    facts = read_sacct(ran)["5"]
+    assert (facts.state, facts.cancelled_by) == ("FAILED", None)
+    assert judge([], facts, None, True, False).reason == (
+        "a process of it failed; Slurm notes it as cancelled, and by nobody: its controller has lost it; "
+        "no rank of it had started its command"
+    )
+    by_somebody = read_sacct(ran.replace("CANCELLED", "CANCELLED by 0"))["5"]
+    assert (by_somebody.state, by_somebody.cancelled_by) == ("CANCELLED", 0)
+    never_started = "5|CANCELLED|0:0|None assigned|None|2026-11-24T03:46:17|2026-11-24T03:46:16|None|n\n"
+    assert read_sacct(never_started)["5"].state == "CANCELLED"
+
+
 def test_a_job_that_sacct_does_not_know_is_not_there() -> None:
     assert read_sacct("") == {}
 
