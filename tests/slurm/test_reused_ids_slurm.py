@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from private_slurm import slurm_of_nodes
 from slurm_folder import SlurmFolder, until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(200)]
@@ -17,16 +18,18 @@ LOST = """
 rule lost:  # its second start is a short one
     output: "lost"
     log: "lost.log"
-    resources: runtime=5, mem_mb=500
+    resources: runtime=5, mem_mb=500, nodelist="node1"
     shell: "echo >> begun; [ $(wc -l < begun) -gt 1 ] || sleep 300; touch {output}"
 """
 
 
 @pytest.fixture
-def folder(tmp_path: Path, slurm_cluster: dict[str, str]) -> Iterator[SlurmFolder]:
-    made = SlurmFolder(tmp_path, slurm_cluster)
-    yield made
-    made.stop()
+def folder(tmp_path: Path) -> Iterator[SlurmFolder]:
+    """On a Slurm of its own: a controller that has lost jobs also drains nodes that still know of them."""
+    for environment in slurm_of_nodes("uts"):
+        made = SlurmFolder(tmp_path, environment)
+        yield made
+        made.stop()
 
 
 def test_the_job_that_got_the_id_of_a_lost_one_is_neither_taken_for_it_nor_cancelled(
@@ -34,6 +37,8 @@ def test_the_job_that_got_the_id_of_a_lost_one_is_neither_taken_for_it_nor_cance
 ) -> None:
     """It completes at once: taken for the lost one, that would be a success of which nothing was run to its end."""
     state, before = Path(folder.env["SLURM_BASE"], "state"), tmp_path / "state"
+    folder.slurm("sbatch", "-o/dev/null", "--wrap", "true")
+    until((state / "job_state").exists, 60, "a saved state")
     time.sleep(SAVED_S)
     shutil.copytree(state, before)
     folder.write(LOST)
@@ -46,8 +51,9 @@ def test_the_job_that_got_the_id_of_a_lost_one_is_neither_taken_for_it_nor_cance
         shutil.copytree(before, state)
     finally:
         folder.daemon("on", "slurmctld")
-    given = folder.slurm("sbatch", "--parsable", "-o/dev/null", "-J", "another", "--wrap", "true").strip()
-    stays = folder.slurm("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 300").strip()
+    elsewhere = ("-w", "node4", "-o", "/dev/null")
+    given = folder.slurm("sbatch", "--parsable", *elsewhere, "-J", "another", "--wrap", "true").strip()
+    stays = folder.slurm("sbatch", "--parsable", *elsewhere, "--wrap", "sleep 300").strip()
     try:
         assert given == lost
         assert snakemake.wait(timeout=120) == 0, folder.out
