@@ -84,7 +84,7 @@ class Gone:
             had = tuple(dict.fromkeys(report.node for report in reports))
         elif each.source != ACCOUNTING:
             return "not all of its ranks have said so"
-        if each.source == ACCOUNTING and each.facts.concluded:
+        elif each.facts.concluded:
             return "nobody has ended what runs of it"
         if not had:  # it never started
             return None

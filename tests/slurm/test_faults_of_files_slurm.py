@@ -1,4 +1,4 @@
-"""A study on a real Slurm while it runs: its status, a second Snakemake elsewhere, late records, a retry."""
+"""A study on a real Slurm: its status as it runs, a second Snakemake, late records, a retry, records of no use."""
 
 import csv
 import json
@@ -98,16 +98,11 @@ def test_a_running_study_says_how_it_stands_refuses_a_second_and_takes_late_reco
             _a_second_from_another_host_is_refused(site, process.pid)
             shown = _when_one_has_completed_an_end_is_estimated(site)
             (folder / "go").touch()
-            while process.poll() is None:
-                shown += show_late(folder)
-                time.sleep(0.3)
-            assert process.returncode == 0, (folder / "out").read_text()[-4000:]
+            shown += _shown_to_its_end(folder, process)
         finally:
             interrupt(process)
     assert shown == 6
-    with (folder / "results" / "demo" / "tables" / "repeats.csv").open() as handle:
-        rows = list(csv.DictReader(handle))
-    assert [row["outcome"] for row in rows] == 6 * ["completed"]
+    assert _outcomes(folder) == 6 * ["completed"]
     wait_for(lambda: len(started(environment, since)) >= 7, 30, "accounting")
     jobs = started(environment, since)
     assert len(jobs) == 7, jobs  # six repeats, one of them twice because it died
@@ -116,6 +111,42 @@ def test_a_running_study_says_how_it_stands_refuses_a_second_and_takes_late_reco
     assert [job[0] for job in jobs].count("COMPLETED") == 6
     found = status(site)
     assert (found["counts"], found["worked_on_by"]) == ({"completed": 6}, None)
+    _a_cut_off_and_a_foreign_record_run_again_and_nothing_else(site, since)
+
+
+def _shown_to_its_end(folder, process):
+    """How many records were shown until Snakemake ended; raises AssertionError where it failed."""
+    shown = 0
+    while process.poll() is None:
+        shown += show_late(folder)
+        time.sleep(0.3)
+    assert process.returncode == 0, (folder / "out").read_text()[-4000:]
+    return shown
+
+
+def _outcomes(folder):
+    with (folder / "results" / "demo" / "tables" / "repeats.csv").open() as handle:
+        return [row["outcome"] for row in csv.DictReader(handle)]
+
+
+def _a_cut_off_and_a_foreign_record_run_again_and_nothing_else(site, since):
+    folder, environment = site
+    cut, foreign = sorted(folder.glob("results/demo/records/*/[01].json"))
+    cut.write_text(cut.read_text()[:100])
+    foreign.write_text(json.dumps(json.loads(foreign.read_text()) | {"study": "theirs"}))
+    useless = [cut.read_bytes(), foreign.read_bytes()]
+    with (folder / "out").open("w") as log:
+        process = subprocess.Popen(snakemake(), cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            assert _shown_to_its_end(folder, process) == 2
+        finally:
+            interrupt(process)
+    said = (folder / "out").read_text()
+    assert said.count("it is now") == 2 and "study is 'theirs', not 'demo'" in said
+    assert [path.with_suffix(".unusable-1.json").read_bytes() for path in (cut, foreign)] == useless
+    assert _outcomes(folder) == 6 * ["completed"]
+    wait_for(lambda: len(started(environment, since)) >= 9, 30, "accounting")
+    assert len(started(environment, since)) == 9, "two more, and no other repeat again"
 
 
 def _gigabytes(jobs):
