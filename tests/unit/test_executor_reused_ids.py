@@ -5,19 +5,24 @@ Seen on Slurm 22.05: slurmctld was killed within a second of a submission, and t
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+from test_executor_earlier_jobs import PERSISTENCE, Restarted, again, wanted
 from test_executor_ends import FENCED, Cluster, cluster, job_of
 from test_executor_stopping import Commands, commands
 
 from snakemake_executor_plugin_submitit import slurm
+from snakemake_executor_plugin_submitit.fencing import seconds_until_fenced
+from snakemake_executor_plugin_submitit.jobs import Prepared
+from snakemake_executor_plugin_submitit.ledger import STOPPING
 from snakemake_executor_plugin_submitit.live import Live
 from snakemake_executor_plugin_submitit.restarts import COUNTED, Restarts
 from snakemake_executor_plugin_submitit.status import Accounting, Queued, read_sacct
 from snakemake_executor_plugin_submitit.stopping import stop_jobs
 
-__all__ = ["cluster", "commands"]  # fixtures, found by their names
+__all__ = ["again", "cluster", "commands"]  # fixtures, found by their names
 UNSEEN = 120.0
 ASKED = 10.0  # seconds between two questions to the queue
 
@@ -119,3 +124,26 @@ def test_a_job_that_the_controller_forgot_counts_as_ended_once_its_ranks_have_st
     assert cluster.state(job) == "FAILED"
     assert job.outcome is not None
     assert Restarts(tmp_path, 1, 1, False, print).decide("k", job.outcome, True, retries=1).how == COUNTED
+
+
+def test_a_start_says_that_a_job_of_an_earlier_run_lost_its_id_and_waits_for_its_end(again: Restarted) -> None:
+    again.leave((member := wanted("out")).label)
+    again.names["7"] = "another"
+    taken, fresh, unclear = again.earlier.take_up([member], PERSISTENCE)
+    assert ([taken_up for taken_up, _ in taken], fresh, unclear) == ([member], [], [])
+    assert again.said[-1].endswith("job 7 of an earlier run has lost its id to another and is taken up again")
+
+
+@pytest.mark.parametrize("changed", [{"status": STOPPING}, {"fingerprint": "before"}])
+def test_a_start_that_ends_what_an_earlier_run_left_cancels_no_job_that_got_its_id(
+    again: Restarted, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str]
+) -> None:
+    seconds = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(time, "sleep", lambda s: seconds.append(seconds.pop() + s))
+    monkeypatch.setattr(Prepared, "fingerprint", "now")
+    again.leave((member := wanted("out")).label, **changed)
+    again.names["7"] = "another"
+    assert again.earlier.take_up([member], PERSISTENCE) == ([], [member], [])
+    assert again.cancelled == []
+    assert 1000 + seconds_until_fenced(0) <= seconds[0] < 1060, "its ranks had the time to stop"
